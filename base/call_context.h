@@ -1,0 +1,46 @@
+// CallContext: who asked, until when, and whether the caller still wants the answer. Passed by const reference down every
+// path that may take long; each loop of work asks Check() once per step, so that a cancel is seen within one step.
+//
+// Copyable and cheap (shared state). Thread-safe. A default-constructed context never expires and is never cancelled.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
+namespace lastro {
+
+class CallContext {
+ public:
+  CallContext() : state_(std::make_shared<State>()) {}
+
+  // The context of a call that ends at `deadline`; `is_cancelled`, when given, is polled by Check() and must be
+  // thread-safe for as long as any copy of the context lives.
+  static CallContext Until(absl::Time deadline, std::function<bool()> is_cancelled = nullptr);
+
+  // A copy whose deadline is the earlier of both; it shares the cancel flag.
+  CallContext WithDeadline(absl::Time deadline) const;
+
+  // Marks this context and all its copies as cancelled.
+  void Cancel() const { state_->cancelled.store(true, std::memory_order_relaxed); }
+
+  // OK, CANCELLED, or DEADLINE_EXCEEDED.
+  absl::Status Check() const;
+
+  absl::Time deadline() const { return deadline_; }
+
+ private:
+  struct State {
+    std::atomic<bool> cancelled{false};
+    std::function<bool()> is_cancelled;  // const after construction
+  };
+  std::shared_ptr<State> state_;
+  absl::Time deadline_ = absl::InfiniteFuture();
+};
+
+}  // namespace lastro

@@ -1,0 +1,31 @@
+# lastro_library(NAME DEPS...): one static library from every .cc of the current folder and its subfolders.
+# Its dependencies are what enforces the include directions; tests/unit/include_directions_test checks them too.
+add_library(lastro_options INTERFACE)
+target_compile_options(lastro_options INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-deprecated-declarations)
+target_include_directories(lastro_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_definitions(lastro_options INTERFACE LASTRO_VERSION="${PROJECT_VERSION}")
+if(LASTRO_SANITIZE)
+  target_compile_options(lastro_options INTERFACE -fsanitize=${LASTRO_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(lastro_options INTERFACE -fsanitize=${LASTRO_SANITIZE})
+endif()
+
+function(lastro_library name)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "*.cc")
+  list(FILTER sources EXCLUDE REGEX "_main\\.cc$")
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC lastro_options ${ARGN})
+endfunction()
+
+# lastro_test(NAME FOLDER DEPS...): one GoogleTest program from every *_test.cc below FOLDER, one CTest case each.
+# LASTRO_TEST_DATA is the source folder, so that tests find goldens wherever they run.
+include(GoogleTest)
+function(lastro_test name folder)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${folder}/*_test.cc")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name} ${sources})
+  target_link_libraries(${name} PRIVATE lastro_options ${ARGN} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE LASTRO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,102 @@
+#include "engine/backend.h"
+
+#include "base/check.h"
+
+namespace lastro::engine {
+namespace {
+
+void CheckMatrix(const MatrixView& m) { LASTRO_CHECK(m.rows >= 0 && m.cols > 0 && m.stride >= m.cols); }
+
+void CheckSequences(absl::Span<const SequenceSpan> sequences, int64_t rows) {
+  int64_t next = 0;
+  for (const SequenceSpan& s : sequences) {
+    LASTRO_CHECK(s.first_row == next && s.rows > 0 && s.position >= 0 && s.first_block >= 0);
+    next += s.rows;
+  }
+  LASTRO_CHECK(next == rows);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LinearWeight>> Backend::LoadLinear(absl::Span<const HostMatrix> parts,
+                                                                  absl::Span<const float> bias, LinearHints hints) {
+  LASTRO_CHECK(!parts.empty());
+  int64_t n = 0;
+  for (const HostMatrix& part : parts) {
+    LASTRO_CHECK(part.cols == parts[0].cols && part.rows > 0 && part.cols > 0);
+    n += part.rows;
+  }
+  LASTRO_CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == n);
+  return DoLoadLinear(parts, bias, hints);
+}
+
+void Backend::Embed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
+  CheckMatrix(out);
+  LASTRO_CHECK(out.rows == static_cast<int64_t>(ids.size()) && out.cols == table.cols());
+  for (int32_t id : ids) LASTRO_CHECK(id >= 0 && id < table.rows());
+  DoEmbed(table, ids, accumulate, out);
+}
+
+void Backend::Norm(const NormParams& params, MatrixView x, MatrixView out) {
+  CheckMatrix(x);
+  CheckMatrix(out);
+  LASTRO_CHECK(x.rows == out.rows && x.cols == out.cols && params.weight != nullptr);
+  DoNorm(params, x, out);
+}
+
+void Backend::Linear(const LinearWeight& weight, MatrixView x, MatrixView out) {
+  LASTRO_CHECK(x.rows == out.rows && x.cols == weight.k() && out.cols == weight.n());
+  LASTRO_CHECK(x.stride == x.cols && out.stride == out.cols);
+  DoLinear(weight, x, out);
+}
+
+void Backend::Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
+  CheckMatrix(x);
+  LASTRO_CHECK(head_dim > 0 && x.cols % head_dim == 0 && 2 * cos.cols <= head_dim);
+  LASTRO_CHECK(cos.rows == x.rows && sin.rows == x.rows && cos.cols == sin.cols);
+  LASTRO_CHECK(cos.stride == cos.cols && sin.stride == sin.cols);
+  DoRope(cos, sin, head_dim, x);
+}
+
+void Backend::StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache) {
+  CheckMatrix(k);
+  CheckMatrix(v);
+  CheckSequences(sequences, k.rows);
+  LASTRO_CHECK(k.cols == cache.kv_heads * cache.head_dim && v.cols == k.cols && v.rows == k.rows);
+  DoStoreKv(sequences, k, v, cache);
+}
+
+void Backend::Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
+                        kernels::KvView cache, MatrixView out) {
+  CheckMatrix(q);
+  CheckMatrix(out);
+  CheckSequences(sequences, q.rows);
+  LASTRO_CHECK(q.rows == out.rows && q.cols == out.cols && q.cols % (cache.kv_heads * cache.head_dim) == 0);
+  LASTRO_CHECK(q.cols / (cache.kv_heads * cache.head_dim) <= kernels::kMaxAttentionQueries);
+  DoAttention(options, sequences, q, cache, out);
+}
+
+void Backend::Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
+  CheckMatrix(x);
+  CheckMatrix(out);
+  LASTRO_CHECK(x.rows == out.rows && x.cols == (gated ? 2 : 1) * out.cols);
+  DoActivation(kind, gated, x, out);
+}
+
+void Backend::Add(MatrixView x, MatrixView inout) {
+  CheckMatrix(x);
+  CheckMatrix(inout);
+  LASTRO_CHECK(x.rows == inout.rows && x.cols == inout.cols);
+  DoAdd(x, inout);
+}
+
+void Backend::Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
+                   MatrixView out) {
+  CheckMatrix(x);
+  CheckMatrix(out);
+  CheckSequences(sequences, x.rows);
+  LASTRO_CHECK(out.rows == static_cast<int64_t>(sequences.size()) && out.cols == x.cols);
+  DoPool(pooling, normalize, sequences, x, out);
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,45 @@
+#include "engine/cards.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::engine {
+namespace {
+
+struct Family {
+  const char* model_type;
+  absl::StatusOr<Architecture> (*card)(const HfFolder& folder);
+};
+
+constexpr Family kFamilies[] = {
+    {"bert", BertCard},
+    {"llama", LlamaCard},
+    {"mistral", LlamaCard},
+};
+
+std::string SupportedFamilies() {
+  std::string names;
+  for (const Family& family : kFamilies) absl::StrAppend(&names, names.empty() ? "" : ", ", family.model_type);
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<Architecture> ReadArchitecture(const HfFolder& folder) {
+  const JsonValue config = folder.config();
+  LASTRO_ASSIGN_OR_RETURN(std::string model_type, config.GetString("model_type", ""));
+  if (model_type.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(config.path(), " model_type is missing; it names the architecture"));
+  }
+  if (config.Has("quantization_config")) {
+    return absl::UnimplementedError(
+        absl::StrCat(config.path(), " quantization_config: quantised weights are not supported yet"));
+  }
+  for (const Family& family : kFamilies) {
+    if (model_type == family.model_type) return family.card(folder);
+  }
+  return absl::UnimplementedError(absl::StrCat(config.path(), " model_type \"", model_type,
+                                               "\" is not supported; supported: ", SupportedFamilies()));
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,48 @@
+// ComputeQueue: one thread that runs steps of computation in the order they were asked for. Hundreds of callers thus share
+// one set of compute threads, and sessions interleave step by step (a step is one piece of a prompt, one decoded token or
+// one batch of texts), so that none waits for the whole of another. Thread-safe.
+//
+// Why a thread of its own and not a lock: steps run in strict order of arrival, a caller that gives up leaves the queue at
+// once, and per-thread state of foreign libraries (OpenMP's team size) lives on a thread that is ours.
+#pragma once
+
+#include <deque>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "base/call_context.h"
+
+namespace lastro::engine {
+
+class ComputeQueue {
+ public:
+  ComputeQueue();
+  ~ComputeQueue();  // REQUIRES: no caller is inside Run
+  ComputeQueue(const ComputeQueue&) = delete;
+  ComputeQueue& operator=(const ComputeQueue&) = delete;
+
+  // Runs `step` on the queue's thread and returns its status. CANCELLED or DEADLINE_EXCEEDED, without running it, when
+  // `context` ends while the step waits. RESOURCE_EXHAUSTED when the step runs out of memory.
+  absl::Status Run(const CallContext& context, absl::FunctionRef<absl::Status()> step);
+
+ private:
+  struct Task {
+    absl::FunctionRef<absl::Status()> step;
+    absl::Status status;
+    bool started = false;
+    bool done = false;
+    absl::CondVar finished;
+  };
+  void Loop();
+
+  absl::Mutex mutex_;
+  absl::CondVar work_ready_;
+  std::deque<Task*> tasks_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace lastro::engine

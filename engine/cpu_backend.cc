@@ -1,0 +1,160 @@
+#include "engine/cpu_backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "engine/cpu_weights.h"
+
+namespace lastro::engine {
+namespace {
+
+using kernels::ConstRows;
+using kernels::MutRows;
+
+// Below this many element operations waking another thread costs more than it saves.
+constexpr int64_t kWorkPerThread = 1 << 17;
+
+class CpuBuffer : public Buffer {
+ public:
+  explicit CpuBuffer(CpuMemory memory) : memory_(std::move(memory)) {
+    data_ = memory_.as<float>();
+    floats_ = memory_.bytes() / static_cast<int64_t>(sizeof(float));
+  }
+
+ private:
+  CpuMemory memory_;
+};
+
+ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.data + row * m.stride, m.stride}; }
+MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.data + row * m.stride, m.stride}; }
+
+}  // namespace
+
+CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels& kernels)
+    : kernels_(kernels), bf16_(options.bf16), pool_(options.threads) {}
+
+std::string CpuBackend::Description() const {
+  const bool scalar = &kernels_ == &kernels::ReferenceKernels();
+  return absl::StrCat("cpu, ", pool_.threads(), pool_.threads() == 1 ? " thread, " : " threads, ",
+                      bf16_ ? "bf16" : "fp32", " (", scalar ? "scalar" : GetOneDnnSupport().isa, ")");
+}
+
+absl::StatusOr<std::unique_ptr<Buffer>> CpuBackend::Allocate(int64_t floats) {
+  if (floats < 0 || floats > INT64_MAX / 8) return absl::ResourceExhaustedError("a buffer larger than memory can be");
+  LASTRO_ASSIGN_OR_RETURN(CpuMemory memory, CpuMemory::Allocate(floats * static_cast<int64_t>(sizeof(float))));
+  return std::make_unique<CpuBuffer>(std::move(memory));
+}
+
+void CpuBackend::CopyToDevice(const float* host, int64_t count, float* device) {
+  std::memcpy(device, host, static_cast<size_t>(count) * sizeof(float));
+}
+void CpuBackend::CopyToHost(const float* device, int64_t count, float* host) {
+  std::memcpy(host, device, static_cast<size_t>(count) * sizeof(float));
+}
+
+absl::StatusOr<std::unique_ptr<TableWeight>> CpuBackend::LoadTable(const HostMatrix& table) {
+  return CpuTable::Create(table);
+}
+
+absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
+                                                                       absl::Span<const float> bias,
+                                                                       LinearHints hints) {
+  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels();
+  return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
+}
+
+template <class Body>
+void CpuBackend::ForRows(int64_t rows, int64_t work, const Body& body) {
+  const int64_t grain = std::max<int64_t>(1, kWorkPerThread / std::max<int64_t>(1, work));
+  pool_.ParallelFor(rows, grain, std::ref(body));
+}
+
+void CpuBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
+  const CpuTable& rows = static_cast<const CpuTable&>(table);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    kernels_.to_f32(rows.row(ids[i]), rows.type(), out.cols, accumulate, out.data + static_cast<int64_t>(i) * out.stride);
+  }
+}
+
+void CpuBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) {
+  ForRows(x.rows, 4 * x.cols, [&](int64_t begin, int64_t end) {
+    if (params.rms) {
+      kernels_.rms_norm(In(x, begin), params.weight, params.eps, end - begin, x.cols, Out(out, begin));
+    } else {
+      kernels_.layer_norm(In(x, begin), params.weight, params.bias, params.eps, end - begin, x.cols, Out(out, begin));
+    }
+  });
+}
+
+void CpuBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
+  ForRows(x.rows, 2 * x.cols, [&](int64_t begin, int64_t end) {
+    kernels_.rope(cos.data + begin * cos.cols, sin.data + begin * sin.cols, end - begin, x.cols / head_dim, head_dim,
+                  2 * cos.cols, Out(x, begin));
+  });
+}
+
+void CpuBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v,
+                           kernels::KvView cache) {
+  const int64_t average = std::max<int64_t>(1, k.rows / std::max<int64_t>(1, static_cast<int64_t>(sequences.size())));
+  ForRows(static_cast<int64_t>(sequences.size()), 4 * average * k.cols, [&](int64_t begin, int64_t end) {
+    for (const SequenceSpan& s : sequences.subspan(begin, end - begin)) {
+      kernels_.store_kv(In(k, s.first_row), In(v, s.first_row), s.rows, s.first_block, s.position, cache);
+    }
+  });
+}
+
+void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
+                             kernels::KvView cache, MatrixView out) {
+  const int64_t heads = q.cols / cache.head_dim, group = heads / cache.kv_heads;
+  const int64_t rows_per_task = std::max<int64_t>(1, kernels::kMaxAttentionQueries / group);
+  attention_tasks_.clear();
+  int64_t work = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceSpan& s = sequences[i];
+    work += s.rows * (s.position + s.rows) * q.cols / 4;
+    for (int64_t g = 0; g < cache.kv_heads; ++g) {
+      for (int64_t row = 0; row < s.rows; row += rows_per_task) {
+        attention_tasks_.push_back({static_cast<int64_t>(i), g, row, std::min(rows_per_task, s.rows - row)});
+      }
+    }
+  }
+  const int64_t tasks = static_cast<int64_t>(attention_tasks_.size());
+  ForRows(tasks, work / std::max<int64_t>(1, tasks), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const AttentionTask& task = attention_tasks_[t];
+      const SequenceSpan& s = sequences[task.sequence];
+      const int64_t row = s.first_row + task.row;
+      kernels_.attention({cache, s.first_block, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
+                          s.position + task.row, s.position + s.rows, options.causal, options.scale});
+    }
+  });
+}
+
+void CpuBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
+  ForRows(x.rows, 16 * out.cols, [&](int64_t begin, int64_t end) {
+    ConstRows up = gated ? In(x.Columns(out.cols, out.cols), begin) : ConstRows{nullptr, 0};
+    kernels_.activate(kind, In(x, begin), up, end - begin, out.cols, Out(out, begin));
+  });
+}
+
+void CpuBackend::DoAdd(MatrixView x, MatrixView inout) {
+  ForRows(x.rows, x.cols, [&](int64_t begin, int64_t end) {
+    kernels_.add(In(x, begin), end - begin, x.cols, Out(inout, begin));
+  });
+}
+
+void CpuBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
+                        MatrixView out) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceSpan& s = sequences[i];
+    const int64_t rows = pooling == Pooling::kMean ? s.rows : 1;
+    kernels_.mean_rows(In(x, s.first_row), rows, x.cols, out.data + static_cast<int64_t>(i) * out.stride);
+  }
+  if (normalize) kernels_.l2_normalize(out.rows, out.cols, Out(out));
+}
+
+}  // namespace lastro::engine

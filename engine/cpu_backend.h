@@ -1,0 +1,74 @@
+// CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD kernels
+// (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
+//
+// Precision: activations, KV cache, norms and softmax are fp32. With bf16 compute, weights are bf16, and the left side of
+// products of more than kMaxGemvRows rows is rounded to bf16; sums are fp32 always.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "engine/backend.h"
+#include "engine/cpu_buffer.h"
+
+namespace lastro::engine {
+
+class CpuLinear;
+
+struct CpuBackendOptions {
+  int threads = 0;  // 0: one per core
+  bool bf16 = false;
+};
+
+class CpuBackend : public Backend {
+ public:
+  // `kernels` must outlive the backend. With the reference kernels oneDNN is not used either.
+  CpuBackend(const CpuBackendOptions& options, const kernels::Kernels& kernels);
+
+  std::string Description() const override;
+  absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t floats) override;
+  void CopyToDevice(const float* host, int64_t count, float* device) override;
+  void CopyToHost(const float* device, int64_t count, float* host) override;
+  void Synchronize() override {}
+  absl::StatusOr<std::unique_ptr<TableWeight>> LoadTable(const HostMatrix& table) override;
+
+ private:
+  absl::StatusOr<std::unique_ptr<LinearWeight>> DoLoadLinear(absl::Span<const HostMatrix> parts,
+                                                             absl::Span<const float> bias, LinearHints hints) override;
+  void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
+  void DoNorm(const NormParams& params, MatrixView x, MatrixView out) override;
+  void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
+  void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
+  void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache) override;
+  void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
+                   kernels::KvView cache, MatrixView out) override;
+  void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
+  void DoAdd(MatrixView x, MatrixView inout) override;
+  void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
+              MatrixView out) override;
+
+  // Calls body(begin, end) over disjoint ranges of [0, rows) that are worth a thread: about `work` element operations
+  // per row.
+  template <class Body>
+  void ForRows(int64_t rows, int64_t work, const Body& body);
+
+  // cpu_linear.cc
+  void LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out);
+  bool LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixView out);
+  bool ReserveRounded(int64_t count);  // room for `count` bf16 values in rounded_
+
+  struct AttentionTask {
+    int64_t sequence, kv_head, row, rows;
+  };
+
+  const kernels::Kernels& kernels_;
+  const bool bf16_;
+  ThreadPool pool_;
+  // Scratch of the current step, grown as needed.
+  CpuMemory rounded_;  // bf16 left side of the current product
+  std::vector<AttentionTask> attention_tasks_;
+};
+
+}  // namespace lastro::engine

@@ -1,0 +1,54 @@
+// The CPU backend's weights: rows of a matrix in the type they are computed in, viewed in the mapped file where it already
+// has that type, and oneDNN's product over them. Const after construction, thread-safe.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/cpu_buffer.h"
+#include "engine/onednn_matmul.h"
+
+namespace lastro::engine {
+
+class CpuTable : public TableWeight {
+ public:
+  // Keeps the stored type; copies only when `table` is not aligned for it.
+  static absl::StatusOr<std::unique_ptr<CpuTable>> Create(const HostMatrix& table);
+  DataType type() const { return type_; }
+  const uint8_t* row(int64_t r) const { return data_ + r * row_bytes_; }
+
+ private:
+  DataType type_ = DataType::kF32;
+  const uint8_t* data_ = nullptr;
+  int64_t row_bytes_ = 0;
+  CpuMemory copy_;
+};
+
+class CpuLinear : public LinearWeight {
+ public:
+  // The weights in `type` (F32 or BF16). `use_onednn` off: rows only.
+  static absl::StatusOr<std::unique_ptr<CpuLinear>> Create(absl::Span<const HostMatrix> parts,
+                                                           absl::Span<const float> bias, LinearHints hints,
+                                                           DataType type, bool use_onednn,
+                                                           const kernels::Kernels& kernels);
+
+  DataType type() const { return type_; }
+  const void* rows() const { return rows_; }  // [n, k] row-major, or null when only the packed copy is kept
+  const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
+  const OneDnnMatmul* matmul() const { return matmul_.get(); }  // or null
+
+ private:
+  absl::Status FillRows(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
+
+  DataType type_ = DataType::kF32;
+  const void* rows_ = nullptr;
+  CpuMemory copy_;
+  std::vector<float> bias_;
+  std::unique_ptr<OneDnnMatmul> matmul_;
+};
+
+// Bytes of one element.
+inline int64_t SizeOfType(DataType type) { return type == DataType::kF32 ? 4 : 2; }
+
+}  // namespace lastro::engine

@@ -1,0 +1,208 @@
+#include "engine/generator.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/stop_matcher.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr size_t kMaxStops = 64;
+constexpr size_t kMaxStopBytes = 4096;
+constexpr int kMaxTopLogprobs = 1000;
+// Tokens of a continuation whose logits are held at once.
+constexpr size_t kScorePiece = 128;
+
+double MillisSince(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+absl::Status CheckLength(const DecoderModel& model, size_t prompt, size_t more, const char* what) {
+  const size_t limit = static_cast<size_t>(model.info().max_tokens);
+  if (prompt == 0) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
+  if (prompt <= limit && more <= limit - prompt) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("a prompt of ", prompt, " tokens and ", more, " ", what,
+                                                 " exceed the context of ", model.info().name, ", ", limit,
+                                                 " tokens: shorten the prompt or ask for fewer"));
+}
+
+absl::Status CheckOptions(const GenerateOptions& options) {
+  LASTRO_RETURN_IF_ERROR(options.sampling.Validate());
+  if (options.max_new_tokens < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_new_tokens = ", options.max_new_tokens, " is out of range; at least 1"));
+  }
+  if (options.top_logprobs < -1 || options.top_logprobs > kMaxTopLogprobs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("top_logprobs = ", options.top_logprobs, " is out of range [-1, ", kMaxTopLogprobs, "]"));
+  }
+  if (options.stop.size() > kMaxStops) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stop: ", options.stop.size(), " strings; at most ", kMaxStops, " are allowed"));
+  }
+  for (const std::string& stop : options.stop) {
+    if (stop.empty() || stop.size() > kMaxStopBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("stop: a string of ", stop.size(), " bytes; 1 to ", kMaxStopBytes, " are allowed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool Contains(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+// The state of one generated text.
+class Generation {
+ public:
+  Generation(const DecoderModel& model, absl::Span<const int32_t> prompt, const GenerateOptions& options,
+             const TokenSink& sink)
+      : model_(model),
+        options_(options),
+        sink_(sink),
+        sampler_(options.sampling),
+        decoder_(model.tokenizer()),
+        stops_(options.stop),
+        seen_(prompt.begin(), prompt.end()) {}
+
+  absl::StatusOr<GenerateResult> Run(const CallContext& context);
+
+ private:
+  // Samples a token from logits_, adds it to the result and shows it; sets `done` when the text has ended.
+  absl::Status Step(bool* done);
+  // The text that `id` makes safe to show; with `last`, also all that is held back.
+  std::string TextOf(int32_t id, bool last);
+  // What is held back, at the end of the text. The token that ends a text shows this and nothing of its own.
+  std::string HeldText();
+
+  const DecoderModel& model_;
+  const GenerateOptions& options_;
+  const TokenSink& sink_;
+  Sampler sampler_;
+  StreamDecoder decoder_;
+  StopMatcher stops_;
+  std::vector<int32_t> seen_;  // prompt and generated
+  std::vector<float> logits_;
+  GenerateResult result_;
+};
+
+std::string Generation::HeldText() {
+  std::string text = stops_.Push(decoder_.Finish());
+  text += stops_.Finish();
+  return text;
+}
+
+std::string Generation::TextOf(int32_t id, bool last) {
+  std::string text = stops_.Push(decoder_.Push(id));
+  if (last) text += HeldText();
+  return text;
+}
+
+absl::Status Generation::Step(bool* done) {
+  GeneratedToken token;
+  LASTRO_ASSIGN_OR_RETURN(token.id, sampler_.Sample(logits_, seen_));
+  if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits_, token.id);
+  if (options_.top_logprobs > 0) token.top = TopLogprobs(logits_, options_.top_logprobs);
+  const bool ended = (!options_.ignore_eos && Contains(model_.info().eos_ids, token.id)) ||
+                     Contains(options_.stop_ids, token.id);
+  const bool full = static_cast<int>(result_.tokens.size()) + 1 == options_.max_new_tokens;
+  token.text = ended ? HeldText() : TextOf(token.id, full);
+  *done = ended || full || stops_.found();
+  result_.finish = stops_.found() ? FinishReason::kStopString
+                   : ended        ? FinishReason::kEndOfText
+                                  : FinishReason::kMaxTokens;
+  result_.text += token.text;
+  seen_.push_back(token.id);
+  result_.tokens.push_back(std::move(token));
+  return sink_ ? sink_(result_.tokens.back()) : absl::OkStatus();
+}
+
+absl::StatusOr<GenerateResult> Generation::Run(const CallContext& context) {
+  result_.prompt_tokens = static_cast<int>(seen_.size());
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<DecoderSession> session,
+                          model_.NewSession(result_.prompt_tokens + options_.max_new_tokens));
+  auto start = std::chrono::steady_clock::now();
+  LASTRO_RETURN_IF_ERROR(session->Extend(seen_, LogitsOf::kLast, context, &logits_));
+  result_.prefill_ms = MillisSince(start);
+  start = std::chrono::steady_clock::now();
+  for (;;) {
+    bool done = false;
+    LASTRO_RETURN_IF_ERROR(Step(&done));
+    if (done) break;
+    LASTRO_RETURN_IF_ERROR(
+        session->Extend(absl::MakeConstSpan(&seen_.back(), 1), LogitsOf::kLast, context, &logits_));
+  }
+  result_.decode_ms = MillisSince(start);
+  return std::move(result_);
+}
+
+// Adds log p of tokens[begin, end) to `score`; `logits` holds one row before each of them.
+void AddLogprobs(absl::Span<const float> logits, size_t vocab, absl::Span<const int32_t> tokens,
+                 ContinuationScore* score) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    score->logprob += LogprobOf(logits.subspan(i * vocab, vocab), tokens[i]);
+    ++score->tokens;
+  }
+}
+
+absl::StatusOr<ContinuationScore> ScoreOne(DecoderSession& session, absl::Span<const float> prompt_logits, size_t vocab,
+                                           absl::Span<const int32_t> tokens, const CallContext& context) {
+  ContinuationScore score;
+  if (tokens.empty()) return score;
+  AddLogprobs(prompt_logits, vocab, tokens.subspan(0, 1), &score);
+  std::vector<float> logits;
+  // The last token needs no pass of its own: nothing is predicted after it.
+  for (size_t begin = 0; begin + 1 < tokens.size(); begin += kScorePiece) {
+    const size_t count = std::min(kScorePiece, tokens.size() - 1 - begin);
+    LASTRO_RETURN_IF_ERROR(session.Extend(tokens.subspan(begin, count), LogitsOf::kAll, context, &logits));
+    AddLogprobs(logits, vocab, tokens.subspan(begin + 1, count), &score);
+  }
+  return score;
+}
+
+}  // namespace
+
+absl::StatusOr<GenerateResult> Generate(const DecoderModel& model, absl::Span<const int32_t> prompt,
+                                        const GenerateOptions& options, const CallContext& context,
+                                        const TokenSink& sink) {
+  LASTRO_RETURN_IF_ERROR(CheckOptions(options));
+  LASTRO_RETURN_IF_ERROR(
+      CheckLength(model, prompt.size(), static_cast<size_t>(options.max_new_tokens), "new tokens"));
+  return Generation(model, prompt, options, sink).Run(context);
+}
+
+absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderModel& model,
+                                                                  absl::Span<const int32_t> prompt,
+                                                                  absl::Span<const std::vector<int32_t>> continuations,
+                                                                  const CallContext& context) {
+  size_t longest = 0;
+  const int32_t vocab = model.info().vocab_size;
+  for (const std::vector<int32_t>& tokens : continuations) {
+    longest = std::max(longest, tokens.size());
+    for (int32_t id : tokens) {
+      if (id < 0 || id >= vocab) {
+        return absl::InvalidArgumentError(absl::StrCat("token id ", id, " is not in the vocabulary of ", vocab, " ids"));
+      }
+    }
+  }
+  LASTRO_RETURN_IF_ERROR(CheckLength(model, prompt.size(), longest, "tokens of continuation"));
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<DecoderSession> session,
+                          model.NewSession(static_cast<int>(prompt.size() + longest)));
+  std::vector<float> prompt_logits;
+  LASTRO_RETURN_IF_ERROR(session->Extend(prompt, LogitsOf::kLast, context, &prompt_logits));
+  std::vector<ContinuationScore> scores;
+  for (const std::vector<int32_t>& tokens : continuations) {
+    LASTRO_ASSIGN_OR_RETURN(
+        ContinuationScore score,
+        ScoreOne(*session, prompt_logits, static_cast<size_t>(vocab), tokens, context));
+    scores.push_back(score);
+    session->Truncate(static_cast<int>(prompt.size()));
+  }
+  return scores;
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,149 @@
+#include "engine/hf_folder.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 16u << 20;
+
+bool Exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+std::string LastComponent(const std::string& path) {
+  std::filesystem::path normal = std::filesystem::path(path).lexically_normal();
+  if (!normal.has_filename()) normal = normal.parent_path();
+  return normal.filename().string();
+}
+
+absl::string_view AsText(absl::Span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The folder of the module whose type ends in ".Pooling"; "" when there is none.
+absl::StatusOr<std::string> PoolingFolder(const JsonValue& modules) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, modules.AsArray());
+  for (const JsonValue& module : items) {
+    LASTRO_ASSIGN_OR_RETURN(std::string type, module.GetString("type", ""));
+    if (!absl::EndsWith(type, ".Pooling")) continue;
+    LASTRO_ASSIGN_OR_RETURN(std::string folder, module.GetString("path", ""));
+    if (folder.empty() || !StaysInFolder(folder)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(module.path(), ".path must be a relative path inside the model folder"));
+    }
+    return folder;
+  }
+  return std::string();
+}
+
+}  // namespace
+
+bool StaysInFolder(absl::string_view relative) {
+  if (relative.empty() || relative.front() == '/') return false;
+  if (relative.find('\0') != absl::string_view::npos || absl::StrContains(relative, '\\')) return false;
+  for (absl::string_view part : absl::StrSplit(relative, '/')) {
+    if (part == "..") return false;
+  }
+  return true;
+}
+
+void FingerprintBuilder::Add(absl::string_view name, absl::string_view value) {
+  hash_.Update(absl::StrCat(name.size(), ":", name, value.size(), ":"));
+  hash_.Update(value);
+}
+
+absl::StatusOr<HfFolder::File> HfFolder::ReadJson(const std::string& folder, const std::string& name) {
+  const std::string path = folder + "/" + name;
+  LASTRO_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kMaxConfigBytes));
+  LASTRO_ASSIGN_OR_RETURN(JsonDocument json, JsonDocument::Parse(text, path, kMaxConfigBytes));
+  return File{name, std::move(text), std::move(json)};
+}
+
+absl::StatusOr<std::optional<HfFolder::File>> HfFolder::ReadJsonIfThere(const std::string& folder,
+                                                                        const std::string& name) {
+  if (!Exists(folder + "/" + name)) return std::optional<File>();
+  LASTRO_ASSIGN_OR_RETURN(File file, ReadJson(folder, name));
+  return std::optional<File>(std::move(file));
+}
+
+HfFolder::HfFolder(std::string path, File config)
+    : path_(std::move(path)),
+      name_(LastComponent(path_)),
+      tokenizer_path_(path_ + "/tokenizer.json"),
+      config_(std::move(config)) {}
+
+absl::StatusOr<std::unique_ptr<HfFolder>> HfFolder::Open(const std::string& path) {
+  LASTRO_ASSIGN_OR_RETURN(File config, ReadJson(path, "config.json"));
+  if (!config.json.root().is_object()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, "/config.json must hold an object"));
+  }
+  std::unique_ptr<HfFolder> folder(new HfFolder(path, std::move(config)));
+  LASTRO_RETURN_IF_ERROR(folder->ReadOptionalFiles());
+  LASTRO_RETURN_IF_ERROR(folder->ReadPooling());
+  LASTRO_RETURN_IF_ERROR(folder->OpenTokenizer());
+  LASTRO_RETURN_IF_ERROR(folder->OpenWeights());
+  return folder;
+}
+
+absl::Status HfFolder::ReadOptionalFiles() {
+  LASTRO_ASSIGN_OR_RETURN(generation_config_, ReadJsonIfThere(path_, "generation_config.json"));
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_config_, ReadJsonIfThere(path_, "tokenizer_config.json"));
+  LASTRO_ASSIGN_OR_RETURN(modules_, ReadJsonIfThere(path_, "modules.json"));
+  LASTRO_ASSIGN_OR_RETURN(sentence_bert_config_, ReadJsonIfThere(path_, "sentence_bert_config.json"));
+  return absl::OkStatus();
+}
+
+absl::Status HfFolder::ReadPooling() {
+  std::string folder = "1_Pooling";
+  if (modules_.has_value()) {
+    LASTRO_ASSIGN_OR_RETURN(folder, PoolingFolder(modules_->json.root()));
+    if (folder.empty()) return absl::OkStatus();
+  }
+  LASTRO_ASSIGN_OR_RETURN(pooling_config_, ReadJsonIfThere(path_, folder + "/config.json"));
+  if (modules_.has_value() && !pooling_config_.has_value()) {
+    return absl::NotFoundError(absl::StrCat(path_, "/", folder, "/config.json is missing; modules.json names it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status HfFolder::OpenTokenizer() {
+  LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(tokenizer_path_));
+  tokenizer_sha256_ = Sha256Hex(AsText(file.bytes()));
+  return absl::OkStatus();
+}
+
+absl::Status HfFolder::OpenWeights() {
+  for (const char* name : {"/model.safetensors", "/model.safetensors.index.json"}) {
+    if (!Exists(path_ + name)) continue;
+    LASTRO_ASSIGN_OR_RETURN(weights_, SafetensorsFile::Open(path_ + name));
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(
+      absl::StrCat(path_,
+                   " has neither model.safetensors nor model.safetensors.index.json; other formats (.bin, "
+                   ".gguf) are not read: convert the weights to safetensors"));
+}
+
+std::string HfFolder::Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const {
+  FingerprintBuilder builder;
+  for (const MappedFile& file : weights_->files()) builder.Add("weights", AsText(file.bytes()));
+  builder.Add("tokenizer.json", tokenizer_sha256_);
+  builder.Add(config_.name, config_.text);
+  for (const std::optional<File>* file :
+       {&generation_config_, &tokenizer_config_, &modules_, &sentence_bert_config_, &pooling_config_}) {
+    if (file->has_value()) builder.Add((*file)->name, (*file)->text);
+  }
+  for (const auto& [name, value] : extra) builder.Add(name, value);
+  return builder.FinishHex();
+}
+
+}  // namespace lastro::engine

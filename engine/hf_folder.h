@@ -1,0 +1,95 @@
+// HfFolder: a model folder as the Hugging Face hub lays it out: config.json, weights and tokenizer.json, and, when they
+// are there, generation_config.json and the sentence-transformers files. Const after Open and thread-safe; JSON values
+// and tensors live as long as the object.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "engine/safetensors.h"
+
+namespace lastro::engine {
+
+class HfFolder {
+ public:
+  // Opens `path`. Weights are model.safetensors, or else the shards of model.safetensors.index.json. Errors: NOT_FOUND
+  // (config.json, tokenizer.json or the weights are missing: named), INVALID_ARGUMENT (malformed; which file and
+  // field).
+  static absl::StatusOr<std::unique_ptr<HfFolder>> Open(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  const std::string& name() const { return name_; }  // the last component of the path
+  const std::string& tokenizer_path() const { return tokenizer_path_; }
+
+  JsonValue config() const { return config_.json.root(); }
+  const SafetensorsFile& weights() const { return *weights_; }
+
+  // Optional files; nullopt when absent.
+  std::optional<JsonValue> generation_config() const { return Root(generation_config_); }
+  std::optional<JsonValue> tokenizer_config() const { return Root(tokenizer_config_); }
+  std::optional<JsonValue> modules() const { return Root(modules_); }
+  std::optional<JsonValue> sentence_bert_config() const { return Root(sentence_bert_config_); }
+  // config.json of the module of type ...Pooling in modules.json, else 1_Pooling/config.json.
+  std::optional<JsonValue> pooling_config() const { return Root(pooling_config_); }
+
+  // Lower-case hexadecimal SHA-256 over the content of the weights and of all JSON files above that are there, and over
+  // `extra` parts (name, value), such as prefixes and the dimension. Reads the weights once (45 MB take about 30 ms
+  // with SHA instructions). Folder name and file dates play no part.
+  std::string Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra = {}) const;
+
+ private:
+  struct File {
+    std::string name;  // relative to the folder
+    std::string text;
+    JsonDocument json;
+  };
+  static std::optional<JsonValue> Root(const std::optional<File>& file) {
+    return file.has_value() ? std::optional<JsonValue>(file->json.root()) : std::nullopt;
+  }
+
+  static absl::StatusOr<File> ReadJson(const std::string& folder, const std::string& name);
+  static absl::StatusOr<std::optional<File>> ReadJsonIfThere(const std::string& folder, const std::string& name);
+
+  HfFolder(std::string path, File config);
+  absl::Status ReadOptionalFiles();
+  absl::Status ReadPooling();
+  absl::Status OpenTokenizer();
+  absl::Status OpenWeights();
+
+  std::string path_;
+  std::string name_;
+  std::string tokenizer_path_;
+  std::string tokenizer_sha256_;
+  File config_;
+  std::optional<File> generation_config_;
+  std::optional<File> tokenizer_config_;
+  std::optional<File> modules_;
+  std::optional<File> sentence_bert_config_;
+  std::optional<File> pooling_config_;
+  std::optional<SafetensorsFile> weights_;
+};
+
+// SHA-256 over named parts: each name and value is preceded by its length, so that no two lists of parts give the same
+// bytes. Not thread-safe.
+class FingerprintBuilder {
+ public:
+  void Add(absl::string_view name, absl::string_view value);
+  std::string FinishHex() { return hash_.FinishHex(); }  // once
+
+ private:
+  Sha256 hash_;
+};
+
+// True when `relative` is a relative path without "..", root, backslash or NUL: it cannot name a file outside its
+// folder (symbolic links inside the folder are the owner's own).
+bool StaysInFolder(absl::string_view relative);
+
+}  // namespace lastro::engine

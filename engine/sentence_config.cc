@@ -1,0 +1,65 @@
+#include "engine/sentence_config.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/config_reader.h"
+
+namespace lastro::engine {
+namespace {
+
+absl::Status ReadModules(const JsonValue& modules, SentenceConfig* config) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, modules.AsArray());
+  for (const JsonValue& item : items) {
+    LASTRO_ASSIGN_OR_RETURN(std::string type, item.GetString("type", ""));
+    if (absl::EndsWith(type, ".Normalize")) {
+      config->normalize = true;
+    } else if (!absl::EndsWith(type, ".Transformer") && !absl::EndsWith(type, ".Pooling")) {
+      return absl::UnimplementedError(absl::StrCat(item.path(), " module \"", type,
+                                                   "\" is not supported; supported: Transformer, Pooling, Normalize"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadPooling(const JsonValue& json, SentenceConfig* config) {
+  constexpr const char* kModes[] = {"pooling_mode_mean_tokens",          "pooling_mode_cls_token",
+                                    "pooling_mode_max_tokens",           "pooling_mode_mean_sqrt_len_tokens",
+                                    "pooling_mode_weightedmean_tokens",  "pooling_mode_lasttoken"};
+  std::vector<std::string> chosen;
+  for (const char* mode : kModes) {
+    LASTRO_ASSIGN_OR_RETURN(bool on, json.GetBool(mode, false));
+    if (on) chosen.push_back(mode);
+  }
+  if (chosen.size() == 1 && (chosen[0] == kModes[0] || chosen[0] == kModes[1])) {
+    config->pooling = chosen[0] == kModes[0] ? Pooling::kMean : Pooling::kCls;
+    return absl::OkStatus();
+  }
+  std::string found;
+  for (const std::string& mode : chosen) absl::StrAppend(&found, found.empty() ? "" : ", ", mode);
+  return absl::UnimplementedError(absl::StrCat(json.path(), " pooling by {", found, "} is not supported; supported: one of ",
+                                               kModes[0], ", ", kModes[1]));
+}
+
+}  // namespace
+
+absl::StatusOr<SentenceConfig> ReadSentenceConfig(const HfFolder& folder, int64_t max_positions) {
+  SentenceConfig config;
+  if (folder.modules().has_value()) LASTRO_RETURN_IF_ERROR(ReadModules(*folder.modules(), &config));
+  if (folder.pooling_config().has_value()) LASTRO_RETURN_IF_ERROR(ReadPooling(*folder.pooling_config(), &config));
+  config.max_tokens = max_positions;
+  if (folder.sentence_bert_config().has_value() && folder.sentence_bert_config()->Has("max_seq_length")) {
+    ConfigReader reader(*folder.sentence_bert_config());
+    config.max_tokens = std::min(max_positions, reader.Int("max_seq_length", 1, kMaxTokens));
+    LASTRO_RETURN_IF_ERROR(reader.status());
+  } else if (folder.tokenizer_config().has_value() && folder.tokenizer_config()->Has("model_max_length")) {
+    // Written as 1e30 where there is no limit: any number is allowed.
+    LASTRO_ASSIGN_OR_RETURN(double limit, folder.tokenizer_config()->GetDouble("model_max_length", 0));
+    if (limit >= 1 && limit < static_cast<double>(max_positions)) config.max_tokens = static_cast<int64_t>(limit);
+  }
+  return config;
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,89 @@
+#include "engine/tensor_source.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "kernels/bfloat16.h"
+
+namespace lastro::engine {
+namespace {
+
+std::string ShapeText(absl::Span<const int64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+
+absl::StatusOr<DataType> FloatType(const SafetensorsFile& file, const std::string& name, StoredType type) {
+  switch (type) {
+    case StoredType::kF32:
+      return DataType::kF32;
+    case StoredType::kF16:
+      return DataType::kF16;
+    case StoredType::kBF16:
+      return DataType::kBF16;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type),
+                                                     "; expected F32, F16 or BF16"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Span<const int64_t> shape) {
+  if (!file_.Contains(name)) {
+    return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": tensor ", name, " ", ShapeText(shape),
+                                                   " is missing; the configuration expects it"));
+  }
+  LASTRO_ASSIGN_OR_RETURN(const StoredTensor* tensor, file_.Find(name));
+  if (absl::Span<const int64_t>(tensor->shape) != shape) {
+    return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": tensor ", name, ": expected shape ",
+                                                   ShapeText(shape), " by the configuration, found ",
+                                                   ShapeText(tensor->shape)));
+  }
+  LASTRO_ASSIGN_OR_RETURN(DataType type, FloatType(file_, name, tensor->type));
+  if (used_.insert(name).second) {
+    parameters_ += tensor->elements();
+    stored_bytes_ += static_cast<int64_t>(tensor->data.size());
+  }
+  return HostMatrix{type, tensor->data.data(), shape.front(), shape.back()};
+}
+
+absl::StatusOr<HostMatrix> TensorSource::Matrix(absl::string_view name, int64_t rows, int64_t cols) {
+  return Take(absl::StrCat(prefix_, name), {rows, cols});
+}
+
+absl::StatusOr<HostMatrix> TensorSource::UnprefixedMatrix(const std::string& name, int64_t rows, int64_t cols) {
+  return Take(name, {rows, cols});
+}
+
+absl::StatusOr<std::vector<float>> TensorSource::Vector(absl::string_view name, int64_t size) {
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix stored, Take(absl::StrCat(prefix_, name), {size}));
+  std::vector<float> values(static_cast<size_t>(size));
+  if (stored.type == DataType::kF32) {
+    std::memcpy(values.data(), stored.data, values.size() * sizeof(float));
+    return values;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t bits;
+    std::memcpy(&bits, stored.data + 2 * i, sizeof(bits));
+    values[i] = stored.type == DataType::kBF16 ? kernels::Bf16ToFloat(bits) : kernels::Fp16ToFloat(bits);
+  }
+  return values;
+}
+
+absl::Status TensorSource::CheckAllUsed(absl::Span<const std::string> ignored) const {
+  std::vector<std::string> unexpected;
+  for (const std::string& name : file_.names()) {
+    auto matches = [&](const std::string& part) { return absl::StrContains(name, part); };
+    if (!used_.contains(name) && std::none_of(ignored.begin(), ignored.end(), matches)) unexpected.push_back(name);
+  }
+  if (unexpected.empty()) return absl::OkStatus();
+  const size_t count = unexpected.size();
+  unexpected.resize(std::min<size_t>(count, 5));
+  return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": ", count, " tensors that the configuration does not ",
+                                                 "expect: ", absl::StrJoin(unexpected, ", "), count > 5 ? ", ..." : "",
+                                                 "; is config.json the one of these weights?"));
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,232 @@
+#include "engine/tokenizers/pre_tokenizer.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/tokenizers/component.h"
+#include "engine/tokenizers/pattern.h"
+#include "engine/tokenizers/unicode.h"
+
+namespace lastro::engine::tokenizers {
+namespace {
+
+constexpr char kGpt2Expression[] = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+absl::string_view TextOf(const Segment& segment, const Piece& piece) {
+  return absl::string_view(segment.text.text()).substr(piece.begin, piece.end - piece.begin);
+}
+
+class Split : public PreTokenizer {
+ public:
+  Split(std::unique_ptr<Pattern> pattern, SplitBehavior behavior, bool invert)
+      : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
+
+  void Apply(Segment* segment) const override {
+    std::vector<Piece> pieces;
+    pieces.reserve(segment->pieces.size());
+    std::vector<Match> matches;
+    for (const Piece& piece : segment->pieces) {
+      if (piece.added_id >= 0) {
+        pieces.push_back(piece);
+        continue;
+      }
+      pattern_->FindMatches(TextOf(*segment, piece), &matches);
+      ApplySplitBehavior(behavior_, invert_, &matches);
+      for (const Match& match : matches) {
+        if (match.begin < match.end) pieces.push_back({piece.begin + match.begin, piece.begin + match.end, -1});
+      }
+    }
+    segment->pieces = std::move(pieces);
+  }
+
+ private:
+  std::unique_ptr<Pattern> pattern_;
+  SplitBehavior behavior_;
+  bool invert_;
+};
+
+// Puts `prefix` before every piece for which `wanted(piece, its text)` holds.
+template <typename Wanted>
+void PrefixPieces(Segment* segment, absl::string_view prefix, const Wanted& wanted) {
+  AlignedText text;
+  std::vector<Piece> pieces;
+  pieces.reserve(segment->pieces.size());
+  for (const Piece& piece : segment->pieces) {
+    bool add = piece.added_id < 0 && wanted(piece, TextOf(*segment, piece));
+    uint32_t begin = static_cast<uint32_t>(text.text().size());
+    text.AppendPiece(segment->text, piece.begin, piece.end, add ? prefix : absl::string_view());
+    pieces.push_back({begin, static_cast<uint32_t>(text.text().size()), piece.added_id});
+  }
+  segment->text = std::move(text);
+  segment->pieces = std::move(pieces);
+}
+
+class PrefixSpace : public PreTokenizer {
+ public:
+  void Apply(Segment* segment) const override {
+    PrefixPieces(segment, " ", [](const Piece&, absl::string_view text) { return text.front() != ' '; });
+  }
+};
+
+class Metaspace : public PreTokenizer {
+ public:
+  enum class Scheme { kAlways, kFirst, kNever };
+  Metaspace(std::string replacement, Scheme scheme, bool split)
+      : replacement_(std::move(replacement)), scheme_(scheme) {
+    if (split) {
+      split_ = std::make_unique<Split>(LiteralPattern(replacement_), SplitBehavior::kMergedWithNext, false);
+    }
+  }
+
+  void Apply(Segment* segment) const override {
+    ReplaceSpaces(segment);
+    if (scheme_ != Scheme::kNever) {
+      PrefixPieces(segment, replacement_, [&](const Piece& piece, absl::string_view text) {
+        bool here = scheme_ == Scheme::kAlways || segment->text.SourceOf(piece.begin, piece.end).begin == 0;
+        return here && !absl::StartsWith(text, replacement_);
+      });
+    }
+    if (split_ != nullptr) split_->Apply(segment);
+  }
+
+ private:
+  // Every space outside added tokens.
+  void ReplaceSpaces(Segment* segment) const {
+    AlignedText text;
+    std::vector<Piece> pieces;
+    std::vector<Match> matches;
+    std::unique_ptr<Pattern> space = LiteralPattern(" ");
+    for (const Piece& piece : segment->pieces) {
+      AlignedText part = segment->text.Slice(piece.begin, piece.end);
+      if (piece.added_id < 0) {
+        space->FindMatches(part.text(), &matches);
+        part.ReplaceMatches(matches, replacement_);
+      }
+      uint32_t begin = static_cast<uint32_t>(text.text().size());
+      text.AppendPiece(part, 0, static_cast<uint32_t>(part.text().size()), "");
+      pieces.push_back({begin, static_cast<uint32_t>(text.text().size()), piece.added_id});
+    }
+    segment->text = std::move(text);
+    segment->pieces = std::move(pieces);
+  }
+
+  std::string replacement_;
+  Scheme scheme_;
+  std::unique_ptr<Split> split_;
+};
+
+class Sequence : public PreTokenizer {
+ public:
+  explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
+  void Apply(Segment* segment) const override {
+    for (const auto& step : steps_) step->Apply(segment);
+  }
+
+ private:
+  std::vector<std::unique_ptr<PreTokenizer>> steps_;
+};
+
+using Result = absl::StatusOr<PreTokenization>;
+
+PreTokenization Plain(std::unique_ptr<PreTokenizer> pre_tokenizer) { return {std::move(pre_tokenizer), false}; }
+
+PreTokenization SplitAt(bool (*predicate)(char32_t), SplitBehavior behavior) {
+  return Plain(std::make_unique<Split>(RunePattern(predicate), behavior, false));
+}
+
+PreTokenization WordsAndSymbols() {
+  return Plain(std::make_unique<Split>(WordOrSymbolPattern(), SplitBehavior::kRemoved, /*invert=*/true));
+}
+
+Result ParseByteLevel(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(bool prefix, component.GetBool("add_prefix_space", true));
+  LASTRO_ASSIGN_OR_RETURN(bool use_regex, component.GetBool("use_regex", true));
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  if (prefix) steps.push_back(std::make_unique<PrefixSpace>());
+  if (use_regex) {
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Pattern> words, RegexPattern(kGpt2Expression, component.path()));
+    steps.push_back(std::make_unique<Split>(std::move(words), SplitBehavior::kIsolated, /*invert=*/false));
+  }
+  return PreTokenization{std::make_unique<Sequence>(std::move(steps)), true};
+}
+
+Result ParseSplit(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Pattern> pattern, ParsePattern(component));
+  LASTRO_ASSIGN_OR_RETURN(SplitBehavior behavior, ParseSplitBehavior(component, ""));
+  LASTRO_ASSIGN_OR_RETURN(bool invert, component.GetBool("invert", false));
+  return Plain(std::make_unique<Split>(std::move(pattern), behavior, invert));
+}
+
+Result ParseDigits(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(bool individual, component.GetBool("individual_digits", false));
+  return SplitAt(IsNumeric, individual ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
+}
+
+Result ParsePunctuation(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(SplitBehavior behavior, ParseSplitBehavior(component, "Isolated"));
+  return SplitAt(IsPunctuation, behavior);
+}
+
+PreTokenization BertWords() {
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  steps.push_back(SplitAt(IsWhitespace, SplitBehavior::kRemoved).pre_tokenizer);
+  steps.push_back(SplitAt(IsPunctuation, SplitBehavior::kIsolated).pre_tokenizer);
+  return Plain(std::make_unique<Sequence>(std::move(steps)));
+}
+
+absl::StatusOr<Metaspace::Scheme> ParseScheme(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(bool legacy, component.GetBool("add_prefix_space", true));
+  LASTRO_ASSIGN_OR_RETURN(std::string scheme, component.GetString("prepend_scheme", legacy ? "always" : "never"));
+  if (scheme == "always") return Metaspace::Scheme::kAlways;
+  if (scheme == "first") return Metaspace::Scheme::kFirst;
+  if (scheme == "never") return Metaspace::Scheme::kNever;
+  return absl::InvalidArgumentError(
+      absl::StrCat(component.path(), ".prepend_scheme is \"", scheme, "\"; expected always, first or never"));
+}
+
+Result ParseMetaspace(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::string replacement, component.GetString("replacement", "\u2581"));
+  LASTRO_ASSIGN_OR_RETURN(Metaspace::Scheme scheme, ParseScheme(component));
+  LASTRO_ASSIGN_OR_RETURN(bool split, component.GetBool("split", true));
+  if (replacement.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(component.path(), ".replacement must not be empty"));
+  }
+  return Plain(std::make_unique<Metaspace>(std::move(replacement), scheme, split));
+}
+
+Result ParseSequence(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(component, "pretokenizers"));
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  bool byte_level = false;
+  for (const JsonValue& item : items) {
+    if (byte_level) {
+      return absl::UnimplementedError(absl::StrCat(item.path(), ": a step after ByteLevel is not supported"));
+    }
+    LASTRO_ASSIGN_OR_RETURN(PreTokenization step, ParsePreTokenizer(item));
+    byte_level = step.byte_level;
+    steps.push_back(std::move(step.pre_tokenizer));
+  }
+  return PreTokenization{std::make_unique<Sequence>(std::move(steps)), byte_level};
+}
+
+}  // namespace
+
+absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::string type, TypeOf(component));
+  if (type == "ByteLevel") return ParseByteLevel(component);
+  if (type == "Split") return ParseSplit(component);
+  if (type == "Digits") return ParseDigits(component);
+  if (type == "BertPreTokenizer") return BertWords();
+  if (type == "Whitespace") return WordsAndSymbols();
+  if (type == "WhitespaceSplit") return SplitAt(IsWhitespace, SplitBehavior::kRemoved);
+  if (type == "Punctuation") return ParsePunctuation(component);
+  if (type == "Metaspace") return ParseMetaspace(component);
+  if (type == "Sequence") return ParseSequence(component);
+  return UnsupportedType(component, type);
+}
+
+}  // namespace lastro::engine::tokenizers

@@ -1,0 +1,205 @@
+"""Writes the model cards and NOTICE-models.txt from the evaluations' JSON files.
+
+    python cards.py --work work --models ../../deploy/models --date 2026-11-20
+"""
+import argparse
+import json
+from pathlib import Path
+
+import common
+
+SOURCES = """| data | licence | used for |
+|---|---|---|
+| SQuAD 1.1/2.0 dev (part), via SQuAD-explorer | CC BY-SA 4.0 | questions |
+| SQuAD v1.1 in Portuguese (sample of nunorc/squad-v1.1-pt) | MIT; SQuAD CC BY-SA 4.0 | questions |
+| FaQuAD (train) | CC BY 4.0 | questions |
+| Pirá | CC0 1.0 | questions, translations |
+| Natural Questions dev, oracle passages (lost-in-the-middle) | MIT; CC BY-SA 3.0 | questions |
+| SelQA, QED, CLAP NQ, COVID-QA | Apache-2.0; CC BY-SA 3.0; Apache-2.0; Apache-2.0 | questions |
+| QAMR (Wikipedia/Wikinews part), FairytaleQA, MedQuAD, PubMedQA, StrategyQA, QMSum | MIT; Apache-2.0; CC BY 4.0; MIT; MIT; MIT | questions |
+| Wikipedia (2015 extract) | CC BY-SA 3.0 | text |
+| AWS RDS, EC2 and S3 guides | CC BY-SA 4.0 | text |
+| OWASP Cheat Sheet Series | CC BY-SA 4.0 | text |
+| MDN in Brazilian Portuguese | CC BY-SA 2.5 | text |
+| Microsoft .NET and Dynamics 365 documentation in Portuguese | CC BY 4.0 | text, bilingual headings |
+| Python documentation in English and Portuguese | PSF-2.0; CC0 1.0 | text, translations |
+| React documentation in Portuguese, Open Source Guides, Kubernetes documentation (2017) | CC BY 4.0 | text |
+| OpenStax Business, Political Science, Philosophy (CC BY editions) | CC BY 4.0 | text |
+| ELTeC novels (English, Portuguese) | CC BY 4.0 | a little text |
+| PEPs, 18F handbook, World Factbook | public domain / CC0 | text |
+| Rust book, Swift Evolution | MIT or Apache-2.0; Apache-2.0 | text |
+| OpenWordnet-PT; WordNet 3.0 | CC BY-SA 3.0; WordNet licence | lexicon of the embedder |"""
+
+NOTICE = """Built-in models of Lastro: attributions
+
+embedder/   derived from all-MiniLM-L6-v2 (sentence-transformers; nreimers/MiniLM-L6-H384-uncased), Apache License 2.0.
+            Changed: vocabulary extended with Portuguese word pieces, weights trained further by multilingual distillation, stored as F16.
+decoder/    trained from scratch; its token vectors started from those of the embedder (Apache License 2.0).
+
+No training data are contained in this folder. The models were trained on text and questions from the sources below, which ask for
+attribution; where such data are redistributed, the share-alike licences (CC BY-SA) apply to the data.
+
+{sources}
+
+WordNet 3.0: Copyright 2006 by Princeton University. All rights reserved. OpenWordnet-PT: Valeria de Paiva, Alexandre Rademaker and others.
+FaQuAD: Hélio Fonseca Sayama, Anderson Viçoso Araujo, Eraldo Rezende Fernandes. Pirá: C4AI. MedQuAD: Asma Ben Abacha, Dina Demner-Fushman.
+ELTeC: COST Action Distant Reading. OpenStax: Rice University. Microsoft, Amazon Web Services, OWASP Foundation, Mozilla contributors,
+Meta Platforms, the Kubernetes authors and Wikipedia contributors hold the rights in their texts.
+"""
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def last(path):
+    return json.loads(path.read_text().splitlines()[-1])
+
+
+def embedder_card(work, date):
+    t, s, run = read(work / "eval_teacher.json"), read(work / "eval_embedder.json"), last(work / "embedder_run" / "log.jsonl")
+    rows = []
+    for lang in ("en", "pt"):
+        for k, v in s[f"retrieval_{lang}"].items():
+            if isinstance(v, dict):
+                o = t[f"retrieval_{lang}"][k]
+                name = "**mean**" if k == "mean" else k
+                rows.append(f"| {lang} | {name} | {v.get('n', '')} | {o['mrr10']:.3f} | {v['mrr10']:.3f} | {o['recall5']:.3f} | {v['recall5']:.3f} |")
+    for a, b in (("pt", "en"), ("en", "pt")):
+        o, v = t[f"pira_question_{a}_passage_{b}"], s[f"pira_question_{a}_passage_{b}"]
+        rows.append(f"| {a} -> {b} | pira, question {a}, passage {b} | {v['n']} | {o['mrr10']:.3f} | {v['mrr10']:.3f} | {o['recall5']:.3f} | {v['recall5']:.3f} |")
+    bt, bs, rt, rs = t["bitext"], s["bitext"], t["rag_product_docs"], s["rag_product_docs"]
+    return f"""# Lastro embedder: English and Portuguese sentences
+
+A sentence encoder for retrieval in English and Portuguese, across both languages too: BERT, 6 layers x 384, mean pooling, unit vectors of 384
+dimensions, no query or passage prefixes, at most 256 tokens. Uncased; accents are stripped by the tokenizer. Weights in F16.
+
+Started from all-MiniLM-L6-v2 (Apache-2.0): 10,500 Portuguese word pieces added to the vocabulary (41,022 entries), then trained so that Portuguese
+translations fall on the teacher's vector of the English text. English keeps the teacher's vectors up to a small error.
+
+## Training
+
+Multilingual distillation with the recipe in `engine/training`: translated sentences and paragraphs, bilingual headings, a WordNet lexicon and English
+sentences glossed word by word regress to the teacher's vector (cosine, plus an in-batch contrast); English text regresses to the teacher; Portuguese
+questions and headings learn to find their passage in the batch. {run['step']} steps, {run['tokens'] / 1e6:.1f} M tokens, {run['minutes']:.0f} minutes on one
+thread of a shared CPU (AdamW, cosine schedule, bf16 products, fp32 masters). ![loss](loss.png)
+
+## Measured, {date}
+
+Questions of held-out titles against every held-out passage of the language ({s['retrieval_en']['passages']} English, {s['retrieval_pt']['passages']} Portuguese).
+Teacher = all-MiniLM-L6-v2 itself.
+
+| | set | questions | MRR@10 teacher | MRR@10 this | Recall@5 teacher | Recall@5 this |
+|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+Bitext retrieval, {bs['n']} held-out pairs of the Python documentation: English to Portuguese {bt['en_to_pt']:.3f} (teacher) -> {bs['en_to_pt']:.3f}, Portuguese to
+English {bt['pt_to_en']:.3f} -> {bs['pt_to_en']:.3f}; mean cosine of a pair {bt['cosine']:.3f} -> {bs['cosine']:.3f}. These texts share many code names: an easy test.
+
+rag_product_docs (evaluation only, {rs['n']} queries, English): nDCG@10 {rt['ndcg10']:.3f} (teacher) -> {rs['ndcg10']:.3f}, Recall@10 {rt['recall10']:.3f} -> {rs['recall10']:.3f}.
+
+## Weak points
+
+- The aligned text is technical (Python documentation, product headings). General Portuguese vocabulary comes from a lexicon and glossed English, so
+  idiom, literature, law and medicine in Portuguese are weaker than English.
+- Portuguese is mostly Brazilian; much of it is translation, part of it by machine.
+- The Portuguese dev sets are small and partly machine-translated: differences of a few points are noise. The teacher has seen some of
+  the English sets in its own training.
+- Other languages, code search and texts beyond 256 tokens are outside its use.
+
+## Use
+
+Retrieval, clustering and ranking inside Lastro. A change of this model changes the collection's fingerprint: re-embed.
+
+## Data
+
+{SOURCES}
+"""
+
+
+def decoder_card(work, date, folder):
+    e, run, spec = read(work / "eval_decoder.json"), last(work / "decoder_run" / "log.jsonl"), read(folder / "lastro_prompt.json")
+    q, a, w = e["questions"], e["answerability"], e["weights"]
+    names = {"logp_mean": "log p, per token (i)", "logp_sum": "log p, summed", "logp_head": "log p, first 4 tokens", "pmi_mean": "log p minus that without the question, per token (ii)",
+             "pmi_sum": "the same, summed", "pmi_head": "the same, first 4 tokens", "cos": "embedder, question and sentence (iii)", "passage_cos": "embedder, question and passage",
+             "lex": "lexical overlap (idf)", "combination": "**combination (iv)**", "combination_without_decoder": "combination without the decoder"}
+    top = "\n".join(f"| {names[k]} | {v:.3f} |" for k, v in e["top1"].items())
+    keys = sorted(k for k in e if k.startswith("top1_"))
+    by = "\n".join(f"| {k[5:].replace('_', ' ')} | {e[k]['n']} | {e[k]['logp_mean']:.3f} | {e[k]['cos']:.3f} | {e[k]['lex']:.3f} | {e[k]['combination']:.3f} |" for k in keys)
+    label = {"p_none": "p(none)", "p_none_gain": "p(none) against an empty question", "best_cos": "best cosine, sentence", "best_passage_cos": "best cosine, passage",
+             "best_lex": "best lexical overlap", "best_combination": "best combined score", "logistic": "**logistic of p(none), cosines, overlap**"}
+    auc = "\n".join(f"| {n} | {a[k]['absent']:.3f} | {a[k]['adversarial']:.3f} | {a[k]['threshold_90']} | {a[k]['kept_answerable']:.3f} | {a[k]['rejected_absent']:.3f} | {a[k]['rejected_adversarial']:.3f} |"
+                    for k, n in label.items())
+    p = e["perplexity"]
+    return f"""# Lastro decoder: quotes the sentence that answers
+
+A small Llama (6 layers x 256, 4 heads, 2 KV heads, SwiGLU 704, RoPE 10,000, tied embeddings, 6.5 M parameters, context 2,048, bf16) with a byte-level BPE of
+8,192 entries for English and Portuguese. It does one thing: given numbered passages and a question it scores or writes a **verbatim sentence** of a
+passage and the passage's number, or `<|none|>`. It is not a chat model and knows nothing of its own.
+
+Prompt `lastro-qa-v1` (tokens in `lastro_prompt.json`): `<|bos|>`, for each passage i `<|passage|>` + "i\\n" + text, `<|question|>` + question + `<|answer|>`;
+then " " + sentence + `<|cite|>` + "i" + `<|eos|>`, or `<|none|>` `<|eos|>`. Text is encoded with special tokens off.
+
+## Training
+
+{run['step']} steps, {run['tokens'] / 1e6:.1f} M tokens in {run['minutes']:.0f} minutes on one thread of a shared CPU; Muon for the matrices, AdamW for embeddings and norms, bf16 products, fp32
+masters. Sequences of 64 to 1,536 tokens: question sets with 0-5 distractor passages and held-back gold passages; question-like cues built from sentences of
+documents in both languages; plain text. The token vectors start from an intermediate checkpoint of the embedder, and a copy circuit is planted in the
+first two layers (see `engine/training/README.md`). ![loss](loss.png)
+
+## Measured, {date}
+
+Perplexity per token on held-out documents: English {p['en']['per_token']} ({p['en']['bits_per_byte']} bits per byte), Portuguese {p['pt']['per_token']} ({p['pt']['bits_per_byte']}).
+As a language model it is weak.
+
+Which sentence ranks first, among all sentences of the gold passage and 4 distractors (about half of them of the same title where there are any): {q['test']} questions of
+held-out titles, {q['sentences_per_question']} candidates on average, chance {q['chance_top1']:.3f}. Weights were fitted on {q['fit']} other questions of the same titles' sets.
+
+| score | gold sentence first |
+|---|---|
+{top}
+
+| set | questions | log p | cosine | overlap | combination |
+|---|---|---|---|---|---|
+{by}
+
+Weights: `{json.dumps(spec['quote_scoring']['weights'])}` with decoder score `{w['decoder_score']}`, temperature {w['temperature']} (in `lastro_prompt.json`, `quote_scoring`).
+
+Answerable or not ({a['test']['answerable']} answerable; {a['test'].get('absent', 0)} whose passage was taken away; {a['test'].get('adversarial', 0)} adversarial, SQuAD 2.0 style: the passage is on topic
+but does not answer). Thresholds keep about 90% of the answerable questions.
+
+| signal | AUC, passage absent | AUC, adversarial | threshold | answerable kept | absent refused | adversarial refused |
+|---|---|---|---|---|---|---|
+{auc}
+
+## Weak points
+
+- Trained on few tokens. It matches words and question types, not meaning: paraphrase, arithmetic, comparison and several passages at once are beyond it.
+- Adversarial unanswerable questions are hardly told from answerable ones: use the threshold together with retrieval scores.
+- Free generation may stop early, run on or change words; Lastro quotes by scoring sentences and checks every quotation against the bytes.
+- Small held-out sets; Portuguese ones are partly machine-translated.
+
+## Use
+
+Quoting and answerability inside Lastro's answer pipeline. Not for open-ended text.
+
+## Data
+
+{SOURCES}
+"""
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--work", required=True, type=Path)
+    ap.add_argument("--models", required=True, type=Path)
+    ap.add_argument("--date", default="2026-11-20")
+    args = ap.parse_args()
+    common.write_atomic(args.models / "embedder" / "CARD.md", embedder_card(args.work, args.date))
+    if (args.work / "eval_decoder.json").exists():
+        common.write_atomic(args.models / "decoder" / "CARD.md", decoder_card(args.work, args.date, args.models / "decoder"))
+    common.write_atomic(args.models / "NOTICE-models.txt", NOTICE.format(sources=SOURCES))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Loads both exported models with transformers and compares them with the training code.
+
+    python check.py --models ../../deploy/models
+"""
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+import prompt as P
+from bert_model import SentenceEncoder, encode, load_state
+from evaluate_decoder import load_decoder
+
+TEXTS = ["How do I reset my password?", "Como faço para redefinir a minha senha?", "The café opens at 8:30.", "A configuração não mudou em 1984."]
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--models", required=True, type=Path)
+    args = ap.parse_args()
+    torch.set_num_threads(1)
+    folder = args.models / "embedder"
+    hf, hf_tok = AutoModel.from_pretrained(folder, torch_dtype=torch.float32).eval(), AutoTokenizer.from_pretrained(folder)
+    tok = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    batch = hf_tok(TEXTS, padding=True, return_tensors="pt")
+    for row, mask, e in zip(batch["input_ids"], batch["attention_mask"], tok.encode_batch(TEXTS)):
+        assert row[mask.bool()].tolist() == e.ids
+    with torch.no_grad():
+        h, m = hf(**batch).last_hidden_state, batch["attention_mask"][..., None].float()
+    want = torch.nn.functional.normalize((h * m).sum(1) / m.sum(1), dim=-1)
+    got = torch.from_numpy(encode(SentenceEncoder(load_state(folder)).eval(), tok, TEXTS))
+    cos = (want * got).sum(1)
+    print("embedder: lowest cosine to transformers", round(cos.min().item(), 5), "- question en/pt", round((got[0] @ got[1]).item(), 3))
+    assert cos.min() > 0.999
+
+    folder = args.models / "decoder"
+    assert json.loads((folder / "lastro_prompt.json").read_text())["format"] == "lastro-qa-v1"
+    enc = P.Encoder(Tokenizer.from_file(str(folder / "tokenizer.json")))
+    assert not set(enc.text("<|none|><|eos|>")) & set(enc.id.values()), "text must never yield a special token"
+    for t in TEXTS:
+        assert enc.tok.decode(enc.text(t)) == t
+    hf = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    ids = torch.tensor([enc.prompt(TEXTS[:2], TEXTS[2]) + enc.answer(TEXTS[0], 1)])
+    with torch.no_grad():
+        want = torch.log_softmax(hf(ids).logits[:, :-1], -1).gather(2, ids[:, 1:, None])[..., 0]
+    diff = (load_decoder(folder).logprobs(ids) - want).abs()
+    print("decoder: log p differs from transformers by", round(diff.mean().item(), 4), "on average,", round(diff.max().item(), 4), "at most")
+    assert diff.mean() < 0.05
+    passages = ["The reactor was shut down in March 2019. Its operator is Norden Energy.", "A biblioteca abre às nove horas. Aos domingos está fechada."]
+    for q in ("Who operates the reactor?", "A que horas abre a biblioteca?", "What is the capital of Peru?"):
+        ids = torch.tensor([enc.prompt(passages, q)])
+        out = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, eos_token_id=1, pad_token_id=2)[0, ids.shape[1]:]
+        print(repr(q), "->", repr(enc.tok.decode(out.tolist(), skip_special_tokens=False)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Draws the loss curves of both runs into one small PNG per model card.
+
+    python plot_curves.py --log work/decoder_run/log.jsonl --keys loss_qa loss_cue loss_lm --out ../../deploy/models/decoder/loss.png
+"""
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--log", required=True, type=Path)
+    ap.add_argument("--keys", required=True, nargs="+")
+    ap.add_argument("--out", required=True, type=Path)
+    args = ap.parse_args()
+    recs = [json.loads(x) for x in args.log.read_text().splitlines()]
+    fig, ax = plt.subplots(figsize=(5.2, 3), dpi=90)
+    for k in args.keys:
+        pts = [(r["tokens"] / 1e6, r[k]) for r in recs if k in r]
+        ax.plot(*zip(*pts), label=k, linewidth=1.2, marker="." if len(pts) < 30 else None)
+    ax.set_xlabel("training tokens (millions)")
+    ax.set_ylabel("smoothed loss")
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8)
+    fig.tight_layout()
+    fig.savefig(args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+// Transformer: the one forward pass of every architecture, over a packed batch of sequences. Encoders, prompts and decoded
+// tokens differ by SequenceSpan, KvCache and Architecture only. Const after construction; request state (cache, scratch) is
+// passed in. Forward and Head run inside a step of the backend's queue.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "engine/architecture.h"
+#include "engine/backend.h"
+#include "engine/kv_cache.h"
+#include "engine/transformer_weights.h"
+
+namespace lastro::engine {
+
+// Activations of one step; grows to the largest step. One per model: steps run one at a time.
+class TransformerScratch {
+ public:
+  // Room for a step of `rows` rows.
+  absl::Status Reserve(Backend& backend, const Architecture& architecture, int64_t rows);
+
+  MatrixView hidden, normed, qkv, attended, mlp, activated;  // [rows, ...] of the last Reserve
+  MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
+
+ private:
+  std::unique_ptr<Buffer> buffer_;
+};
+
+class Transformer {
+ public:
+  // `backend` must outlive the object.
+  Transformer(Architecture architecture, TransformerWeights weights, Backend& backend);
+
+  const Architecture& architecture() const { return architecture_; }
+  const TransformerWeights& weights() const { return weights_; }
+
+  // Runs the packed rows `ids`, split into `sequences`, and leaves the last layer's output in scratch->hidden. Keys and
+  // values go into `cache`. `context` is checked between layers; after an error the cache's tokens from each sequence's
+  // position on are unspecified. REQUIRES: ids and positions in range, room in the cache.
+  absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, const KvCache& cache,
+                       const CallContext& context, TransformerScratch* scratch) const;
+
+  // logits [count, vocab_size], host memory, of the rows [first, first + count) of scratch->hidden.
+  absl::Status Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const;
+
+ private:
+  void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
+                 TransformerScratch* scratch) const;
+  void FillRotary(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
+  void AttentionBlock(const LayerWeights& layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+                      MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  void MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  void Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
+
+  const Architecture architecture_;
+  const TransformerWeights weights_;
+  Backend& backend_;
+  const std::vector<float> inverse_frequencies_;  // [rotary_dim / 2]
+};
+
+// The rotary frequencies of `rope`, scaling applied, in fp32 as the reference computes them.
+std::vector<float> RotaryFrequencies(const RopeParams& rope);
+
+}  // namespace lastro::engine

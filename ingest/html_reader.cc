@@ -1,0 +1,305 @@
+#include "ingest/html_reader.h"
+
+#include <gumbo.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "base/status_macros.h"
+#include "ingest/block_text.h"
+#include "ingest/html_text.h"
+#include "ingest/html_tree.h"
+
+namespace lastro::ingest {
+namespace {
+
+constexpr uint64_t kCheckInterval = 1024;  // nodes between two looks at the deadline
+
+int HeadingLevel(GumboTag tag) {
+  return tag >= GUMBO_TAG_H1 && tag <= GUMBO_TAG_H6 ? 1 + static_cast<int>(tag) - static_cast<int>(GUMBO_TAG_H1) : 0;
+}
+
+bool IsUnreadable(GumboTag tag) {
+  switch (tag) {
+    case GUMBO_TAG_SCRIPT: case GUMBO_TAG_STYLE: case GUMBO_TAG_NOSCRIPT: case GUMBO_TAG_TEMPLATE: case GUMBO_TAG_HEAD:
+    case GUMBO_TAG_IFRAME: case GUMBO_TAG_OBJECT: case GUMBO_TAG_CANVAS: case GUMBO_TAG_SVG: case GUMBO_TAG_AUDIO:
+    case GUMBO_TAG_VIDEO: case GUMBO_TAG_SELECT: case GUMBO_TAG_BUTTON: case GUMBO_TAG_TEXTAREA: case GUMBO_TAG_NOEMBED:
+    case GUMBO_TAG_NOFRAMES: case GUMBO_TAG_DATALIST: case GUMBO_TAG_RP:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Whether one of the space-separated names in an attribute is what sites call their menus, footers and banners.
+bool HasBoilerplateName(const char* names) {
+  static const auto* const known = new absl::flat_hash_set<absl::string_view>{
+      "menu",   "nav",  "navbar",  "navigation", "breadcrumb",    "breadcrumbs",   "footer",    "site-footer",
+      "cookie", "cookies", "sidebar", "toolbar", "cookie-banner", "cookie-notice", "skip-link", "pagination"};
+  if (names == nullptr) return false;
+  for (absl::string_view name : absl::StrSplit(names, absl::ByAnyChar(" \t\n"))) {
+    if (known->contains(absl::AsciiStrToLower(name))) return true;
+  }
+  return false;
+}
+
+// Parts of a site rather than of the page.
+bool IsBoilerplate(const GumboNode* node) {
+  GumboTag tag = HtmlTag(node);
+  if (tag == GUMBO_TAG_HTML || tag == GUMBO_TAG_BODY || tag == GUMBO_TAG_MAIN || tag == GUMBO_TAG_ARTICLE) return false;
+  if (tag == GUMBO_TAG_NAV || tag == GUMBO_TAG_FOOTER || tag == GUMBO_TAG_ASIDE) return true;
+  if (HasBoilerplateName(HtmlAttribute(node, "class")) || HasBoilerplateName(HtmlAttribute(node, "id"))) return true;
+  const char* role = HtmlAttribute(node, "role");
+  if (role == nullptr) return false;
+  return std::strcmp(role, "navigation") == 0 || std::strcmp(role, "contentinfo") == 0 ||
+         std::strcmp(role, "search") == 0;
+}
+
+bool IsHidden(const GumboNode* node) {
+  if (HtmlAttribute(node, "hidden") != nullptr) return true;
+  const char* aria = HtmlAttribute(node, "aria-hidden");
+  if (aria != nullptr && absl::EqualsIgnoreCase(aria, "true")) return true;
+  const char* style = HtmlAttribute(node, "style");
+  if (style == nullptr) return false;
+  std::string compact = absl::StrReplaceAll(absl::AsciiStrToLower(style), {{" ", ""}, {"\t", ""}, {"\n", ""}});
+  for (absl::string_view hiding : {"display:none", "visibility:hidden", "opacity:0;", "font-size:0;", "font-size:0px"}) {
+    if (absl::StrContains(compact, hiding)) return true;
+  }
+  return absl::EndsWith(compact, "opacity:0") || absl::EndsWith(compact, "font-size:0");
+}
+
+bool IsBlock(GumboTag tag) {
+  switch (tag) {
+    case GUMBO_TAG_P: case GUMBO_TAG_DIV: case GUMBO_TAG_SECTION: case GUMBO_TAG_ARTICLE: case GUMBO_TAG_MAIN:
+    case GUMBO_TAG_HEADER: case GUMBO_TAG_FOOTER: case GUMBO_TAG_ASIDE: case GUMBO_TAG_NAV: case GUMBO_TAG_BODY:
+    case GUMBO_TAG_UL: case GUMBO_TAG_OL: case GUMBO_TAG_LI: case GUMBO_TAG_DL: case GUMBO_TAG_DT: case GUMBO_TAG_DD:
+    case GUMBO_TAG_BLOCKQUOTE: case GUMBO_TAG_PRE: case GUMBO_TAG_TABLE: case GUMBO_TAG_CAPTION: case GUMBO_TAG_TR:
+    case GUMBO_TAG_THEAD: case GUMBO_TAG_TBODY: case GUMBO_TAG_TFOOT: case GUMBO_TAG_FORM: case GUMBO_TAG_FIELDSET:
+    case GUMBO_TAG_LEGEND: case GUMBO_TAG_FIGURE: case GUMBO_TAG_FIGCAPTION: case GUMBO_TAG_ADDRESS: case GUMBO_TAG_HR:
+    case GUMBO_TAG_DETAILS: case GUMBO_TAG_SUMMARY: case GUMBO_TAG_CENTER: case GUMBO_TAG_H1: case GUMBO_TAG_H2:
+    case GUMBO_TAG_H3: case GUMBO_TAG_H4: case GUMBO_TAG_H5: case GUMBO_TAG_H6: case GUMBO_TAG_HTML:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Elements that make the table around them one of layout rather than of data.
+bool IsComplexInTable(GumboTag tag) {
+  return HeadingLevel(tag) > 0 || tag == GUMBO_TAG_TABLE || tag == GUMBO_TAG_UL || tag == GUMBO_TAG_OL ||
+         tag == GUMBO_TAG_PRE || tag == GUMBO_TAG_BLOCKQUOTE;
+}
+
+const GumboVector* ChildrenOf(const GumboNode* node) {
+  if (node->type == GUMBO_NODE_DOCUMENT) return &node->v.document.children;
+  if (node->type == GUMBO_NODE_ELEMENT || node->type == GUMBO_NODE_TEMPLATE) return &node->v.element.children;
+  return nullptr;
+}
+
+// Visits a tree without recursion: `enter` returns whether to go into the children, `leave` is called behind them.
+template <typename Enter, typename Leave>
+absl::Status Walk(const GumboNode* root, const CallContext& context, Enter enter, Leave leave) {
+  struct Step {
+    const GumboNode* node;
+    unsigned next_child;
+  };
+  std::vector<Step> stack;
+  if (enter(root)) stack.push_back({root, 0});
+  for (uint64_t steps = 0; !stack.empty(); ++steps) {
+    if (steps % kCheckInterval == 0) LASTRO_RETURN_IF_ERROR(context.Check());
+    Step& step = stack.back();
+    const GumboVector* children = ChildrenOf(step.node);
+    if (children == nullptr || step.next_child >= children->length) {
+      leave(step.node);
+      stack.pop_back();
+      continue;
+    }
+    const auto* child = static_cast<const GumboNode*>(children->data[step.next_child++]);
+    if (enter(child)) stack.push_back({child, 0});
+  }
+  return absl::OkStatus();
+}
+
+// The readable blocks of one tree.
+class BlockCollector {
+ public:
+  BlockCollector(absl::string_view html, bool with_boilerplate)
+      : html_(html), with_boilerplate_(with_boilerplate) {}
+
+  absl::Status Collect(const GumboNode* root, const CallContext& context) {
+    LASTRO_RETURN_IF_ERROR(Walk(root, context, [&](const GumboNode* node) { return MarkComplex(node); },
+                                [](const GumboNode*) {}));
+    LASTRO_RETURN_IF_ERROR(Walk(root, context, [&](const GumboNode* node) { return Enter(node); },
+                                [&](const GumboNode* node) { Leave(node); }));
+    Flush();
+    return absl::OkStatus();
+  }
+
+  std::vector<Block> TakeBlocks() { return std::move(blocks_); }
+  std::string TakeTitle() { return std::move(title_); }
+
+ private:
+  // Notes every ancestor of a complex element, each once.
+  bool MarkComplex(const GumboNode* node) {
+    if (IsComplexInTable(HtmlTag(node))) {
+      for (const GumboNode* up = node->parent; up != nullptr && complex_.insert(up).second;) up = up->parent;
+    }
+    return true;
+  }
+
+  bool IsDataRow(const GumboNode* row) const { return !complex_.contains(row); }
+
+  bool Enter(const GumboNode* node) {
+    if (node->type == GUMBO_NODE_TEXT || node->type == GUMBO_NODE_WHITESPACE || node->type == GUMBO_NODE_CDATA) {
+      AddText(node->v.text);
+      return false;
+    }
+    GumboTag tag = HtmlTag(node);
+    if (tag == GUMBO_TAG_LAST) return node->type == GUMBO_NODE_DOCUMENT;
+    if (tag == GUMBO_TAG_TITLE) ReadTitle(node);
+    if (tag == GUMBO_TAG_HEAD) return EnterHead(node);
+    if (IsUnreadable(tag) || IsHidden(node) || (!with_boilerplate_ && IsBoilerplate(node))) return false;
+    EnterReadable(node, tag);
+    return true;
+  }
+
+  bool EnterHead(const GumboNode* head) {
+    const GumboVector& children = head->v.element.children;
+    for (unsigned i = 0; i < children.length; ++i) {
+      const auto* child = static_cast<const GumboNode*>(children.data[i]);
+      if (HtmlTag(child) == GUMBO_TAG_TITLE) ReadTitle(child);
+    }
+    return false;
+  }
+
+  void EnterReadable(const GumboNode* node, GumboTag tag) {
+    if (tag == GUMBO_TAG_BR) return row_ == nullptr ? text_.LineBreak(0, 0) : text_.Space(0, 0);
+    if (row_ != nullptr) return EnterInRow(node, tag);
+    if (tag == GUMBO_TAG_TR && IsDataRow(node)) {
+      Flush();
+      row_ = node;
+      row_has_data_ = false;
+      cells_ = 0;
+    } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
+      Flush();
+      if (tag == GUMBO_TAG_PRE) ++pre_depth_;
+    }
+  }
+
+  void EnterInRow(const GumboNode* node, GumboTag tag) {
+    if (tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
+      if (cells_++ > 0) text_.Separator(" | ");
+      row_has_data_ |= tag == GUMBO_TAG_TD;
+    } else if (IsBlock(tag)) {
+      text_.Space(0, 0);
+    }
+  }
+
+  void Leave(const GumboNode* node) {
+    GumboTag tag = HtmlTag(node);
+    if (node == row_) {
+      FlushAs(BlockKind::kTableRow, 0);
+      if (!row_has_data_ && !blocks_.empty() && blocks_.back().kind == BlockKind::kTableRow) {
+        blocks_.back().table_header = true;
+      }
+      row_ = nullptr;
+    } else if (row_ != nullptr) {
+      if (IsBlock(tag)) text_.Space(0, 0);
+    } else if (int level = HeadingLevel(tag); level > 0) {
+      FlushAs(BlockKind::kHeading, level);
+    } else if (tag == GUMBO_TAG_PRE) {
+      FlushAs(BlockKind::kCode, 0);
+      --pre_depth_;
+    } else if (tag == GUMBO_TAG_LI || tag == GUMBO_TAG_DD || tag == GUMBO_TAG_DT) {
+      FlushAs(BlockKind::kListItem, 0);
+    } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
+      Flush();
+    }
+  }
+
+  void Flush() { FlushAs(pre_depth_ > 0 ? BlockKind::kCode : BlockKind::kParagraph, 0); }
+
+  void FlushAs(BlockKind kind, int level) {
+    MappedText content = text_.Take();
+    if (content.text.find_first_not_of("| \t\n") == std::string::npos) return;
+    Block block;
+    block.kind = kind;
+    block.level = level;
+    block.content = std::move(content);
+    blocks_.push_back(std::move(block));
+  }
+
+  // Where the raw text of a node begins in the page; npos when it does not lie in it.
+  size_t OffsetOf(const GumboStringPiece& piece) const {
+    std::less<const char*> before;
+    if (piece.data == nullptr || before(piece.data, html_.data())) return absl::string_view::npos;
+    size_t offset = static_cast<size_t>(piece.data - html_.data());
+    return offset <= html_.size() && piece.length <= html_.size() - offset ? offset : absl::string_view::npos;
+  }
+
+  void AddText(const GumboText& node) {
+    absl::string_view decoded = node.text;
+    size_t offset = OffsetOf(node.original_text);
+    if (decoded.empty() || offset == absl::string_view::npos) return;
+    absl::string_view raw = html_.substr(offset, node.original_text.length);
+    MappedText aligned = AlignHtmlText(decoded, raw, offset, &entities_);
+    for (const retrieval::SourceSegment& segment : aligned.segments) {
+      absl::string_view piece = absl::string_view(aligned.text).substr(segment.text_begin, segment.text_length);
+      AddPiece(piece, segment);
+    }
+  }
+
+  void AddPiece(absl::string_view piece, const retrieval::SourceSegment& segment) {
+    if (!segment.verbatim) {
+      bool line_end = pre_depth_ > 0 && piece == "\n";
+      line_end ? text_.LineBreak(segment.source_begin, segment.source_length)
+               : text_.Replaced(piece, segment.source_begin, segment.source_length);
+    } else if (pre_depth_ > 0 && row_ == nullptr) {
+      text_.Preformatted(piece, segment.source_begin);
+    } else {
+      text_.Text(piece, segment.source_begin);
+    }
+  }
+
+  void ReadTitle(const GumboNode* node) {
+    const GumboVector& children = node->v.element.children;
+    if (!title_.empty() || children.length == 0) return;
+    const auto* text = static_cast<const GumboNode*>(children.data[0]);
+    if (text->type == GUMBO_NODE_TEXT) title_ = text->v.text.text;
+  }
+
+  const absl::string_view html_;
+  const bool with_boilerplate_;
+  HtmlEntities entities_;
+  absl::flat_hash_set<const GumboNode*> complex_;
+  BlockText text_;
+  std::vector<Block> blocks_;
+  std::string title_;
+  const GumboNode* row_ = nullptr;  // the table row we are in
+  bool row_has_data_ = false;       // it has a cell that is no header
+  int cells_ = 0;
+  int pre_depth_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<HtmlPage> ReadHtml(absl::string_view html, uint64_t max_memory_bytes, const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(HtmlTree tree, HtmlTree::Parse(html, max_memory_bytes, context));
+  HtmlPage page;
+  for (bool with_boilerplate : {false, true}) {  // a page that is all boilerplate is still a page
+    BlockCollector collector(html, with_boilerplate);
+    LASTRO_RETURN_IF_ERROR(collector.Collect(tree.root(), context));
+    page.blocks = collector.TakeBlocks();
+    page.title = collector.TakeTitle();
+    if (!page.blocks.empty()) break;
+  }
+  return page;
+}
+
+}  // namespace lastro::ingest

@@ -1,0 +1,113 @@
+#include "ingest/pipeline.h"
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/hash.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+#include "ingest/folder_job.h"
+#include "ingest/job_reporter.h"
+#include "ingest/prepare.h"
+#include "ingest/vectors.h"
+
+namespace lastro::ingest {
+namespace {
+
+constexpr absl::string_view kUploadOrigin = "upload";
+constexpr size_t kMaxUriBytes = 1024;
+
+// Makes the collection when it does not exist; FAILED_PRECONDITION when it has another embedding model.
+absl::Status EnsureCollection(const std::string& name, const retrieval::EmbedderInfo& info,
+                              retrieval::ChunkStore* store) {
+  absl::StatusOr<retrieval::Collection> found = store->GetCollection(name);
+  if (absl::IsNotFound(found.status())) {
+    retrieval::Collection collection;
+    collection.name = name;
+    collection.embedding_model = info.model;
+    collection.embedding_fingerprint = info.fingerprint;
+    collection.dimension = info.dimension;
+    collection.created_at = absl::Now();
+    absl::Status created = store->CreateCollection(collection);
+    if (!absl::IsAlreadyExists(created)) return created;
+    found = store->GetCollection(name);  // somebody else was faster
+  }
+  LASTRO_RETURN_IF_ERROR(found.status());
+  if (found->embedding_fingerprint == info.fingerprint) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the collection ", name, " was made with the embedding model ", found->embedding_model,
+                   ", not with this ", info.model, "; use another collection or delete this one first"));
+}
+
+absl::Status ValidateUri(const std::string& uri) {
+  if (uri.empty() || uri.size() > kMaxUriBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("the uri must have 1 to ", kMaxUriBytes, " bytes"));
+  }
+  bool control = false;
+  for (char c : uri) control = control || absl::ascii_iscntrl(static_cast<unsigned char>(c));
+  if (control || !IsValidUtf8(uri)) return absl::InvalidArgumentError("the uri must be UTF-8 without control characters");
+  return absl::OkStatus();
+}
+
+// An upload that cannot be read is an invalid argument, whatever the reader's reason; what is no fault of the content
+// keeps its code.
+absl::Status UploadError(const PrepareFailure& failure) {
+  if (failure.status.ok() || !failure.file_error) return failure.status;
+  if (absl::IsFailedPrecondition(failure.status) || absl::IsInternal(failure.status)) return failure.status;
+  return absl::InvalidArgumentError(failure.status.message());
+}
+
+}  // namespace
+
+Pipeline::Pipeline(retrieval::ChunkStore* store, retrieval::TextEmbedder* embedder, PipelineOptions options)
+    : store_(store), embedder_(embedder), options_(options) {}
+
+absl::StatusOr<retrieval::Job> Pipeline::IngestFolder(const FolderRequest& request, retrieval::Job job,
+                                                      const CallContext& context, const ProgressSink& progress) {
+  job.collection = request.collection;
+  JobReporter reporter(std::move(job), store_, progress);
+  auto run = [&]() -> absl::Status {
+    LASTRO_RETURN_IF_ERROR(reporter.Start());
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
+    LASTRO_RETURN_IF_ERROR(CanonicalFolder(request.folder).status());
+    LASTRO_RETURN_IF_ERROR(EnsureCollection(request.collection, info, store_));
+    return FolderJob(request, options_, info.fingerprint, store_, embedder_, &reporter, context).Run();
+  };
+  absl::Status status = run();
+  absl::Status stored = reporter.End(status);
+  LASTRO_RETURN_IF_ERROR(status);
+  LASTRO_RETURN_IF_ERROR(stored);
+  return reporter.job();
+}
+
+absl::StatusOr<retrieval::Document> Pipeline::IngestUpload(const UploadRequest& request, const CallContext& context) {
+  LASTRO_RETURN_IF_ERROR(ValidateUri(request.uri));
+  if (request.content.size() > options_.max_file_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("the document has ", request.content.size(),
+                                                   " bytes; up to ", options_.max_file_bytes, " are read"));
+  }
+  LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
+  DocumentInput input{request.uri, request.media_type, request.content, absl::Now(), std::string(kUploadOrigin), false};
+  PreparedDocument prepared;
+  LASTRO_RETURN_IF_ERROR(UploadError(PrepareDocument(std::move(input), request.collection, request.metadata, options_,
+                                                     embedder_, context, &prepared)));
+  LASTRO_RETURN_IF_ERROR(EnsureCollection(request.collection, info, store_));
+  absl::StatusOr<retrieval::Document> existing = store_->FindDocument(request.collection, request.uri);
+  if (existing.ok() && existing->origin != kUploadOrigin) {
+    return absl::AlreadyExistsError(absl::StrCat("the collection has a document ", request.uri, " from ",
+                                                 existing->origin, "; upload it under another uri"));
+  }
+  bool unchanged = existing.ok() && existing->content_sha256 == prepared.document.content_sha256 &&
+                   existing->pipeline == prepared.document.pipeline;
+  if (unchanged) return existing;
+  if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
+  PreparedDocument* documents[] = {&prepared};
+  LASTRO_RETURN_IF_ERROR(FillVectors(documents, request.collection, store_, embedder_, context).status());
+  return store_->PutDocument(prepared.document, info.fingerprint, prepared.chunks, prepared.original,
+                             prepared.extracted);
+}
+
+}  // namespace lastro::ingest

@@ -1,0 +1,191 @@
+// The reference implementation: formulas as plain loops, sums in double. Slow and obvious.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/bfloat16.h"
+#include "kernels/kernels.h"
+
+namespace lastro::kernels {
+namespace {
+
+float Element(const void* data, DataType type, int64_t i) {
+  if (type == DataType::kF32) return static_cast<const float*>(data)[i];
+  uint16_t bits = static_cast<const uint16_t*>(data)[i];
+  return type == DataType::kBF16 ? Bf16ToFloat(bits) : Fp16ToFloat(bits);
+}
+
+void ToF32(const void* in, DataType type, int64_t n, bool accumulate, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = Element(in, type, i) + (accumulate ? out[i] : 0.0f);
+}
+
+void ToBf16(ConstRows in, int64_t rows, int64_t cols, uint16_t* out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) out[r * cols + c] = FloatToBf16(in.data[r * in.stride + c]);
+  }
+}
+
+void RmsNorm(ConstRows x, const float* weight, float eps, int64_t rows, int64_t cols, MutRows out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* in = x.data + r * x.stride;
+    double squares = 0;
+    for (int64_t c = 0; c < cols; ++c) squares += static_cast<double>(in[c]) * in[c];
+    double factor = 1.0 / std::sqrt(squares / static_cast<double>(cols) + eps);
+    for (int64_t c = 0; c < cols; ++c) out.data[r * out.stride + c] = static_cast<float>(in[c] * factor * weight[c]);
+  }
+}
+
+void LayerNorm(ConstRows x, const float* weight, const float* bias, float eps, int64_t rows, int64_t cols,
+               MutRows out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* in = x.data + r * x.stride;
+    double mean = 0, variance = 0;
+    for (int64_t c = 0; c < cols; ++c) mean += in[c];
+    mean /= static_cast<double>(cols);
+    for (int64_t c = 0; c < cols; ++c) variance += (in[c] - mean) * (in[c] - mean);
+    double factor = 1.0 / std::sqrt(variance / static_cast<double>(cols) + eps);
+    for (int64_t c = 0; c < cols; ++c) {
+      out.data[r * out.stride + c] = static_cast<float>((in[c] - mean) * factor * weight[c] + (bias ? bias[c] : 0.0f));
+    }
+  }
+}
+
+void Add(ConstRows x, int64_t rows, int64_t cols, MutRows inout) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) inout.data[r * inout.stride + c] += x.data[r * x.stride + c];
+  }
+}
+
+double ActivateOne(ActivationKind kind, double x) {
+  switch (kind) {
+    case ActivationKind::kSilu:
+      return x / (1.0 + std::exp(-x));
+    case ActivationKind::kGeluErf:
+      return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+    case ActivationKind::kGeluTanh:
+      return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
+    case ActivationKind::kRelu:
+      return x < 0 ? 0 : x;
+  }
+  return x;
+}
+
+void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      double factor = up.data != nullptr ? up.data[r * up.stride + c] : 1.0;
+      out.data[r * out.stride + c] = static_cast<float>(ActivateOne(kind, gate.data[r * gate.stride + c]) * factor);
+    }
+  }
+}
+
+void Rope(const float* cos, const float* sin, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim,
+          MutRows x) {
+  int64_t half = rotary_dim / 2;
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t h = 0; h < heads; ++h) {
+      float* head = x.data + r * x.stride + h * head_dim;
+      for (int64_t i = 0; i < half; ++i) {
+        double c = cos[r * half + i], s = sin[r * half + i], a = head[i], b = head[i + half];
+        head[i] = static_cast<float>(a * c - b * s);
+        head[i + half] = static_cast<float>(b * c + a * s);
+      }
+    }
+  }
+}
+
+void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* x = args.x.data + r * args.x.stride;
+    for (int64_t n = n_begin; n < n_end; ++n) {
+      double sum = args.bias ? args.bias[n] : 0.0;
+      for (int64_t k = 0; k < args.k; ++k) {
+        sum += static_cast<double>(x[k]) * Element(args.weights, args.type, n * args.k + k);
+      }
+      args.out.data[r * args.out.stride + n] = static_cast<float>(sum);
+    }
+  }
+}
+
+// Where component d of token t of KV head g lies.
+float* KeyAt(const KvView& cache, int64_t first_block, int64_t t, int64_t g, int64_t d) {
+  int64_t block = first_block + t / kKvBlock;
+  return cache.k + block * cache.block_elements() + (g * cache.head_dim + d) * kKvBlock + t % kKvBlock;
+}
+float* ValueAt(const KvView& cache, int64_t first_block, int64_t t, int64_t g, int64_t d) {
+  int64_t block = first_block + t / kKvBlock;
+  return cache.v + block * cache.block_elements() + (g * kKvBlock + t % kKvBlock) * cache.head_dim + d;
+}
+
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t g = 0; g < cache.kv_heads; ++g) {
+      for (int64_t d = 0; d < cache.head_dim; ++d) {
+        *KeyAt(cache, first_block, position + r, g, d) = k.data[r * k.stride + g * cache.head_dim + d];
+        *ValueAt(cache, first_block, position + r, g, d) = v.data[r * v.stride + g * cache.head_dim + d];
+      }
+    }
+  }
+}
+
+void AttendOne(const AttentionArgs& args, const float* q, int64_t visible, float* out) {
+  int64_t head_dim = args.cache.head_dim;
+  std::vector<double> scores(visible);
+  double maximum = -INFINITY, sum = 0;
+  for (int64_t t = 0; t < visible; ++t) {
+    double dot = 0;
+    for (int64_t d = 0; d < head_dim; ++d) {
+      dot += static_cast<double>(q[d]) * *KeyAt(args.cache, args.first_block, t, args.kv_head, d);
+    }
+    scores[t] = dot * args.scale;
+    maximum = std::max(maximum, scores[t]);
+  }
+  for (double& score : scores) sum += score = std::exp(score - maximum);
+  for (int64_t d = 0; d < head_dim; ++d) {
+    double value = 0;
+    for (int64_t t = 0; t < visible; ++t) {
+      value += scores[t] * *ValueAt(args.cache, args.first_block, t, args.kv_head, d);
+    }
+    out[d] = static_cast<float>(value / sum);
+  }
+}
+
+void Attention(const AttentionArgs& args) {
+  int64_t group = args.heads / args.cache.kv_heads;
+  for (int64_t r = 0; r < args.rows; ++r) {
+    int64_t visible = args.causal ? std::min(args.length, args.position + r + 1) : args.length;
+    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) {
+      int64_t column = h * args.cache.head_dim;
+      AttendOne(args, args.q.data + r * args.q.stride + column, visible, args.out.data + r * args.out.stride + column);
+    }
+  }
+}
+
+void MeanRows(ConstRows x, int64_t rows, int64_t cols, float* out) {
+  for (int64_t c = 0; c < cols; ++c) {
+    double sum = 0;
+    for (int64_t r = 0; r < rows; ++r) sum += x.data[r * x.stride + c];
+    out[c] = static_cast<float>(sum / static_cast<double>(rows));
+  }
+}
+
+void L2Normalize(int64_t rows, int64_t cols, MutRows x) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* row = x.data + r * x.stride;
+    double squares = 0;
+    for (int64_t c = 0; c < cols; ++c) squares += static_cast<double>(row[c]) * row[c];
+    double norm = std::max(std::sqrt(squares), 1e-12);
+    for (int64_t c = 0; c < cols; ++c) row[c] = static_cast<float>(row[c] / norm);
+  }
+}
+
+}  // namespace
+
+const Kernels& ReferenceKernels() {
+  static const Kernels table = {"scalar", ToF32, ToBf16,  RmsNorm,   LayerNorm, Add,        Activate,
+                                Rope,     Gemv,  StoreKv, Attention, MeanRows,  L2Normalize};
+  return table;
+}
+
+}  // namespace lastro::kernels

@@ -1,0 +1,92 @@
+// Activation functions in SIMD.
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd_activation.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+#include "kernels/simd_vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lastro::kernels {
+namespace HWY_NAMESPACE {
+
+// 1 / (1 + exp(-x)); exp's argument is capped where the quotient is zero in fp32 anyway.
+HWY_INLINE VF32 Sigmoid(F32 d, VF32 x) {
+  const VF32 e = hn::Exp(d, hn::Min(hn::Neg(x), hn::Set(d, 88.0f)));
+  return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
+}
+
+// erf on [-4, 4] (it is +-1 in fp32 beyond) as x P(x^2) / Q(x^2), the minimax fit used by Eigen and XLA; a few ulp.
+HWY_INLINE VF32 Erf(F32 d, VF32 x) {
+  x = hn::Max(hn::Min(x, hn::Set(d, 4.0f)), hn::Set(d, -4.0f));
+  const VF32 x2 = hn::Mul(x, x);
+  VF32 p = hn::Set(d, -2.72614225801306e-10f);
+  for (float c : {2.77068142495902e-08f, -2.10102402082508e-06f, -5.69250639462346e-05f, -7.34990630326855e-04f,
+                  -2.95459980854025e-03f, -1.60960333262415e-02f}) {
+    p = hn::MulAdd(p, x2, hn::Set(d, c));
+  }
+  VF32 q = hn::Set(d, -1.45660718464996e-05f);
+  for (float c :
+       {-2.13374055278905e-04f, -1.68282697438203e-03f, -7.37332916720468e-03f, -1.42647390514189e-02f}) {
+    q = hn::MulAdd(q, x2, hn::Set(d, c));
+  }
+  return hn::Div(hn::Mul(x, p), q);
+}
+
+HWY_INLINE VF32 GeluErf(F32 d, VF32 x) {
+  const VF32 erf = Erf(d, hn::Mul(x, hn::Set(d, 0.70710678118654752f)));
+  return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), erf));
+}
+
+// 0.5 (1 + tanh(u)) = sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3).
+HWY_INLINE VF32 GeluTanh(F32 d, VF32 x) {
+  const VF32 cube = hn::Mul(hn::Mul(x, x), x);
+  const VF32 u = hn::MulAdd(hn::Set(d, 0.044715f), cube, x);
+  return hn::Mul(x, Sigmoid(d, hn::Mul(hn::Set(d, 2.0f * 0.79788456080286536f), u)));
+}
+
+template <class F>
+HWY_INLINE void ActivateRows(ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out, F f) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* g = gate.data + r * gate.stride;
+    float* to = out.data + r * out.stride;
+    if (up.data != nullptr) {
+      Transform2(g, up.data + r * up.stride, cols, to, [f](VF32 a, VF32 b) { return hn::Mul(f(a), b); });
+    } else {
+      Transform2(g, g, cols, to, [f](VF32 a, VF32) { return f(a); });
+    }
+  }
+}
+
+void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
+  const F32 d;
+  switch (kind) {
+    case ActivationKind::kSilu:
+      return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return hn::Mul(x, Sigmoid(d, x)); });
+    case ActivationKind::kGeluErf:
+      return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return GeluErf(d, x); });
+    case ActivationKind::kGeluTanh:
+      return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return GeluTanh(d, x); });
+    case ActivationKind::kRelu:
+      return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return hn::Max(x, hn::Zero(d)); });
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lastro::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lastro::kernels {
+HWY_EXPORT(Activate);
+namespace simd {
+void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
+  HWY_DYNAMIC_DISPATCH(Activate)(kind, gate, up, rows, cols, out);
+}
+}  // namespace simd
+}  // namespace lastro::kernels
+#endif

@@ -1,0 +1,199 @@
+// Attention over the blocked KV cache, and the store into it. Streaming softmax (Dao et al. 2022, "FlashAttention",
+// algorithm 1): per query a running maximum m and sum l; the output holds sum_t exp(s_t - m) v_t until the end.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd_attention.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+#include "kernels/simd_vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lastro::kernels {
+namespace HWY_NAMESPACE {
+
+// Vectors over the tokens of a block: at most kKvBlock lanes.
+using BlockTag = hn::CappedTag<float, kKvBlock>;
+
+constexpr int kTileBlocks = 4;
+constexpr int64_t kTile = kTileBlocks * kKvBlock;  // tokens whose scores are held at once
+constexpr int kQueries = 4;                        // queries that share one pass over a tile
+
+// What one query needs while the tiles stream by.
+struct QueryState {
+  const float* q;
+  float* out;
+  int64_t visible;  // tokens this query may see
+  float maximum;
+  float sum;
+};
+
+// scores[i][0:kKvBlock] = scale * (q_i . K) for kN queries and one block, K [D, kKvBlock].
+template <int kN>
+HWY_INLINE void ScoreBlock(const QueryState* queries, const float* k, int64_t head_dim, float scale, float* scores) {
+  const BlockTag d;
+  using V = hn::Vec<BlockTag>;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t j = 0; j < kKvBlock; j += lanes) {
+    V even[kN], odd[kN];
+    for (int i = 0; i < kN; ++i) even[i] = odd[i] = hn::Zero(d);
+    int64_t c = 0;
+    for (; c + 2 <= head_dim; c += 2) {
+      const V k0 = hn::LoadU(d, k + c * kKvBlock + j), k1 = hn::LoadU(d, k + (c + 1) * kKvBlock + j);
+      for (int i = 0; i < kN; ++i) {
+        even[i] = hn::MulAdd(hn::Set(d, queries[i].q[c]), k0, even[i]);
+        odd[i] = hn::MulAdd(hn::Set(d, queries[i].q[c + 1]), k1, odd[i]);
+      }
+    }
+    for (int i = 0; i < kN; ++i) {
+      if (c < head_dim) even[i] = hn::MulAdd(hn::Set(d, queries[i].q[c]), hn::LoadU(d, k + c * kKvBlock + j), even[i]);
+      hn::StoreU(hn::Mul(hn::Add(even[i], odd[i]), hn::Set(d, scale)), d, scores + i * kTile + j);
+    }
+  }
+}
+
+// Turns `count` scores of one query (a multiple of kKvBlock; those from `visible` on are masked) into weights, updates the
+// running maximum and sum, and rescales what the output holds.
+HWY_INLINE void SoftmaxTile(QueryState& query, int64_t visible, int64_t count, int64_t head_dim, float* scores) {
+  const F32 d;
+  for (int64_t j = visible; j < count; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  float maximum = query.maximum;
+  for (int64_t j = 0; j < visible; ++j) maximum = std::max(maximum, scores[j]);
+  if (maximum > query.maximum) {
+    const float factor = std::exp(query.maximum - maximum);  // 0 at the first tile: exp(-inf)
+    const VF32 by = hn::Set(d, factor);
+    Transform2(query.out, query.out, head_dim, query.out, [by](VF32 v, VF32) { return hn::Mul(v, by); });
+    query.sum *= factor;
+    query.maximum = maximum;
+  }
+  const BlockTag db;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(db));
+  const auto center = hn::Set(db, maximum);
+  auto sum = hn::Zero(db);
+  for (int64_t j = 0; j < count; j += lanes) {
+    const auto weight = hn::Exp(db, hn::Sub(hn::LoadU(db, scores + j), center));
+    hn::StoreU(weight, db, scores + j);
+    sum = hn::Add(sum, weight);
+  }
+  query.sum += hn::GetLane(hn::SumOfLanes(db, sum));
+}
+
+// out_i += sum_j weights[i][j] V[j, :] for kN queries and the first `tokens` tokens of a block, V [kKvBlock, D].
+template <int kN>
+HWY_INLINE void AddValues(const QueryState* queries, const float* v, int64_t tokens, int64_t head_dim,
+                          const float* weights) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = 0;
+  for (; c + lanes <= head_dim; c += lanes) {
+    VF32 sums[kN];
+    for (int i = 0; i < kN; ++i) sums[i] = hn::LoadU(d, queries[i].out + c);
+    for (int64_t j = 0; j < tokens; ++j) {
+      const VF32 value = hn::LoadU(d, v + j * head_dim + c);
+      for (int i = 0; i < kN; ++i) sums[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), value, sums[i]);
+    }
+    for (int i = 0; i < kN; ++i) hn::StoreU(sums[i], d, queries[i].out + c);
+  }
+  for (; c < head_dim; ++c) {
+    for (int i = 0; i < kN; ++i) {
+      float sum = queries[i].out[c];
+      for (int64_t j = 0; j < tokens; ++j) sum += weights[i * kTile + j] * v[j * head_dim + c];
+      queries[i].out[c] = sum;
+    }
+  }
+}
+
+// kN queries against the tile of tokens [begin, end).
+template <int kN>
+HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64_t begin, int64_t end) {
+  HWY_ALIGN float scores[kN * kTile];
+  const KvView& cache = args.cache;
+  const int64_t head_dim = cache.head_dim;
+  const int64_t blocks = (end - begin + kKvBlock - 1) / kKvBlock;
+  const int64_t first = (args.first_block + begin / kKvBlock) * cache.block_elements() +
+                        args.kv_head * head_dim * kKvBlock;
+  for (int64_t b = 0; b < blocks; ++b) {
+    ScoreBlock<kN>(queries, cache.k + first + b * cache.block_elements(), head_dim, args.scale, scores + b * kKvBlock);
+  }
+  for (int i = 0; i < kN; ++i) {
+    const int64_t visible = std::clamp<int64_t>(queries[i].visible - begin, 0, end - begin);
+    SoftmaxTile(queries[i], visible, blocks * kKvBlock, head_dim, scores + i * kTile);
+  }
+  for (int64_t b = 0; b < blocks; ++b) {
+    const int64_t tokens = std::min(kKvBlock, end - begin - b * kKvBlock);
+    AddValues<kN>(queries, cache.v + first + b * cache.block_elements(), tokens, head_dim, scores + b * kKvBlock);
+  }
+}
+
+HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries) {
+  const int64_t group = args.heads / args.cache.kv_heads;
+  int64_t count = 0;
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const int64_t visible = args.causal ? std::min(args.length, args.position + r + 1) : args.length;
+    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) {
+      const int64_t column = h * args.cache.head_dim;
+      float* out = args.out.data + r * args.out.stride + column;
+      std::fill(out, out + args.cache.head_dim, 0.0f);
+      queries[count++] = {args.q.data + r * args.q.stride + column, out, visible,
+                          -std::numeric_limits<float>::infinity(), 0.0f};
+    }
+  }
+  return count;
+}
+
+void Attention(const AttentionArgs& args) {
+  QueryState queries[kMaxAttentionQueries];
+  const int64_t count = PrepareQueries(args, queries);
+  const int64_t longest = queries[count - 1].visible;
+  for (int64_t begin = 0; begin < longest; begin += kTile) {
+    const int64_t end = std::min(begin + kTile, longest);
+    int64_t i = 0;
+    while (i < count && queries[i].visible <= begin) ++i;  // rows are ordered by what they see
+    for (; i + kQueries <= count; i += kQueries) AttendTile<kQueries>(args, queries + i, begin, end);
+    for (; i < count; ++i) AttendTile<1>(args, queries + i, begin, end);
+  }
+  const F32 d;
+  for (int64_t i = 0; i < count; ++i) {
+    const VF32 factor = hn::Set(d, 1.0f / queries[i].sum);
+    Transform2(queries[i].out, queries[i].out, args.cache.head_dim, queries[i].out,
+               [factor](VF32 v, VF32) { return hn::Mul(v, factor); });
+  }
+}
+
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
+  const int64_t head_dim = cache.head_dim;
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t slot = (position + r) % kKvBlock;
+    const int64_t base = (first_block + (position + r) / kKvBlock) * cache.block_elements();
+    for (int64_t g = 0; g < cache.kv_heads; ++g) {
+      const float* key = k.data + r * k.stride + g * head_dim;
+      float* to = cache.k + base + g * head_dim * kKvBlock + slot;
+      for (int64_t c = 0; c < head_dim; ++c) to[c * kKvBlock] = key[c];
+      std::memcpy(cache.v + base + (g * kKvBlock + slot) * head_dim, v.data + r * v.stride + g * head_dim,
+                  static_cast<size_t>(head_dim) * sizeof(float));
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lastro::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lastro::kernels {
+HWY_EXPORT(Attention);
+HWY_EXPORT(StoreKv);
+namespace simd {
+void Attention(const AttentionArgs& args) { HWY_DYNAMIC_DISPATCH(Attention)(args); }
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
+  HWY_DYNAMIC_DISPATCH(StoreKv)(k, v, rows, first_block, position, cache);
+}
+}  // namespace simd
+}  // namespace lastro::kernels
+#endif

@@ -1,0 +1,69 @@
+// Helpers of the SIMD kernels, compiled once per instruction set (included after HWY_BEFORE_NAMESPACE-style target
+// selection, as Highway's own -inl.h files are). Tails go through a small zero-filled buffer, so that no kernel reads or
+// writes past its rows.
+#include "hwy/highway.h"
+
+#if defined(LASTRO_KERNELS_SIMD_VECTORS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef LASTRO_KERNELS_SIMD_VECTORS_INL_H_
+#undef LASTRO_KERNELS_SIMD_VECTORS_INL_H_
+#else
+#define LASTRO_KERNELS_SIMD_VECTORS_INL_H_
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+HWY_BEFORE_NAMESPACE();
+namespace lastro::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F32 = hn::ScalableTag<float>;
+using VF32 = hn::Vec<F32>;
+
+// The first `n` < Lanes(d) elements at `p`; the other lanes are zero.
+HWY_INLINE VF32 LoadTail(F32 d, const float* p, int64_t n) {
+  HWY_ALIGN float buffer[HWY_MAX_BYTES / sizeof(float)] = {};
+  std::memcpy(buffer, p, static_cast<size_t>(n) * sizeof(float));
+  return hn::Load(d, buffer);
+}
+HWY_INLINE void StoreTail(VF32 value, F32 d, float* p, int64_t n) {
+  HWY_ALIGN float buffer[HWY_MAX_BYTES / sizeof(float)];
+  hn::Store(value, d, buffer);
+  std::memcpy(p, buffer, static_cast<size_t>(n) * sizeof(float));
+}
+
+HWY_INLINE float Sum(F32 d, VF32 v) { return hn::GetLane(hn::SumOfLanes(d, v)); }
+
+// out[i] = f(a[i], b[i]); `out` may be `a` or `b`.
+template <class F>
+HWY_INLINE void Transform2(const float* a, const float* b, int64_t n, float* out, F f) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(f(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, out + i);
+  if (i < n) StoreTail(f(LoadTail(d, a + i, n - i), LoadTail(d, b + i, n - i)), d, out + i, n - i);
+}
+
+// Sum of f(a[i]) where f(0) counts as zero (the tail is padded with zeros).
+template <class F>
+HWY_INLINE float SumOf(const float* a, int64_t n, F f) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  VF32 sum0 = hn::Zero(d), sum1 = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * lanes <= n; i += 2 * lanes) {
+    sum0 = hn::Add(sum0, f(hn::LoadU(d, a + i)));
+    sum1 = hn::Add(sum1, f(hn::LoadU(d, a + i + lanes)));
+  }
+  for (; i + lanes <= n; i += lanes) sum0 = hn::Add(sum0, f(hn::LoadU(d, a + i)));
+  float sum = Sum(d, hn::Add(sum0, sum1));
+  for (; i < n; ++i) sum += hn::GetLane(f(hn::Set(d, a[i])));
+  return sum;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lastro::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,44 @@
+// Filter -> SQL over the table `fields`, which holds every field of FieldsOf() of every document as a typed value. The
+// meaning is that of Filter::Matches; a property test holds the two together. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "retrieval/filter.h"
+#include "retrieval/sqlite.h"
+
+namespace lastro::retrieval {
+
+// How a value is kept in fields(type, value): strings as blobs (compared by bytes), numbers as reals, booleans as 0
+// and 1.
+int64_t StoredType(const MetadataValue& value);
+// Binds the stored form of `value`, which must live until the last Step().
+void BindStoredValue(Statement& statement, int parameter, const MetadataValue& value);
+
+// A condition on the document row `d.row`, with parameters numbered from `first_parameter`.
+class FilterSql {
+ public:
+  // REQUIRES: filter.Validate().ok(); `filter` outlives this object; `collection` is the collection's row id.
+  FilterSql(const Filter& filter, int64_t collection, int first_parameter);
+  const std::string& condition() const { return condition_; }
+  void BindTo(Statement& statement) const;
+
+ private:
+  std::string Node(const Filter& filter);
+  std::string Logical(const Filter& filter, const char* separator);
+  std::string Comparison(const Filter& filter);
+  std::string Test(const Filter& filter);
+  std::string Prefix(const std::string& prefix);
+  std::string Parameter(MetadataValue value);
+  std::string TypedTest(const char* comparison, const MetadataValue& value);
+
+  const int64_t collection_;
+  const int first_parameter_;
+  std::vector<MetadataValue> parameters_;
+  std::vector<bool> is_text_;  // a field name, bound as text
+  std::string condition_;
+};
+
+}  // namespace lastro::retrieval

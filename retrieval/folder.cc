@@ -1,0 +1,65 @@
+#include "retrieval/folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace lastro::retrieval {
+namespace fs = std::filesystem;
+
+absl::Status SyncFolder(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return ErrnoToStatus(errno, "open folder " + path);
+  int result = fsync(fd);
+  int error = errno;
+  close(fd);
+  return result == 0 ? absl::OkStatus() : ErrnoToStatus(error, "fsync folder " + path);
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  fs::path absolute = fs::absolute(path, error).lexically_normal();
+  if (error) return ErrnoToStatus(error.value(), "find the folder " + path);
+  if (fs::is_directory(absolute, error)) return absl::OkStatus();
+  if (absolute.has_parent_path() && absolute.parent_path() != absolute) {
+    LASTRO_RETURN_IF_ERROR(MakeFolder(absolute.parent_path().string()));
+  }
+  fs::create_directory(absolute, error);
+  if (error) return ErrnoToStatus(error.value(), "make the folder " + path);
+  return SyncFolder(absolute.parent_path().string());
+}
+
+absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {
+  std::string path = folder + "/lastro.lock";
+  int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return ErrnoToStatus(errno, "open " + path);
+  std::unique_ptr<FolderLock> lock(new FolderLock(fd));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return ErrnoToStatus(errno, "lock " + path);
+    char holder[32] = {};
+    ssize_t length = pread(fd, holder, sizeof(holder) - 1, 0);
+    std::string pid(
+        absl::StripAsciiWhitespace(absl::string_view(holder, length > 0 ? static_cast<size_t>(length) : 0)));
+    return absl::FailedPreconditionError(absl::StrCat("the data folder ", folder, " is open in another process (pid ",
+                                                      pid.empty() ? "unknown" : pid,
+                                                      "); stop that process, or use it as a server"));
+  }
+  std::string pid = absl::StrCat(getpid(), "\n");
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+    return ErrnoToStatus(errno, "write " + path);
+  }
+  return lock;
+}
+
+// The file stays: removing it would let two processes lock two files of the same name.
+FolderLock::~FolderLock() { close(fd_); }
+
+}  // namespace lastro::retrieval

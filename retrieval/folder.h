@@ -1,0 +1,31 @@
+// The data folder: making folders durably and the lock that keeps a second process from writing. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace lastro::retrieval {
+
+absl::Status SyncFolder(const std::string& path);
+
+// Makes `path` and what is missing above it, and fsyncs each parent that got a new entry.
+absl::Status MakeFolder(const std::string& path);
+
+// Held from Acquire to the end of its life, or of the process.
+class FolderLock {
+ public:
+  // Locks `folder`/lastro.lock. FAILED_PRECONDITION with the pid of the holder when it is taken.
+  static absl::StatusOr<std::unique_ptr<FolderLock>> Acquire(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  explicit FolderLock(int fd) : fd_(fd) {}
+  const int fd_;
+};
+
+}  // namespace lastro::retrieval

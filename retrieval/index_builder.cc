@@ -1,0 +1,213 @@
+#include "retrieval/index_builder.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "retrieval/chunk_table.h"
+#include "retrieval/index_file.h"
+#include "retrieval/schema.h"
+
+namespace lastro::retrieval {
+namespace {
+
+absl::StatusOr<DocumentSet> LiveDocuments(Database& db, int64_t collection) {
+  LASTRO_ASSIGN_OR_RETURN(FilteredDocuments documents, SelectDocumentRows(db, collection, Filter()));
+  return std::move(documents.rows);
+}
+
+template <typename Source>
+void AppendLive(const Source& source, size_t size, int dimension, const DocumentSet& live, VectorRows* rows) {
+  for (size_t row = 0; row < size; ++row) {
+    auto [chunk, document, vector] = source(row);
+    if (!live.contains(document)) continue;
+    rows->chunks.push_back(chunk);
+    rows->documents.push_back(document);
+    rows->vectors.insert(rows->vectors.end(), vector, vector + dimension);
+  }
+}
+
+void AppendLiveOf(const VectorIndex& index, const DocumentSet& live, VectorRows* rows) {
+  auto source = [&](size_t row) { return std::tuple(index.chunks()[row], index.documents()[row], index.vector(row)); };
+  AppendLive(source, index.size(), index.dimension(), live, rows);
+}
+
+void AppendLiveOf(const VectorLog::View& log, int dimension, const DocumentSet& live, VectorRows* rows) {
+  auto source = [&](size_t row) { return std::tuple(log.chunk(row), log.document(row), log.vector(row)); };
+  AppendLive(source, log.size(), dimension, live, rows);
+}
+
+size_t CountDead(const VectorIndex& index, const DocumentSet& live) {
+  return static_cast<size_t>(std::count_if(index.documents().begin(), index.documents().end(),
+                                           [&](int64_t document) { return !live.contains(document); }));
+}
+
+// DATA_LOSS unless `index` holds every chunk the truth has up to its position.
+absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(db));
+  if (index.position().commit > commit) return absl::DataLossError("vector index: newer than the store");
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id, document FROM chunks INDEXED BY chunks_by_collection "
+                                                      "WHERE collection=?1 AND id<=?2 ORDER BY id"));
+  query.Bind(1, collection).Bind(2, index.position().last_chunk);
+  size_t row = 0;
+  while (true) {
+    LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+    if (!more) return absl::OkStatus();
+    while (row < index.size() && index.chunks()[row] < query.Int(0)) ++row;
+    if (row == index.size() || index.chunks()[row] != query.Int(0) || index.documents()[row] != query.Int(1)) {
+      return absl::DataLossError("vector index: lacks chunks of the store");
+    }
+  }
+}
+
+}  // namespace
+
+IndexBuilder::IndexBuilder(const IndexBuilderOptions& options, ConnectionPool* pool, VectorCatalog* catalog)
+    : options_(options), pool_(pool), catalog_(catalog), thread_([this] { Run(); }) {}
+
+IndexBuilder::~IndexBuilder() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  thread_.join();
+}
+
+absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
+  const std::string folder = IndexFolder(options_.folder, collection.row);
+  VectorCatalog::Entry entry;
+  entry.dimension = collection.collection.dimension;
+  entry.fingerprint = collection.collection.embedding_fingerprint;
+  entry.log = std::make_shared<VectorLog>(entry.dimension);
+  for (int64_t generation : ListGenerations(folder)) {
+    auto index = ReadIndexFile(folder, generation, entry.dimension, entry.fingerprint);
+    if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
+      entry.index = *std::move(index);
+    } else {
+      std::error_code ignored;
+      std::filesystem::remove(IndexFileName(folder, generation), ignored);
+    }
+  }
+  int64_t after = entry.index == nullptr ? 0 : entry.index->position().last_chunk;
+  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(
+      db, collection.row, entry.dimension, after,
+      [&](int64_t id, int64_t document, const float* vector) { entry.log->Append(id, document, vector); }));
+  catalog_->Add(collection.row, std::move(entry));
+  Nudge(collection.row);
+  return absl::OkStatus();
+}
+
+void IndexBuilder::Enqueue(int64_t collection) {
+  if (queued_.insert(collection).second) queue_.push_back(collection);
+}
+
+void IndexBuilder::Nudge(int64_t collection) {
+  VectorCatalog::View view = catalog_->Grab();
+  const VectorCatalog::Entry* entry = view.Find(collection);
+  if (entry == nullptr) return;
+  int64_t indexed = entry->index == nullptr ? 0 : static_cast<int64_t>(entry->index->size());
+  if (static_cast<int64_t>(TailSize(*entry)) <= std::max(options_.index_after_chunks, indexed / 8)) return;
+  absl::MutexLock lock(&mutex_);
+  if (building_ != collection) Enqueue(collection);
+}
+
+void IndexBuilder::Forget(int64_t collection) {
+  catalog_->Remove(collection);
+  absl::MutexLock lock(&files_mutex_);
+  std::error_code ignored;  // what stays is removed at the next start
+  std::filesystem::remove_all(IndexFolder(options_.folder, collection), ignored);
+}
+
+absl::Status IndexBuilder::Flush() {
+  VectorCatalog::View view = catalog_->Grab();
+  std::vector<int64_t> behind;
+  for (const auto& [collection, entry] : *view.entries) {
+    if (TailSize(entry) > 0) behind.push_back(collection);
+  }
+  absl::MutexLock lock(&mutex_);
+  for (int64_t collection : behind) Enqueue(collection);
+  auto done = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::none_of(behind.begin(), behind.end(),
+                        [&](int64_t collection) { return queued_.contains(collection) || building_ == collection; });
+  };
+  mutex_.Await(absl::Condition(&done));
+  for (int64_t collection : behind) {
+    auto error = errors_.find(collection);
+    if (error != errors_.end()) return error->second;
+  }
+  return absl::OkStatus();
+}
+
+void IndexBuilder::Run() {
+  // FAISS builds graphs with OpenMP: leave cores to those who search. The setting is this thread's own.
+  omp_set_num_threads(std::max(1, omp_get_num_procs() / 2));
+  absl::MutexLock lock(&mutex_);
+  auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); };
+  while (true) {
+    mutex_.Await(absl::Condition(&ready));
+    if (stopping_) return;
+    building_ = queue_.front();
+    queue_.pop_front();
+    queued_.erase(building_);
+    int64_t collection = building_;
+    mutex_.Unlock();
+    absl::Status status = Build(collection);
+    mutex_.Lock();
+    if (status.ok()) {
+      errors_.erase(collection);
+    } else {
+      errors_[collection] = status;
+    }
+    building_ = 0;
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(int64_t collection,
+                                                                           const VectorCatalog::View& view,
+                                                                           const VectorCatalog::Entry& entry) {
+  VectorLog::View tail = entry.log->Snapshot().UpTo(view.last_chunk);
+  VectorIndex::Position position;
+  DocumentSet live;
+  {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_->Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(live, LiveDocuments(snapshot.db(), collection));
+    position.commit = snapshot.commit();
+  }
+  position.generation = entry.index == nullptr ? 1 : entry.index->position().generation + 1;
+  position.last_chunk = view.last_chunk;
+  VectorRows rows;
+  bool extend = entry.index != nullptr && entry.index->kind() == VectorIndex::Kind::kHnsw &&
+                CountDead(*entry.index, live) * 4 < entry.index->size();
+  if (!extend && entry.index != nullptr) AppendLiveOf(*entry.index, live, &rows);
+  AppendLiveOf(tail, entry.dimension, live, &rows);
+  if (extend) return VectorIndex::Extend(*entry.index, position, std::move(rows));
+  bool graph = static_cast<int64_t>(rows.chunks.size()) > options_.exact_up_to_chunks;
+  return VectorIndex::Build(entry.dimension, graph ? VectorIndex::Kind::kHnsw : VectorIndex::Kind::kFlat, position,
+                            std::move(rows));
+}
+
+absl::Status IndexBuilder::Build(int64_t collection) {
+  VectorCatalog::View view = catalog_->Grab();
+  const VectorCatalog::Entry* entry = view.Find(collection);
+  if (entry == nullptr || TailSize(*entry) == 0) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<const VectorIndex> index, MakeIndex(collection, view, *entry));
+  absl::MutexLock lock(&files_mutex_);
+  if (catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // deleted in the meantime
+  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, entry->fingerprint));
+  catalog_->Install(collection, index);
+  RemoveOtherGenerations(collection, index->position().generation);
+  return absl::OkStatus();
+}
+
+void IndexBuilder::RemoveOtherGenerations(int64_t collection, int64_t keep) {
+  std::string folder = IndexFolder(options_.folder, collection);
+  for (int64_t generation : ListGenerations(folder)) {
+    std::error_code ignored;
+    if (generation != keep) std::filesystem::remove(IndexFileName(folder, generation), ignored);
+  }
+}
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,71 @@
+// IndexBuilder: brings vector indexes up to date on a thread of its own; readers and the writer never wait for it.
+// Thread-safe.
+//
+// A generation is made from the vectors in memory that live in the current snapshot, written to its file, and only then
+// installed. Rule: up to `exact_up_to_chunks` an index is flat (exact), above it a graph (HNSW). A graph is extended by
+// the tail; it is made anew when more than a quarter of it is deleted chunks.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "retrieval/collection_table.h"
+#include "retrieval/connection_pool.h"
+#include "retrieval/vector_catalog.h"
+
+namespace lastro::retrieval {
+
+struct IndexBuilderOptions {
+  std::string folder;  // the data folder
+  int64_t index_after_chunks = 5000;
+  int64_t exact_up_to_chunks = 50000;
+};
+
+// `pool` and `catalog` must outlive it.
+class IndexBuilder {
+ public:
+  IndexBuilder(const IndexBuilderOptions& options, ConnectionPool* pool, VectorCatalog* catalog);
+  ~IndexBuilder();  // a build that has begun is finished first
+
+  // Loads the newest usable generation of a collection and its tail from SQLite into the catalog. Generations that do
+  // not match the truth are removed; the tail is then everything, and Nudge() has it indexed again.
+  absl::Status Load(Database& db, const CollectionRow& collection);
+
+  // Asks for a new generation when the tail is long enough: more than index_after_chunks and an eighth of the index.
+  void Nudge(int64_t collection);
+  // Removes the collection's vectors and files.
+  void Forget(int64_t collection);
+  // Indexes every tail there is and waits; the first error of those builds.
+  absl::Status Flush();
+
+ private:
+  void Run();
+  absl::Status Build(int64_t collection);
+  absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(int64_t collection, const VectorCatalog::View& view,
+                                                               const VectorCatalog::Entry& entry);
+  void RemoveOtherGenerations(int64_t collection, int64_t keep);
+  void Enqueue(int64_t collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const IndexBuilderOptions options_;
+  ConnectionPool* const pool_;
+  VectorCatalog* const catalog_;
+
+  absl::Mutex files_mutex_;  // held while files of a collection are written or removed
+  absl::Mutex mutex_;
+  std::deque<int64_t> queue_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<int64_t> queued_ ABSL_GUARDED_BY(mutex_);
+  int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;                               // 0: none
+  absl::flat_hash_map<int64_t, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of the latest build of a collection
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // last: it uses the others
+};
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,230 @@
+#include "retrieval/index_file.h"
+
+#include <faiss/Index.h>
+#include <faiss/impl/io.h>
+#include <faiss/index_io.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/status_macros.h"
+#include "retrieval/folder.h"
+
+namespace lastro::retrieval {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kHeaderBytes = 4096;
+constexpr absl::string_view kMagic = "LASTRO-INDEX 1\n";
+constexpr absl::string_view kSuffix = ".faiss";
+constexpr absl::string_view kTemporarySuffix = ".faiss.tmp";
+
+// Writes a new file in order, hashing as it goes. The first error sticks. Removes the file unless it was committed.
+class BodyWriter : public faiss::IOWriter {
+ public:
+  explicit BodyWriter(const std::string& path) : path_(path) {
+    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd_ < 0) status_ = ErrnoToStatus(errno, "create " + path);
+    WriteAt(std::string(kHeaderBytes, ' '), 0);
+  }
+  ~BodyWriter() override {
+    if (fd_ >= 0) close(fd_);
+    if (!committed_) unlink(path_.c_str());
+  }
+
+  size_t operator()(const void* data, size_t size, size_t count) override {
+    Append(absl::string_view(static_cast<const char*>(data), size * count));
+    return status_.ok() ? count : 0;
+  }
+
+  void Append(absl::string_view bytes) {
+    hash_.Update(bytes);
+    WriteAt(bytes, kHeaderBytes + body_bytes_);
+    body_bytes_ += bytes.size();
+  }
+
+  const absl::Status& status() const { return status_; }
+
+  // Writes the header, fsyncs and renames to `final_path`. `fields`: the JSON members but those about the body.
+  absl::Status Commit(const std::string& fields, const std::string& final_path) {
+    std::string header = absl::StrCat(kMagic, "{", fields, ",\"body_bytes\":", body_bytes_, ",\"body_sha256\":\"",
+                                      hash_.FinishHex(), "\"}\n");
+    if (header.size() > kHeaderBytes) return absl::InternalError("vector index: the header is too long");
+    WriteAt(header, 0);
+    if (status_.ok() && fsync(fd_) != 0) status_ = ErrnoToStatus(errno, "fsync " + path_);
+    LASTRO_RETURN_IF_ERROR(status_);
+    if (rename(path_.c_str(), final_path.c_str()) != 0) return ErrnoToStatus(errno, "rename " + path_);
+    committed_ = true;
+    return SyncFolder(fs::path(final_path).parent_path().string());
+  }
+
+ private:
+  void WriteAt(absl::string_view bytes, size_t offset) {
+    while (status_.ok() && !bytes.empty()) {
+      ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (written < 0) {
+        if (errno != EINTR) status_ = ErrnoToStatus(errno, "write " + path_);
+        continue;
+      }
+      bytes.remove_prefix(static_cast<size_t>(written));
+      offset += static_cast<size_t>(written);
+    }
+  }
+
+  const std::string path_;
+  int fd_ = -1;
+  size_t body_bytes_ = 0;
+  Sha256 hash_;
+  absl::Status status_;
+  bool committed_ = false;
+};
+
+class BodyReader : public faiss::IOReader {
+ public:
+  explicit BodyReader(absl::string_view bytes) : bytes_(bytes) {}
+  size_t operator()(void* out, size_t size, size_t count) override {
+    if (size == 0) return count;
+    size_t whole = std::min(count, bytes_.size() / size);
+    std::memcpy(out, bytes_.data(), whole * size);
+    bytes_.remove_prefix(whole * size);
+    return whole;
+  }
+
+ private:
+  absl::string_view bytes_;
+};
+
+absl::string_view IdBytes(absl::Span<const int64_t> ids) {
+  return absl::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
+}
+
+// Fingerprints are checked to be plain text without quotes (see validation.h), so that no escapes are needed.
+std::string HeaderFields(const VectorIndex& index, const std::string& fingerprint) {
+  const VectorIndex::Position& position = index.position();
+  return absl::StrCat("\"generation\":", position.generation, ",\"commit\":", position.commit,
+                      ",\"last_chunk\":", position.last_chunk, ",\"fingerprint\":\"", fingerprint,
+                      "\",\"dimension\":", index.dimension(), ",\"count\":", index.size());
+}
+
+struct Header {
+  VectorIndex::Position position;
+  uint64_t count = 0;
+};
+
+absl::StatusOr<Header> ParseHeader(absl::string_view bytes, const std::string& path, int dimension,
+                                   const std::string& fingerprint) {
+  if (bytes.size() < kHeaderBytes || !absl::StartsWith(bytes, kMagic)) return absl::DataLossError("not an index file");
+  absl::string_view text = bytes.substr(kMagic.size(), kHeaderBytes - kMagic.size());
+  LASTRO_ASSIGN_OR_RETURN(JsonDocument json, JsonDocument::Parse(text.substr(0, text.find('\n')), path));
+  JsonValue root = json.root();
+  Header header;
+  LASTRO_ASSIGN_OR_RETURN(header.position.generation, root.GetInt("generation", -1));
+  LASTRO_ASSIGN_OR_RETURN(header.position.commit, root.GetInt("commit", -1));
+  LASTRO_ASSIGN_OR_RETURN(header.position.last_chunk, root.GetInt("last_chunk", -1));
+  LASTRO_ASSIGN_OR_RETURN(int64_t stored_dimension, root.GetInt("dimension", -1));
+  LASTRO_ASSIGN_OR_RETURN(int64_t count, root.GetInt("count", -1));
+  LASTRO_ASSIGN_OR_RETURN(int64_t body_bytes, root.GetInt("body_bytes", -1));
+  LASTRO_ASSIGN_OR_RETURN(std::string stored_fingerprint, root.GetString("fingerprint", ""));
+  LASTRO_ASSIGN_OR_RETURN(std::string sha256, root.GetString("body_sha256", ""));
+  if (stored_dimension != dimension || stored_fingerprint != fingerprint) {
+    return absl::DataLossError("made with another embedding model");
+  }
+  absl::string_view body = bytes.substr(kHeaderBytes);
+  if (body_bytes < 0 || static_cast<uint64_t>(body_bytes) != body.size() || Sha256Hex(body) != sha256) {
+    return absl::DataLossError("the checksum does not match");
+  }
+  header.count = static_cast<uint64_t>(count);
+  if (count < 0 || header.count > body.size() / (2 * sizeof(int64_t))) return absl::DataLossError("bad count");
+  return header;
+}
+
+std::vector<int64_t> ReadIds(absl::string_view bytes, uint64_t count) {
+  std::vector<int64_t> ids(count);
+  if (count > 0) std::memcpy(ids.data(), bytes.data(), count * sizeof(int64_t));
+  return ids;
+}
+
+absl::StatusOr<std::shared_ptr<const VectorIndex>> ParseIndex(absl::string_view bytes, const std::string& path,
+                                                              int dimension, const std::string& fingerprint) {
+  LASTRO_ASSIGN_OR_RETURN(Header header, ParseHeader(bytes, path, dimension, fingerprint));
+  absl::string_view body = bytes.substr(kHeaderBytes);
+  size_t id_bytes = header.count * sizeof(int64_t);
+  std::vector<int64_t> chunks = ReadIds(body, header.count);
+  std::vector<int64_t> documents = ReadIds(body.substr(id_bytes), header.count);
+  BodyReader reader(body.substr(2 * id_bytes));
+  std::unique_ptr<faiss::Index> index;
+  try {
+    index.reset(faiss::read_index(&reader));
+  } catch (const std::exception& error) {
+    return absl::DataLossError(error.what());
+  }
+  return VectorIndex::Wrap(dimension, header.position, std::move(chunks), std::move(documents), std::move(index));
+}
+
+}  // namespace
+
+std::string IndexFolder(const std::string& data_folder, int64_t collection) {
+  return absl::StrCat(data_folder, "/index/", collection);
+}
+
+std::string IndexFileName(const std::string& index_folder, int64_t generation) {
+  return absl::StrCat(index_folder, "/", generation, kSuffix);
+}
+
+std::vector<int64_t> ListGenerations(const std::string& index_folder) {
+  std::vector<int64_t> generations;
+  std::error_code error;
+  for (fs::directory_iterator entry(index_folder, error), end; !error && entry != end; entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    std::error_code ignored;
+    if (absl::EndsWith(name, kTemporarySuffix)) fs::remove(entry->path(), ignored);
+    int64_t generation = 0;
+    if (absl::EndsWith(name, kSuffix) &&
+        absl::SimpleAtoi(absl::string_view(name).substr(0, name.size() - kSuffix.size()), &generation)) {
+      generations.push_back(generation);
+    }
+  }
+  std::sort(generations.rbegin(), generations.rend());
+  return generations;
+}
+
+absl::Status WriteIndexFile(const std::string& index_folder, const VectorIndex& index, const std::string& fingerprint) {
+  LASTRO_RETURN_IF_ERROR(MakeFolder(index_folder));
+  std::string path = IndexFileName(index_folder, index.position().generation);
+  BodyWriter writer(path + ".tmp");
+  writer.Append(IdBytes(index.chunks()));
+  writer.Append(IdBytes(index.documents()));
+  try {
+    faiss::write_index(&index.faiss_index(), &writer);
+  } catch (const std::exception& error) {
+    if (!writer.status().ok()) return writer.status();  // our error is the cause of FAISS's
+    return absl::InternalError(absl::StrCat("vector index: FAISS: ", error.what()));
+  }
+  return writer.Commit(HeaderFields(index, fingerprint), path);
+}
+
+absl::StatusOr<std::shared_ptr<const VectorIndex>> ReadIndexFile(const std::string& index_folder, int64_t generation,
+                                                                 int dimension, const std::string& fingerprint) {
+  std::string path = IndexFileName(index_folder, generation);
+  LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  absl::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  auto index = ParseIndex(bytes, path, dimension, fingerprint);
+  if (!index.ok()) return absl::DataLossError(absl::StrCat("vector index ", path, ": ", index.status().message()));
+  if ((*index)->position().generation != generation) {
+    return absl::DataLossError(absl::StrCat("vector index ", path, ": holds another generation"));
+  }
+  return index;
+}
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,107 @@
+#include "retrieval/lexical_query.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "retrieval/search_terms.h"
+#include "retrieval/stop_words.h"
+#include "retrieval/word_breaker.h"
+
+namespace lastro::retrieval {
+namespace {
+
+constexpr int kMaxPhraseWords = 32;
+
+// Collects distinct quoted FTS5 strings.
+class TermList {
+ public:
+  bool full() const { return terms_.size() >= static_cast<size_t>(kMaxQueryTerms); }
+  // `term`: words and connectors only, so that quoting needs no escapes.
+  void Add(absl::string_view term) {
+    if (full() || !seen_.insert(FoldAccents(FoldCase(term))).second) return;
+    terms_.push_back(absl::StrCat("\"", term, "\""));
+  }
+  bool empty() const { return terms_.empty(); }
+  std::string ToExpression() const { return absl::StrJoin(terms_, " OR "); }
+
+ private:
+  std::vector<std::string> terms_;
+  absl::flat_hash_set<std::string> seen_;
+};
+
+struct Piece {
+  absl::string_view text;
+  bool quoted = false;
+};
+
+// The position and length of the first double quote (straight or curly) of `text` at or after `from`; npos: none.
+std::pair<size_t, size_t> FindQuote(absl::string_view text, size_t from) {
+  std::pair<size_t, size_t> best = {absl::string_view::npos, 0};
+  for (absl::string_view quote : {absl::string_view("\""), absl::string_view("“"), absl::string_view("”")}) {
+    size_t at = text.find(quote, from);
+    if (at < best.first) best = {at, quote.size()};
+  }
+  return best;
+}
+
+// Text between two quotes is quoted; a quote without a partner means nothing.
+std::vector<Piece> SplitQuotes(absl::string_view text) {
+  std::vector<Piece> pieces;
+  size_t position = 0;
+  while (true) {
+    auto [open, open_length] = FindQuote(text, position);
+    if (open == absl::string_view::npos) break;
+    auto [close, close_length] = FindQuote(text, open + open_length);
+    if (close == absl::string_view::npos) break;
+    pieces.push_back({text.substr(position, open - position), false});
+    pieces.push_back({text.substr(open + open_length, close - open - open_length), true});
+    position = close + close_length;
+  }
+  pieces.push_back({text.substr(position), false});
+  return pieces;
+}
+
+void AddPhrase(absl::string_view text, TermList* terms) {
+  std::vector<absl::string_view> words;
+  WordBreaker breaker(text);
+  Word word;
+  while (words.size() < static_cast<size_t>(kMaxPhraseWords) && breaker.Next(&word)) words.push_back(word.text);
+  if (!words.empty()) terms->Add(absl::StrJoin(words, " "));
+}
+
+// The compound as one token, its parts side by side, and then each part like any other word.
+void AddCompound(absl::string_view compound, TermList* terms) {
+  terms->Add(compound);
+  AddPhrase(compound, terms);
+}
+
+void AddWords(absl::string_view text, TermList* terms, TermList* stop_words) {
+  WordBreaker breaker(text);
+  Word word;
+  while (!terms->full() && breaker.Next(&word)) {
+    if (!word.compound.empty()) AddCompound(word.compound, terms);
+    bool stop = IsStopWord(FoldAccents(FoldCase(word.text)));
+    (stop ? stop_words : terms)->Add(word.text);
+  }
+}
+
+}  // namespace
+
+std::string BuildMatchExpression(absl::string_view text) {
+  TermList terms;
+  TermList stop_words;
+  for (const Piece& piece : SplitQuotes(text.substr(0, kMaxQueryTextBytes))) {
+    if (terms.full()) break;
+    if (piece.quoted) {
+      AddPhrase(piece.text, &terms);
+    } else {
+      AddWords(piece.text, &terms, &stop_words);
+    }
+  }
+  return terms.empty() ? stop_words.ToExpression() : terms.ToExpression();
+}
+
+}  // namespace lastro::retrieval

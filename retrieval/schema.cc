@@ -1,0 +1,178 @@
+#include "retrieval/schema.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "retrieval/fts_tokenizer.h"
+
+namespace lastro::retrieval {
+namespace {
+
+// Row ids (AUTOINCREMENT) are never reused: a document that is replaced gets a new row and its chunks new ids, so that
+// a derived index can tell old from new by the id alone.
+constexpr char kSchemaV1[] = R"sql(
+CREATE TABLE meta(
+  key TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO meta VALUES('commit', 0);
+
+CREATE TABLE collections(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  model TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  dimension INTEGER NOT NULL,
+  created_ns INTEGER NOT NULL,
+  documents INTEGER NOT NULL DEFAULT 0,
+  chunks INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE documents(
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  collection INTEGER NOT NULL REFERENCES collections(id),
+  id TEXT NOT NULL,
+  uri TEXT NOT NULL,
+  title TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  encoding TEXT NOT NULL,
+  language INTEGER NOT NULL,
+  source_kind INTEGER NOT NULL,
+  content_sha256 TEXT NOT NULL,
+  source_sha256 TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL,
+  ingested_ns INTEGER NOT NULL,
+  origin TEXT NOT NULL,
+  pipeline TEXT NOT NULL,
+  metadata BLOB NOT NULL,
+  chunk_count INTEGER NOT NULL,
+  UNIQUE(collection, id),
+  UNIQUE(collection, uri)
+);
+CREATE INDEX documents_by_content ON documents(content_sha256);
+CREATE INDEX documents_by_source ON documents(source_sha256);
+
+-- What filters see: type 0 is a string (as a blob), 1 a number, 2 a boolean.
+CREATE TABLE fields(
+  document INTEGER NOT NULL REFERENCES documents(row),
+  collection INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  type INTEGER NOT NULL,
+  value NOT NULL,
+  PRIMARY KEY(document, key)
+) WITHOUT ROWID;
+CREATE INDEX fields_by_value ON fields(collection, key, type, value);
+
+-- Originals and extracted texts by content, in blocks compressed one by one (zstd).
+CREATE TABLE contents(
+  id INTEGER PRIMARY KEY,
+  sha256 TEXT NOT NULL UNIQUE,
+  size_bytes INTEGER NOT NULL
+);
+CREATE TABLE content_blocks(
+  content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+  block INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY(content, block)
+);
+
+CREATE TABLE chunks(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  collection INTEGER NOT NULL REFERENCES collections(id),
+  document INTEGER NOT NULL REFERENCES documents(row),
+  ordinal INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  text_sha256 TEXT NOT NULL,
+  vector BLOB NOT NULL,
+  layout BLOB NOT NULL,
+  headings TEXT NOT NULL,
+  text TEXT NOT NULL,
+  UNIQUE(document, ordinal)
+);
+CREATE INDEX chunks_by_collection ON chunks(collection);
+CREATE INDEX chunks_by_text ON chunks(collection, text_sha256);
+
+CREATE TABLE jobs(
+  id TEXT PRIMARY KEY,
+  created_ns INTEGER NOT NULL,
+  data BLOB NOT NULL
+);
+CREATE INDEX jobs_by_age ON jobs(created_ns);
+)sql";
+
+absl::Status CreateSchema(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(db.Execute(kSchemaV1));
+  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("INSERT INTO meta VALUES('tokenizer', ", kTokenizerVersion, ");",
+                                                 "PRAGMA application_id=", kApplicationId,
+                                                 "; PRAGMA user_version=", kSchemaVersion, ";")));
+  return transaction.Commit();
+}
+
+absl::Status RebuildFullText(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  std::vector<int64_t> collections;
+  {
+    LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id FROM collections"));
+    while (true) {
+      LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+      if (!more) break;
+      collections.push_back(query.Int(0));
+    }
+  }
+  for (int64_t collection : collections) {
+    std::string table = FtsTable(collection);
+    LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('rebuild')")));
+  }
+  LASTRO_RETURN_IF_ERROR(
+      db.Execute(absl::StrCat("UPDATE meta SET value=", kTokenizerVersion, " WHERE key='tokenizer'")));
+  return transaction.Commit();
+}
+
+}  // namespace
+
+absl::Status PrepareSchema(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t application, db.QueryInt("PRAGMA application_id"));
+  LASTRO_ASSIGN_OR_RETURN(int64_t version, db.QueryInt("PRAGMA user_version"));
+  LASTRO_ASSIGN_OR_RETURN(int64_t tables, db.QueryInt("SELECT count(*) FROM sqlite_schema"));
+  if (application == 0 && version == 0 && tables == 0) return CreateSchema(db);
+  if (application != kApplicationId) {
+    return absl::FailedPreconditionError(absl::StrCat(db.path(), " is a database of another application"));
+  }
+  if (version > kSchemaVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(db.path(), " has schema version ", version,
+                                                      "; this program knows up to ", kSchemaVersion,
+                                                      ": use the newer Lastro that wrote it"));
+  }
+  if (version != kSchemaVersion) {
+    return absl::DataLossError(absl::StrCat(db.path(), " has the unknown schema version ", version));
+  }
+  LASTRO_ASSIGN_OR_RETURN(int64_t tokenizer, db.QueryInt("SELECT value FROM meta WHERE key='tokenizer'"));
+  return tokenizer == kTokenizerVersion ? absl::OkStatus() : RebuildFullText(db);
+}
+
+std::string FtsTable(int64_t collection) { return absl::StrCat("fts_", collection); }
+std::string FtsView(int64_t collection) { return absl::StrCat("fts_source_", collection); }
+
+absl::Status CreateFtsTable(Database& db, int64_t collection) {
+  return db.Execute(absl::StrCat("CREATE VIEW ", FtsView(collection),
+                                 " AS SELECT c.id AS id, d.title AS title, c.headings AS headings, c.text AS body",
+                                 " FROM chunks c JOIN documents d ON d.row=c.document WHERE c.collection=", collection,
+                                 ";", "CREATE VIRTUAL TABLE ", FtsTable(collection),
+                                 " USING fts5(title, headings, body, content='", FtsView(collection),
+                                 "', content_rowid='id', tokenize='lastro');"));
+}
+
+absl::Status DropFtsTable(Database& db, int64_t collection) {
+  return db.Execute(absl::StrCat("DROP TABLE ", FtsTable(collection), "; DROP VIEW ", FtsView(collection), ";"));
+}
+
+absl::StatusOr<int64_t> ReadCommit(Database& db) { return db.QueryInt("SELECT value FROM meta WHERE key='commit'"); }
+
+absl::StatusOr<int64_t> AdvanceCommit(Database& db) {
+  return db.QueryInt("UPDATE meta SET value=value+1 WHERE key='commit' RETURNING value");
+}
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,28 @@
+// The tables of the store and their migrations. See schema.cc for the tables.
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "retrieval/sqlite.h"
+
+namespace lastro::retrieval {
+
+inline constexpr int64_t kSchemaVersion = 1;
+inline constexpr int64_t kApplicationId = 0x4C535452;  // "LSTR"
+
+// Makes or migrates the tables of `db`, and rebuilds full-text indexes that another tokenizer made. FAILED_PRECONDITION
+// when the file belongs to another application or to a newer version of this one.
+absl::Status PrepareSchema(Database& db);
+
+// The full-text index of a collection, and the view that FTS5 reads the indexed columns from.
+std::string FtsTable(int64_t collection);
+std::string FtsView(int64_t collection);
+absl::Status CreateFtsTable(Database& db, int64_t collection);
+absl::Status DropFtsTable(Database& db, int64_t collection);
+
+// The commit number, kept in `meta`.
+absl::StatusOr<int64_t> ReadCommit(Database& db);
+absl::StatusOr<int64_t> AdvanceCommit(Database& db);  // within a write transaction; the new number
+
+}  // namespace lastro::retrieval

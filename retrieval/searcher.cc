@@ -1,0 +1,160 @@
+#include "retrieval/searcher.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "retrieval/chunk_table.h"
+#include "retrieval/dense_search.h"
+#include "retrieval/dot_product.h"
+#include "retrieval/fusion.h"
+#include "retrieval/lexical_search.h"
+#include "retrieval/validation.h"
+
+namespace lastro::retrieval {
+namespace {
+
+// Hits are chosen from at least this many candidates of each list.
+size_t CandidateCount(int limit) { return std::max<size_t>(50, 5 * static_cast<size_t>(limit)); }
+
+class Searcher {
+ public:
+  Searcher(const SearchQuery& query, const CallContext& context, VectorCatalog::View view, ReadSnapshot snapshot)
+      : query_(query), context_(context), view_(std::move(view)), snapshot_(std::move(snapshot)) {}
+
+  absl::StatusOr<SearchResult> Run() {
+    LASTRO_ASSIGN_OR_RETURN(collection_, FindCollection(snapshot_.db(), query_.collection));
+    LASTRO_RETURN_IF_ERROR(PrepareVector());
+    if (query_.filter.op != Filter::Op::kAll) {
+      LASTRO_ASSIGN_OR_RETURN(allowed_, SelectDocumentRows(snapshot_.db(), collection_.row, query_.filter));
+    }
+    SearchResult result;
+    result.commit = snapshot_.commit();
+    LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredChunk> selected, Select());
+    LASTRO_ASSIGN_OR_RETURN(result.hits, Complete(selected));
+    return result;
+  }
+
+ private:
+  // Candidates of both searches, and whether there are no more of either.
+  struct Lists {
+    std::vector<ScoredChunk> chunks;
+    bool complete = false;
+  };
+
+  absl::Status PrepareVector() {
+    if (query_.vector.empty()) return absl::OkStatus();
+    const Collection& collection = collection_.collection;
+    if (query_.fingerprint != collection.embedding_fingerprint) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("search: the query was embedded by a model with fingerprint \"", query_.fingerprint,
+                       "\", collection \"", collection.name, "\" by \"", collection.embedding_fingerprint, "\" (",
+                       collection.embedding_model, "); embed the query with that model"));
+    }
+    LASTRO_ASSIGN_OR_RETURN(vector_, UnitVector(query_.vector, collection.dimension, "search: the query vector"));
+    return absl::OkStatus();
+  }
+
+  // A cap per document can leave too few hits: then more candidates are asked for.
+  absl::StatusOr<std::vector<ScoredChunk>> Select() {
+    for (size_t count = CandidateCount(query_.limit);; count *= 4) {
+      LASTRO_ASSIGN_OR_RETURN(Lists lists, Gather(count));
+      ScoreAndSort(query_.mode, query_.dense_weight, &lists.chunks);
+      std::vector<ScoredChunk> top =
+          SelectTop(lists.chunks, static_cast<size_t>(query_.limit), query_.max_per_document);
+      if (top.size() == static_cast<size_t>(query_.limit) || lists.complete) return top;
+      LASTRO_RETURN_IF_ERROR(context_.Check());
+    }
+  }
+
+  absl::StatusOr<Lists> Gather(size_t count) {
+    const FilteredDocuments* allowed = allowed_.has_value() ? &*allowed_ : nullptr;
+    std::vector<VectorCandidate> dense;
+    std::vector<LexicalCandidate> lexical;
+    if (query_.mode != SearchMode::kLexical) {
+      DenseRequest request{&collection_, &vector_, count, allowed};
+      LASTRO_ASSIGN_OR_RETURN(dense, SearchDense(view_, snapshot_, request, context_));
+    }
+    if (query_.mode != SearchMode::kDense) {
+      LASTRO_ASSIGN_OR_RETURN(lexical, SearchLexical(snapshot_.db(), collection_, query_.text, count, allowed));
+    }
+    Lists lists{Merge(dense, lexical), dense.size() < count && lexical.size() < count};
+    LASTRO_RETURN_IF_ERROR(FillCosines(&lists.chunks));
+    return lists;
+  }
+
+  static std::vector<ScoredChunk> Merge(const std::vector<VectorCandidate>& dense,
+                                        const std::vector<LexicalCandidate>& lexical) {
+    std::vector<ScoredChunk> chunks;
+    absl::flat_hash_map<int64_t, size_t> position;
+    for (const VectorCandidate& candidate : dense) {
+      position[candidate.chunk] = chunks.size();
+      chunks.push_back({candidate.chunk, candidate.document, candidate.score});
+      chunks.back().dense_rank = static_cast<int>(chunks.size());
+    }
+    for (size_t i = 0; i < lexical.size(); ++i) {
+      auto [entry, is_new] = position.try_emplace(lexical[i].chunk, chunks.size());
+      if (is_new) chunks.push_back({lexical[i].chunk, lexical[i].document});
+      chunks[entry->second].lexical_score = lexical[i].score;
+      chunks[entry->second].lexical_rank = static_cast<int>(i) + 1;
+    }
+    return chunks;
+  }
+
+  // The cosine of what only the lexical search found.
+  absl::Status FillCosines(std::vector<ScoredChunk>* chunks) {
+    if (vector_.empty()) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(Statement query, snapshot_.db().Prepare("SELECT vector FROM chunks WHERE id=?1"));
+    for (ScoredChunk& chunk : *chunks) {
+      if (chunk.dense_rank != 0) continue;
+      LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk.chunk).Step());
+      if (!found) return absl::DataLossError(absl::StrCat("store: chunk ", chunk.chunk, " is missing"));
+      LASTRO_ASSIGN_OR_RETURN(std::vector<float> stored,
+                              VectorFromBytes(query.Bytes(0), collection_.collection.dimension));
+      chunk.dense_score = DotProduct(vector_.data(), stored.data(), stored.size());
+      query.Reset();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<SearchHit>> Complete(const std::vector<ScoredChunk>& selected) {
+    std::vector<SearchHit> hits;
+    absl::flat_hash_map<int64_t, Document> documents;
+    for (const ScoredChunk& scored : selected) {
+      LASTRO_ASSIGN_OR_RETURN(ChunkRow row, SelectChunk(snapshot_.db(), scored.chunk));
+      auto [document, is_new] = documents.try_emplace(row.document);
+      if (is_new) {
+        LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentByRow(snapshot_.db(), collection_, row.document));
+        document->second = std::move(found.document);
+      }
+      row.chunk.document_id = document->second.id;
+      hits.push_back({std::move(row.chunk), document->second, scored.score, std::clamp(scored.dense_score, -1.0, 1.0),
+                      scored.lexical_score, scored.dense_rank, scored.lexical_rank});
+    }
+    return hits;
+  }
+
+  const SearchQuery& query_;
+  const CallContext& context_;
+  const VectorCatalog::View view_;
+  const ReadSnapshot snapshot_;
+  CollectionRow collection_;
+  std::vector<float> vector_;  // of unit length; empty: none
+  std::optional<FilteredDocuments> allowed_;
+};
+
+}  // namespace
+
+absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const CallContext& context, ConnectionPool& pool,
+                                       const VectorCatalog& catalog) {
+  LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
+  LASTRO_RETURN_IF_ERROR(context.Check());
+  VectorCatalog::View view = catalog.Grab();  // before the snapshot, see vector_catalog.h
+  LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool.Snapshot(&context));
+  return Searcher(query, context, std::move(view), std::move(snapshot)).Run();
+}
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,288 @@
+#include "retrieval/sqlite_store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+#include "retrieval/chunk_table.h"
+#include "retrieval/connection_pool.h"
+#include "retrieval/content_table.h"
+#include "retrieval/document_table.h"
+#include "retrieval/folder.h"
+#include "retrieval/index_builder.h"
+#include "retrieval/job_table.h"
+#include "retrieval/schema.h"
+#include "retrieval/searcher.h"
+#include "retrieval/store_writer.h"
+#include "retrieval/validation.h"
+
+namespace lastro::retrieval {
+namespace {
+
+constexpr int kMaxReadConnections = 16;
+constexpr uint64_t kMaxReadBytes = 16u << 20;
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1000;
+
+std::string DatabasePath(const std::string& folder) { return folder + "/lastro.db"; }
+
+class SqliteStoreImpl : public SqliteStore {
+ public:
+  SqliteStoreImpl(const SqliteStoreOptions& options, std::unique_ptr<FolderLock> lock, std::unique_ptr<Database> db,
+                  int64_t commit)
+      : lock_(std::move(lock)),
+        pool_(DatabasePath(options.folder), kMaxReadConnections),
+        builder_({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool_, &catalog_),
+        writer_(std::move(db), commit, &catalog_, &builder_) {}
+
+  absl::Status LoadVectors(const std::string& folder) {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(snapshot.db()));
+    for (const CollectionRow& collection : collections) {
+      LASTRO_RETURN_IF_ERROR(builder_.Load(snapshot.db(), collection));
+    }
+    RemoveUnknownIndexes(folder, collections);
+    return absl::OkStatus();
+  }
+
+  // --- Collections
+
+  absl::Status CreateCollection(const Collection& collection) override {
+    LASTRO_RETURN_IF_ERROR(ValidateCollection(collection));
+    return writer_.CreateCollection(collection);
+  }
+
+  absl::StatusOr<Collection> GetCollection(const std::string& name) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), name));
+    return std::move(row.collection);
+  }
+
+  absl::StatusOr<std::vector<Collection>> ListCollections() override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> rows, AllCollections(snapshot.db()));
+    std::vector<Collection> collections;
+    for (CollectionRow& row : rows) collections.push_back(std::move(row.collection));
+    return collections;
+  }
+
+  absl::Status DeleteCollection(const std::string& name) override { return writer_.DeleteCollection(name); }
+
+  // --- Documents
+
+  absl::StatusOr<Document> PutDocument(const Document& document, const std::string& fingerprint,
+                                       absl::Span<const Chunk> chunks, const std::string& original,
+                                       const std::string& extracted) override {
+    LASTRO_ASSIGN_OR_RETURN(Collection collection, GetCollection(document.collection));
+    LASTRO_RETURN_IF_ERROR(ValidatePut(document, chunks, collection.dimension, original, extracted));
+    StoreWriter::Put put;
+    put.fingerprint = fingerprint;
+    put.chunks = chunks;
+    for (const Chunk& chunk : chunks) {
+      std::string what = absl::StrCat("document ", document.uri, ", chunk ", chunk.ordinal);
+      LASTRO_ASSIGN_OR_RETURN(std::vector<float> vector, UnitVector(chunk.vector, collection.dimension, what));
+      put.vectors.push_back(std::move(vector));
+    }
+    LASTRO_RETURN_IF_ERROR(PackContents(document, original, extracted, &put.contents));
+    LASTRO_ASSIGN_OR_RETURN(put.document, CompleteDocument(document, put.contents, chunks.size()));
+    return writer_.PutDocument(std::move(put));
+  }
+
+  absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection,
+                                          absl::Span<const std::string> document_ids) override {
+    return writer_.DeleteDocuments(collection, document_ids);
+  }
+
+  absl::StatusOr<Document> GetDocument(const std::string& collection, const std::string& document_id) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentById(snapshot.db(), row, document_id));
+    return std::move(document.document);
+  }
+
+  absl::StatusOr<Document> FindDocument(const std::string& collection, const std::string& uri) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentByUri(snapshot.db(), row, uri));
+    return std::move(document.document);
+  }
+
+  absl::StatusOr<DocumentPage> ListDocuments(const std::string& collection, const Filter& filter, int page_size,
+                                             const std::string& page_token) override {
+    LASTRO_RETURN_IF_ERROR(filter.Validate());
+    if (page_size < 0) return absl::InvalidArgumentError("page_size is negative");
+    int count = page_size == 0 ? kDefaultPageSize : std::min(page_size, kMaxPageSize);
+    LASTRO_ASSIGN_OR_RETURN(std::optional<std::string> after, UriOfToken(page_token));
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    DocumentPage page;
+    LASTRO_ASSIGN_OR_RETURN(page.documents, SelectDocuments(snapshot.db(), row, filter, count + 1, after));
+    if (page.documents.size() > static_cast<size_t>(count)) {
+      page.documents.pop_back();
+      page.next_page_token = absl::WebSafeBase64Escape(page.documents.back().uri);
+    }
+    return page;
+  }
+
+  absl::StatusOr<std::map<std::string, DocumentState>> DocumentStates(const std::string& collection) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    return SelectDocumentStates(snapshot.db(), row.row);
+  }
+
+  absl::StatusOr<std::vector<Chunk>> GetChunks(const std::string& collection, const std::string& document_id,
+                                               bool with_vectors) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentById(snapshot.db(), row, document_id));
+    return SelectChunksOf(snapshot.db(), row, document, with_vectors);
+  }
+
+  absl::StatusOr<std::string> ReadSource(const std::string& collection, const std::string& document_id, uint64_t begin,
+                                         uint64_t end) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentById(snapshot.db(), row, document_id));
+    const std::string& sha256 = found.document.source_sha256;
+    LASTRO_ASSIGN_OR_RETURN(uint64_t size, ContentSize(snapshot.db(), sha256));
+    end = std::min(end, size);
+    if (begin <= end && end - begin > kMaxReadBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("read: ", end - begin, " bytes, more than ", kMaxReadBytes, " in one call"));
+    }
+    return ReadContent(snapshot.db(), sha256, begin, end);
+  }
+
+  absl::StatusOr<std::string> ReadOriginal(const std::string& collection, const std::string& document_id) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentById(snapshot.db(), row, document_id));
+    LASTRO_ASSIGN_OR_RETURN(uint64_t size, ContentSize(snapshot.db(), found.document.content_sha256));
+    return ReadContent(snapshot.db(), found.document.content_sha256, 0, size);
+  }
+
+  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+                                                              absl::Span<const std::string> text_sha256) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    return SelectVectors(snapshot.db(), row, text_sha256);
+  }
+
+  // --- Search, jobs and the rest
+
+  absl::StatusOr<SearchResult> Search(const SearchQuery& query, const CallContext& context) override {
+    return RunSearch(query, context, pool_, catalog_);
+  }
+
+  absl::Status PutJob(const Job& job) override {
+    LASTRO_RETURN_IF_ERROR(ValidateJob(job));
+    return writer_.PutJob(job);
+  }
+
+  absl::StatusOr<Job> GetJob(const std::string& id) override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    return FindJob(snapshot.db(), id);
+  }
+
+  absl::StatusOr<std::vector<Job>> ListJobs() override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    return LatestJobs(snapshot.db());
+  }
+
+  int64_t commit() const override { return writer_.commit(); }
+  absl::Status Flush() override { return builder_.Flush(); }
+  absl::Status CheckIntegrity() override { return writer_.CheckIntegrity(); }
+
+ private:
+  static absl::Status PackContents(const Document& document, const std::string& original, const std::string& extracted,
+                                   std::vector<PackedContent>* contents) {
+    LASTRO_ASSIGN_OR_RETURN(PackedContent packed, PackContent(original));
+    contents->push_back(std::move(packed));
+    if (document.source_kind != SourceKind::kExtractedText) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(packed, PackContent(extracted));
+    contents->push_back(std::move(packed));
+    return absl::OkStatus();
+  }
+
+  // Fills in what the store knows; INVALID_ARGUMENT when the caller's hashes are not those of the bytes.
+  static absl::StatusOr<Document> CompleteDocument(const Document& given, const std::vector<PackedContent>& contents,
+                                                   size_t chunks) {
+    Document document = given;
+    document.id = DocumentId(document.collection, document.uri);
+    document.content_sha256 = contents.front().sha256;
+    document.source_sha256 = contents.back().sha256;
+    document.size_bytes = contents.front().size_bytes;
+    document.chunk_count = static_cast<int64_t>(chunks);
+    bool content_differs = !given.content_sha256.empty() && given.content_sha256 != document.content_sha256;
+    bool source_differs = !given.source_sha256.empty() && given.source_sha256 != document.source_sha256;
+    if (content_differs || source_differs) {
+      return absl::InvalidArgumentError(absl::StrCat("document ", document.uri, ": ",
+                                                     content_differs ? "content_sha256" : "source_sha256",
+                                                     " is not the hash of the bytes given"));
+    }
+    return document;
+  }
+
+  static absl::StatusOr<std::optional<std::string>> UriOfToken(const std::string& token) {
+    if (token.empty()) return std::optional<std::string>();
+    std::string uri;
+    if (!absl::WebSafeBase64Unescape(token, &uri) || uri.empty() || !IsValidUtf8(uri)) {
+      return absl::InvalidArgumentError("page_token is not one that a listing returned");
+    }
+    return std::optional<std::string>(std::move(uri));
+  }
+
+  // Index folders of collections that were deleted while their removal was cut short.
+  static void RemoveUnknownIndexes(const std::string& folder, const std::vector<CollectionRow>& collections) {
+    namespace fs = std::filesystem;
+    std::error_code error;
+    std::vector<fs::path> unknown;
+    for (fs::directory_iterator entry(folder + "/index", error), end; !error && entry != end; entry.increment(error)) {
+      int64_t row = 0;
+      bool ours = absl::SimpleAtoi(entry->path().filename().string(), &row);
+      bool known = std::any_of(collections.begin(), collections.end(),
+                               [&](const CollectionRow& collection) { return collection.row == row; });
+      if (ours && !known) unknown.push_back(entry->path());
+    }
+    std::error_code ignored;
+    for (const fs::path& path : unknown) fs::remove_all(path, ignored);
+  }
+
+  // In the order they must be made in, and unmade in reverse.
+  const std::unique_ptr<FolderLock> lock_;
+  ConnectionPool pool_;
+  VectorCatalog catalog_;
+  IndexBuilder builder_;
+  StoreWriter writer_;
+};
+
+absl::Status CheckOptions(const SqliteStoreOptions& options) {
+  if (options.folder.empty()) return absl::InvalidArgumentError("store: no data folder given");
+  if (options.index_after_chunks < 0 || options.exact_up_to_chunks < 0) {
+    return absl::InvalidArgumentError("store: index_after_chunks and exact_up_to_chunks must not be negative");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStoreOptions& options) {
+  LASTRO_RETURN_IF_ERROR(CheckOptions(options));
+  LASTRO_RETURN_IF_ERROR(MakeFolder(options.folder));
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(options.folder));
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(DatabasePath(options.folder), false));
+  LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));
+  LASTRO_RETURN_IF_ERROR(SyncFolder(options.folder));
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(*db));
+  auto store = std::make_unique<SqliteStoreImpl>(options, std::move(lock), std::move(db), commit);
+  LASTRO_RETURN_IF_ERROR(store->LoadVectors(options.folder));
+  return std::unique_ptr<SqliteStore>(std::move(store));
+}
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,34 @@
+// SqliteStore: ChunkStore on one data folder. SQLite (WAL) is the truth; FTS5 and FAISS are derived from it and rebuilt
+// when they do not match. Thread-safe: one writer at a time, readers never wait for it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "retrieval/chunk_store.h"
+
+namespace lastro::retrieval {
+
+struct SqliteStoreOptions {
+  std::string folder;                  // made when it does not exist
+  int64_t index_after_chunks = 5000;   // a collection's tail beyond this is moved into a new FAISS generation
+  int64_t exact_up_to_chunks = 50000;  // a generation up to this is flat (exact search), above it an HNSW graph
+};
+
+class SqliteStore : public ChunkStore {
+ public:
+  // Opens or creates the store. FAILED_PRECONDITION when another process has the folder open for writing (its pid in
+  // the message) or its schema is newer than this program; DATA_LOSS when SQLite finds it corrupt.
+  static absl::StatusOr<std::unique_ptr<SqliteStore>> Open(const SqliteStoreOptions& options);
+
+  // The number of the latest commit.
+  virtual int64_t commit() const = 0;
+  // Waits until derived indexes have caught up with the commit at the time of the call.
+  virtual absl::Status Flush() = 0;
+  // Reads everything and compares: SQLite's pages and keys, full-text indexes, counts, orphans, vectors, layouts,
+  // content hashes. OK, or DATA_LOSS with the first problems found. Writers wait meanwhile.
+  virtual absl::Status CheckIntegrity() = 0;
+};
+
+}  // namespace lastro::retrieval

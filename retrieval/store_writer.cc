@@ -1,0 +1,148 @@
+#include "retrieval/store_writer.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "retrieval/chunk_table.h"
+#include "retrieval/integrity.h"
+#include "retrieval/job_table.h"
+#include "retrieval/schema.h"
+#include "retrieval/timestamps.h"
+
+namespace lastro::retrieval {
+
+StoreWriter::~StoreWriter() {
+  absl::MutexLock lock(&mutex_);
+  // Tidies the log away; what is in it is durable already, so a failure is harmless.
+  (void)db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+absl::Status StoreWriter::Commit(Transaction& transaction) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(*db_));
+  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  commit_.store(commit, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::Status StoreWriter::CreateCollection(const Collection& collection) {
+  absl::MutexLock lock(&mutex_);
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  Collection stored = collection;
+  stored.created_at = absl::Now();
+  LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertCollection(*db_, stored));
+  LASTRO_RETURN_IF_ERROR(CreateFtsTable(*db_, row));
+  LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  VectorCatalog::Entry entry;
+  entry.dimension = collection.dimension;
+  entry.fingerprint = collection.embedding_fingerprint;
+  entry.log = std::make_shared<VectorLog>(collection.dimension);
+  catalog_->Add(row, std::move(entry));
+  return absl::OkStatus();
+}
+
+absl::Status StoreWriter::EraseEverythingIn(const CollectionRow& collection) {
+  LASTRO_RETURN_IF_ERROR(DropFtsTable(*db_, collection.row));
+  for (const char* sql : {"DELETE FROM chunks WHERE collection=?1", "DELETE FROM fields WHERE collection=?1",
+                          "DELETE FROM documents WHERE collection=?1", "DELETE FROM collections WHERE id=?1"}) {
+    LASTRO_ASSIGN_OR_RETURN(Statement statement, db_->Prepare(sql));
+    LASTRO_RETURN_IF_ERROR(statement.Bind(1, collection.row).Run());
+  }
+  return db_->Execute(
+      "DELETE FROM contents WHERE NOT EXISTS(SELECT 1 FROM documents WHERE content_sha256=sha256) "
+      "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256)");
+}
+
+absl::Status StoreWriter::DeleteCollection(const std::string& name) {
+  absl::MutexLock lock(&mutex_);
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, name));
+  LASTRO_RETURN_IF_ERROR(EraseEverythingIn(collection));
+  LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  builder_->Forget(collection.row);
+  return absl::OkStatus();
+}
+
+absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentRow& document,
+                                std::vector<std::string>* orphans) {
+  LASTRO_RETURN_IF_ERROR(EraseChunksOf(*db_, collection.row, document.row));
+  LASTRO_RETURN_IF_ERROR(EraseDocument(*db_, document.row));
+  orphans->push_back(document.document.content_sha256);
+  orphans->push_back(document.document.source_sha256);
+  return AddToCounts(*db_, collection.row, -1, -document.document.chunk_count);
+}
+
+absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std::string& uri,
+                                     std::vector<std::string>* orphans) {
+  absl::StatusOr<DocumentRow> old = FindDocumentByUri(*db_, collection, uri);
+  if (absl::IsNotFound(old.status())) return absl::OkStatus();
+  LASTRO_RETURN_IF_ERROR(old.status());
+  return Erase(collection, *old, orphans);
+}
+
+absl::Status StoreWriter::CheckCollection(const CollectionRow& collection, const Put& put) const {
+  const Collection& known = collection.collection;
+  if (put.fingerprint != known.embedding_fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("document ", put.document.uri, ": its vectors have the fingerprint \"", put.fingerprint,
+                     "\", collection \"", known.name, "\" has \"", known.embedding_fingerprint, "\""));
+  }
+  for (const std::vector<float>& vector : put.vectors) {
+    if (vector.size() != static_cast<size_t>(known.dimension)) {
+      return absl::FailedPreconditionError(absl::StrCat("document ", put.document.uri, ": a vector of dimension ",
+                                                        vector.size(), ", the collection has ", known.dimension));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Document> StoreWriter::PutDocument(Put put) {
+  absl::MutexLock lock(&mutex_);
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, put.document.collection));
+  LASTRO_RETURN_IF_ERROR(CheckCollection(collection, put));
+  std::vector<std::string> orphans;
+  LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, &orphans));
+  for (const PackedContent& content : put.contents) LASTRO_RETURN_IF_ERROR(StoreContent(*db_, content));
+  put.document.ingested_at = FromStoredTime(ToStoredTime(absl::Now()));
+  LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertDocument(*db_, collection.row, put.document));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> ids,
+                          InsertChunks(*db_, collection.row, row, put.document.title, put.chunks, put.vectors));
+  LASTRO_RETURN_IF_ERROR(AddToCounts(*db_, collection.row, 1, put.document.chunk_count));
+  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, orphans));
+  LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  catalog_->Publish(collection.row, row, ids, put.vectors);
+  builder_->Nudge(collection.row);
+  return std::move(put.document);
+}
+
+absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collection,
+                                                     absl::Span<const std::string> document_ids) {
+  absl::MutexLock lock(&mutex_);
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(*db_, collection));
+  std::vector<std::string> orphans;
+  int64_t deleted = 0;
+  for (const std::string& id : document_ids) {
+    absl::StatusOr<DocumentRow> document = FindDocumentById(*db_, row, id);
+    if (absl::IsNotFound(document.status())) continue;
+    LASTRO_RETURN_IF_ERROR(document.status());
+    LASTRO_RETURN_IF_ERROR(Erase(row, *document, &orphans));
+    ++deleted;
+  }
+  if (deleted == 0) return 0;
+  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, orphans));
+  LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  return deleted;
+}
+
+absl::Status StoreWriter::PutJob(const Job& job) {
+  absl::MutexLock lock(&mutex_);
+  return StoreJob(*db_, job);
+}
+
+absl::Status StoreWriter::CheckIntegrity() {
+  absl::MutexLock lock(&mutex_);
+  return CheckStoreIntegrity(*db_);
+}
+
+}  // namespace lastro::retrieval

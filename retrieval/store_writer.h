@@ -1,0 +1,64 @@
+// StoreWriter: the commits of the store, one at a time, on the one write connection. Thread-safe. After each commit the
+// vector catalog hears of it before the next one begins.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "retrieval/chunk_store.h"
+#include "retrieval/content_table.h"
+#include "retrieval/document_table.h"
+#include "retrieval/index_builder.h"
+#include "retrieval/sqlite.h"
+
+namespace lastro::retrieval {
+
+class StoreWriter {
+ public:
+  // `commit`: the number of the latest commit in `db`. `catalog` and `builder` must outlive it.
+  StoreWriter(std::unique_ptr<Database> db, int64_t commit, VectorCatalog* catalog, IndexBuilder* builder)
+      : db_(std::move(db)), commit_(commit), catalog_(catalog), builder_(builder) {}
+  ~StoreWriter();
+
+  absl::Status CreateCollection(const Collection& collection);
+  absl::Status DeleteCollection(const std::string& name);
+
+  // What PutDocument needs, checked and prepared before the writer is locked.
+  struct Put {
+    Document document;        // complete but for its collection's facts
+    std::string fingerprint;  // of the model that made the vectors
+    absl::Span<const Chunk> chunks;
+    std::vector<std::vector<float>> vectors;  // of unit length, one per chunk
+    std::vector<PackedContent> contents;      // the original and, for kExtractedText, the extracted text
+  };
+  absl::StatusOr<Document> PutDocument(Put put);
+  absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection, absl::Span<const std::string> document_ids);
+  absl::Status PutJob(const Job& job);
+  absl::Status CheckIntegrity();
+  int64_t commit() const { return commit_.load(std::memory_order_acquire); }
+
+ private:
+  // Advances the commit number and commits.
+  absl::Status Commit(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckCollection(const CollectionRow& collection, const Put& put) const;
+  // Removes a document with its chunks and adds its contents' hashes to `orphans`.
+  absl::Status Erase(const CollectionRow& collection, const DocumentRow& document, std::vector<std::string>* orphans)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status EraseByUri(const CollectionRow& collection, const std::string& uri, std::vector<std::string>* orphans)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status EraseEverythingIn(const CollectionRow& collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  absl::Mutex mutex_;
+  const std::unique_ptr<Database> db_ ABSL_PT_GUARDED_BY(mutex_);
+  std::atomic<int64_t> commit_;
+  VectorCatalog* const catalog_;
+  IndexBuilder* const builder_;
+};
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,64 @@
+#include "retrieval/vector_catalog.h"
+
+#include <algorithm>
+
+namespace lastro::retrieval {
+
+const VectorCatalog::Entry* VectorCatalog::View::Find(int64_t collection) const {
+  auto found = entries->find(collection);
+  return found == entries->end() ? nullptr : &found->second;
+}
+
+VectorCatalog::View VectorCatalog::Grab() const {
+  absl::MutexLock lock(&mutex_);
+  return {entries_, last_chunk_};
+}
+
+template <typename Change>
+void VectorCatalog::Update(Change change) {
+  auto next = std::make_shared<Entries>(*entries_);
+  change(*next);
+  entries_ = std::move(next);
+}
+
+void VectorCatalog::Add(int64_t collection, Entry entry) {
+  VectorLog::View tail = entry.log->Snapshot();
+  absl::MutexLock lock(&mutex_);
+  if (tail.size() > 0) last_chunk_ = std::max(last_chunk_, tail.chunk(tail.size() - 1));
+  if (entry.index != nullptr) last_chunk_ = std::max(last_chunk_, entry.index->position().last_chunk);
+  Update([&](Entries& entries) { entries[collection] = std::move(entry); });
+}
+
+void VectorCatalog::Remove(int64_t collection) {
+  absl::MutexLock lock(&mutex_);
+  Update([&](Entries& entries) { entries.erase(collection); });
+}
+
+void VectorCatalog::Publish(int64_t collection, int64_t document, absl::Span<const int64_t> chunks,
+                            absl::Span<const std::vector<float>> vectors) {
+  absl::MutexLock lock(&mutex_);
+  auto found = entries_->find(collection);
+  if (found == entries_->end() || chunks.empty()) return;
+  for (size_t i = 0; i < chunks.size(); ++i) found->second.log->Append(chunks[i], document, vectors[i].data());
+  last_chunk_ = std::max(last_chunk_, chunks.back());
+}
+
+void VectorCatalog::Install(int64_t collection, std::shared_ptr<const VectorIndex> index) {
+  absl::MutexLock lock(&mutex_);
+  auto found = entries_->find(collection);
+  if (found == entries_->end()) return;
+  Entry entry = found->second;
+  VectorLog::View old = entry.log->Snapshot();
+  entry.log = std::make_shared<VectorLog>(entry.dimension);
+  for (size_t row = 0; row < old.size(); ++row) {
+    if (old.chunk(row) > index->position().last_chunk) {
+      entry.log->Append(old.chunk(row), old.document(row), old.vector(row));
+    }
+  }
+  entry.index = std::move(index);
+  Update([&](Entries& entries) { entries[collection] = std::move(entry); });
+}
+
+size_t TailSize(const VectorCatalog::Entry& entry) { return entry.log->size(); }
+
+}  // namespace lastro::retrieval

@@ -1,0 +1,42 @@
+#include "services/answer/abstention.h"
+
+#include "base/check.h"
+#include "ingest/language.h"
+
+namespace lastro::services::answer {
+namespace {
+
+std::string EnglishText(v1::Answerability reason) {
+  switch (reason) {
+    case v1::NO_HIT:
+      return "No document in this collection matches the question.";
+    case v1::WEAK_EVIDENCE:
+      return "The documents do not answer this question well enough to quote them.";
+    case v1::OVER_BUDGET:
+      return "The prompt budget is too small for even one passage.";
+    default:
+      LASTRO_CHECK(false, "no abstention");
+  }
+}
+
+std::string PortugueseText(v1::Answerability reason) {
+  switch (reason) {
+    case v1::NO_HIT:
+      return "Nenhum documento desta coleção corresponde à pergunta.";
+    case v1::WEAK_EVIDENCE:
+      return "Os documentos não respondem a esta pergunta com segurança suficiente para os citar.";
+    case v1::OVER_BUDGET:
+      return "O orçamento do prompt não chega para uma única passagem.";
+    default:
+      LASTRO_CHECK(false, "no abstention");
+  }
+}
+
+}  // namespace
+
+std::string AbstentionText(v1::Answerability reason, const std::string& question) {
+  bool portuguese = ingest::DetectLanguage(question) == retrieval::Language::kPortuguese;
+  return portuguese ? PortugueseText(reason) : EnglishText(reason);
+}
+
+}  // namespace lastro::services::answer

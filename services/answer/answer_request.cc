@@ -1,0 +1,67 @@
+#include "services/answer/answer_request.h"
+
+#include <cmath>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+
+namespace lastro::services::answer {
+namespace {
+
+constexpr size_t kMaxQuestionBytes = 8'192;
+
+absl::StatusOr<int> InRange(absl::string_view field, int value, int otherwise, int max) {
+  if (value < 0 || value > max) {
+    return absl::InvalidArgumentError(absl::StrCat(field, " is ", value, "; it must be from 0 (the default) to ", max));
+  }
+  return value == 0 ? otherwise : value;
+}
+
+absl::Status CheckQuestion(const std::string& question) {
+  if (absl::StripAsciiWhitespace(question).empty()) return absl::InvalidArgumentError("question is empty");
+  if (question.size() > kMaxQuestionBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("question has ", question.size(), " bytes; the limit is ", kMaxQuestionBytes));
+  }
+  if (!IsValidUtf8(question)) return absl::InvalidArgumentError("question is not valid UTF-8");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<double>> CheckMinEvidence(const v1::AskRequest& request) {
+  if (!request.has_min_evidence()) return std::optional<double>();
+  double value = request.min_evidence();
+  if (!(value >= 0 && value <= 1)) {
+    return absl::InvalidArgumentError(absl::StrCat("min_evidence is ", value, "; it must be from 0 to 1"));
+  }
+  return std::optional<double>(value);
+}
+
+}  // namespace
+
+absl::StatusOr<AnswerRequest> CheckAskRequest(const v1::AskRequest& request) {
+  LASTRO_RETURN_IF_ERROR(CheckQuestion(request.question()));
+  if (request.history_size() > 0) {
+    return absl::UnimplementedError("history is not supported yet; ask a question that stands on its own");
+  }
+  AnswerRequest checked;
+  checked.question = request.question();
+  checked.collection = request.collection();
+  checked.filter = request.filter();
+  if (!v1::AnswerMode_IsValid(request.mode())) {
+    return absl::InvalidArgumentError(absl::StrCat("mode ", static_cast<int>(request.mode()), " does not exist"));
+  }
+  if (request.mode() != v1::ANSWER_MODE_UNSPECIFIED) checked.mode = request.mode();
+  LASTRO_ASSIGN_OR_RETURN(checked.max_passages, InRange("max_passages", request.max_passages(), 8, 50));
+  LASTRO_ASSIGN_OR_RETURN(checked.max_sentences, InRange("max_sentences", request.max_sentences(), 2, 8));
+  LASTRO_ASSIGN_OR_RETURN(checked.max_prompt_tokens,
+                          InRange("max_prompt_tokens", request.max_prompt_tokens(), 0, 1 << 20));
+  LASTRO_ASSIGN_OR_RETURN(checked.max_new_tokens, InRange("max_new_tokens", request.max_new_tokens(), 128, 1 << 16));
+  LASTRO_ASSIGN_OR_RETURN(checked.min_evidence, CheckMinEvidence(request));
+  checked.sampling = request.sampling();
+  checked.include_passages = request.include_passages();
+  return checked;
+}
+
+}  // namespace lastro::services::answer

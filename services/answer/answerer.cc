@@ -1,0 +1,153 @@
+#include "services/answer/answerer.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/status_macros.h"
+#include "services/answer/abstention.h"
+#include "services/answer/answer_request.h"
+#include "services/answer/evidence.h"
+#include "services/answer/generated_answer.h"
+#include "services/answer/passages.h"
+#include "services/answer/quote_answer.h"
+#include "services/stages.h"
+
+namespace lastro::services {
+namespace answer {
+namespace {
+
+constexpr int kMaxQuoteTokens = 256;  // room in the context for the longest candidate that is scored
+
+v1::Passage ToPassage(const v1::SearchHit& hit, int number) {
+  v1::Passage passage;
+  passage.set_number(number);
+  passage.set_document_id(hit.document().id());
+  passage.set_document_uri(hit.document().uri());
+  passage.set_document_title(hit.document().title());
+  *passage.mutable_headings() = hit.chunk().headings();
+  passage.set_chunk_id(hit.chunk().id());
+  passage.set_text(hit.chunk().text());
+  passage.set_score(hit.score());
+  return passage;
+}
+
+class Answerer : public AskApi {
+ public:
+  Answerer(RetrievalApi* retrieval, EmbeddingApi* embedding, GenerationApi* generation)
+      : retrieval_(*retrieval), embedding_(*embedding), generation_(*generation) {}
+
+  absl::StatusOr<v1::Answer> Ask(const v1::AskRequest& request, const CallContext& context,
+                                 const Sink<v1::AskStreamResponse>& sink) override {
+    LASTRO_ASSIGN_OR_RETURN(AnswerRequest checked, CheckAskRequest(request));
+    absl::StatusOr<v1::Answer> answer = AskOnce(checked, context, sink);
+    // A cited document was replaced between search and citation: the second search sees the new one.
+    if (absl::IsAborted(answer.status())) answer = AskOnce(checked, context, nullptr);
+    return answer;
+  }
+
+ private:
+  absl::StatusOr<v1::Answer> AskOnce(const AnswerRequest& request, const CallContext& context,
+                                     const Sink<v1::AskStreamResponse>& sink) {
+    v1::Answer answer;
+    Stages stages;
+    answer.set_mode(request.mode);
+    answer.set_evidence_threshold(request.min_evidence.value_or(weights_.threshold));
+    LASTRO_RETURN_IF_ERROR(Fill(request, context, sink, &stages, &answer));
+    if (answer.answerability() != v1::ANSWERED) {
+      answer.set_text(AbstentionText(answer.answerability(), request.question));
+      answer.clear_claims();
+    }
+    if (sink && request.mode == v1::ANSWER_MODE_QUOTE) LASTRO_RETURN_IF_ERROR(SendText(answer.text(), sink));
+    for (v1::StageDuration& duration : stages.durations()) *answer.add_durations() = std::move(duration);
+    answer.mutable_receipt()->set_version(LASTRO_VERSION);
+    answer.mutable_receipt()->set_seed(request.sampling.seed());
+    return answer;
+  }
+
+  absl::Status Fill(const AnswerRequest& request, const CallContext& context,
+                    const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<v1::SearchHit> passages,
+                            stages->Time("search", [&] { return Retrieve(request, context, answer); }));
+    LASTRO_RETURN_IF_ERROR(SendSources(request, passages, sink, answer));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredCandidate> candidates, stages->Time("evidence", [&] {
+      return ScoreCandidates(request.question, passages, weights_, embedding_, context);
+    }));
+    if (candidates.empty()) {
+      answer->set_answerability(v1::NO_HIT);
+      return absl::OkStatus();
+    }
+    answer->set_evidence(candidates[0].evidence.evidence);
+    if (answer->evidence() < answer->evidence_threshold()) {
+      answer->set_answerability(v1::WEAK_EVIDENCE);
+      return absl::OkStatus();
+    }
+    return AnswerFrom(request, passages, std::move(candidates), context, sink, stages, answer);
+  }
+
+  absl::Status AnswerFrom(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                          std::vector<ScoredCandidate> candidates, const CallContext& context,
+                          const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
+    const bool quote = request.mode == v1::ANSWER_MODE_QUOTE;
+    int reserved = quote ? kMaxQuoteTokens : request.max_new_tokens;
+    absl::StatusOr<GroundedPrompt> prompt = stages->Time(
+        "prompt", [&] { return BuildPrompt(request, passages, candidates, reserved, generation_, context); });
+    if (absl::IsResourceExhausted(prompt.status()) && request.max_prompt_tokens > 0) {
+      answer->set_answerability(v1::OVER_BUDGET);
+      return absl::OkStatus();
+    }
+    LASTRO_RETURN_IF_ERROR(prompt.status());
+    for (int passage : prompt->passages) {
+      answer->mutable_receipt()->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
+    }
+    if (quote) {
+      return AnswerByQuoting(request, passages, std::move(candidates), *prompt, weights_, retrieval_, generation_,
+                             context, stages, answer);
+    }
+    return AnswerByGenerating(request, passages, *prompt, retrieval_, generation_, context, sink, stages, answer);
+  }
+
+  absl::StatusOr<std::vector<v1::SearchHit>> Retrieve(const AnswerRequest& request, const CallContext& context,
+                                                      v1::Answer* answer) {
+    v1::SearchRequest search;
+    search.set_collection(request.collection);
+    search.set_query(request.question);
+    search.set_limit(request.max_passages);
+    *search.mutable_filter() = request.filter;
+    LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, retrieval_.Search(search, context));
+    answer->mutable_receipt()->set_store_commit(response.store_commit());
+    answer->mutable_receipt()->set_embedding_fingerprint(response.embedding_fingerprint());
+    return std::vector<v1::SearchHit>(std::make_move_iterator(response.mutable_hits()->begin()),
+                                      std::make_move_iterator(response.mutable_hits()->end()));
+  }
+
+  absl::Status SendSources(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                           const Sink<v1::AskStreamResponse>& sink, v1::Answer* answer) {
+    v1::AskStreamResponse event;
+    for (size_t i = 0; i < passages.size(); ++i) {
+      *event.mutable_sources()->add_passages() = ToPassage(passages[i], static_cast<int>(i) + 1);
+    }
+    if (request.include_passages) *answer->mutable_passages() = event.sources().passages();
+    event.mutable_sources();
+    return sink ? sink(event) : absl::OkStatus();
+  }
+
+  absl::Status SendText(const std::string& text, const Sink<v1::AskStreamResponse>& sink) {
+    v1::AskStreamResponse event;
+    event.set_text_delta(text);
+    return sink(event);
+  }
+
+  RetrievalApi& retrieval_;
+  EmbeddingApi& embedding_;
+  GenerationApi& generation_;
+  const EvidenceWeights weights_;
+};
+
+}  // namespace
+}  // namespace answer
+
+std::unique_ptr<AskApi> MakeAnswerer(RetrievalApi* retrieval, EmbeddingApi* embedding, GenerationApi* generation) {
+  return std::make_unique<answer::Answerer>(retrieval, embedding, generation);
+}
+
+}  // namespace lastro::services

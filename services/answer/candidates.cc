@@ -1,0 +1,28 @@
+#include "services/answer/candidates.h"
+
+#include "absl/container/flat_hash_set.h"
+#include "base/sentence.h"
+#include "retrieval/source_map.h"
+#include "services/answer/words.h"
+#include "services/proto_convert.h"
+
+namespace lastro::services::answer {
+
+std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits) {
+  std::vector<Candidate> candidates;
+  absl::flat_hash_set<std::string> seen;
+  for (size_t passage = 0; passage < passages.size(); ++passage) {
+    const v1::Chunk& chunk = passages[passage].chunk();
+    const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
+    for (const TextRange& range : SplitSentences(chunk.text())) {
+      std::string text = chunk.text().substr(range.begin, range.end - range.begin);
+      if (text.size() > limits.max_bytes || static_cast<int>(SplitWords(text).size()) < limits.min_words) continue;
+      if (!retrieval::MapToSource(segments, range.begin, range.end)) continue;
+      if (!seen.insert(text).second) continue;
+      candidates.push_back({static_cast<int>(passage), range.begin, range.end, std::move(text)});
+    }
+  }
+  return candidates;
+}
+
+}  // namespace lastro::services::answer

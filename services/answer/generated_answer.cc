@@ -1,0 +1,84 @@
+#include "services/answer/generated_answer.h"
+
+#include "absl/strings/ascii.h"
+#include "base/status_macros.h"
+#include "services/answer/citation.h"
+#include "services/answer/support.h"
+
+namespace lastro::services::answer {
+namespace {
+
+absl::StatusOr<v1::GenerateResponse> Generate(const AnswerRequest& request, const GroundedPrompt& prompt,
+                                              GenerationApi& generation, const CallContext& context,
+                                              const Sink<v1::AskStreamResponse>& sink) {
+  v1::GenerateRequest generate;
+  *generate.mutable_prompt() = prompt.prompt;
+  *generate.mutable_sampling() = request.sampling;
+  generate.set_max_new_tokens(request.max_new_tokens);
+  if (!sink) return generation.Generate(generate, context);
+  return generation.Generate(generate, context, [&sink](const v1::GeneratedToken& token) {
+    if (token.text().empty()) return absl::OkStatus();
+    v1::AskStreamResponse event;
+    event.set_text_delta(token.text());
+    return sink(event);
+  });
+}
+
+// The passages of the prompt, in its order.
+std::vector<v1::SearchHit> PromptPassages(absl::Span<const v1::SearchHit> passages, const GroundedPrompt& prompt) {
+  std::vector<v1::SearchHit> in_prompt;
+  for (int passage : prompt.passages) in_prompt.push_back(passages[static_cast<size_t>(passage)]);
+  return in_prompt;
+}
+
+// A claim with a verified citation for each run; a run whose bytes cannot be verified is dropped, and then the claim is
+// not supported.
+absl::StatusOr<v1::Claim> MakeClaim(const SupportedSentence& sentence, absl::Span<const v1::SearchHit> passages,
+                                    RetrievalApi& retrieval, const CallContext& context) {
+  v1::Claim claim;
+  claim.mutable_range()->set_begin(static_cast<int64_t>(sentence.begin));
+  claim.mutable_range()->set_end(static_cast<int64_t>(sentence.end));
+  claim.set_supported(sentence.supported);
+  for (const SupportedRun& run : sentence.runs) {
+    absl::StatusOr<v1::Citation> citation = MakeVerifiedCitation(passages[static_cast<size_t>(run.passage)],
+                                                                 run.text_begin, run.text_end, retrieval, context);
+    if (absl::IsAborted(citation.status()) || absl::IsDataLoss(citation.status())) {
+      claim.set_supported(false);
+      continue;
+    }
+    LASTRO_RETURN_IF_ERROR(citation.status());
+    citation->mutable_answer_range()->set_begin(static_cast<int64_t>(run.answer_begin));
+    citation->mutable_answer_range()->set_end(static_cast<int64_t>(run.answer_end));
+    *claim.add_citations() = *std::move(citation);
+  }
+  return claim;
+}
+
+}  // namespace
+
+absl::Status AnswerByGenerating(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                                const GroundedPrompt& prompt, RetrievalApi& retrieval, GenerationApi& generation,
+                                const CallContext& context, const Sink<v1::AskStreamResponse>& sink, Stages* stages,
+                                v1::Answer* answer) {
+  LASTRO_ASSIGN_OR_RETURN(v1::GenerateResponse generated, stages->Time("generate", [&] {
+    return Generate(request, prompt, generation, context, sink);
+  }));
+  *answer->mutable_usage() = generated.usage();
+  answer->mutable_receipt()->set_decoder_fingerprint(generated.fingerprint());
+  answer->set_text(std::string(absl::StripAsciiWhitespace(generated.text())));
+  if (answer->text().empty()) {  // the model declined
+    answer->set_answerability(v1::WEAK_EVIDENCE);
+    return absl::OkStatus();
+  }
+  const std::vector<v1::SearchHit> in_prompt = PromptPassages(passages, prompt);
+  for (const SupportedSentence& sentence : FindSupport(answer->text(), in_prompt)) {
+    LASTRO_ASSIGN_OR_RETURN(v1::Claim claim, stages->Time("verify", [&] {
+      return MakeClaim(sentence, in_prompt, retrieval, context);
+    }));
+    *answer->add_claims() = std::move(claim);
+  }
+  answer->set_answerability(v1::ANSWERED);
+  return absl::OkStatus();
+}
+
+}  // namespace lastro::services::answer

@@ -1,0 +1,106 @@
+#include "services/answer/passages.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::services::answer {
+namespace {
+
+constexpr size_t kMaxCandidates = 1'000;   // sentences embedded for one question
+constexpr int kMaxPromptPassages = 6;      // more do not help a decoder choose, and cost prefill
+
+double Dot(const v1::Vector& a, const v1::Vector& b) {
+  return std::inner_product(a.values().begin(), a.values().end(), b.values().begin(), 0.0);
+}
+
+// Cosine of the question and each candidate.
+absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question,
+                                                    absl::Span<const Candidate> candidates, EmbeddingApi& embedding,
+                                                    const CallContext& context) {
+  v1::EmbedRequest request;
+  request.set_truncate(true);
+  request.add_texts(question);
+  for (const Candidate& candidate : candidates) request.add_texts(candidate.text);
+  LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, embedding.Embed(request, context));
+  if (response.vectors_size() != request.texts_size()) {
+    return absl::InternalError(absl::StrCat("the embedding service gave ", response.vectors_size(), " vectors for ",
+                                            request.texts_size(), " texts"));
+  }
+  std::vector<double> cosines;
+  for (int i = 1; i < response.vectors_size(); ++i) cosines.push_back(Dot(response.vectors(0), response.vectors(i)));
+  return cosines;
+}
+
+// Passages by their strongest sentence; those without one last.
+std::vector<int> OrderByStrength(size_t passages, absl::Span<const ScoredCandidate> candidates) {
+  std::vector<int> order;
+  absl::flat_hash_set<int> seen;
+  for (const ScoredCandidate& scored : candidates) {
+    if (seen.insert(scored.candidate.passage).second) order.push_back(scored.candidate.passage);
+  }
+  for (int i = 0; i < static_cast<int>(passages); ++i) {
+    if (!seen.contains(i)) order.push_back(i);
+  }
+  return order;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
+                                                             absl::Span<const v1::SearchHit> passages,
+                                                             const EvidenceWeights& weights, EmbeddingApi& embedding,
+                                                             const CallContext& context) {
+  std::vector<Candidate> candidates = FindCandidates(passages);
+  if (candidates.size() > kMaxCandidates) candidates.resize(kMaxCandidates);
+  LASTRO_ASSIGN_OR_RETURN(std::vector<double> cosines, SentenceCosines(question, candidates, embedding, context));
+  std::vector<double> overlap = WordOverlap(question, candidates, passages);
+  std::vector<ScoredCandidate> scored;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    CandidateEvidence evidence;
+    evidence.sentence_cosine = cosines[i];
+    evidence.passage_cosine = passages[static_cast<size_t>(candidates[i].passage)].dense_score();
+    evidence.word_overlap = overlap[i];
+    CombineEvidence(weights, &evidence);
+    scored.push_back({std::move(candidates[i]), evidence});
+  }
+  std::stable_sort(scored.begin(), scored.end(), [](const ScoredCandidate& a, const ScoredCandidate& b) {
+    return a.evidence.evidence > b.evidence.evidence;
+  });
+  return scored;
+}
+
+absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                                           absl::Span<const ScoredCandidate> candidates, int reserved_tokens,
+                                           GenerationApi& generation, const CallContext& context) {
+  const std::vector<int> order = OrderByStrength(passages.size(), candidates);
+  v1::CountTokensRequest count;
+  count.mutable_prompt()->mutable_grounded()->set_question(request.question);
+  for (int passage : order) count.add_texts(passages[static_cast<size_t>(passage)].chunk().text());
+  LASTRO_ASSIGN_OR_RETURN(v1::CountTokensResponse counted, generation.CountTokens(count, context));
+
+  constexpr int kTokensPerPassageFrame = 8;  // number, separator and control token around each passage, at most
+  int budget = counted.max_context_tokens() - reserved_tokens;
+  if (request.max_prompt_tokens > 0) budget = std::min(budget, request.max_prompt_tokens);
+  int used = counted.prompt_tokens();
+  GroundedPrompt prompt;
+  v1::Prompt::Grounded* grounded = prompt.prompt.mutable_grounded();
+  grounded->set_question(request.question);
+  for (size_t i = 0; i < order.size() && static_cast<int>(prompt.passages.size()) < kMaxPromptPassages; ++i) {
+    int tokens = counted.text_tokens(static_cast<int>(i)) + kTokensPerPassageFrame;
+    if (used + tokens > budget) continue;
+    used += tokens;
+    grounded->add_passages(passages[static_cast<size_t>(order[i])].chunk().text());
+    prompt.passages.push_back(order[i]);
+  }
+  if (prompt.passages.empty()) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no passage fits into a prompt of ", budget, " tokens; ", used, " are taken by the question"));
+  }
+  return prompt;
+}
+
+}  // namespace lastro::services::answer

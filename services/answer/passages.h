@@ -1,0 +1,39 @@
+// Passages: what is retrieved for a question, how well each of its sentences answers it, and which passages fit into the
+// decoder's prompt. Thread-safe functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/call_context.h"
+#include "services/answer/answer_request.h"
+#include "services/answer/candidates.h"
+#include "services/answer/evidence.h"
+#include "services/api.h"
+
+namespace lastro::services::answer {
+
+struct ScoredCandidate {
+  Candidate candidate;
+  CandidateEvidence evidence;
+};
+
+// All sentences of `passages` with their evidence, the decoder's view not yet in it, strongest first.
+absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
+                                                             absl::Span<const v1::SearchHit> passages,
+                                                             const EvidenceWeights& weights, EmbeddingApi& embedding,
+                                                             const CallContext& context);
+
+// The prompt: passages in the order of their strongest sentence, as many as fit.
+struct GroundedPrompt {
+  v1::Prompt prompt;
+  std::vector<int> passages;  // indexes of those in it, in the prompt's order
+};
+
+// Leaves room for `reserved_tokens` in the context. RESOURCE_EXHAUSTED when not even one passage fits.
+absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                                           absl::Span<const ScoredCandidate> candidates, int reserved_tokens,
+                                           GenerationApi& generation, const CallContext& context);
+
+}  // namespace lastro::services::answer

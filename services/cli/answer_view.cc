@@ -1,0 +1,164 @@
+#include "services/cli/answer_view.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/cli/format.h"
+#include "services/cli/text_width.h"
+
+namespace lastro::services {
+namespace {
+
+bool SameSource(const v1::Citation& a, const v1::Citation& b) {
+  return a.document_id() == b.document_id() && a.source_range().begin() == b.source_range().begin() &&
+         a.source_range().end() == b.source_range().end();
+}
+
+size_t NumberOf(const v1::Citation& citation, absl::Span<const v1::Citation> citations) {
+  auto same = [&](const v1::Citation& other) { return SameSource(citation, other); };
+  return std::find_if(citations.begin(), citations.end(), same) - citations.begin() + 1;
+}
+
+std::string Markers(const v1::Claim& claim, absl::Span<const v1::Citation> citations) {
+  if (!claim.supported()) return "[?]";
+  std::vector<size_t> numbers;
+  for (const v1::Citation& citation : claim.citations()) numbers.push_back(NumberOf(citation, citations));
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  std::string markers;
+  for (size_t number : numbers) absl::StrAppend(&markers, "[", number, "]");
+  return markers;
+}
+
+absl::string_view ReasonOf(v1::Answerability answerability) {
+  switch (answerability) {
+    case v1::NO_HIT:
+      return "no document matches the question";
+    case v1::WEAK_EVIDENCE:
+      return "what was found does not answer the question well enough";
+    case v1::CONFLICTING:
+      return "the sources contradict each other";
+    case v1::OUT_OF_SCOPE:
+      return "the question is not about these documents";
+    case v1::OVER_BUDGET:
+      return "the prompt budget does not hold even one passage";
+    default:
+      return "the server gave no reason";
+  }
+}
+
+void PrintWrapped(const std::string& text, const std::string& indent, const Terminal& terminal, std::ostream& out) {
+  int columns = terminal.is_terminal ? std::max(terminal.columns - static_cast<int>(indent.size()), 20) : 0;
+  for (const std::string& line : WrapText(text, columns)) out << indent << line << "\n";
+}
+
+void PrintAbstention(const v1::Answer& answer, const Terminal& terminal, std::ostream& out) {
+  Style style(terminal.colours);
+  out << style.Yellow("No answer.") << "\n";
+  PrintWrapped(Printable(answer.text(), true), "", terminal, out);
+  out << style.Dim(absl::StrCat("Reason: ", v1::Answerability_Name(answer.answerability()), " (",
+                                ReasonOf(answer.answerability()), "); evidence ", FormatNumber(answer.evidence(), 2),
+                                ", needed ", FormatNumber(answer.evidence_threshold(), 2), "."))
+      << "\n";
+}
+
+std::string HeadingPath(const google::protobuf::RepeatedPtrField<std::string>& headings) {
+  std::vector<std::string> lines;
+  for (const std::string& heading : headings) lines.push_back(OneLine(heading));
+  return absl::StrJoin(lines, " › ");
+}
+
+void PrintSource(size_t number, const v1::Citation& citation, const LineRange& lines, const Terminal& terminal,
+                 std::ostream& out) {
+  Style style(terminal.colours);
+  std::string headings = HeadingPath(citation.headings());
+  bool extracted = citation.source_kind() == v1::SOURCE_KIND_EXTRACTED_TEXT;
+  out << style.Bold(absl::StrCat("[", number, "] ", Location(citation, lines)));
+  if (!headings.empty()) out << "  " << headings;
+  out << "  "
+      << style.Dim(absl::StrCat("bytes ", citation.source_range().begin(), "-", citation.source_range().end(),
+                                extracted ? " of the extracted text" : ""))
+      << "\n";
+  PrintWrapped(absl::StrCat("\"", OneLine(citation.quote()), "\""), "    ", terminal, out);
+}
+
+}  // namespace
+
+std::vector<v1::Citation> DistinctCitations(const v1::Answer& answer) {
+  std::vector<v1::Citation> distinct;
+  for (const v1::Claim& claim : answer.claims()) {
+    for (const v1::Citation& citation : claim.citations()) {
+      if (NumberOf(citation, distinct) > distinct.size()) distinct.push_back(citation);
+    }
+  }
+  return distinct;
+}
+
+std::string TextWithMarkers(const v1::Answer& answer, absl::Span<const v1::Citation> citations) {
+  absl::string_view text = answer.text();
+  std::string result;
+  size_t position = 0;
+  for (const v1::Claim& claim : answer.claims()) {
+    int64_t end = claim.range().end();
+    if (end < static_cast<int64_t>(position) || end > static_cast<int64_t>(text.size())) continue;
+    absl::string_view piece = text.substr(position, end - position);
+    absl::string_view trimmed = absl::StripTrailingAsciiWhitespace(piece);
+    std::string markers = Markers(claim, citations);
+    absl::StrAppend(&result, trimmed, markers.empty() ? "" : " ", markers, piece.substr(trimmed.size()));
+    position = end;
+  }
+  absl::StrAppend(&result, text.substr(position));
+  return result;
+}
+
+std::string Location(const v1::Citation& citation, const LineRange& lines) {
+  std::string uri = OneLine(citation.document_uri());
+  if (lines.first == 0) return uri;
+  if (lines.first == lines.last) return absl::StrCat(uri, ":", lines.first);
+  return absl::StrCat(uri, ":", lines.first, "-", lines.last);
+}
+
+void PrintAnswer(const v1::Answer& answer, absl::Span<const v1::Citation> citations, absl::Span<const LineRange> lines,
+                 const Terminal& terminal, std::ostream& out) {
+  if (answer.answerability() != v1::ANSWERED) return PrintAbstention(answer, terminal, out);
+  Style style(terminal.colours);
+  PrintWrapped(Printable(TextWithMarkers(answer, citations), true), "", terminal, out);
+  bool unsupported = std::any_of(answer.claims().begin(), answer.claims().end(),
+                                 [](const v1::Claim& claim) { return !claim.supported(); });
+  if (unsupported) out << style.Yellow("[?] no source says this in these words") << "\n";
+  if (!citations.empty()) out << "\n" << style.Bold("Sources") << "\n";
+  for (size_t i = 0; i < citations.size(); ++i) PrintSource(i + 1, citations[i], lines[i], terminal, out);
+}
+
+void PrintPassages(const v1::Answer& answer, const Terminal& terminal, std::ostream& out) {
+  Style style(terminal.colours);
+  out << "\n" << style.Bold("Passages considered") << "\n";
+  for (const v1::Passage& passage : answer.passages()) {
+    out << style.Bold(absl::StrCat("(", passage.number(), ") ", OneLine(passage.document_uri()))) << "  "
+        << HeadingPath(passage.headings()) << "  " << style.Dim("score " + FormatNumber(passage.score(), 3)) << "\n";
+    PrintWrapped(OneLine(passage.text()), "    ", terminal, out);
+  }
+}
+
+void LiveText::Append(const std::string& text) {
+  if (!terminal_.is_terminal) return;
+  std::string printable = Printable(text, true);
+  shown_ += printable;
+  out_ << printable << std::flush;
+}
+
+void LiveText::Clear() {
+  if (shown_.empty()) return;
+  int rows = RowsOnTerminal(shown_, terminal_.columns);
+  if (rows < terminal_.rows) {
+    if (rows > 1) out_ << "\x1b[" << rows - 1 << "A";
+    out_ << "\r\x1b[J";
+  } else {
+    out_ << "\n\n" << Style(terminal_.colours).Dim("After checking against the sources:") << "\n";
+  }
+  shown_.clear();
+}
+
+}  // namespace lastro::services

@@ -1,0 +1,151 @@
+#include "services/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "services/cli/command_set.h"
+#include "services/cli/commands/commands.h"
+#include "services/cli/text_width.h"
+
+namespace lastro::services {
+namespace {
+
+constexpr char kAbout[] =
+    "Answers questions from your own documents, with citations verified to the byte.\n"
+    "Without --server everything runs in this process, on the data folder.";
+
+constexpr char kFooter[] =
+    "Begin:\n"
+    "  lastro ingest ~/Documents/handbook\n"
+    "  lastro ask \"How many days of leave do I have?\"\n"
+    "Environment:\n"
+    "  LASTRO_DATA     the data folder (--data)\n"
+    "  LASTRO_SERVER   HOST:PORT of a server (--server)\n"
+    "  LASTRO_MODELS   the folder of the built-in models\n"
+    "  NO_COLOR        set: no colours\n"
+    "Exit codes:\n"
+    "  0    ok (also a question that the documents do not answer)\n"
+    "  1    failure\n"
+    "  2    wrong usage or invalid argument\n"
+    "  3    ingest --strict: some files were not ingested\n"
+    "  4    ask --fail-on-abstain: the documents do not answer the question\n"
+    "  5    a server cannot be reached, or --timeout ran out\n"
+    "  130  interrupted (Ctrl-C)";
+
+void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
+  app.add_option("--data", options->data, "Data folder (default: $LASTRO_DATA or ~/.local/share/lastro)")
+      ->type_name("DIR");
+  app.add_option("--server", options->server, "Work on this server instead of in process")
+      ->type_name("HOST:PORT")
+      ->envname("LASTRO_SERVER");
+  app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
+  app.add_flag("--json", options->json, "Print one JSON object");
+  app.add_option("--threads", options->threads, "Compute threads (default: one per core)")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024));
+  app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
+  app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
+      ->type_name("DIR");
+  app.add_option("--compute-type", options->compute_type, "auto, fp32 or bf16")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
+  app.add_option("--timeout", options->timeout_s, "Give up after so many seconds (default: never)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.0, 1e9));
+  app.add_flag("--no-color", options->no_color, "No colours");
+  app.add_flag("-v,--verbose", options->verbose, "Tell more: durations and scores");
+}
+
+void AddCommands(CommandSet* set) {
+  AddIngestCommand(set);
+  AddAskCommand(set);
+  AddSearchCommand(set);
+  AddDocsCommand(set);
+  AddCollectionsCommand(set);
+  AddJobsCommand(set);
+  AddEmbedCommand(set);
+  AddClusterCommand(set);
+  AddTokenizeCommand(set);
+  AddInspectCommand(set);
+  AddModelsCommand(set);
+  AddBenchCommand(set);
+}
+
+int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Environment& environment) {
+  if (error.get_exit_code() == 0) return app.exit(error, environment.out, environment.err);  // --help, --version
+  const CLI::App* command = &app;
+  std::string name = "lastro";
+  while (!command->get_subcommands().empty()) {
+    command = command->get_subcommands().front();
+    absl::StrAppend(&name, " ", command->get_name());
+  }
+  environment.err << "lastro: " << OneLine(error.what()) << "; see '" << name << " --help'\n";
+  return kExitUsage;
+}
+
+int Run(const CommandSet& set, const GlobalOptions& options, Environment& environment) {
+  if (options.no_color) environment.out_terminal.colours = environment.err_terminal.colours = false;
+  Session session(environment, options);
+  absl::StatusOr<int> result = set.Chosen()(session);
+  environment.out.flush();
+  if (result.ok()) return session.interrupted() ? int{kExitInterrupted} : *result;
+  if (session.interrupted()) {
+    environment.err << "lastro: interrupted\n";
+    return kExitInterrupted;
+  }
+  if (environment.out.fail()) return kExitOk;  // the reader has gone, which ended the call; main() looks at the stream
+  environment.err << ErrorLine(result.status()) << "\n";
+  return ExitCodeOf(result.status());
+}
+
+absl::StatusOr<std::string> DefaultDataFolder() {
+  if (const char* data = std::getenv("LASTRO_DATA"); data != nullptr && *data != '\0') return std::string(data);
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    return absl::InvalidArgumentError("neither $LASTRO_DATA nor $HOME is set; name a data folder with --data DIR");
+  }
+  return absl::StrCat(home, "/.local/share/lastro");
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& arguments, Environment& environment) {
+  CLI::App app(kAbout, "lastro");
+  app.footer(kFooter);
+  app.set_version_flag("--version", "lastro " LASTRO_VERSION);
+  app.require_subcommand(1);
+  GlobalOptions options;
+  AddGlobalOptions(app, &options);
+  CommandSet set(&app);
+  AddCommands(&set);
+  if (arguments.empty()) {
+    environment.err << app.help();
+    return kExitUsage;
+  }
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
+  } catch (const CLI::ParseError& error) {
+    return ReportParseError(app, error, environment);
+  }
+  return Run(set, options, environment);
+}
+
+absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& options) {
+  if (!options.server.empty()) return ConnectToServer(options.server);
+  NodeConfig config;
+  config.roles = {Role::kEmbedding, Role::kGeneration, Role::kRetrieval, Role::kIngest, Role::kAsk};
+  config.data_folder = options.data;
+  if (config.data_folder.empty()) {
+    LASTRO_ASSIGN_OR_RETURN(config.data_folder, DefaultDataFolder());
+  }
+  config.decoder_folder = options.decoder;
+  config.embedder_folder = options.embedder;
+  config.threads = options.threads;
+  config.compute_type = options.compute_type;
+  config.lazy_models = true;
+  return Node::Create(config);
+}
+
+}  // namespace lastro::services

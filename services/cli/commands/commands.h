@@ -1,0 +1,21 @@
+// Every subcommand of `lastro`: each function declares one with its options, examples and body.
+#pragma once
+
+#include "services/cli/command_set.h"
+
+namespace lastro::services {
+
+void AddAskCommand(CommandSet* set);
+void AddBenchCommand(CommandSet* set);
+void AddClusterCommand(CommandSet* set);
+void AddCollectionsCommand(CommandSet* set);
+void AddDocsCommand(CommandSet* set);
+void AddEmbedCommand(CommandSet* set);
+void AddIngestCommand(CommandSet* set);
+void AddInspectCommand(CommandSet* set);
+void AddJobsCommand(CommandSet* set);
+void AddModelsCommand(CommandSet* set);
+void AddSearchCommand(CommandSet* set);
+void AddTokenizeCommand(CommandSet* set);
+
+}  // namespace lastro::services

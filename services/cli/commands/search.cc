@@ -1,0 +1,112 @@
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "services/cli/commands/commands.h"
+#include "services/cli/filter_parser.h"
+#include "services/cli/format.h"
+#include "services/cli/table.h"
+#include "services/cli/text_width.h"
+
+namespace lastro::services {
+namespace {
+
+constexpr int kShownColumns = 300;
+
+struct SearchOptions {
+  std::string query;
+  std::string mode = "hybrid";
+  int limit = 0;
+  int max_per_document = 0;
+  std::optional<double> dense_weight;
+  bool explain = false;
+  std::string filter;
+};
+
+v1::SearchRequest::Mode ModeOf(const std::string& mode) {
+  if (mode == "dense") return v1::SearchRequest::DENSE;
+  if (mode == "lexical") return v1::SearchRequest::LEXICAL;
+  return v1::SearchRequest::HYBRID;
+}
+
+absl::StatusOr<v1::SearchRequest> MakeRequest(const SearchOptions& options, Session& session) {
+  v1::SearchRequest request;
+  LASTRO_ASSIGN_OR_RETURN(*request.mutable_query(), session.TextOrInput(options.query, "the query"));
+  LASTRO_ASSIGN_OR_RETURN(*request.mutable_filter(), ParseFilter(options.filter));
+  request.set_collection(session.options().collection);
+  request.set_mode(ModeOf(options.mode));
+  request.set_limit(options.limit);
+  request.set_max_per_document(options.max_per_document);
+  if (options.dense_weight) request.set_dense_weight(*options.dense_weight);
+  return request;
+}
+
+std::string Rank(int rank) { return rank > 0 ? absl::StrCat("#", rank) : "-"; }
+
+void PrintHit(int number, const v1::SearchHit& hit, bool explain, Session& session) {
+  Style style = session.style();
+  session.out() << style.Bold(absl::StrCat(number, ". ", OneLine(hit.document().uri()))) << "  "
+                << OneLine(absl::StrJoin(hit.chunk().headings(), " › ")) << "  "
+                << style.Dim(absl::StrCat("score ", FormatNumber(hit.score(), 3), "  chunk ", hit.chunk().id()))
+                << "\n";
+  if (explain) {
+    session.out() << "    "
+                  << style.Cyan(absl::StrCat("meaning ", Rank(hit.dense_rank()), " cosine ",
+                                             FormatNumber(hit.dense_score(), 3), ", words ", Rank(hit.lexical_rank()),
+                                             " BM25 ", FormatNumber(hit.lexical_score(), 3)))
+                  << "\n";
+  }
+  int columns = session.out_terminal().is_terminal ? session.out_terminal().columns - 4 : 0;
+  for (const std::string& line : WrapText(CutToWidth(OneLine(hit.chunk().text()), kShownColumns), columns)) {
+    session.out() << "    " << line << "\n";
+  }
+}
+
+void PrintDurations(const v1::SearchResponse& response, Session& session) {
+  session.out() << "store commit " << response.store_commit();
+  for (const v1::StageDuration& stage : response.durations()) {
+    session.out() << ", " << OneLine(stage.stage()) << " " << FormatNumber(stage.duration_ms(), 1) << " ms";
+  }
+  session.out() << "\n";
+}
+
+absl::StatusOr<int> RunSearch(const SearchOptions& options, Session& session) {
+  LASTRO_ASSIGN_OR_RETURN(v1::SearchRequest request, MakeRequest(options, session));
+  LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
+  LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, node->retrieval().Search(request, session.context()));
+  if (session.options().json) {
+    LASTRO_RETURN_IF_ERROR(session.PrintJson(response));
+    return kExitOk;
+  }
+  if (response.hits().empty()) session.out() << "Nothing found.\n";
+  int number = 0;
+  for (const v1::SearchHit& hit : response.hits()) PrintHit(++number, hit, options.explain, session);
+  if (options.explain) PrintDurations(response, session);
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddSearchCommand(CommandSet* set) {
+  auto options = std::make_shared<SearchOptions>();
+  CLI::App* command = set->Add(
+      "search", "Finds the passages nearest to a text, by meaning and by words",
+      {"lastro search \"refund of travel costs\" --limit 5", "lastro search --mode lexical --explain \"ISO 9001\"",
+       "lastro search --filter 'not language in (\"en\", \"pt\")' delivery --json"});
+  command->add_option("query", options->query, "What to look for; - reads standard input")->required();
+  command->add_option("--mode", options->mode, "hybrid, dense (meaning) or lexical (words)")
+      ->check(CLI::IsMember({"hybrid", "dense", "lexical"}))
+      ->type_name("MODE");
+  command->add_option("--limit", options->limit, "Passages, at most 1000 (default 10)")->type_name("N");
+  command->add_option("--max-per-document", options->max_per_document, "At most so many of one document")
+      ->type_name("N");
+  command->add_option("--dense-weight", options->dense_weight, "hybrid: weight of the meaning, 0 to 1 (default 0.5)")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--filter", options->filter, "Only these documents, e.g. 'uri ^= \"rules/\"'")->type_name("EXPR");
+  command->add_flag("--explain", options->explain, "Show how each search ranked a passage, and durations");
+  set->OnRun(command, [options](Session& session) { return RunSearch(*options, session); });
+}
+
+}  // namespace lastro::services

@@ -1,0 +1,166 @@
+#include "services/cli/engine_bench.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "engine/decoder_model.h"
+#include "engine/embedding_model.h"
+
+namespace lastro::services {
+namespace {
+
+// VmHWM of /proc/self/status.
+int64_t PeakRssBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    absl::string_view rest = line;
+    int64_t kib = 0;
+    if (absl::ConsumePrefix(&rest, "VmHWM:") && absl::ConsumeSuffix(&rest, "kB") && absl::SimpleAtoi(rest, &kib)) {
+      return kib * 1024;
+    }
+  }
+  return 0;
+}
+
+double SecondsSince(absl::Time start) { return std::max(absl::ToDoubleSeconds(absl::Now() - start), 1e-9); }
+
+// Ordinary tokens, spread over the vocabulary; the same for every run.
+std::vector<int32_t> PromptTokens(const engine::DecoderModel& model, int count) {
+  std::vector<int32_t> tokens;
+  const int vocabulary = std::min(model.info().vocab_size, model.tokenizer().vocab_size());
+  uint32_t state = 1;
+  for (int tries = 0; static_cast<int>(tokens.size()) < count; ++tries) {
+    state = state * 1664525u + 1013904223u;
+    int32_t id = static_cast<int32_t>((state >> 8) % vocabulary);
+    if (!model.tokenizer().IsSpecial(id) || tries > 100 * count) tokens.push_back(id);
+  }
+  return tokens;
+}
+
+struct DecoderRates {
+  double prompt = 0;
+  double generation = 0;
+};
+
+absl::StatusOr<DecoderRates> RunDecoder(const engine::DecoderModel& model, absl::Span<const int32_t> prompt,
+                                        int gen_tokens, const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(auto session, model.NewSession(static_cast<int>(prompt.size()) + gen_tokens));
+  std::vector<float> logits;
+  DecoderRates rates;
+  absl::Time start = absl::Now();
+  LASTRO_RETURN_IF_ERROR(session->Extend(prompt, engine::LogitsOf::kLast, context, &logits));
+  rates.prompt = prompt.size() / SecondsSince(start);
+  start = absl::Now();
+  for (int i = 0; i < gen_tokens; ++i) {
+    int32_t next = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    LASTRO_RETURN_IF_ERROR(session->Extend({&next, 1}, engine::LogitsOf::kLast, context, &logits));
+  }
+  rates.generation = gen_tokens / SecondsSince(start);
+  return rates;
+}
+
+absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engine::Runtime& runtime,
+                                         const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(auto model, engine::DecoderModel::Load(options.model_folder, runtime));
+  int64_t needed = int64_t{options.prompt_tokens} + options.gen_tokens;
+  if (needed > model->info().max_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("the prompt of ", options.prompt_tokens, " tokens and ",
+                                                   options.gen_tokens, " new ones exceed the context of ",
+                                                   model->info().max_tokens, "; ask for fewer"));
+  }
+  std::vector<int32_t> prompt = PromptTokens(*model, options.prompt_tokens);
+  std::vector<double> prompt_rates, generation_rates;
+  for (int run = -1; run < options.repeats; ++run) {  // run -1 warms up
+    LASTRO_ASSIGN_OR_RETURN(DecoderRates rates, RunDecoder(*model, prompt, options.gen_tokens, context));
+    if (run < 0) continue;
+    prompt_rates.push_back(rates.prompt);
+    generation_rates.push_back(rates.generation);
+  }
+  BenchResult result;
+  result.model = model->info().name;
+  result.rates = {{"prompt_tokens_per_s", Median(prompt_rates)}, {"gen_tokens_per_s", Median(generation_rates)}};
+  return result;
+}
+
+// Texts of about `tokens` tokens that are not equal.
+std::vector<std::string> BenchTexts(int count, int tokens) {
+  static constexpr const char* kWords[] = {"ship", "paper", "water", "city", "house", "light", "order", "table"};
+  std::vector<std::string> texts(count);
+  for (int i = 0; i < count; ++i) {
+    for (int j = 0; j < tokens; ++j) absl::StrAppend(&texts[i], j > 0 ? " " : "", kWords[(i * 7 + j * j + j) % 8]);
+  }
+  return texts;
+}
+
+absl::StatusOr<BenchResult> BenchEmbedder(const BenchOptions& options, const engine::Runtime& runtime,
+                                          const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(auto model, engine::EmbeddingModel::Load(options.model_folder, runtime));
+  std::vector<std::string> texts = BenchTexts(options.texts, std::min(options.prompt_tokens, model->info().max_tokens));
+  int64_t tokens = 0;
+  for (const std::string& text : texts) {
+    int64_t length = static_cast<int64_t>(model->tokenizer().Encode(text, {.add_special = true}).size());
+    tokens += std::min<int64_t>(length, model->info().max_tokens);
+  }
+  std::vector<double> rates;
+  for (int run = -1; run < options.repeats; ++run) {  // run -1 warms up
+    absl::Time start = absl::Now();
+    LASTRO_RETURN_IF_ERROR(model->Embed(texts, /*truncate=*/true, context).status());
+    if (run >= 0) rates.push_back(options.texts / SecondsSince(start));
+  }
+  BenchResult result;
+  result.model = model->info().name;
+  double texts_per_s = Median(rates);
+  result.rates = {{"texts_per_s", texts_per_s}, {"tokens_per_s", texts_per_s * tokens / options.texts}};
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<BenchResult> BenchModel(const BenchOptions& options, const engine::RuntimeOptions& runtime_options,
+                                       const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(auto runtime, engine::Runtime::Create(runtime_options));
+  std::error_code error;
+  bool embedder = std::filesystem::exists(options.model_folder + "/modules.json", error);
+  LASTRO_ASSIGN_OR_RETURN(BenchResult result, embedder ? BenchEmbedder(options, *runtime, context)
+                                                       : BenchDecoder(options, *runtime, context));
+  result.device = runtime->Description();
+  result.repeats = options.repeats;
+  result.peak_rss_bytes = PeakRssBytes();
+  return result;
+}
+
+std::string BenchJson(const BenchResult& result) {
+  auto quoted = [](absl::string_view text) {
+    std::string out = "\"";
+    for (char c : text) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      if (static_cast<unsigned char>(c) < 0x20) {
+        absl::StrAppendFormat(&out, "\\u%04x", c);
+      } else {
+        out.push_back(c);
+      }
+    }
+    return out + "\"";
+  };
+  std::string json = absl::StrCat("{\"model\": ", quoted(result.model), ", \"device\": ", quoted(result.device));
+  for (const auto& [name, value] : result.rates) absl::StrAppendFormat(&json, ", \"%s\": %.3f", name, value);
+  return absl::StrCat(json, ", \"peak_rss_bytes\": ", result.peak_rss_bytes, ", \"repeats\": ", result.repeats, "}");
+}
+
+double Median(std::vector<double> values) {
+  LASTRO_CHECK(!values.empty());
+  std::sort(values.begin(), values.end());
+  size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+}  // namespace lastro::services

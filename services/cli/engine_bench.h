@@ -1,0 +1,43 @@
+// Speed of one model on the engine itself: prompt and generation rates of a decoder, text rate of an embedding model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/call_context.h"
+#include "engine/runtime.h"
+
+namespace lastro::services {
+
+struct BenchOptions {
+  std::string model_folder;
+  int prompt_tokens = 128;
+  int gen_tokens = 32;
+  int texts = 64;
+  int repeats = 3;
+};
+
+struct BenchResult {
+  std::string model;
+  std::string device;
+  // Name and median over the repeats: prompt_tokens_per_s and gen_tokens_per_s, or texts_per_s and tokens_per_s.
+  std::vector<std::pair<std::string, double>> rates;
+  int64_t peak_rss_bytes = 0;  // of the process (VmHWM); 0: unknown
+  int repeats = 0;
+};
+
+// A folder with modules.json is an embedding model. INVALID_ARGUMENT when the model's context is too short for the
+// tokens asked for; else errors of loading and running.
+absl::StatusOr<BenchResult> BenchModel(const BenchOptions& options, const engine::RuntimeOptions& runtime_options,
+                                       const CallContext& context);
+
+// One JSON object on one line.
+std::string BenchJson(const BenchResult& result);
+
+// The middle value, or the mean of the two middle ones. REQUIRES: not empty.
+double Median(std::vector<double> values);
+
+}  // namespace lastro::services

@@ -1,0 +1,29 @@
+// ComposedNode: the Node that is put together from local and remote parts; what lastrod needs of it besides Node.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "retrieval/chunk_store.h"
+#include "services/node.h"
+
+namespace lastro::services {
+
+// "embedding", "generation", "retrieval", "ingest", "ask".
+const char* RoleName(Role role);
+
+class ComposedNode : public Node {
+ public:
+  // As Node::Create.
+  static absl::StatusOr<std::unique_ptr<ComposedNode>> Create(const NodeConfig& config);
+
+  // The store of this process; null unless it hosts the retrieval role.
+  virtual retrieval::ChunkStore* store() = 0;
+
+  // The full names of the gRPC services that this process hosts, such as "lastro.v1.AskService".
+  virtual std::vector<std::string> HostedServices() const = 0;
+};
+
+}  // namespace lastro::services

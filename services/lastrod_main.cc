@@ -1,0 +1,117 @@
+// `lastrod`: the components of its roles behind gRPC, from the command line to the orderly end.
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <unistd.h>
+#include <variant>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "services/composed_node.h"
+#include "services/config.h"
+#include "services/grpc/server.h"
+
+namespace lastro::services {
+namespace {
+
+int stop_pipe[2];                               // written by the signal handler, read by Main
+volatile std::sig_atomic_t stop_requested = 0;  // by the first signal
+
+// The first signal asks for an orderly end, the second ends the process.
+void OnSignal(int) {
+  if (stop_requested) _exit(kDaemonFailure);
+  stop_requested = 1;
+  const int saved = errno;
+  (void)!write(stop_pipe[1], "x", 1);
+  errno = saved;
+}
+
+bool HandleSignals() {
+  if (pipe(stop_pipe) != 0) return false;
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  action.sa_flags = SA_RESTART;
+  std::signal(SIGPIPE, SIG_IGN);  // a closed connection is an error of the write
+  return sigaction(SIGINT, &action, nullptr) == 0 && sigaction(SIGTERM, &action, nullptr) == 0;
+}
+
+void WaitForSignal() {
+  char byte;
+  while (read(stop_pipe[0], &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+
+ServerOptions MakeServerOptions(const DaemonConfig& config) {
+  ServerOptions options;
+  options.listen = config.listen;
+  options.tls_cert = config.tls_cert;
+  options.tls_key = config.tls_key;
+  options.max_waiting_calls = config.node.max_waiting_calls;
+  options.max_upload_bytes = config.node.max_file_bytes;
+  return options;
+}
+
+ServedApis Served(ComposedNode* node) {
+  return {.ask = &node->ask(),
+          .embedding = &node->embedding(),
+          .generation = &node->generation(),
+          .ingest = &node->ingest(),
+          .inspect = &node->inspect(),
+          .models = &node->models(),
+          .retrieval = &node->retrieval(),
+          .store = node->store(),
+          .healthy_services = node->HostedServices()};
+}
+
+std::string RoleList(const NodeConfig& config) {
+  return absl::StrJoin(config.roles, ",", [](std::string* out, Role role) { absl::StrAppend(out, RoleName(role)); });
+}
+
+int Fail(const EventLog& log, const absl::Status& status) {
+  log.Write(LogLevel::kError, "cannot start",
+            {{"code", absl::StatusCodeToString(status.code())}, {"error", std::string(status.message())}});
+  return absl::IsInvalidArgument(status) ? kDaemonUsage : kDaemonFailure;
+}
+
+// One line for people and scripts that wait for the server.
+bool Announce(const std::string& address) {
+  std::printf("ready on %s\n", address.c_str());
+  return std::fflush(stdout) == 0;
+}
+
+int Serve(const DaemonConfig& config, const EventLog& log) {
+  auto node = ComposedNode::Create(config.node);
+  if (!node.ok()) return Fail(log, node.status());
+  auto server = Server::Start(MakeServerOptions(config), Served(node->get()), &log);
+  if (!server.ok()) return Fail(log, server.status());
+  log.Write(LogLevel::kInfo, "serving",
+            {{"address", (*server)->address()}, {"roles", RoleList(config.node)}, {"version", LASTRO_VERSION}});
+  Announce((*server)->address());
+  WaitForSignal();
+  log.Write(LogLevel::kInfo, "draining", {{"seconds", absl::ToDoubleSeconds(config.drain)}});
+  const bool finished = (*server)->Drain(config.drain);
+  log.Write(finished ? LogLevel::kInfo : LogLevel::kWarning, "stopped", {{"all_calls_finished", finished ? "yes" : "no"}});
+  return kDaemonOk;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  if (!HandleSignals()) {
+    std::perror("lastrod: cannot handle signals");
+    return kDaemonFailure;
+  }
+  std::variant<DaemonConfig, DaemonExit> parsed = ParseDaemonConfig(arguments, std::cout, std::cerr);
+  if (const DaemonExit* exit_code = std::get_if<DaemonExit>(&parsed)) return *exit_code;
+  const DaemonConfig& config = std::get<DaemonConfig>(parsed);
+  const EventLog log(config.log_level, config.log_json);
+  return Serve(config, log);
+}
+
+}  // namespace
+}  // namespace lastro::services
+
+int main(int argc, char** argv) {
+  return lastro::services::Main(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+}

@@ -1,0 +1,167 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "services/stages.h"
+#include "services/local/api_text_embedder.h"
+#include "services/local/local_services.h"
+#include "services/proto_convert.h"
+
+namespace lastro::services {
+namespace {
+
+constexpr uint64_t kMaxSourceBytes = 2u << 20;
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1'000;
+constexpr int kMaxDeletes = 10'000;
+
+class LocalRetrieval : public RetrievalApi {
+ public:
+  LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding) : store_(*store), embedder_(embedding) {}
+
+  absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request));
+    LASTRO_RETURN_IF_ERROR(store_.GetCollection(query.collection).status());  // before any model is asked
+    Stages stages;
+    if (query.mode != retrieval::SearchMode::kLexical) {
+      LASTRO_RETURN_IF_ERROR(stages.Time("embed", [&] { return EmbedQuery(context, &query); }));
+    }
+    LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
+                            stages.Time("search", [&] { return store_.Search(query, context); }));
+    v1::SearchResponse response;
+    for (const retrieval::SearchHit& hit : result.hits) *response.add_hits() = ToProto(hit);
+    response.set_store_commit(result.commit);
+    response.set_embedding_fingerprint(query.fingerprint);
+    for (v1::StageDuration& duration : stages.durations()) *response.add_durations() = std::move(duration);
+    return response;
+  }
+
+  absl::StatusOr<v1::Document> GetDocument(const v1::GetDocumentRequest& request, const CallContext&) override {
+    const std::string collection = CollectionOrDefault(request.collection());
+    if (request.document_id().empty() == request.uri().empty()) {
+      return absl::InvalidArgumentError("give one of document_id and uri");
+    }
+    absl::StatusOr<retrieval::Document> document = request.uri().empty()
+                                                       ? store_.GetDocument(collection, request.document_id())
+                                                       : store_.FindDocument(collection, request.uri());
+    LASTRO_RETURN_IF_ERROR(document.status());
+    return ToProto(*document);
+  }
+
+  absl::StatusOr<v1::ListDocumentsResponse> ListDocuments(const v1::ListDocumentsRequest& request,
+                                                          const CallContext&) override {
+    if (request.page_size() < 0 || request.page_size() > kMaxPageSize) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("page_size is ", request.page_size(), "; it must be from 0 (the default) to ", kMaxPageSize));
+    }
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Filter filter, FromProto(request.filter()));
+    LASTRO_ASSIGN_OR_RETURN(
+        retrieval::DocumentPage page,
+        store_.ListDocuments(CollectionOrDefault(request.collection()), filter,
+                             request.page_size() == 0 ? kDefaultPageSize : request.page_size(), request.page_token()));
+    v1::ListDocumentsResponse response;
+    for (const retrieval::Document& document : page.documents) *response.add_documents() = ToProto(document);
+    response.set_next_page_token(page.next_page_token);
+    return response;
+  }
+
+  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request,
+                                                    const CallContext&) override {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Chunk> chunks,
+                            store_.GetChunks(CollectionOrDefault(request.collection()), request.document_id(),
+                                             request.include_vectors()));
+    v1::ListChunksResponse response;
+    for (const retrieval::Chunk& chunk : chunks) *response.add_chunks() = ToProto(chunk);
+    return response;
+  }
+
+  absl::StatusOr<v1::GetSourceResponse> GetSource(const v1::GetSourceRequest& request, const CallContext&) override {
+    const std::string collection = CollectionOrDefault(request.collection());
+    if (request.has_range() && (request.range().begin() < 0 || request.range().begin() > request.range().end())) {
+      return absl::InvalidArgumentError(absl::StrCat("range is ", request.range().begin(), " to ",
+                                                     request.range().end(), "; it must not be negative or reversed"));
+    }
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Document document, store_.GetDocument(collection, request.document_id()));
+    uint64_t begin = request.has_range() ? static_cast<uint64_t>(request.range().begin()) : 0;
+    uint64_t end = begin + kMaxSourceBytes;
+    if (request.has_range()) end = std::min(end, static_cast<uint64_t>(request.range().end()));
+    LASTRO_ASSIGN_OR_RETURN(std::string content, store_.ReadSource(collection, document.id, begin, end));
+    // The hash that is sent must be of the version that was read.
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Document after, store_.GetDocument(collection, request.document_id()));
+    if (after.source_sha256 != document.source_sha256) {
+      return absl::AbortedError(absl::StrCat(document.uri, " was replaced while it was read; read it again"));
+    }
+    v1::GetSourceResponse response;
+    response.mutable_range()->set_begin(static_cast<int64_t>(begin));
+    response.mutable_range()->set_end(static_cast<int64_t>(begin + content.size()));
+    response.set_content(std::move(content));
+    response.set_source_sha256(document.source_sha256);
+    LASTRO_ASSIGN_OR_RETURN(uint64_t size, SourceSize(document));
+    response.set_total_bytes(static_cast<int64_t>(size));
+    return response;
+  }
+
+  absl::StatusOr<v1::DeleteDocumentsResponse> DeleteDocuments(const v1::DeleteDocumentsRequest& request,
+                                                              const CallContext&) override {
+    if (request.document_ids_size() > kMaxDeletes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("document_ids has ", request.document_ids_size(), " entries; the limit is ", kMaxDeletes));
+    }
+    const std::vector<std::string> ids(request.document_ids().begin(), request.document_ids().end());
+    LASTRO_ASSIGN_OR_RETURN(int64_t deleted, store_.DeleteDocuments(CollectionOrDefault(request.collection()), ids));
+    v1::DeleteDocumentsResponse response;
+    response.set_deleted(deleted);
+    return response;
+  }
+
+  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request, const CallContext&) override {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Collection collection,
+                            store_.GetCollection(CollectionOrDefault(request.collection())));
+    return ToProto(collection);
+  }
+
+  absl::StatusOr<v1::ListCollectionsResponse> ListCollections(const v1::ListCollectionsRequest&,
+                                                              const CallContext&) override {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Collection> collections, store_.ListCollections());
+    v1::ListCollectionsResponse response;
+    for (const retrieval::Collection& collection : collections) *response.add_collections() = ToProto(collection);
+    return response;
+  }
+
+  absl::StatusOr<v1::DeleteCollectionResponse> DeleteCollection(const v1::DeleteCollectionRequest& request,
+                                                                const CallContext&) override {
+    LASTRO_RETURN_IF_ERROR(store_.DeleteCollection(CollectionOrDefault(request.collection())));
+    return v1::DeleteCollectionResponse();
+  }
+
+ private:
+  absl::Status EmbedQuery(const CallContext& context, retrieval::SearchQuery* query) {
+    LASTRO_ASSIGN_OR_RETURN(query->vector, embedder_.Embed({&query->text, 1}, context));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_.Info(context));
+    query->fingerprint = info.fingerprint;
+    return absl::OkStatus();
+  }
+
+  // Of an original the store knows the size; of an extracted text it is found by reading on.
+  absl::StatusOr<uint64_t> SourceSize(const retrieval::Document& document) {
+    if (document.source_kind == retrieval::SourceKind::kOriginal) return document.size_bytes;
+    uint64_t size = 0;
+    for (;;) {
+      LASTRO_ASSIGN_OR_RETURN(std::string piece,
+                              store_.ReadSource(document.collection, document.id, size, size + kMaxSourceBytes));
+      size += piece.size();
+      if (piece.size() < kMaxSourceBytes) return size;
+    }
+  }
+
+  retrieval::ChunkStore& store_;
+  ApiTextEmbedder embedder_;
+};
+
+}  // namespace
+
+std::unique_ptr<RetrievalApi> MakeLocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding) {
+  return std::make_unique<LocalRetrieval>(store, embedding);
+}
+
+}  // namespace lastro::services

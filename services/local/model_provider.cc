@@ -1,0 +1,45 @@
+#include "services/local/model_provider.h"
+
+#include "base/status_macros.h"
+
+namespace lastro::services {
+
+absl::StatusOr<const engine::Runtime*> ModelProvider::RuntimeLocked() {
+  if (runtime_ == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(runtime_, engine::Runtime::Create(options_));
+  }
+  return runtime_.get();
+}
+
+absl::StatusOr<const LoadedDecoder*> ModelProvider::Decoder() {
+  if (!has_decoder()) return absl::FailedPreconditionError("no decoder is configured here; start with --decoder DIR");
+  absl::MutexLock lock(&mutex_);
+  if (decoder_.model == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderModel> model,
+                            engine::DecoderModel::Load(decoder_folder_, *runtime));
+    LASTRO_ASSIGN_OR_RETURN(decoder_.format, PromptFormat::Load(decoder_folder_, model->tokenizer(), model->info()));
+    decoder_.model = std::move(model);
+  }
+  return &decoder_;
+}
+
+absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder() {
+  if (!has_embedder()) {
+    return absl::FailedPreconditionError("no embedding model is configured here; start with --embedder DIR");
+  }
+  absl::MutexLock lock(&mutex_);
+  if (embedder_ == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+    LASTRO_ASSIGN_OR_RETURN(embedder_, engine::EmbeddingModel::Load(embedder_folder_, *runtime));
+  }
+  return embedder_.get();
+}
+
+absl::StatusOr<std::string> ModelProvider::DeviceDescription() {
+  absl::MutexLock lock(&mutex_);
+  LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+  return runtime->Description();
+}
+
+}  // namespace lastro::services

@@ -1,0 +1,13 @@
+// From the protos' sampling fields, whose zero means the default, to the engine's. Pure functions.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "engine/generator.h"
+#include "lastro/v1/generation.pb.h"
+
+namespace lastro::services {
+
+// INVALID_ARGUMENT names the field, its value and the limit.
+absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequest& request);
+
+}  // namespace lastro::services

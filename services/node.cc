@@ -1,0 +1,331 @@
+#include "services/node.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "retrieval/sqlite_store.h"
+#include "services/answer/answerer.h"
+#include "services/composed_node.h"
+#include "services/late_retrieval.h"
+#include "services/local/local_services.h"
+#include "services/local/model_provider.h"
+#include "services/remote/remote_apis.h"
+#include "services/remote/unavailable.h"
+#include "services/routed_models.h"
+
+namespace lastro::services {
+namespace {
+
+absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
+  if (name == "auto") return engine::ComputeType::kAuto;
+  if (name == "fp32") return engine::ComputeType::kFloat32;
+  if (name == "bf16") return engine::ComputeType::kBFloat16;
+  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16"));
+}
+
+absl::StatusOr<std::string> ModelFolder(const std::string& configured, const char* built_in) {
+  if (!configured.empty()) return configured;
+  LASTRO_ASSIGN_OR_RETURN(std::string models, FindBuiltInModels());
+  return absl::StrCat(models, "/", built_in);
+}
+
+absl::Status MissingRole(Role role) {
+  return absl::UnavailableError(absl::StrCat("the ", RoleName(role), " role is not hosted by this process and no address "
+                                             "of it is configured; give --", RoleName(role), "-address HOST:PORT"));
+}
+
+// The parts are in the order they are made in; they are destroyed in the opposite one.
+class NodeImpl final : public ComposedNode {
+ public:
+  explicit NodeImpl(const NodeConfig& config) : config_(config) {}
+
+  absl::Status Init() {
+    LASTRO_RETURN_IF_ERROR(OpenModels());
+    LASTRO_RETURN_IF_ERROR(OpenStore());
+    LASTRO_RETURN_IF_ERROR(Connect());
+    MakeEmbedding();
+    MakeGeneration();
+    MakeRetrieval();
+    MakeModelViews();
+    MakeIngest();
+    MakeAsk();
+    return absl::OkStatus();
+  }
+
+  EmbeddingApi& embedding() override { return *embedding_; }
+  GenerationApi& generation() override { return *generation_; }
+  RetrievalApi& retrieval() override { return *retrieval_; }
+  IngestApi& ingest() override { return *ingest_; }
+  AskApi& ask() override { return *ask_; }
+  InspectApi& inspect() override { return *inspect_; }
+  ModelApi& models() override { return *models_; }
+  retrieval::ChunkStore* store() override { return local_store_.get(); }
+
+  std::vector<std::string> HostedServices() const override {
+    std::vector<std::string> names;
+    if (Hosts(Role::kEmbedding)) names.push_back("lastro.v1.EmbeddingService");
+    if (Hosts(Role::kGeneration)) names.push_back("lastro.v1.GenerationService");
+    if (Hosts(Role::kIngest)) names.push_back("lastro.v1.IngestService");
+    if (Hosts(Role::kAsk)) names.push_back("lastro.v1.AskService");
+    if (HostsModels()) names.insert(names.end(), {"lastro.v1.InspectService", "lastro.v1.ModelService"});
+    if (Hosts(Role::kRetrieval)) names.insert(names.end(), {"lastro.v1.RetrievalService", "lastro.v1.StoreService"});
+    return names;
+  }
+
+ private:
+  bool Hosts(Role role) const { return config_.roles.count(role) > 0; }
+  bool HostsModels() const { return Hosts(Role::kEmbedding) || Hosts(Role::kGeneration); }
+
+  // Null where the role is hosted here or has no address.
+  std::shared_ptr<RemoteChannel> Remote(Role role) const {
+    auto found = channels_.find(role);
+    return found == channels_.end() ? nullptr : found->second;
+  }
+
+  absl::Status OpenModels() {
+    LASTRO_ASSIGN_OR_RETURN(const engine::ComputeType compute_type, ParseComputeType(config_.compute_type));
+    std::string decoder;
+    std::string embedder;
+    if (Hosts(Role::kGeneration)) {
+      LASTRO_ASSIGN_OR_RETURN(decoder, ModelFolder(config_.decoder_folder, "decoder"));
+    }
+    if (Hosts(Role::kEmbedding)) {
+      LASTRO_ASSIGN_OR_RETURN(embedder, ModelFolder(config_.embedder_folder, "embedder"));
+    }
+    provider_.emplace(decoder, embedder,
+                      engine::RuntimeOptions{.threads = config_.threads, .compute_type = compute_type});
+    if (config_.lazy_models) return absl::OkStatus();
+    if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
+    if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedder().status());
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenStore() {
+    if (!Hosts(Role::kRetrieval)) return absl::OkStatus();
+    if (config_.data_folder.empty()) {
+      return absl::InvalidArgumentError("the retrieval role needs a data folder; give --data DIR");
+    }
+    LASTRO_ASSIGN_OR_RETURN(local_store_, retrieval::SqliteStore::Open({.folder = config_.data_folder}));
+    return absl::OkStatus();
+  }
+
+  absl::Status Connect() {
+    for (const auto& [role, address] : config_.addresses) {
+      if (Hosts(role)) continue;
+      LASTRO_ASSIGN_OR_RETURN(channels_[role], RemoteChannel::Create({.role = absl::StrCat("the ", RoleName(role), " role"),
+                                                                     .address = address}));
+    }
+    return absl::OkStatus();
+  }
+
+  void MakeEmbedding() {
+    if (Hosts(Role::kEmbedding)) {
+      embedding_ = MakeLocalEmbedding(&*provider_, &late_retrieval_);
+    } else if (auto channel = Remote(Role::kEmbedding)) {
+      embedding_ = MakeRemoteEmbedding(channel);
+    } else {
+      embedding_ = MakeUnavailableEmbedding(MissingRole(Role::kEmbedding));
+    }
+  }
+
+  void MakeGeneration() {
+    if (Hosts(Role::kGeneration)) {
+      generation_ = MakeLocalGeneration(&*provider_);
+    } else if (auto channel = Remote(Role::kGeneration)) {
+      generation_ = MakeRemoteGeneration(channel);
+    } else {
+      generation_ = MakeUnavailableGeneration(MissingRole(Role::kGeneration));
+    }
+  }
+
+  void MakeRetrieval() {
+    if (Hosts(Role::kRetrieval)) {
+      retrieval_ = MakeLocalRetrieval(local_store_.get(), embedding_.get());
+    } else if (auto channel = Remote(Role::kRetrieval)) {
+      retrieval_ = MakeRemoteRetrieval(channel);
+      remote_store_ = MakeRemoteStore(channel);
+    } else {
+      retrieval_ = MakeUnavailableRetrieval(MissingRole(Role::kRetrieval));
+    }
+    late_retrieval_.SetTarget(retrieval_.get());
+  }
+
+  void MakeIngest() {
+    retrieval::ChunkStore* store = local_store_ != nullptr ? local_store_.get() : remote_store_.get();
+    if (Hosts(Role::kIngest) && store == nullptr) {
+      ingest_ = MakeUnavailableIngest(MissingRole(Role::kRetrieval));
+    } else if (Hosts(Role::kIngest)) {
+      ingest_ = MakeLocalIngest(store, embedding_.get(),
+                                {.allow_folders = config_.allow_folders,
+                                 .allowed_folder_root = config_.allowed_folder_root,
+                                 .chunk_tokens = config_.chunk_tokens,
+                                 .max_file_bytes = config_.max_file_bytes,
+                                 .resume_jobs = !config_.lazy_models});
+    } else if (auto channel = Remote(Role::kIngest)) {
+      ingest_ = MakeRemoteIngest(channel);
+    } else {
+      ingest_ = MakeUnavailableIngest(MissingRole(Role::kIngest));
+    }
+  }
+
+  void MakeAsk() {
+    auto channel = Remote(Role::kAsk);
+    if (Hosts(Role::kAsk)) {
+      ask_ = MakeAnswerer(retrieval_.get(), embedding_.get(), generation_.get());
+    } else if (channel != nullptr) {
+      ask_ = MakeRemoteAsk(channel);
+    } else {
+      ask_ = MakeUnavailableAsk(MissingRole(Role::kAsk));
+    }
+  }
+
+  // Each model is looked at where it is.
+  void MakeModelViews() {
+    if (HostsModels()) {
+      model_parts_.local_inspect = MakeLocalInspect(&*provider_);
+      model_parts_.local_models = MakeLocalModels(&*provider_);
+    }
+    ViewsOf(Role::kGeneration, &model_parts_.decoder_inspect, &model_parts_.decoder_models);
+    ViewsOf(Role::kEmbedding, &model_parts_.embedder_inspect, &model_parts_.embedder_models);
+    inspect_ = MakeRoutedInspect(Or(model_parts_.decoder_inspect, model_parts_.local_inspect),
+                                 Or(model_parts_.embedder_inspect, model_parts_.local_inspect));
+    ModelApi* local = model_parts_.local_models.get();
+    ModelApi* decoder = Or(model_parts_.decoder_models, model_parts_.local_models);
+    ModelApi* embedder = Or(model_parts_.embedder_models, model_parts_.local_models);
+    // What this process hosts can be listed whether the other role is known here or not.
+    if (local != nullptr && !Known(Role::kGeneration)) decoder = local;
+    if (local != nullptr && !Known(Role::kEmbedding)) embedder = local;
+    models_ = MakeMergedModels(decoder, embedder);
+  }
+
+  bool Known(Role role) const { return Hosts(role) || channels_.count(role) > 0; }
+
+  // Left empty where this process hosts the role.
+  void ViewsOf(Role role, std::unique_ptr<InspectApi>* inspect, std::unique_ptr<ModelApi>* models) const {
+    if (Hosts(role)) return;
+    auto channel = Remote(role);
+    *inspect = channel ? MakeRemoteInspect(channel) : MakeUnavailableInspect(MissingRole(role));
+    *models = channel ? MakeRemoteModels(channel) : MakeUnavailableModel(MissingRole(role));
+  }
+
+  template <typename Api>
+  static Api* Or(const std::unique_ptr<Api>& first, const std::unique_ptr<Api>& second) {
+    return first != nullptr ? first.get() : second.get();
+  }
+
+  struct ModelParts {
+    std::unique_ptr<InspectApi> local_inspect, decoder_inspect, embedder_inspect;
+    std::unique_ptr<ModelApi> local_models, decoder_models, embedder_models;
+  };
+
+  const NodeConfig config_;
+  std::optional<ModelProvider> provider_;
+  std::unique_ptr<retrieval::SqliteStore> local_store_;
+  std::map<Role, std::shared_ptr<RemoteChannel>> channels_;
+  LateRetrieval late_retrieval_;
+  std::unique_ptr<EmbeddingApi> embedding_;
+  std::unique_ptr<GenerationApi> generation_;
+  std::unique_ptr<RetrievalApi> retrieval_;
+  std::unique_ptr<retrieval::ChunkStore> remote_store_;
+  ModelParts model_parts_;
+  std::unique_ptr<InspectApi> inspect_;
+  std::unique_ptr<ModelApi> models_;
+  std::unique_ptr<IngestApi> ingest_;  // runs jobs: stops first, but for ask
+  std::unique_ptr<AskApi> ask_;
+};
+
+class ServerNode final : public Node {
+ public:
+  explicit ServerNode(std::shared_ptr<RemoteChannel> channel)
+      : embedding_(MakeRemoteEmbedding(channel)),
+        generation_(MakeRemoteGeneration(channel)),
+        retrieval_(MakeRemoteRetrieval(channel)),
+        ingest_(MakeRemoteIngest(channel)),
+        ask_(MakeRemoteAsk(channel)),
+        inspect_(MakeRemoteInspect(channel)),
+        models_(MakeRemoteModels(channel)) {}
+
+  EmbeddingApi& embedding() override { return *embedding_; }
+  GenerationApi& generation() override { return *generation_; }
+  RetrievalApi& retrieval() override { return *retrieval_; }
+  IngestApi& ingest() override { return *ingest_; }
+  AskApi& ask() override { return *ask_; }
+  InspectApi& inspect() override { return *inspect_; }
+  ModelApi& models() override { return *models_; }
+
+ private:
+  const std::unique_ptr<EmbeddingApi> embedding_;
+  const std::unique_ptr<GenerationApi> generation_;
+  const std::unique_ptr<RetrievalApi> retrieval_;
+  const std::unique_ptr<IngestApi> ingest_;
+  const std::unique_ptr<AskApi> ask_;
+  const std::unique_ptr<InspectApi> inspect_;
+  const std::unique_ptr<ModelApi> models_;
+};
+
+std::optional<std::string> FolderBesideProgram() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return std::nullopt;
+  return (program.parent_path().parent_path() / "share/lastro/models").string();
+}
+
+}  // namespace
+
+const char* RoleName(Role role) {
+  switch (role) {
+    case Role::kEmbedding:
+      return "embedding";
+    case Role::kGeneration:
+      return "generation";
+    case Role::kRetrieval:
+      return "retrieval";
+    case Role::kIngest:
+      return "ingest";
+    case Role::kAsk:
+      return "ask";
+  }
+  return "unknown";
+}
+
+absl::StatusOr<std::unique_ptr<ComposedNode>> ComposedNode::Create(const NodeConfig& config) {
+  auto node = std::make_unique<NodeImpl>(config);
+  LASTRO_RETURN_IF_ERROR(node->Init());
+  return std::unique_ptr<ComposedNode>(std::move(node));
+}
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeConfig& config) {
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<ComposedNode> node, ComposedNode::Create(config));
+  return std::unique_ptr<Node>(std::move(node));
+}
+
+absl::StatusOr<std::unique_ptr<Node>> ConnectToServer(const std::string& address) {
+  // A person waits: what does not answer within two seconds is most likely not there.
+  LASTRO_ASSIGN_OR_RETURN(auto channel, RemoteChannel::Create({.role = "the server",
+                                                               .address = address,
+                                                               .connect_timeout = absl::Seconds(2)}));
+  return std::unique_ptr<Node>(std::make_unique<ServerNode>(std::move(channel)));
+}
+
+absl::StatusOr<std::string> FindBuiltInModels() {
+  std::vector<std::string> places;
+  if (const char* models = std::getenv("LASTRO_MODELS"); models != nullptr && *models != '\0') {
+    places.push_back(models);  // and nowhere else: what was asked for must be there
+  } else {
+    if (std::optional<std::string> beside = FolderBesideProgram()) places.push_back(*std::move(beside));
+    places.push_back(LASTRO_SOURCE_MODELS);
+  }
+  for (const std::string& place : places) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(place, ignored)) return place;
+  }
+  return absl::NotFoundError(absl::StrCat("the built-in models are in none of: ", absl::StrJoin(places, ", "),
+                                          "; set $LASTRO_MODELS, or give --decoder DIR and --embedder DIR"));
+}
+
+}  // namespace lastro::services

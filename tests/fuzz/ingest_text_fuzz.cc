@@ -1,0 +1,7 @@
+// Fuzzes decoding, normalisation, the text reader and the chunker.
+#include "tests/fuzz/ingest_checks.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lastro::ingest::CheckReader(data, size, "fuzz.txt");
+  return 0;
+}

@@ -1,0 +1,138 @@
+// Decoder logits against transformers (tests/golden/export_models.py): in one piece, in odd pieces and token by token; in
+// fp32 and bf16.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "engine/decoder_model.h"
+#include "engine/runtime.h"
+#include "engine/safetensors.h"
+#include "tests/golden/golden_util.h"
+#include "tests/test_util.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr const char* kModels[] = {"llama-gqa", "llama-scaled-tied", "llama-linear-bf16"};
+
+struct Case {
+  int length;
+  int stride;  // positions whose logits are stored
+};
+constexpr Case kCases[] = {{1, 1}, {17, 1}, {129, 4}, {300, 9}};
+
+std::unique_ptr<Runtime> NewRuntime(ComputeType type) {
+  RuntimeOptions options;
+  options.compute_type = type;
+  options.threads = 2;
+  return *Runtime::Create(options);
+}
+
+// Logits of all positions, [ids, vocab], from Extend calls of the given sizes (the last repeats).
+std::vector<float> LogitsInPieces(const DecoderModel& model, const std::vector<int32_t>& ids,
+                                  const std::vector<size_t>& pieces) {
+  auto session = model.NewSession(static_cast<int>(ids.size()));
+  EXPECT_THAT(session, testing::IsOk());
+  std::vector<float> all;
+  size_t begin = 0, piece = 0;
+  while (begin < ids.size()) {
+    const size_t count = std::min(pieces[std::min(piece++, pieces.size() - 1)], ids.size() - begin);
+    std::vector<float> logits;
+    EXPECT_THAT((*session)->Extend(absl::MakeConstSpan(ids).subspan(begin, count), LogitsOf::kAll, CallContext(), &logits),
+                testing::IsOk());
+    all.insert(all.end(), logits.begin(), logits.end());
+    begin += count;
+  }
+  return all;
+}
+
+struct Difference {
+  double largest = 0;   // absolute
+  double relative = 0;  // root of sum of squared differences over that of the expected values
+  int other_argmax = 0; // rows whose best token differs though the reference's margin is clear
+};
+
+Difference Compare(const std::vector<float>& all, const testing::GoldenTensor& expected, int stride, double margin) {
+  const int64_t vocab = expected.shape[1];
+  Difference difference;
+  double error = 0, norm = 0;
+  for (int64_t row = 0; row < expected.shape[0]; ++row) {
+    const float* want = expected.floats.data() + row * vocab;
+    const float* got = all.data() + row * stride * vocab;
+    for (int64_t i = 0; i < vocab; ++i) {
+      const double delta = static_cast<double>(got[i]) - want[i];
+      // Not std::max: a NaN must not pass.
+      if (!(std::abs(delta) <= difference.largest)) difference.largest = std::abs(delta);
+      error += delta * delta;
+      norm += static_cast<double>(want[i]) * want[i];
+    }
+    const int64_t best = std::max_element(want, want + vocab) - want, mine = std::max_element(got, got + vocab) - got;
+    if (best != mine && want[best] - want[mine] > margin) ++difference.other_argmax;
+  }
+  difference.relative = std::sqrt(error / norm);
+  return difference;
+}
+
+class DecoderGolden : public ::testing::TestWithParam<const char*> {
+ protected:
+  // Runs every case in pieces of the given sizes and calls check(difference).
+  template <class Check>
+  void ForCases(ComputeType type, const std::vector<size_t>& pieces, double margin, Check check) {
+    const std::string folder = testing::GoldenPath(GetParam());
+    auto runtime = NewRuntime(type);
+    ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(folder, *runtime));
+    ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
+    for (const Case& c : kCases) {
+      SCOPED_TRACE(c.length);
+      const auto ids = testing::ReadGolden(expected, "ids." + std::to_string(c.length));
+      const auto logits = testing::ReadGolden(expected, "logits." + std::to_string(c.length));
+      ASSERT_EQ(ids.ints.size(), static_cast<size_t>(c.length));
+      ASSERT_EQ(logits.shape, (std::vector<int64_t>{(c.length + c.stride - 1) / c.stride, model->info().vocab_size}));
+      const std::vector<float> all = LogitsInPieces(*model, ids.ints, pieces);
+      ASSERT_EQ(all.size(), ids.ints.size() * static_cast<size_t>(model->info().vocab_size));
+      check(Compare(all, logits, c.stride, margin));
+    }
+  }
+
+  void ExpectFp32(const std::vector<size_t>& pieces) {
+    ForCases(ComputeType::kFloat32, pieces, 2e-4, [](const Difference& d) {
+      EXPECT_LE(d.largest, 1e-4);
+      EXPECT_EQ(d.other_argmax, 0);
+    });
+  }
+};
+
+TEST_P(DecoderGolden, Fp32InOnePiece) { ExpectFp32({300}); }
+TEST_P(DecoderGolden, Fp32InOddPieces) { ExpectFp32({1, 7, 16, 2, 33, 3, 100, 5}); }
+TEST_P(DecoderGolden, Fp32TokenByToken) { ExpectFp32({1}); }
+
+TEST_P(DecoderGolden, Bf16) {
+  for (const std::vector<size_t>& pieces : {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
+    ForCases(ComputeType::kBFloat16, pieces, 0.1, [](const Difference& d) {
+      EXPECT_LE(d.relative, 2e-2);
+      EXPECT_EQ(d.other_argmax, 0);
+    });
+  }
+}
+
+// The comparison itself: a wrong weight must fail by far. Guards against tolerances that cannot fail.
+TEST_P(DecoderGolden, OtherPromptDiffers) {
+  const std::string folder = testing::GoldenPath(GetParam());
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(folder, *runtime));
+  ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
+  auto ids = testing::ReadGolden(expected, "ids.17");
+  ids.ints[0] = 3 + (ids.ints[0] - 2) % 170;
+  const auto all = LogitsInPieces(*model, ids.ints, {17});
+  EXPECT_GT(Compare(all, testing::ReadGolden(expected, "logits.17"), 1, 0).largest, 1e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Llama, DecoderGolden, ::testing::ValuesIn(kModels), [](const auto& info) {
+  std::string name = info.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace lastro::engine

@@ -1,0 +1,188 @@
+// Our tokenizers against the reference library: ids, offsets and decodings of 10,000 texts, equal to the last one.
+// Written by ../export_tokenizers.py, which describes the files.
+#include <zlib.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/utf8.h"
+#include "engine/tokenizer.h"
+#include "tests/test_util.h"
+
+namespace lastro::engine {
+namespace {
+
+using lastro::testing::IsOk;
+using lastro::testing::TempFolder;
+
+const std::string kRoot = LASTRO_SOURCE_DIR;
+const std::string kFolder = kRoot + "/tests/golden/tokenizers/";
+
+// The content of a .gz file; "" when it cannot be read.
+std::string Gunzip(const std::string& path) {
+  gzFile file = gzopen(path.c_str(), "rb");
+  if (file == nullptr) return "";
+  std::string content;
+  char buffer[65536];
+  for (int got; (got = gzread(file, buffer, sizeof(buffer))) > 0;) content.append(buffer, static_cast<size_t>(got));
+  gzclose(file);
+  return content;
+}
+
+// Reads little-endian values in order.
+class Reader {
+ public:
+  explicit Reader(std::string bytes) : bytes_(std::move(bytes)) {}
+  template <typename T>
+  std::vector<T> Column(size_t count) {
+    std::vector<T> values(count);
+    EXPECT_LE(at_ + count * sizeof(T), bytes_.size());
+    if (count == 0 || at_ + count * sizeof(T) > bytes_.size()) return values;
+    std::memcpy(values.data(), bytes_.data() + at_, count * sizeof(T));
+    at_ += count * sizeof(T);
+    return values;
+  }
+  std::string String(size_t length) {
+    std::vector<char> bytes = Column<char>(length);
+    return std::string(bytes.begin(), bytes.end());
+  }
+  bool AtEnd() const { return at_ == bytes_.size(); }
+
+ private:
+  std::string bytes_;
+  size_t at_ = 0;
+};
+
+std::vector<std::string> Texts() {
+  Reader reader(Gunzip(kFolder + "texts.bin.gz"));
+  std::vector<std::string> texts;
+  while (!reader.AtEnd()) texts.push_back(reader.String(reader.Column<uint32_t>(1)[0]));
+  return texts;
+}
+
+struct Expected {
+  std::vector<std::vector<Token>> tokens;
+  std::vector<uint32_t> decoded_crc;
+};
+
+Expected ReadExpected(const std::string& name) {
+  Reader reader(Gunzip(kFolder + name + ".expected.gz"));
+  const size_t texts = reader.Column<uint32_t>(1)[0];
+  std::vector<uint16_t> counts = reader.Column<uint16_t>(texts);
+  size_t total = 0;
+  for (uint16_t count : counts) total += count;
+  std::vector<uint16_t> low = reader.Column<uint16_t>(total);
+  std::vector<uint8_t> high = reader.Column<uint8_t>(total);
+  std::vector<int16_t> begins = reader.Column<int16_t>(total);
+  std::vector<uint16_t> lengths = reader.Column<uint16_t>(total);
+  Expected expected;
+  expected.decoded_crc = reader.Column<uint32_t>(texts);
+  EXPECT_TRUE(reader.AtEnd());
+  size_t at = 0;
+  for (uint16_t count : counts) {
+    std::vector<Token>& tokens = expected.tokens.emplace_back();
+    uint32_t end = 0;
+    for (uint16_t i = 0; i < count; ++i, ++at) {
+      uint32_t begin = end + static_cast<uint32_t>(static_cast<int32_t>(begins[at]));
+      end = begin + lengths[at];
+      tokens.push_back({low[at] | high[at] << 16, begin, end});
+    }
+  }
+  return expected;
+}
+
+std::string Show(const Tokenizer& tokenizer, const std::vector<Token>& tokens) {
+  std::string shown;
+  for (const Token& token : tokens) {
+    shown += tokenizer.IdToToken(token.id) + "(" + std::to_string(token.id) + " " + std::to_string(token.begin) + "-" +
+             std::to_string(token.end) + ") ";
+  }
+  return shown;
+}
+
+bool Equal(const std::vector<Token>& a, const std::vector<Token>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Token& x, const Token& y) {
+    return x.id == y.id && x.begin == y.begin && x.end == y.end;
+  });
+}
+
+uint32_t Crc(const std::string& text) {
+  return static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size())));
+}
+
+class TokenizersGoldenTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  absl::StatusOr<std::unique_ptr<Tokenizer>> Load() {
+    const std::string name = GetParam();
+    if (name == "minilm") return Tokenizer::Load(kRoot + "/deploy/models/embedder/tokenizer.json");
+    const std::string path = folder_ / (name + ".json");
+    absl::Status written = WriteFileAtomically(path, Gunzip(kFolder + name + ".json.gz"));
+    if (!written.ok()) return written;
+    return Tokenizer::Load(path);
+  }
+  TempFolder folder_;
+};
+
+TEST_P(TokenizersGoldenTest, IdsOffsetsAndDecodingsEqualTheReference) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  const std::vector<std::string> texts = Texts();
+  const Expected expected = ReadExpected(GetParam());
+  ASSERT_EQ(texts.size(), 10'000u);
+  ASSERT_EQ(expected.tokens.size(), texts.size());
+  int differences = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const bool odd = i % 2 == 1;
+    std::vector<Token> tokens = tokenizer->EncodeWithOffsets(texts[i], {.add_special = odd, .parse_special = odd});
+    if (!Equal(tokens, expected.tokens[i]) && ++differences <= 5) {
+      ADD_FAILURE() << "text " << i << ": " << texts[i] << "\n  got      " << Show(*tokenizer, tokens)
+                    << "\n  expected " << Show(*tokenizer, expected.tokens[i]);
+    }
+    std::vector<int32_t> ids;
+    for (const Token& token : expected.tokens[i]) ids.push_back(token.id);
+    std::string decoded = ReplaceInvalidUtf8(tokenizer->Decode(ids, /*skip_special=*/!odd));
+    if (Crc(decoded) != expected.decoded_crc[i] && ++differences <= 5) {
+      ADD_FAILURE() << "text " << i << " decodes to " << decoded;
+    }
+  }
+  EXPECT_EQ(differences, 0);
+}
+
+// Feeding ids one by one gives the same text as decoding them at once.
+TEST_P(TokenizersGoldenTest, StreamingEqualsDecoding) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  const std::vector<std::string> texts = Texts();
+  for (size_t i = 0; i < texts.size(); i += 7) {
+    std::vector<int32_t> ids = tokenizer->Encode(texts[i]);
+    StreamDecoder stream(*tokenizer);
+    std::string streamed;
+    for (int32_t id : ids) {
+      std::string piece = stream.Push(id);
+      ASSERT_TRUE(IsValidUtf8(piece)) << "text " << i;
+      streamed += piece;
+    }
+    streamed += stream.Finish();
+    ASSERT_EQ(streamed, ReplaceInvalidUtf8(tokenizer->Decode(ids))) << "text " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TokenizersGoldenTest,
+                         ::testing::Values("minilm", "gpt2", "llama3", "qwen", "o200k", "digits", "byte_fallback",
+                                           "metaspace", "cased_wordpiece"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(DeployedTokenizersTest, EveryBuiltInModelLoadsAndRoundTrips) {
+  for (const auto& entry : std::filesystem::directory_iterator(kRoot + "/deploy/models")) {
+    const std::string path = entry.path().string() + "/tokenizer.json";
+    if (!std::filesystem::exists(path)) continue;
+    absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::Load(path);
+    ASSERT_THAT(tokenizer, IsOk()) << path;
+    const std::string text = "the answer is in the document";
+    EXPECT_EQ((*tokenizer)->Decode((*tokenizer)->Encode(text)), text) << path;
+  }
+}
+
+}  // namespace
+}  // namespace lastro::engine

@@ -1,0 +1,271 @@
+// Random operations on a SqliteStore against an obvious model in memory: what one finds the other must find.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "retrieval/document_table.h"
+#include "tests/unit/retrieval/store_fixture.h"
+
+namespace lastro::retrieval::testing {
+namespace {
+
+using lastro::testing::IsOk;
+using Op = Filter::Op;
+
+// Words that no stemmer maps onto each other.
+const std::vector<std::string> kWords = {"zebra", "quartz", "lithium", "mundo", "fjord", "bishop", "tunel", "gravy"};
+
+struct Mode {
+  int64_t exact_up_to_chunks;  // 0: graphs, whose ranking is not exact
+  int operations;
+};
+
+class StoreModelTest : public ::testing::TestWithParam<Mode> {
+ protected:
+  // Thousands of commits, each synced: in memory where there is such a folder. Durability is the crash test's business.
+  static void SetUpTestSuite() {
+    if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", /*replace=*/0);
+  }
+
+  void SetUp() override {
+    random_ = lastro::testing::SeededRandom(20240601);
+    Reopen();
+    ASSERT_THAT(store_->CreateCollection(MakeCollection()), IsOk());
+    ASSERT_THAT(store_->CreateCollection(MakeCollection("decoy")), IsOk());
+  }
+
+  size_t Below(size_t bound) { return std::uniform_int_distribution<size_t>(0, bound - 1)(random_); }
+  template <typename T>
+  const T& Pick(const std::vector<T>& values) {
+    return values[Below(values.size())];
+  }
+
+  void Reopen() {
+    store_.reset();
+    store_ = OpenStore(folder_.path(), /*index_after_chunks=*/60, GetParam().exact_up_to_chunks);
+    ASSERT_NE(store_, nullptr);
+  }
+
+  // --- operations that change
+
+  std::string RandomUri() { return absl::StrCat("dir", Below(3), "/doc", Below(40)); }
+
+  std::string RandomText() {
+    std::vector<std::string> words;
+    for (size_t i = 0, count = 1 + Below(6); i < count; ++i) words.push_back(Pick(kWords));
+    return absl::StrCat(absl::StrJoin(words, " "), " ", Below(1000000));
+  }
+
+  MetadataValue RandomValue() {
+    static const std::vector<MetadataValue> values = {0.0,
+                                                      -1.5,
+                                                      2023.0,
+                                                      2024.0,
+                                                      1e300,
+                                                      true,
+                                                      false,
+                                                      std::string(),
+                                                      std::string("a"),
+                                                      std::string("ab"),
+                                                      std::string("b\0c", 3),
+                                                      std::string("ção"),
+                                                      std::string("2024"),
+                                                      std::string("\u00FF\U0010FFFF")};
+    return Pick(values);
+  }
+
+  void RandomPut() {
+    std::vector<std::string> texts;
+    for (size_t i = 0, count = Below(4); i < count; ++i) texts.push_back(RandomText());
+    TestDocument test = MakeDocument(RandomUri(), texts);
+    test.document.title = Below(2) ? "a" : "";
+    test.document.language = static_cast<Language>(Below(3));
+    for (const char* key : {"year", "team", "draft"}) {
+      if (Below(3)) test.document.metadata[key] = RandomValue();
+    }
+    absl::StatusOr<Document> stored = Put(*store_, test);
+    ASSERT_THAT(stored, IsOk());
+    test.document = *stored;
+    model_[test.document.uri] = test;
+    if (Below(4) == 0) {  // the same texts elsewhere must never show up
+      test.document = Document();
+      test.document.collection = "decoy";
+      test.document.uri = stored->uri;
+      ASSERT_THAT(Put(*store_, test), IsOk());
+    }
+  }
+
+  void RandomDelete() {
+    std::vector<std::string> ids;
+    int64_t expected = 0;
+    for (size_t i = 0, count = 1 + Below(3); i < count; ++i) {
+      std::string uri = RandomUri();
+      ids.push_back(DocumentId(kCollection, uri));
+      expected += static_cast<int64_t>(model_.erase(uri));
+    }
+    EXPECT_EQ(store_->DeleteDocuments(kCollection, ids).value(), expected);
+  }
+
+  // --- filters
+
+  Filter RandomComparison() {
+    static const std::vector<std::string> fields = {"uri",  "title", "language", "origin",
+                                                    "year", "team",  "draft",    "no"};
+    static const std::vector<MetadataValue> strings = {std::string("dir1/"), std::string("dir1/doc1"),
+                                                       std::string("en"), std::string("\xFF"), std::string("b")};
+    Filter filter;
+    filter.op = static_cast<Op>(static_cast<int>(Op::kEqual) + static_cast<int>(Below(8)));
+    filter.field = Pick(fields);
+    size_t count = filter.op == Op::kIn ? Below(4) : 1;
+    for (size_t i = 0; i < count; ++i) filter.values.push_back(Below(2) ? RandomValue() : Pick(strings));
+    if (filter.op == Op::kPrefix && !std::holds_alternative<std::string>(filter.values[0]))
+      filter.values = {Pick(strings)};
+    return filter;
+  }
+
+  Filter RandomFilter(int depth) {
+    if (Below(8) == 0) return Filter();
+    if (depth == 0 || Below(2)) return RandomComparison();
+    Filter filter;
+    filter.op = static_cast<Op>(static_cast<int>(Op::kAnd) + static_cast<int>(Below(3)));
+    size_t children = filter.op == Op::kNot ? 1 : 1 + Below(3);
+    for (size_t i = 0; i < children; ++i) filter.children.push_back(RandomFilter(depth - 1));
+    return filter;
+  }
+
+  void CheckListing() {
+    Filter filter = RandomFilter(3);
+    std::vector<std::string> expected, listed;
+    for (const auto& [uri, test] : model_) {
+      if (filter.Matches(test.document)) expected.push_back(uri);
+    }
+    std::string token;
+    do {
+      absl::StatusOr<DocumentPage> page = store_->ListDocuments(kCollection, filter, 7, token);
+      ASSERT_THAT(page, IsOk());
+      for (const Document& document : page->documents) listed.push_back(document.uri);
+      token = page->next_page_token;
+    } while (!token.empty());
+    EXPECT_EQ(listed, expected);
+  }
+
+  // --- searches
+
+  struct Expected {
+    double cosine = 0;
+    bool matches = false;  // lexically
+  };
+
+  // Every chunk of the model that the query may return, by text (texts are unique in practice: they end in a number).
+  std::map<std::string, Expected> ExpectedChunks(const SearchQuery& query, const std::string& word) {
+    std::map<std::string, Expected> expected;
+    for (const auto& [uri, test] : model_) {
+      if (!query.filter.Matches(test.document)) continue;
+      for (const Chunk& chunk : test.chunks) {
+        Expected& entry = expected[chunk.text];
+        for (size_t i = 0; i < query.vector.size(); ++i) entry.cosine += chunk.vector[i] * query.vector[i];
+        std::vector<std::string> words = absl::StrSplit(chunk.text, ' ');
+        entry.matches = std::find(words.begin(), words.end(), word) != words.end();
+      }
+    }
+    return expected;
+  }
+
+  void CheckSearch() {
+    const std::string& word = Pick(kWords);
+    SearchQuery query = MakeQuery(static_cast<SearchMode>(Below(3)), word);
+    query.vector = VectorOf(random_());
+    query.limit = 1 + static_cast<int>(Below(40));
+    if (Below(2)) query.filter = RandomFilter(2);
+    std::map<std::string, Expected> expected = ExpectedChunks(query, word);
+    absl::StatusOr<SearchResult> result = store_->Search(query, CallContext());
+    ASSERT_THAT(result, IsOk());
+    EXPECT_EQ(result->commit, store_->commit());
+    CheckHits(*result, expected);
+    CheckCount(query, expected, result->hits.size());
+    if (query.mode == SearchMode::kDense && GetParam().exact_up_to_chunks > 0) CheckRanking(*result, expected);
+  }
+
+  void CheckHits(const SearchResult& result, const std::map<std::string, Expected>& expected) {
+    std::set<int64_t> ids;
+    double last = 1;
+    for (const SearchHit& hit : result.hits) {
+      auto entry = expected.find(hit.chunk.text);
+      ASSERT_TRUE(entry != expected.end()) << "found what is not there: " << hit.chunk.text;
+      EXPECT_NEAR(hit.dense_score, entry->second.cosine, 1e-5);
+      EXPECT_EQ(hit.lexical_rank > 0 ? entry->second.matches : true, true) << hit.chunk.text;
+      EXPECT_TRUE(ids.insert(hit.chunk.id).second);
+      EXPECT_LE(hit.score, last);
+      EXPECT_GE(hit.score, 0);
+      last = hit.score;
+    }
+  }
+
+  static void CheckCount(const SearchQuery& query, const std::map<std::string, Expected>& expected, size_t hits) {
+    auto matching = std::count_if(expected.begin(), expected.end(), [](auto& entry) { return entry.second.matches; });
+    size_t possible = query.mode == SearchMode::kLexical ? static_cast<size_t>(matching) : expected.size();
+    EXPECT_EQ(hits, std::min(possible, static_cast<size_t>(query.limit)));
+  }
+
+  static void CheckRanking(const SearchResult& result, const std::map<std::string, Expected>& expected) {
+    std::vector<double> cosines;
+    for (const auto& [text, entry] : expected) cosines.push_back(entry.cosine);
+    std::sort(cosines.rbegin(), cosines.rend());
+    for (size_t i = 0; i < result.hits.size(); ++i) EXPECT_NEAR(result.hits[i].dense_score, cosines[i], 1e-5) << i;
+  }
+
+  void Step() {
+    size_t dice = Below(100);
+    if (dice < 35) return RandomPut();
+    if (dice < 47) return RandomDelete();
+    if (dice < 80) return CheckSearch();
+    if (dice < 97) return CheckListing();
+    if (dice < 99) {
+      EXPECT_THAT(store_->Flush(), IsOk());
+    } else {
+      Reopen();
+    }
+  }
+
+  void CheckEverything() {
+    EXPECT_THAT(store_->CheckIntegrity(), IsOk());
+    ASSERT_OK_AND_ASSIGN(auto states, store_->DocumentStates(kCollection));
+    EXPECT_EQ(states.size(), model_.size());
+    for (const auto& [uri, test] : model_) {
+      EXPECT_EQ(states[uri].content_sha256, Sha256Hex(test.original));
+      EXPECT_EQ(store_->ReadOriginal(kCollection, test.document.id).value(), test.original);
+      ASSERT_OK_AND_ASSIGN(std::vector<Chunk> chunks, store_->GetChunks(kCollection, test.document.id, true));
+      ASSERT_EQ(chunks.size(), test.chunks.size());
+      for (size_t i = 0; i < chunks.size(); ++i) {
+        EXPECT_EQ(chunks[i].text, test.chunks[i].text);
+        EXPECT_EQ(chunks[i].vector, test.chunks[i].vector);
+      }
+    }
+  }
+
+  lastro::testing::TempFolder folder_;
+  std::mt19937_64 random_;
+  std::unique_ptr<SqliteStore> store_;
+  std::map<std::string, TestDocument> model_;  // by uri
+};
+
+TEST_P(StoreModelTest, AgreesWithTheModel) {
+  for (int i = 0; i < GetParam().operations && !HasFailure(); ++i) {
+    SCOPED_TRACE(absl::StrCat("operation ", i));
+    Step();
+  }
+  CheckEverything();
+  Reopen();
+  CheckEverything();
+}
+
+INSTANTIATE_TEST_SUITE_P(Indexes, StoreModelTest, ::testing::Values(Mode{50000, 6000}, Mode{0, 1500}));
+
+}  // namespace
+}  // namespace lastro::retrieval::testing

@@ -1,0 +1,65 @@
+#include "base/file.h"
+
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "base/hash.h"
+#include "tests/test_util.h"
+
+namespace lastro {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::testing::HasSubstr;
+
+TEST(File, WritesAtomicallyAndReadsBack) {
+  testing::TempFolder folder;
+  const std::string path = folder / "a";
+  ASSERT_THAT(WriteFileAtomically(path, "one"), IsOk());
+  ASSERT_THAT(WriteFileAtomically(path, std::string("tw\0o", 4)), IsOk());
+  EXPECT_EQ(ReadFile(path, 100).value(), std::string("tw\0o", 4));
+  int entries = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++entries;
+  EXPECT_EQ(entries, 1) << "temporary files are left";
+}
+
+TEST(File, ErrorsNameThePath) {
+  testing::TempFolder folder;
+  EXPECT_THAT(ReadFile(folder / "none", 10), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/none")));
+  EXPECT_THAT(ReadFile(folder.path(), 10), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a regular file")));
+  ASSERT_THAT(WriteFileAtomically(folder / "big", "12345"), IsOk());
+  EXPECT_THAT(ReadFile(folder / "big", 4), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("5 bytes")));
+  EXPECT_THAT(WriteFileAtomically(folder / "no/such", "x"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("no/such")));
+}
+
+TEST(File, FifosDoNotHang) {
+  testing::TempFolder folder;
+  ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
+  EXPECT_THAT(ReadFile(folder / "fifo", 10), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("fifo")));
+  EXPECT_THAT(MappedFile::Open(folder / "fifo"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("fifo")));
+}
+
+TEST(File, MapsWholeFiles) {
+  testing::TempFolder folder;
+  ASSERT_THAT(WriteFileAtomically(folder / "m", "mapped"), IsOk());
+  ASSERT_THAT(WriteFileAtomically(folder / "empty", ""), IsOk());
+  ASSERT_OK_AND_ASSIGN(MappedFile file, MappedFile::Open(folder / "m"));
+  MappedFile moved = std::move(file);
+  EXPECT_EQ(std::string(moved.bytes().begin(), moved.bytes().end()), "mapped");
+  ASSERT_OK_AND_ASSIGN(MappedFile empty, MappedFile::Open(folder / "empty"));
+  EXPECT_TRUE(empty.bytes().empty());
+}
+
+TEST(Hash, MatchesPublishedVectors) {  // FIPS 180-4 examples
+  EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  Sha256 pieces;
+  pieces.Update("a");
+  pieces.Update("bc");
+  EXPECT_EQ(pieces.FinishHex(), Sha256Hex("abc"));
+}
+
+}  // namespace
+}  // namespace lastro

@@ -1,0 +1,143 @@
+// Cards: what a configuration is read as, and every way in which a hostile one is refused.
+#include "engine/cards.h"
+
+#include "tests/unit/engine/model_test_util.h"
+
+namespace lastro::engine {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::StatusIs;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
+
+absl::StatusOr<Architecture> Card(const EditedModel& model) {
+  auto folder = HfFolder::Open(model.path());
+  EXPECT_THAT(folder, testing::IsOk());
+  return ReadArchitecture(**folder);
+}
+
+TEST(LlamaCardTest, ReadsTheTinyModel) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("llama-gqa")));
+  EXPECT_EQ(a.name, "llama");
+  EXPECT_EQ(a.heads, 9);
+  EXPECT_EQ(a.kv_heads, 3);
+  EXPECT_EQ(a.head_dim, 14);
+  EXPECT_EQ(a.rope.rotary_dim, 14);
+  EXPECT_TRUE(a.qkv_bias && a.attention_out_bias && !a.mlp_bias && !a.tied_head && a.causal && a.gated_mlp);
+  EXPECT_THAT(a.eos_ids, ElementsAre(1, 2));  // config.json and generation_config.json together
+  EXPECT_EQ(a.bos_id, 0);
+}
+
+TEST(LlamaCardTest, ReadsBothRopeSpellings) {
+  ASSERT_OK_AND_ASSIGN(Architecture scaled, Card(EditedModel("llama-scaled-tied")));
+  EXPECT_EQ(scaled.rope.scaling, RopeScaling::kLlama3);
+  EXPECT_EQ(scaled.rope.theta, 50000.0);
+  EXPECT_EQ(scaled.rope.factor, 8.0);
+  EXPECT_EQ(scaled.rope.original_max_tokens, 64.0);
+  EXPECT_TRUE(scaled.tied_head);
+  ASSERT_OK_AND_ASSIGN(Architecture linear, Card(EditedModel("llama-linear-bf16")));  // rope_parameters
+  EXPECT_EQ(linear.rope.scaling, RopeScaling::kLinear);
+  EXPECT_EQ(linear.rope.theta, 2000.0);
+  EXPECT_EQ(linear.rope.factor, 2.5);
+}
+
+TEST(LlamaCardTest, DerivesWhatIsAbsent) {
+  EditedModel model("llama-scaled-tied");
+  model.Write("config.json", R"({"model_type": "llama", "vocab_size": 10, "hidden_size": 12, "num_hidden_layers": 1,
+                                 "num_attention_heads": 3, "intermediate_size": 7, "eos_token_id": [3, 1, 3],
+                                 "sliding_window": null, "rope_scaling": null, "head_dim": null})");
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(model));
+  EXPECT_EQ(a.kv_heads, 3);
+  EXPECT_EQ(a.head_dim, 4);
+  EXPECT_EQ(a.rope.theta, 10000.0);
+  EXPECT_EQ(a.max_tokens, 2048);
+  EXPECT_FALSE(a.tied_head);
+  EXPECT_THAT(a.eos_ids, ElementsAre(1, 3));
+  EXPECT_EQ(a.bos_id, -1);
+}
+
+struct Refusal {
+  const char* from;
+  const char* to;
+  absl::StatusCode code;
+  const char* message;
+};
+
+void ExpectRefusal(const char* base, const Refusal& refusal) {
+  SCOPED_TRACE(refusal.to);
+  EditedModel model(base);
+  model.Edit("config.json", refusal.from, refusal.to);
+  EXPECT_THAT(Card(model), StatusIs(refusal.code, AllOf(HasSubstr("config.json"), HasSubstr(refusal.message))));
+}
+
+TEST(LlamaCardTest, RefusesHostileNumbers) {
+  for (const Refusal& refusal : std::initializer_list<Refusal>{
+           {"\"hidden_size\": 40", "\"hidden_size\": 0", kInvalid, "hidden_size = 0 is out of range"},
+           {"\"hidden_size\": 40", "\"hidden_size\": -40", kInvalid, "hidden_size"},
+           {"\"hidden_size\": 40", "\"hidden_size\": 9223372036854775807", kInvalid, "hidden_size"},
+           {"\"hidden_size\": 40", "\"hidden_size\": 40.5", kInvalid, "hidden_size"},
+           {"\"hidden_size\": 40", "\"hidden_size\": \"40\"", kInvalid, "hidden_size"},
+           {"\"hidden_size\": 40", "\"width\": 40", kInvalid, "hidden_size is missing"},
+           {"\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1000000000", kInvalid, "num_hidden_layers"},
+           {"\"num_attention_heads\": 9", "\"num_attention_heads\": 0", kInvalid, "num_attention_heads"},
+           {"\"num_key_value_heads\": 3", "\"num_key_value_heads\": 0", kInvalid, "num_key_value_heads"},
+           {"\"num_key_value_heads\": 3", "\"num_key_value_heads\": 4", kInvalid, "must be a multiple"},
+           {"\"head_dim\": 14", "\"head_dim\": 13", kInvalid, "even number"},
+           {"\"head_dim\": 14", "\"head_dim\": 1000000", kInvalid, "head_dim"},
+           {"\"vocab_size\": 176", "\"vocab_size\": 4294967296", kInvalid, "vocab_size"},
+           {"\"max_position_embeddings\": 512", "\"max_position_embeddings\": 0", kInvalid, "max_position"},
+           {"\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": -1", kInvalid, "rms_norm_eps"},
+           {"\"rope_theta\": 10000.0", "\"rope_theta\": 0", kInvalid, "rope_theta"},
+           {"\"eos_token_id\": 1", "\"eos_token_id\": 176", kInvalid, "176 is no id"},
+           {"\"eos_token_id\": 1", "\"eos_token_id\": [\"x\"]", kInvalid, "eos_token_id"},
+           {"\"attention_bias\": true", "\"attention_bias\": 3", kInvalid, "attention_bias"},
+       }) {
+    ExpectRefusal("llama-gqa", refusal);
+  }
+}
+
+TEST(LlamaCardTest, NamesWhatIsNotSupported) {
+  for (const Refusal& refusal : std::initializer_list<Refusal>{
+           {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\"", kUnimplemented, "\"mish\" is not supported"},
+           {"\"model_type\": \"llama\"", "\"model_type\": \"falcon\"", kUnimplemented,
+            "\"falcon\" is not supported; supported: bert, llama, mistral"},
+           {"\"model_type\": \"llama\"", "\"model_type\": \"mistral\", \"sliding_window\": 4096", kUnimplemented,
+            "sliding_window"},
+           {"{", "{\"quantization_config\": {\"bits\": 4},", kUnimplemented, "quantization_config"},
+           {"\"model_type\": \"llama\"", "\"model_kind\": \"llama\"", kInvalid, "model_type is missing"},
+           {"\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}", kUnimplemented,
+            "\"yarn\" is not supported"},
+           {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\"}", kInvalid, "factor is missing"},
+           {"\"rope_scaling\": null",
+            "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4, "
+            "\"original_max_position_embeddings\": 64}",
+            kInvalid, "high_freq_factor must be greater"},
+       }) {
+    ExpectRefusal("llama-gqa", refusal);
+  }
+}
+
+TEST(BertCardTest, ReadsAndRefuses) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("bert-cls-f16")));
+  EXPECT_EQ(a.name, "bert");
+  EXPECT_EQ(a.head_dim, 8);
+  EXPECT_EQ(a.activation, kernels::ActivationKind::kGeluTanh);
+  EXPECT_FALSE(a.causal);
+  EXPECT_EQ(a.residual, ResidualOrder::kPost);
+  for (const Refusal& refusal : std::initializer_list<Refusal>{
+           {"\"num_attention_heads\": 5", "\"num_attention_heads\": 7", kInvalid, "not a multiple"},
+           {"\"absolute\"", "\"relative_key\"", kUnimplemented, "relative_key"},
+           {"{", "{\"is_decoder\": true,", kUnimplemented, "is_decoder"},
+           {"\"type_vocab_size\": 2", "\"type_vocab_size\": 0", kInvalid, "type_vocab_size"},
+           {"\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 2", kInvalid, "layer_norm_eps"},
+       }) {
+    ExpectRefusal("bert-cls-f16", refusal);
+  }
+}
+
+}  // namespace
+}  // namespace lastro::engine

@@ -1,0 +1,241 @@
+// The CPU backend's operations against plain double-precision references: SIMD with oneDNN and scalar, fp32 and bf16.
+#include "engine/cpu_backend.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <thread>
+
+#include "engine/onednn_matmul.h"
+#include "kernels/bfloat16.h"
+#include "tests/test_util.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr float kSentinel = -54321.0f;
+
+struct Setup {
+  const char* name;
+  bool scalar, bf16;
+};
+
+class CpuBackendTest : public ::testing::TestWithParam<Setup> {
+ protected:
+  CpuBackend NewBackend(int threads = 3) const {
+    CpuBackendOptions options;
+    options.threads = threads;
+    options.bf16 = GetParam().bf16;
+    return CpuBackend(options, GetParam().scalar ? kernels::ReferenceKernels() : kernels::SimdKernels());
+  }
+  std::vector<float> Random(int64_t count, float scale = 1.0f) {
+    std::normal_distribution<float> normal(0, scale);
+    std::vector<float> values(static_cast<size_t>(count));
+    for (float& v : values) v = normal(random_);
+    return values;
+  }
+  std::mt19937_64 random_ = testing::SeededRandom(99);
+};
+
+HostMatrix Host(const std::vector<float>& values, int64_t rows) {
+  return {DataType::kF32, reinterpret_cast<const uint8_t*>(values.data()), rows,
+          static_cast<int64_t>(values.size()) / rows};
+}
+
+MatrixView View(std::vector<float>& values, int64_t rows, int64_t cols) { return {values.data(), rows, cols, cols}; }
+
+// x [rows, k] times the rows of w [n, k], with the largest sum of |terms| in `magnitude`.
+double Product(const std::vector<float>& x, const std::vector<float>& w, int64_t r, int64_t n, int64_t k,
+               double* magnitude) {
+  double sum = 0;
+  *magnitude = 0;
+  for (int64_t j = 0; j < k; ++j) {
+    const double term = static_cast<double>(x[static_cast<size_t>(r * k + j)]) * w[static_cast<size_t>(n * k + j)];
+    sum += term;
+    *magnitude += std::abs(term);
+  }
+  return sum;
+}
+
+TEST_P(CpuBackendTest, LinearOverRowsShapesPartsAndHints) {
+  CpuBackend backend = NewBackend();
+  struct Shape {
+    int64_t k, n1, n2;
+  };
+  for (const Shape& shape : {Shape{40, 56, 24}, Shape{37, 5, 1}, Shape{64, 64, 64}, Shape{1, 3, 2}, Shape{130, 33, 0}}) {
+    const int64_t k = shape.k, n = shape.n1 + shape.n2;
+    const std::vector<float> w = Random(n * k), bias = Random(n);
+    std::vector<HostMatrix> parts = {{DataType::kF32, reinterpret_cast<const uint8_t*>(w.data()), shape.n1, k}};
+    if (shape.n2 > 0) {
+      parts.push_back({DataType::kF32, reinterpret_cast<const uint8_t*>(w.data() + shape.n1 * k), shape.n2, k});
+    }
+    for (LinearHints hints : {LinearHints{true, true}, LinearHints{false, true}, LinearHints{true, false}}) {
+      for (bool with_bias : {true, false}) {
+        ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear(parts, with_bias ? bias : std::vector<float>(), hints));
+        for (int64_t rows : {1, 2, 4, 5, 17, 31, 32, 33, 65, 300, 400}) {
+          std::vector<float> x = Random(rows * k), out(static_cast<size_t>(rows * n + 8), kSentinel);
+          backend.Linear(*weight, View(x, rows, k), View(out, rows, n));
+          for (size_t i = out.size() - 8; i < out.size(); ++i) ASSERT_EQ(out[i], kSentinel);
+          for (int64_t r = 0; r < rows; ++r) {
+            for (int64_t i = 0; i < n; ++i) {
+              double magnitude;
+              const double want = Product(x, w, r, i, k, &magnitude) + (with_bias ? bias[static_cast<size_t>(i)] : 0);
+              // fp32: rounding of k sums. bf16: 8 bits for each factor.
+              const double tolerance = magnitude * (GetParam().bf16 ? 0x1p-8 * 2.1 : 1e-6) + 1e-6;
+              ASSERT_NEAR(out[static_cast<size_t>(r * n + i)], want, tolerance)
+                  << "k " << k << " n " << n << " rows " << rows << " at " << r << ", " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// 16-bit and unaligned sources give what their values say.
+TEST_P(CpuBackendTest, LinearFromSixteenBitAndUnalignedSources) {
+  CpuBackend backend = NewBackend();
+  const int64_t n = 19, k = 24;
+  const std::vector<float> exact = [&] {
+    std::vector<float> values = Random(n * k);
+    for (float& v : values) v = std::round(v * 16) / 16;  // exact in fp16 and bf16
+    return values;
+  }();
+  std::vector<uint8_t> bf16(static_cast<size_t>(n * k * 2) + 1), f32(static_cast<size_t>(n * k * 4) + 1);
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const uint16_t bits = kernels::FloatToBf16(exact[i]);
+    std::memcpy(&bf16[1 + 2 * i], &bits, 2);
+    std::memcpy(&f32[1 + 4 * i], &exact[i], 4);
+  }
+  for (const HostMatrix& source : {HostMatrix{DataType::kBF16, bf16.data() + 1, n, k}, HostMatrix{DataType::kF32, f32.data() + 1, n, k}}) {
+    ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({source}, {}, LinearHints{true, true}));
+    ASSERT_OK_AND_ASSIGN(auto table, backend.LoadTable(source));
+    std::vector<float> x(static_cast<size_t>(k), 0.0f), out(static_cast<size_t>(n)), row(static_cast<size_t>(k));
+    x[7] = 1.0f;
+    backend.Linear(*weight, View(x, 1, k), View(out, 1, n));
+    for (int64_t i = 0; i < n; ++i) EXPECT_EQ(out[static_cast<size_t>(i)], exact[static_cast<size_t>(i * k + 7)]);
+    backend.Embed(*table, {11}, false, View(row, 1, k));
+    for (int64_t j = 0; j < k; ++j) EXPECT_EQ(row[static_cast<size_t>(j)], exact[static_cast<size_t>(11 * k + j)]);
+  }
+}
+
+// A row's result is the same bits whatever rows are beside it: answers do not depend on the company of a request.
+TEST_P(CpuBackendTest, LinearOfEncodersDoesNotDependOnTheBatch) {
+  CpuBackend backend = NewBackend();
+  const int64_t n = 72, k = 96, rows = 300;
+  const std::vector<float> w = Random(n * k);
+  ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({Host(w, n)}, {}, LinearHints{false, true}));
+  std::vector<float> x = Random(rows * k), all(static_cast<size_t>(rows * n)), some(static_cast<size_t>(rows * n));
+  backend.Linear(*weight, View(x, rows, k), View(all, rows, n));
+  for (int64_t count : {1, 3, 7, 33, 100}) {
+    backend.Linear(*weight, View(x, count, k), View(some, count, n));
+    EXPECT_EQ(0, std::memcmp(all.data(), some.data(), static_cast<size_t>(count * n) * sizeof(float))) << count;
+  }
+}
+
+TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
+  CpuBackend backend = NewBackend();
+  const int64_t heads = 6, kv_heads = 2, width = 10;
+  const std::vector<int64_t> lengths = {3, 40, 1, 16, 130};
+  int64_t rows = 0, blocks = 0;
+  std::vector<SequenceSpan> sequences;
+  for (int64_t length : lengths) {
+    sequences.push_back({rows, length, 0, blocks});
+    rows += length;
+    blocks += (length + 15) / 16;
+  }
+  const int64_t q_dim = heads * width, kv_dim = kv_heads * width;
+  std::vector<float> qkv = Random(rows * (q_dim + 2 * kv_dim)), out(static_cast<size_t>(rows * q_dim));
+  const MatrixView all = View(qkv, rows, q_dim + 2 * kv_dim);
+  std::vector<float> k(static_cast<size_t>(blocks * kv_dim * 16), std::numeric_limits<float>::quiet_NaN()), v = k;
+  const kernels::KvView cache = {k.data(), v.data(), kv_heads, width};
+  const AttentionOptions options = {false, 0.3f};
+  backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), cache);
+  backend.Attention(options, sequences, all.Columns(0, q_dim), cache, View(out, rows, q_dim));
+  for (const SequenceSpan& s : sequences) {
+    for (int64_t r = s.first_row; r < s.first_row + s.rows; ++r) {
+      for (int64_t h = 0; h < heads; ++h) {
+        std::vector<double> weights;
+        double total = 0;
+        for (int64_t t = s.first_row; t < s.first_row + s.rows; ++t) {
+          double dot = 0;
+          for (int64_t d = 0; d < width; ++d) {
+            dot += static_cast<double>(all.data[r * all.stride + h * width + d]) *
+                   all.data[t * all.stride + q_dim + h / 3 * width + d];
+          }
+          total += weights.emplace_back(std::exp(dot * 0.3));
+        }
+        for (int64_t d = 0; d < width; ++d) {
+          double want = 0;
+          for (int64_t t = 0; t < s.rows; ++t) {
+            want += weights[static_cast<size_t>(t)] / total *
+                    all.data[(s.first_row + t) * all.stride + q_dim + kv_dim + h / 3 * width + d];
+          }
+          ASSERT_NEAR(out[static_cast<size_t>(r * q_dim + h * width + d)], want, 2e-5) << r << " " << h;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(CpuBackendTest, EmbedAccumulatesAndPoolNormalizes) {
+  CpuBackend backend = NewBackend();
+  const int64_t cols = 21;
+  const std::vector<float> values = Random(5 * cols);
+  ASSERT_OK_AND_ASSIGN(auto table, backend.LoadTable(Host(values, 5)));
+  std::vector<float> x(static_cast<size_t>(3 * cols)), pooled(static_cast<size_t>(2 * cols));
+  backend.Embed(*table, {4, 0, 2}, false, View(x, 3, cols));
+  backend.Embed(*table, {1, 1, 1}, true, View(x, 3, cols));
+  auto want = [&](int64_t id, int64_t c) { return values[static_cast<size_t>(id * cols + c)] + values[static_cast<size_t>(cols + c)]; };
+  for (int64_t c = 0; c < cols; ++c) EXPECT_EQ(x[static_cast<size_t>(2 * cols + c)], want(2, c));
+  const std::vector<SequenceSpan> sequences = {{0, 2, 0, 0}, {2, 1, 0, 0}};
+  backend.Pool(Pooling::kMean, false, sequences, View(x, 3, cols), View(pooled, 2, cols));
+  for (int64_t c = 0; c < cols; ++c) EXPECT_NEAR(pooled[static_cast<size_t>(c)], (want(4, c) + want(0, c)) / 2, 1e-6);
+  backend.Pool(Pooling::kCls, true, sequences, View(x, 3, cols), View(pooled, 2, cols));
+  double squares = 0;
+  for (int64_t c = 0; c < cols; ++c) squares += std::pow(want(4, c), 2);
+  for (int64_t c = 0; c < cols; ++c) EXPECT_NEAR(pooled[static_cast<size_t>(c)], want(4, c) / std::sqrt(squares), 1e-6);
+}
+
+// Large enough that rows are split between threads.
+TEST_P(CpuBackendTest, RowOperationsSplitOverThreadsEqualOneThread) {
+  CpuBackend many = NewBackend(3), one = NewBackend(1);
+  const int64_t rows = 700, cols = 512;
+  const std::vector<float> w = Random(cols), b = Random(cols);
+  std::vector<float> x = Random(rows * 2 * cols);
+  const NormParams norm = {w.data(), b.data(), 1e-5f, false};
+  auto run = [&](CpuBackend& backend) {
+    std::vector<float> out(static_cast<size_t>(rows * cols));
+    backend.Activation(ActivationKind::kSilu, true, View(x, rows, 2 * cols), View(out, rows, cols));
+    backend.Norm(norm, View(out, rows, cols), View(out, rows, cols));
+    backend.Add(View(x, rows, 2 * cols).Columns(0, cols), View(out, rows, cols));
+    return out;
+  };
+  EXPECT_EQ(run(many), run(one));
+}
+
+TEST_P(CpuBackendTest, AllocateRefusesWhatCannotBe) {
+  CpuBackend backend = NewBackend();
+  EXPECT_THAT(backend.Allocate(INT64_MAX / 2), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+  EXPECT_THAT(backend.Allocate(int64_t{1} << 50), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+  ASSERT_OK_AND_ASSIGN(auto buffer, backend.Allocate(10));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % 64, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Setups, CpuBackendTest,
+                         ::testing::Values(Setup{"simd_fp32", false, false}, Setup{"simd_bf16", false, true},
+                                           Setup{"scalar_fp32", true, false}, Setup{"scalar_bf16", true, true}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(CpuBackendDeathTest, WrongShapesAreOurOwnBugs) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  CpuBackend backend({1, false}, kernels::SimdKernels());
+  std::vector<float> w(6, 1.0f), x(6, 1.0f);
+  auto weight = *backend.LoadLinear({Host(w, 2)}, {}, {});
+  EXPECT_DEATH(backend.Linear(*weight, View(x, 3, 2), View(w, 3, 2)), "check failed");
+  auto table = *backend.LoadTable(Host(w, 2));
+  EXPECT_DEATH(backend.Embed(*table, {2}, false, View(x, 1, 3)), "check failed");
+}
+
+}  // namespace
+}  // namespace lastro::engine

@@ -1,0 +1,87 @@
+#include "engine/embedding_model.h"
+
+#include <cmath>
+#include <thread>
+
+#include "tests/unit/engine/model_test_util.h"
+
+namespace lastro::engine {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::StatusIs;
+
+class EmbeddingModelTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<Runtime> runtime_ = NewRuntime();
+  std::unique_ptr<EmbeddingModel> model_ = *EmbeddingModel::Load(TinyModel("bert-mean"), *runtime_);
+  const size_t dimension_ = 36;
+
+  std::vector<float> One(const std::string& text) { return *model_->Embed({text}, false, CallContext()); }
+  static std::string Words(int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += i % 3 == 0 ? "river " : "cat ";
+    return text;
+  }
+};
+
+TEST_F(EmbeddingModelTest, ManyTextsOfAllLengthsInOrder) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 120; ++i) texts.push_back(Words(i * 37 % 151));  // several batches, unsorted, the empty text too
+  ASSERT_OK_AND_ASSIGN(std::vector<float> all, model_->Embed(texts, false, CallContext()));
+  ASSERT_EQ(all.size(), texts.size() * dimension_);
+  for (size_t i = 0; i < texts.size(); i += 7) {
+    const std::vector<float> alone = One(texts[i]);
+    for (size_t d = 0; d < dimension_; ++d) ASSERT_NEAR(all[i * dimension_ + d], alone[d], 1e-6) << i;
+  }
+}
+
+TEST_F(EmbeddingModelTest, NoTextsNoVectors) {
+  ASSERT_OK_AND_ASSIGN(std::vector<float> none, model_->Embed({}, false, CallContext()));
+  EXPECT_TRUE(none.empty());
+}
+
+TEST_F(EmbeddingModelTest, TooLongIsAnErrorUnlessTruncated) {
+  // 384 tokens are allowed, two of them special.
+  const std::string longest = Words(382), longer = Words(383);
+  EXPECT_THAT(model_->Embed({longest}, false, CallContext()), testing::IsOk());
+  EXPECT_THAT(model_->Embed({"a", longer}, false, CallContext()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("text 1"), HasSubstr("385 tokens"), HasSubstr("384"))));
+  ASSERT_OK_AND_ASSIGN(std::vector<float> cut, model_->Embed({longer}, true, CallContext()));
+  EXPECT_EQ(cut, One(longest));  // the end of the text goes, the closing [SEP] stays
+}
+
+TEST_F(EmbeddingModelTest, CancelledAndExpiredCalls) {
+  CallContext cancelled;
+  cancelled.Cancel();
+  EXPECT_THAT(model_->Embed({"a"}, false, cancelled), StatusIs(absl::StatusCode::kCancelled, ::testing::_));
+  EXPECT_THAT(model_->Embed({"a"}, false, CallContext::Until(absl::Now() - absl::Seconds(1))),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, ::testing::_));
+}
+
+TEST_F(EmbeddingModelTest, ManyThreadsGetTheirOwnVectors) {
+  std::vector<std::vector<float>> want;
+  for (int i = 0; i < 16; ++i) want.push_back(One(Words(i + 1)));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 10; ++round) EXPECT_EQ(One(Words(i + 1)), want[static_cast<size_t>(i)]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(EmbeddingModelTest, VectorsThatAreNotNumbersAreAnError) {
+  EditedModel broken("bert-mean");
+  std::string bytes = broken.Read("model.safetensors");
+  for (size_t i = bytes.size() - 64; i < bytes.size(); ++i) bytes[i] = '\xFF';  // NaN
+  broken.Write("model.safetensors", bytes);
+  ASSERT_OK_AND_ASSIGN(auto model, EmbeddingModel::Load(broken.path(), *runtime_));
+  EXPECT_THAT(model->Embed({"the cat"}, false, CallContext()),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("not finite")));
+}
+
+}  // namespace
+}  // namespace lastro::engine

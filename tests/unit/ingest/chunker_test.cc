@@ -1,0 +1,209 @@
+#include "ingest/chunker.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "ingest/reader.h"
+#include "ingest/verify.h"
+#include "tests/test_util.h"
+#include "tests/unit/ingest/fakes.h"
+
+namespace lastro::ingest {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class ChunkerTest : public ::testing::Test {
+ protected:
+  std::vector<retrieval::Chunk> Chunk(const std::string& content, const std::string& uri = "a.md", int tokens = 60) {
+    absl::StatusOr<ReadResult> read = ReadContent(content, uri, "", ReaderOptions(), CallContext());
+    EXPECT_TRUE(read.ok()) << read.status();
+    blocks_ = read->blocks;
+    absl::StatusOr<std::vector<retrieval::Chunk>> chunks =
+        ChunkBlocks(read->blocks, ChunkerOptions{tokens}, &embedder_, CallContext());
+    EXPECT_TRUE(chunks.ok()) << chunks.status();
+    EXPECT_THAT(VerifyChunks(*chunks, content), IsOk());
+    for (const retrieval::Chunk& chunk : *chunks) {
+      EXPECT_LE(FakeEmbedder::Spans(EmbeddedText(chunk)).size() + 2, static_cast<size_t>(embedder_.max_tokens));
+      EXPECT_EQ(chunk.text_sha256, Sha256Hex(EmbeddedText(chunk)));
+    }
+    return *chunks;
+  }
+
+  // All letters and digits of the text, to see that nothing was lost or doubled.
+  static std::string Letters(const std::string& text) {
+    std::string letters;
+    for (char c : text) {
+      if (!absl::ascii_isspace(c)) letters += c;
+    }
+    return letters;
+  }
+
+  FakeEmbedder embedder_;
+  std::vector<Block> blocks_;
+};
+
+std::string Paragraph(std::mt19937_64* random, int sentences) {
+  std::string text;
+  for (int i = 0; i < sentences; ++i) {
+    text += "Sentence";
+    for (int word = 0; word < 8; ++word) absl::StrAppend(&text, " w", (*random)() % 1000);
+    text += ". ";
+  }
+  return text;
+}
+
+TEST_F(ChunkerTest, HeadingsArePathsAndNotText) {
+  auto chunks = Chunk("# A\n\nintro\n\n## B\n\nfirst\n\n### C\n\nsecond\n\n## D\n\nthird\n");
+  ASSERT_THAT(chunks, SizeIs(4));
+  EXPECT_THAT(chunks[2].headings, ElementsAre("A", "B", "C"));
+  EXPECT_THAT(chunks[3].headings, ElementsAre("A", "D"));
+  EXPECT_EQ(chunks[2].text, "second");
+  EXPECT_EQ(chunks[2].ordinal, 2);
+  EXPECT_EQ(chunks[2].tokens, 2);
+  EXPECT_EQ(EmbeddedText(chunks[2]), "A > B > C\nsecond");
+}
+
+TEST_F(ChunkerTest, HeadingWithoutTextIsFound) {
+  auto chunks = Chunk("# A\n\n## B\n\n## C\n\ntext\n\n## D\n");
+  ASSERT_THAT(chunks, SizeIs(3));
+  EXPECT_EQ(chunks[0].text, "B");
+  EXPECT_THAT(chunks[0].headings, ElementsAre("A"));
+  EXPECT_EQ(chunks[1].text, "text");
+  EXPECT_EQ(chunks[2].text, "D");
+}
+
+TEST_F(ChunkerTest, TableRowsKnowTheirColumns) {
+  std::string markdown = "# T\n\n| Item | Price |\n|---|---|\n";
+  for (int i = 0; i < 60; ++i) absl::StrAppend(&markdown, "| bolt", i, " | ", i, " |\n");
+  auto chunks = Chunk(markdown);
+  ASSERT_GT(chunks.size(), 2u);
+  EXPECT_THAT(chunks[0].headings, ElementsAre("T"));
+  EXPECT_THAT(chunks[0].text, HasSubstr("Item | Price\nbolt0 | 0\nbolt1 | 1"));
+  EXPECT_THAT(chunks[1].headings, ElementsAre("T", "Item | Price"));
+}
+
+TEST_F(ChunkerTest, CoversAllTextWithinTheLimit) {
+  auto random = lastro::testing::SeededRandom(5);
+  for (int tokens : {10, 60, 200, 1000}) {
+    std::string markdown;
+    for (int section = 0; section < 5; ++section) {
+      absl::StrAppend(&markdown, "# Section ", section, "\n\n");
+      for (int i = 0; i < 6; ++i) absl::StrAppend(&markdown, Paragraph(&random, 1 + random() % 12), "\n\n");
+    }
+    auto chunks = Chunk(markdown, "a.md", tokens);
+    std::string all, expected;
+    for (const Block& block : blocks_) {
+      if (block.kind != BlockKind::kHeading) expected += block.content.text;
+    }
+    for (const retrieval::Chunk& chunk : chunks) all += chunk.text;
+    EXPECT_EQ(Letters(all), Letters(expected));
+  }
+}
+
+TEST_F(ChunkerTest, ChunksAreNearTheTargetAndEndWithSentences) {
+  auto random = lastro::testing::SeededRandom(6);
+  auto chunks = Chunk(Paragraph(&random, 100), "a.txt", 100);
+  for (size_t i = 0; i + 1 < chunks.size(); ++i) {
+    EXPECT_LE(chunks[i].tokens, 125);
+    EXPECT_GE(chunks[i].tokens, 50);
+    EXPECT_EQ(chunks[i].text.back(), '.');
+  }
+}
+
+TEST_F(ChunkerTest, GiganticWordsAndLinesAreCut) {
+  auto chunks = Chunk(std::string(300'000, 'x'), "a.txt", 60);
+  EXPECT_GT(chunks.size(), 100u);
+  std::string accents;
+  for (int i = 0; i < 50'000; ++i) accents += "é";
+  Chunk(accents, "a.txt", 60);
+  std::string marks;
+  for (int i = 0; i < 20'000; ++i) marks += "!?";
+  Chunk(marks, "a.txt", 60);
+}
+
+TEST_F(ChunkerTest, LongHeadingsLeaveRoomForText) {
+  std::string heading(2000, 'h');
+  for (size_t i = 3; i < heading.size(); i += 4) heading[i] = ' ';
+  auto chunks = Chunk("# " + heading + "\n\nbody text\n");
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_LE(chunks[0].headings[0].size(), 300u);
+}
+
+TEST_F(ChunkerTest, EditChangesOnlyItsSection) {
+  auto random = lastro::testing::SeededRandom(8);
+  std::vector<std::string> sections;
+  for (int i = 0; i < 6; ++i) {
+    sections.push_back(absl::StrCat("# S", i, "\n\n", Paragraph(&random, 20), "\n\n", Paragraph(&random, 20), "\n\n"));
+  }
+  auto join = [&] {
+    std::string all;
+    for (const std::string& section : sections) all += section;
+    return all;
+  };
+  std::set<std::string> before;
+  for (const auto& chunk : Chunk(join())) before.insert(chunk.text_sha256);
+  sections[2].insert(sections[2].find("Sentence"), "An entirely new sentence was put in here. ");
+  for (const auto& chunk : Chunk(join())) {
+    EXPECT_TRUE(chunk.headings[0] == "S2" || before.contains(chunk.text_sha256)) << chunk.text;
+  }
+}
+
+TEST_F(ChunkerTest, CutsBehindAnEditFallAsBefore) {
+  auto random = lastro::testing::SeededRandom(9);
+  std::string text;
+  for (int i = 0; i < 200; ++i) absl::StrAppend(&text, Paragraph(&random, 2), "\n\n");
+  std::set<std::string> before;
+  for (const auto& chunk : Chunk(text, "a.txt", 100)) before.insert(chunk.text_sha256);
+  auto after = Chunk("A new first paragraph that was not there before.\n\n" + text, "a.txt", 100);
+  size_t same = 0;
+  for (const auto& chunk : after) same += before.contains(chunk.text_sha256);
+  EXPECT_GT(same * 10, after.size() * 8) << same << " of " << after.size();
+}
+
+TEST_F(ChunkerTest, PagesAreNamedButNotEmbedded) {
+  std::vector<Block> blocks(2);
+  blocks[0].content = IdentityText("first");
+  blocks[0].page = 3;
+  blocks[1].content = IdentityText("second");
+  blocks[1].page = 4;
+  ASSERT_OK_AND_ASSIGN(auto chunks, ChunkBlocks(blocks, ChunkerOptions{}, &embedder_, CallContext()));
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(chunks[0].headings, ElementsAre("pp. 3-4"));
+  EXPECT_EQ(EmbeddedText(chunks[0]), chunks[0].text);
+}
+
+TEST_F(ChunkerTest, NoBlocksNoChunks) {
+  ASSERT_OK_AND_ASSIGN(auto chunks, ChunkBlocks({}, ChunkerOptions{}, &embedder_, CallContext()));
+  EXPECT_THAT(chunks, IsEmpty());
+}
+
+TEST_F(ChunkerTest, ModelThatTakesNothingIsRefused) {
+  embedder_.max_tokens = 5;
+  EXPECT_THAT(ChunkBlocks({}, ChunkerOptions{}, &embedder_, CallContext()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("only 5 tokens")));
+}
+
+TEST(VerifyTest, FindsEveryKindOfBrokenMap) {
+  retrieval::Chunk good;
+  good.text = "abc";
+  good.segments = {{0, 3, 1, 3, true}};
+  std::vector<retrieval::Chunk> chunks = {good};
+  EXPECT_THAT(VerifyChunks(chunks, "xabc"), IsOk());
+  EXPECT_THAT(VerifyChunks(chunks, "xabd"), StatusIs(absl::StatusCode::kInternal, HasSubstr("differs")));
+  EXPECT_THAT(VerifyChunks(chunks, "xab"), StatusIs(absl::StatusCode::kInternal, HasSubstr("out of range")));
+  chunks[0].segments = {{0, 2, 1, 2, true}, {1, 2, 2, 2, true}};
+  EXPECT_THAT(VerifyChunks(chunks, "xabc"), StatusIs(absl::StatusCode::kInternal, HasSubstr("overlap")));
+  chunks[0].segments = {{1, 2, 2, 2, true}};
+  EXPECT_THAT(VerifyChunks(chunks, "xabc"), StatusIs(absl::StatusCode::kInternal, HasSubstr("no source")));
+  chunks[0].segments = {{0, 3, UINT64_MAX, 3, true}};
+  EXPECT_THAT(VerifyChunks(chunks, "xabc"), StatusIs(absl::StatusCode::kInternal, HasSubstr("out of range")));
+}
+
+}  // namespace
+}  // namespace lastro::ingest

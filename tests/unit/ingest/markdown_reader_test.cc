@@ -1,0 +1,108 @@
+#include "ingest/markdown_reader.h"
+
+#include "ingest/reader.h"
+#include "tests/test_util.h"
+#include "tests/unit/ingest/fakes.h"
+
+namespace lastro::ingest {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr uint64_t kMemory = 1u << 30;
+
+std::vector<Block> Read(const std::string& markdown) {
+  absl::StatusOr<MarkdownPage> page = ReadMarkdown(markdown, kMemory, CallContext());
+  EXPECT_TRUE(page.ok()) << page.status();
+  for (const Block& block : page->blocks) EXPECT_EQ(MapError(block.content, markdown), "");
+  return page->blocks;
+}
+
+TEST(MarkdownReaderTest, HeadingsAndParagraphs) {
+  std::string markdown = "# One\n\nSome **bold** and *soft* text\nwrapped [link](http://x.y/z).\n\nTwo\n---\nEnd.\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("1:One", "Some bold and soft text wrapped link.", "2:Two", "End."));
+  EXPECT_EQ(SourceOf(blocks[1].content, markdown, "bold and soft"), "bold** and *soft");
+  EXPECT_EQ(SourceOf(blocks[1].content, markdown, "text wrapped"), "text\nwrapped");
+}
+
+TEST(MarkdownReaderTest, ListsKeepTheirMarkers) {
+  std::string markdown = "- one\n- two\n  1. deep\n  2. deeper\n- [x] done\n\n10) ten\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("- one", "- two", "1. deep", "2. deeper", "- done", "10) ten"));
+  EXPECT_EQ(blocks[3].kind, BlockKind::kListItem);
+  EXPECT_EQ(SourceOf(blocks[3].content, markdown, "2. deeper"), "2. deeper");
+}
+
+TEST(MarkdownReaderTest, TablesAreRowsOfCells) {
+  std::string markdown = "| Item | Price |\n|---|---|\n| Bolt | 3 |\n| | 4 |\n| Nut | |\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("Item | Price", "Bolt | 3", "4", "Nut"));
+  EXPECT_TRUE(blocks[0].table_header);
+  EXPECT_EQ(blocks[1].kind, BlockKind::kTableRow);
+  EXPECT_EQ(SourceOf(blocks[1].content, markdown, "Bolt | 3"), "Bolt | 3");
+}
+
+TEST(MarkdownReaderTest, CodeStaysAsItIs) {
+  std::string markdown = "```cpp\nint  a;\n\n  return a;\n```\n\n    indented  code\n    more\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("int  a;\n\n  return a;", "indented  code\nmore"));
+  EXPECT_EQ(blocks[0].kind, BlockKind::kCode);
+  EXPECT_EQ(SourceOf(blocks[0].content, markdown, "int  a;\n\n  return"), "int  a;\n\n  return");
+}
+
+TEST(MarkdownReaderTest, EntitiesAndEscapes) {
+  std::string markdown = "Caf&eacute; &amp; \\*tea\\* &notathing; `a  b`\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("Café & *tea* &notathing; a b"));
+  EXPECT_EQ(SourceOf(blocks[0].content, markdown, "Café &"), "Caf&eacute; &amp;");
+  EXPECT_EQ(SourceOf(blocks[0].content, markdown, "tea"), "tea");
+}
+
+TEST(MarkdownReaderTest, QuotesAndHtml) {
+  std::string markdown =
+      "> quoted text\n> goes on\n\n<div>\n<p>in <b>html</b> &lt;here&gt;</p>\n</div>\n\n<!-- secret -->\n\na<br>b <i>c</i>\n";
+  std::vector<Block> blocks = Read(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("quoted text goes on", "in html <here>", "a\nb c"));
+  EXPECT_EQ(SourceOf(blocks[1].content, markdown, "html <here>"), "html</b> &lt;here&gt;");
+}
+
+TEST(MarkdownReaderTest, FrontMatterGivesTheTitle) {
+  std::string markdown = "---\ntitle: \"The Title\"\ntags: [a]\n---\n\nBody.\n";
+  ASSERT_OK_AND_ASSIGN(MarkdownPage page, ReadMarkdown(markdown, kMemory, CallContext()));
+  EXPECT_EQ(page.title, "The Title");
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Body."));
+  EXPECT_EQ(MapError(page.blocks[0].content, markdown), "");
+  ASSERT_OK_AND_ASSIGN(page, ReadMarkdown("---\nno end\n", kMemory, CallContext()));
+  EXPECT_EQ(page.title, "");
+}
+
+TEST(MarkdownReaderTest, DeepNestingIsHarmless) {
+  for (const char* piece : {">", "[", "![", "- ", "*", "<div>", "`", "| "}) {
+    std::string markdown;
+    for (int i = 0; i < 100'000; ++i) markdown += piece;
+    ReaderOptions options;
+    options.parser_timeout_s = 2;
+    absl::StatusOr<ReadResult> read = ReadContent(markdown + "x", "a.md", "", options, CallContext());
+    EXPECT_FALSE(absl::IsInternal(read.status())) << read.status();
+  }
+}
+
+TEST(MarkdownReaderTest, RandomInputKeepsItsMap) {
+  auto random = lastro::testing::SeededRandom(11);
+  const std::vector<std::string> pieces = {"word ", "*",   "**", "_",  "`",    "\n",     "\n\n", "# ",      "- ",   "1. ", "> ",
+                                           "|",     "---", "[",  "](", ")",    "&amp;",  "é",    "<b>",     "</b>", "<div>",
+                                           "    ",  "\t",  "\\", "```\n", "&#233;", "<!--", "-->", "&#x202E;", "  \n"};
+  for (int round = 0; round < 500; ++round) {
+    std::string markdown;
+    for (int i = 0; i < 40; ++i) markdown += pieces[random() % pieces.size()];
+    for (const char* uri : {"a.md", "a.txt", "a.html"}) {
+      absl::StatusOr<ReadResult> read = ReadContent(markdown, uri, "", ReaderOptions(), CallContext());
+      if (!read.ok()) continue;
+      for (const Block& block : read->blocks) ASSERT_EQ(MapError(block.content, markdown), "") << uri << ": " << markdown;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lastro::ingest

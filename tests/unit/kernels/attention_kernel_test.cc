@@ -1,0 +1,123 @@
+// Attention and the KV store against textbook softmax over plain [tokens, heads, width] arrays in double.
+#include <algorithm>
+#include <limits>
+
+#include "tests/unit/kernels/kernel_test_util.h"
+
+namespace lastro::kernels {
+namespace {
+
+class AttentionKernel : public KernelTest {};
+
+struct Shape {
+  int64_t heads, kv_heads, head_dim;
+};
+
+// A cache of `blocks` blocks full of NaN: whatever is read without having been stored shows.
+struct Cache {
+  Cache(const Shape& shape, int64_t blocks)
+      : k(static_cast<size_t>(blocks * shape.kv_heads * shape.head_dim * kKvBlock),
+          std::numeric_limits<float>::quiet_NaN()),
+        v(k) {
+    view = {k.data(), v.data(), shape.kv_heads, shape.head_dim};
+  }
+  std::vector<float> k, v;
+  KvView view;
+};
+
+// softmax(scale q k^T) v of one query of one head over the first `visible` tokens.
+std::vector<double> Reference(const Shape& s, const GuardedMatrix& q, const GuardedMatrix& k, const GuardedMatrix& v,
+                              int64_t row, int64_t head, int64_t visible, double scale) {
+  const int64_t kv_head = head / (s.heads / s.kv_heads);
+  std::vector<double> weights;
+  double total = 0, best = -1e300;
+  for (int64_t t = 0; t < visible; ++t) {
+    double dot = 0;
+    for (int64_t d = 0; d < s.head_dim; ++d) {
+      dot += static_cast<double>(q.at(row, head * s.head_dim + d)) * k.at(t, kv_head * s.head_dim + d);
+    }
+    weights.push_back(dot * scale);
+    best = std::max(best, dot * scale);
+  }
+  for (double& w : weights) total += w = std::exp(w - best);
+  std::vector<double> out(static_cast<size_t>(s.head_dim));
+  for (int64_t t = 0; t < visible; ++t) {
+    for (int64_t d = 0; d < s.head_dim; ++d) {
+      out[static_cast<size_t>(d)] += weights[static_cast<size_t>(t)] / total * v.at(t, kv_head * s.head_dim + d);
+    }
+  }
+  return out;
+}
+
+void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int64_t rows, bool causal, float spread,
+                    std::mt19937_64& random) {
+  SCOPED_TRACE(::testing::Message() << "heads " << s.heads << "/" << s.kv_heads << " width " << s.head_dim << " length "
+                                    << length << " rows " << rows << " causal " << causal);
+  const int64_t first_block = 2, position = length - rows, group = s.heads / s.kv_heads;
+  const GuardedMatrix q = GuardedMatrix::Random(rows, s.heads * s.head_dim, random, spread);
+  const GuardedMatrix k = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
+  const GuardedMatrix v = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
+  Cache cache(s, first_block + length / kKvBlock + 1);
+  // In two stores, so that the second begins inside a block.
+  const int64_t cut = length / 2;
+  kernels.store_kv(k.in(), v.in(), cut, first_block, 0, cache.view);
+  kernels.store_kv({k.in().data + cut * k.in().stride, k.in().stride}, {v.in().data + cut * v.in().stride, v.in().stride},
+                   length - cut, first_block, cut, cache.view);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
+  GuardedMatrix out(rows, s.heads * s.head_dim);
+  for (int64_t g = 0; g < s.kv_heads; ++g) {
+    const int64_t step = std::max<int64_t>(1, kMaxAttentionQueries / group);
+    for (int64_t r = 0; r < rows; r += step) {
+      kernels.attention({cache.view, first_block, g, s.heads,
+                         {q.in().data + r * q.in().stride, q.in().stride},
+                         {out.out().data + r * out.out().stride, out.out().stride},
+                         std::min(step, rows - r), position + r, length, causal, scale});
+    }
+  }
+  out.ExpectGuardsIntact();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t h = 0; h < s.heads; ++h) {
+      const auto want = Reference(s, q, k, v, r, h, causal ? position + r + 1 : length, scale);
+      for (int64_t d = 0; d < s.head_dim; ++d) {
+        // Scores of about `spread` times 4 carry their rounding into the weights.
+        ExpectClose(out.at(r, h * s.head_dim + d), want[static_cast<size_t>(d)], 4 * (1 + spread), 24);
+      }
+    }
+  }
+}
+
+TEST_P(AttentionKernel, AttentionOverShapesAndLengths) {
+  for (const Shape& s : {Shape{1, 1, 8}, Shape{9, 3, 14}, Shape{4, 2, 12}, Shape{5, 5, 7}, Shape{8, 1, 64}, Shape{2, 2, 33}}) {
+    for (int64_t length : {1, 2, 15, 16, 17, 63, 64, 65, 130}) {
+      for (bool causal : {true, false}) {
+        CheckAttention(kernels(), s, length, length, causal, 1.0f, random_);      // a prompt
+        CheckAttention(kernels(), s, length, 1, causal, 1.0f, random_);           // a decoded token
+        CheckAttention(kernels(), s, length, (length + 2) / 3, causal, 1.0f, random_);
+      }
+    }
+  }
+}
+
+// Large scores: the running maximum must keep exp from overflowing, and rise from tile to tile.
+TEST_P(AttentionKernel, AttentionWithLargeScores) {
+  CheckAttention(kernels(), {4, 2, 16}, 200, 200, true, 60.0f, random_);
+}
+
+TEST_P(AttentionKernel, StoreKvTouchesItsTokensOnly) {
+  const Shape s = {2, 2, 5};
+  Cache cache(s, 4);
+  const GuardedMatrix k = GuardedMatrix::Random(6, 10, random_), v = GuardedMatrix::Random(6, 10, random_);
+  kernels().store_kv(k.in(), v.in(), 6, 1, 13, cache.view);  // slots 13..15 of block 1 and 0..2 of block 2
+  auto written = [](const std::vector<float>& values) {
+    return std::count_if(values.begin(), values.end(), [](float x) { return !std::isnan(x); });
+  };
+  EXPECT_EQ(written(cache.k), 6 * 10);
+  EXPECT_EQ(written(cache.v), 6 * 10);
+  EXPECT_EQ(cache.k[static_cast<size_t>(1 * 160 + (1 * 5 + 2) * 16 + 13)], k.at(0, 7));
+  EXPECT_EQ(cache.v[static_cast<size_t>(2 * 160 + (1 * 16 + 2) * 5 + 4)], v.at(5, 9));
+}
+
+LASTRO_INSTANTIATE_KERNEL_TESTS(AttentionKernel);
+
+}  // namespace
+}  // namespace lastro::kernels

@@ -1,0 +1,258 @@
+#include "services/answer/answerer.h"
+
+#include "services/answer/citation.h"
+#include "services/answer/evidence.h"
+#include "services/answer/quote_answer.h"
+#include "services/answer/support.h"
+#include "tests/test_util.h"
+#include "tests/unit/services/answer_fakes.h"
+
+namespace lastro::services {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr char kBunkering[] =
+    "Bunkering stops when the wind reaches 25 knots. The chief engineer signs the form. Hoses are kept in locker nine.";
+constexpr char kRefunds[] = "A full refund is paid until seven days before departure. Later requests get half the fare.";
+
+class AnswererTest : public ::testing::Test {
+ protected:
+  AnswererTest() : answerer_(MakeAnswerer(&retrieval_, &embedding_, &generation_)) {
+    retrieval_.Add("bunkering.txt", kBunkering, std::string("# Bunkering\n\n") + kBunkering, 13);
+    retrieval_.Add("refunds.txt", kRefunds, kRefunds);
+  }
+
+  v1::AskRequest Question(const std::string& question, double min_evidence = 0.2) {
+    v1::AskRequest request;
+    request.set_question(question);
+    request.set_min_evidence(min_evidence);
+    return request;
+  }
+
+  testing::FakeRetrieval retrieval_;
+  testing::FakeEmbedding embedding_;
+  testing::FakeGeneration generation_;
+  std::unique_ptr<AskApi> answerer_;
+};
+
+TEST_F(AnswererTest, QuotesTheSentenceThatAnswersWithItsBytes) {
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(Question("When does bunkering stop in the wind?"), {}));
+  EXPECT_EQ(answer.answerability(), v1::ANSWERED);
+  EXPECT_THAT(answer.text(), HasSubstr("Bunkering stops when the wind reaches 25 knots."));
+  ASSERT_GE(answer.claims_size(), 1);
+  const v1::Citation& citation = answer.claims(0).citations(0);
+  const std::string& source = retrieval_.sources[citation.document_uri()];
+  EXPECT_EQ(source.substr(citation.source_range().begin(),
+                          citation.source_range().end() - citation.source_range().begin()),
+            citation.quote());
+  EXPECT_EQ(citation.source_range().begin(), 13);
+  EXPECT_EQ(answer.text().substr(citation.answer_range().begin(),
+                                 citation.answer_range().end() - citation.answer_range().begin()),
+            citation.quote());
+  EXPECT_EQ(answer.receipt().store_commit(), 42);
+  EXPECT_FALSE(answer.receipt().chunk_sha256().empty());
+}
+
+TEST_F(AnswererTest, TheDecoderDecidesBetweenNearEquals) {
+  retrieval_.Add("other.txt", "Bunkering stops when the wind reaches 30 knots.",
+                 "Bunkering stops when the wind reaches 30 knots.");
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_max_sentences(1);
+  for (const char* favourite : {"Bunkering stops when the wind reaches 25 knots.",
+                                "Bunkering stops when the wind reaches 30 knots."}) {
+    generation_.favourite = favourite;
+    ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+    EXPECT_EQ(answer.text(), favourite);
+  }
+}
+
+TEST_F(AnswererTest, AbstainsWithAReasonInTheQuestionsLanguage) {
+  ASSERT_OK_AND_ASSIGN(v1::Answer weak, answerer_->Ask(Question("Qual é a capital da Austrália, por favor?", 0.5), {}));
+  EXPECT_EQ(weak.answerability(), v1::WEAK_EVIDENCE);
+  EXPECT_THAT(weak.text(), HasSubstr("documentos"));
+  EXPECT_EQ(weak.claims_size(), 0);
+  EXPECT_LT(weak.evidence(), weak.evidence_threshold());
+
+  retrieval_.hits.clear();
+  ASSERT_OK_AND_ASSIGN(v1::Answer none, answerer_->Ask(Question("When does bunkering stop?"), {}));
+  EXPECT_EQ(none.answerability(), v1::NO_HIT);
+  EXPECT_THAT(none.text(), HasSubstr("No document"));
+}
+
+TEST_F(AnswererTest, SaysWhenThePromptBudgetHoldsNoPassage) {
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_max_prompt_tokens(12);
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.answerability(), v1::OVER_BUDGET);
+  EXPECT_EQ(answer.claims_size(), 0);
+}
+
+TEST_F(AnswererTest, PassagesThatDoNotFitStayOutOfThePrompt) {
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_max_prompt_tokens(45);
+  ASSERT_THAT(answerer_->Ask(request, {}), IsOk());
+  ASSERT_EQ(generation_.last_prompt.grounded().passages_size(), 1);
+  EXPECT_EQ(generation_.last_prompt.grounded().passages(0), kBunkering);
+}
+
+TEST_F(AnswererTest, NeverSendsACitationOfChangedBytes) {
+  retrieval_.sources["bunkering.txt"] = "# Bunkering\n\nBunkering stops when the wind reaches 99 knots.";
+  retrieval_.sources["refunds.txt"] = "x";
+  EXPECT_THAT(answerer_->Ask(Question("When does bunkering stop in the wind?"), {}),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("replaced or deleted")));
+}
+
+TEST_F(AnswererTest, AsksAgainWhenADocumentIsReplacedMeanwhile) {
+  int searches = 0;
+  retrieval_.after_search = [&] {
+    if (++searches == 1) {
+      retrieval_.Add("bunkering.txt", "Bunkering stops when the wind reaches 20 knots.",
+                     "Bunkering stops when the wind reaches 20 knots.");
+    }
+  };
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(Question("When does bunkering stop in the wind?"), {}));
+  EXPECT_EQ(searches, 2);
+  EXPECT_THAT(answer.text(), HasSubstr("20 knots"));
+}
+
+TEST_F(AnswererTest, GeneratedTextIsCitedOnlyWhereItStandsInTheSources) {
+  generation_.generated = "Bunkering stops when the wind reaches 25 knots. The captain dances at midnight on deck.";
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  ASSERT_EQ(answer.claims_size(), 2);
+  EXPECT_TRUE(answer.claims(0).supported());
+  ASSERT_EQ(answer.claims(0).citations_size(), 1);
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), "Bunkering stops when the wind reaches 25 knots");
+  EXPECT_FALSE(answer.claims(1).supported());
+  EXPECT_EQ(answer.claims(1).citations_size(), 0);
+}
+
+TEST_F(AnswererTest, AModelThatDeclinesIsAnAbstention) {
+  generation_.generated = " ";
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.answerability(), v1::WEAK_EVIDENCE);
+}
+
+TEST_F(AnswererTest, StreamsSourcesThenText) {
+  std::vector<v1::AskStreamResponse> events;
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(Question("When does bunkering stop in the wind?"), {},
+                                                         [&](const v1::AskStreamResponse& event) {
+                                                           events.push_back(event);
+                                                           return absl::OkStatus();
+                                                         }));
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].sources().passages_size(), 2);
+  EXPECT_EQ(events[1].text_delta(), answer.text());
+}
+
+TEST_F(AnswererTest, ASinkThatFailsEndsTheCall) {
+  EXPECT_THAT(answerer_->Ask(Question("When does bunkering stop?"), {},
+                             [](const v1::AskStreamResponse&) { return absl::CancelledError("client gone"); }),
+              StatusIs(absl::StatusCode::kCancelled, HasSubstr("client gone")));
+}
+
+TEST_F(AnswererTest, RefusesWhatIsOutOfRange) {
+  struct Case {
+    std::function<void(v1::AskRequest*)> spoil;
+    absl::StatusCode code;
+    std::string message;
+  };
+  const std::vector<Case> cases = {
+      {[](v1::AskRequest* r) { r->set_question(" \n"); }, absl::StatusCode::kInvalidArgument, "question is empty"},
+      {[](v1::AskRequest* r) { r->set_question(std::string(9'000, 'x')); }, absl::StatusCode::kInvalidArgument, "8192"},
+      {[](v1::AskRequest* r) { r->set_max_passages(51); }, absl::StatusCode::kInvalidArgument, "max_passages is 51"},
+      {[](v1::AskRequest* r) { r->set_max_sentences(-1); }, absl::StatusCode::kInvalidArgument, "max_sentences is -1"},
+      {[](v1::AskRequest* r) { r->set_min_evidence(std::nan("")); }, absl::StatusCode::kInvalidArgument, "min_evidence"},
+      {[](v1::AskRequest* r) { r->set_mode(static_cast<v1::AnswerMode>(9)); }, absl::StatusCode::kInvalidArgument, "mode 9"},
+      {[](v1::AskRequest* r) { r->add_history(); }, absl::StatusCode::kUnimplemented, "history"},
+      {[](v1::AskRequest* r) { r->set_collection("nowhere"); }, absl::StatusCode::kNotFound, "nowhere"},
+  };
+  for (const Case& c : cases) {
+    v1::AskRequest request = Question("When does bunkering stop?");
+    c.spoil(&request);
+    EXPECT_THAT(answerer_->Ask(request, {}), StatusIs(c.code, HasSubstr(c.message)));
+  }
+}
+
+TEST(Evidence, RareWordsCountMoreThanCommonOnes) {
+  std::vector<v1::SearchHit> passages(1);
+  std::vector<answer::Candidate> candidates = {{0, 0, 0, "The valve is opened by hand."},
+                                               {0, 0, 0, "The pump is opened by key seventeen."},
+                                               {0, 0, 0, "The door is opened by the mate."}};
+  std::vector<double> overlap = answer::WordOverlap("Which key is opened for the valve?", candidates, passages);
+  EXPECT_NEAR(overlap[0], overlap[1], 1e-9);  // one rare word each
+  EXPECT_GT(overlap[0], overlap[2]);
+  EXPECT_LE(overlap[0], 1.0);
+}
+
+TEST(Evidence, InflectedWordsMatch) {
+  std::vector<v1::SearchHit> passages(1);
+  std::vector<answer::Candidate> candidates = {{0, 0, 0, "A citação foi verificada."}, {0, 0, 0, "O porto está fechado."}};
+  std::vector<double> overlap = answer::WordOverlap("Como se verificam as citações?", candidates, passages);
+  EXPECT_GT(overlap[0], 0.0);
+  EXPECT_EQ(overlap[1], 0.0);
+}
+
+TEST(Support, FindsRunsAcrossCaseAndSpaces) {
+  std::vector<v1::SearchHit> passages(1);
+  passages[0].mutable_chunk()->set_text("First: the  Master orders the pilot\nfour hours ahead, always.");
+  std::vector<answer::SupportedSentence> sentences =
+      answer::FindSupport("The master orders the pilot four hours ahead.", passages);
+  ASSERT_EQ(sentences.size(), 1u);
+  EXPECT_TRUE(sentences[0].supported);
+  ASSERT_EQ(sentences[0].runs.size(), 1u);
+  EXPECT_EQ(passages[0].chunk().text().substr(sentences[0].runs[0].text_begin,
+                                              sentences[0].runs[0].text_end - sentences[0].runs[0].text_begin),
+            "the  Master orders the pilot\nfour hours ahead");
+}
+
+TEST(Support, ShortChanceRunsAreNoSupport) {
+  std::vector<v1::SearchHit> passages(1);
+  passages[0].mutable_chunk()->set_text("The master orders the pilot.");
+  std::vector<answer::SupportedSentence> sentences = answer::FindSupport("The master sleeps in the pilot room.", passages);
+  ASSERT_EQ(sentences.size(), 1u);
+  EXPECT_FALSE(sentences[0].supported);
+  EXPECT_TRUE(sentences[0].runs.empty());
+}
+
+TEST(Citation, ComparesEveryVerbatimPiece) {
+  v1::Chunk chunk;
+  chunk.set_text("a & b");
+  auto add = [&chunk](int64_t text, int64_t text_length, int64_t source, int64_t source_length, bool verbatim) {
+    v1::SourceSegment* segment = chunk.add_segments();
+    segment->set_text_begin(text);
+    segment->set_text_length(text_length);
+    segment->set_source_begin(source);
+    segment->set_source_length(source_length);
+    segment->set_verbatim(verbatim);
+  };
+  add(0, 2, 3, 2, true);    // "a "
+  add(2, 1, 5, 5, false);   // "&" from "&amp;"
+  add(3, 2, 10, 2, true);   // " b"
+  EXPECT_TRUE(answer::SourceMatchesText(chunk, 0, 5, "a &amp; b", 3));
+  EXPECT_FALSE(answer::SourceMatchesText(chunk, 0, 5, "a &amp; c", 3));
+  EXPECT_FALSE(answer::SourceMatchesText(chunk, 0, 5, "a &amp;", 3));
+  EXPECT_FALSE(answer::SourceMatchesText(chunk, 2, 3, "&amp;", 5)) << "nothing verbatim is no proof";
+}
+
+TEST(ChooseSentences, KeepsTheBestAndOthersNearlyAsGoodThatSaySomethingElse) {
+  auto scored = [](int passage, uint64_t begin, const std::string& text, double score) {
+    answer::ScoredCandidate candidate{{passage, begin, begin + text.size(), text}, {}};
+    candidate.evidence.evidence = candidate.evidence.rank_score = score;
+    return candidate;
+  };
+  std::vector<answer::ScoredCandidate> candidates = {
+      scored(1, 50, "The office opens at nine.", 0.9), scored(0, 0, "The office opens at nine!", 0.89),
+      scored(1, 0, "Bring the signed paper form.", 0.88), scored(0, 90, "Nothing to do with it at all.", 0.5)};
+  EXPECT_THAT(answer::ChooseSentences(candidates, 3, 0.4), ::testing::ElementsAre(2, 0));  // in reading order
+  EXPECT_THAT(answer::ChooseSentences(candidates, 1, 0.4), ::testing::ElementsAre(0));
+}
+
+}  // namespace
+}  // namespace lastro::services

@@ -1,0 +1,141 @@
+#include "services/config.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "tests/test_util.h"
+
+namespace lastro::services {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::lastro::testing::TempFolder;
+using ::testing::HasSubstr;
+
+struct Parsed {
+  std::variant<DaemonConfig, DaemonExit> result;
+  std::string out;
+  std::string err;
+
+  const DaemonConfig& config() const { return std::get<DaemonConfig>(result); }
+  bool ok() const { return std::holds_alternative<DaemonConfig>(result); }
+  int exit_code() const { return ok() ? -1 : std::get<DaemonExit>(result); }
+};
+
+Parsed Parse(const std::vector<std::string>& arguments) {
+  std::ostringstream out, err;
+  auto result = ParseDaemonConfig(arguments, out, err);
+  return {std::move(result), out.str(), err.str()};
+}
+
+TEST(DaemonConfig, DefaultsHostEveryRoleOnTheOwnMachine) {
+  const Parsed parsed = Parse({"--data", "/d"});
+  ASSERT_TRUE(parsed.ok()) << parsed.err;
+  EXPECT_EQ(parsed.config().node.roles.size(), 5u);
+  EXPECT_EQ(parsed.config().listen, "127.0.0.1:7420");
+  EXPECT_EQ(parsed.config().node.data_folder, "/d");
+  EXPECT_EQ(parsed.config().node.max_waiting_calls, 64);
+  EXPECT_TRUE(parsed.config().node.allow_folders);
+  EXPECT_FALSE(parsed.config().node.lazy_models);
+}
+
+TEST(DaemonConfig, ReadsEveryOption) {
+  const Parsed parsed =
+      Parse({"--roles=ingest, ask", "--listen", "0.0.0.0:0", "--embedding-address", "e:1", "--generation-address=g:2",
+             "--retrieval-address", "r:3", "--threads", "3", "--compute-type", "fp32", "--allowed-folder-root", "/docs",
+             "--no-folders", "--max-waiting-calls", "5", "--drain-seconds", "7", "--log-level", "warning", "--log-json",
+             "--decoder", "/m/d", "--embedder", "/m/e"});
+  ASSERT_TRUE(parsed.ok()) << parsed.err;
+  const NodeConfig& node = parsed.config().node;
+  EXPECT_EQ(node.roles, (std::set<Role>{Role::kIngest, Role::kAsk}));
+  EXPECT_EQ(node.addresses, (std::map<Role, std::string>{
+                                {Role::kEmbedding, "e:1"}, {Role::kGeneration, "g:2"}, {Role::kRetrieval, "r:3"}}));
+  EXPECT_EQ(node.threads, 3);
+  EXPECT_EQ(node.compute_type, "fp32");
+  EXPECT_EQ(node.allowed_folder_root, "/docs");
+  EXPECT_FALSE(node.allow_folders);
+  EXPECT_EQ(node.max_waiting_calls, 5);
+  EXPECT_EQ(node.decoder_folder, "/m/d");
+  EXPECT_EQ(node.embedder_folder, "/m/e");
+  EXPECT_EQ(parsed.config().drain, absl::Seconds(7));
+  EXPECT_EQ(parsed.config().log_level, LogLevel::kWarning);
+  EXPECT_TRUE(parsed.config().log_json);
+}
+
+TEST(DaemonConfig, ErrorsAreUsageErrorsThatNameWhatIsWrong) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--no-such-option"}, "no-such-option"},
+      {{"--roles=gateway"}, "no gateway role"},
+      {{"--roles=asking"}, "'asking'"},
+      {{"--roles=,"}, "no role"},
+      {{"--roles=ask"}, "the ask role needs the"},
+      {{"--roles=retrieval", "--data", "/d"}, "--embedding-address"},
+      {{"--roles=embedding", "--listen", "7420"}, "HOST:PORT"},
+      {{"--roles=embedding", "--generation-address", "nowhere"}, "'nowhere'"},
+      {{"--roles=embedding", "--threads", "-1"}, "threads"},
+      {{"--roles=embedding", "--compute-type", "int3"}, "compute-type"},
+      {{"--roles=embedding", "--max-waiting-calls", "1000000"}, "max-waiting-calls"},
+      {{"--roles=embedding", "--log-level", "loud"}, "'loud'"},
+      {{"--roles=embedding", "--tls-cert", "x"}, "--tls-key"},
+      {{"--config", "/no/such.conf"}, "/no/such.conf"},
+  };
+  for (const auto& [arguments, words] : cases) {
+    const Parsed parsed = Parse(arguments);
+    EXPECT_EQ(parsed.exit_code(), kDaemonUsage) << arguments.back();
+    EXPECT_THAT(parsed.err, HasSubstr(words));
+    EXPECT_THAT(parsed.err, HasSubstr("lastrod --help"));
+  }
+}
+
+TEST(DaemonConfig, HelpAndVersionAreNoErrors) {
+  const Parsed help = Parse({"--help"});
+  EXPECT_EQ(help.exit_code(), kDaemonOk);
+  EXPECT_THAT(help.out, HasSubstr("Exit codes: 0"));
+  const Parsed version = Parse({"--version"});
+  EXPECT_EQ(version.exit_code(), kDaemonOk);
+  EXPECT_THAT(version.out, HasSubstr("lastrod "));
+}
+
+TEST(DaemonConfig, ReadsAFileAndTheCommandLineWins) {
+  TempFolder folder;
+  const std::string path = folder / "lastrod.conf";
+  std::ofstream(path) << "# a comment\nroles = \"embedding,generation\"\nlisten = \"127.0.0.1:9\"\nthreads = 2\n"
+                         "log-json = true\n";
+  const Parsed parsed = Parse({"--config", path, "--threads", "4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.err;
+  EXPECT_EQ(parsed.config().node.roles, (std::set<Role>{Role::kEmbedding, Role::kGeneration}));
+  EXPECT_EQ(parsed.config().listen, "127.0.0.1:9");
+  EXPECT_EQ(parsed.config().node.threads, 4);
+  EXPECT_TRUE(parsed.config().log_json);
+
+  std::ofstream(path) << "lisen = \"127.0.0.1:9\"\n";
+  const Parsed misspelt = Parse({"--config", path});
+  EXPECT_EQ(misspelt.exit_code(), kDaemonUsage);
+  EXPECT_THAT(misspelt.err, HasSubstr("lisen"));
+}
+
+TEST(DaemonConfig, TheExampleIsTheDefaults) {
+  std::ifstream example(LASTRO_SOURCE_DIR "/deploy/lastrod.conf.example");
+  std::ostringstream text;
+  text << example.rdbuf();
+  const Parsed parsed = Parse({"--config", LASTRO_SOURCE_DIR "/deploy/lastrod.conf.example"});
+  ASSERT_TRUE(parsed.ok()) << parsed.err;
+  EXPECT_EQ(parsed.config().node.data_folder, "/var/lib/lastro");
+  // Every line that is commented out is an option there is.
+  TempFolder folder;
+  std::istringstream lines(text.str());
+  int options = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.size() < 2 || line[0] != '#' || line[1] == ' ') continue;
+    ++options;
+    const std::string path = folder / "one.conf";
+    std::ofstream(path) << line.substr(1) << "\ndata = \"/d\"\n";
+    const Parsed one = Parse({"--config", path});
+    EXPECT_TRUE(one.ok() || one.err.find("TLS needs both") != std::string::npos) << line << ": " << one.err;
+  }
+  EXPECT_GT(options, 15);
+}
+
+}  // namespace
+}  // namespace lastro::services

@@ -1,0 +1,92 @@
+#include "services/grpc/admission.h"
+
+#include <atomic>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "tests/test_util.h"
+
+namespace lastro::services {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::testing::HasSubstr;
+
+void WaitUntil(const std::function<bool()>& condition) {
+  while (!condition()) absl::SleepFor(absl::Milliseconds(1));
+}
+
+TEST(AdmissionGate, RefusesAtOnceWhatNeitherRunsNorMayWait) {
+  AdmissionGate gate("questions", 2, 0);
+  auto first = gate.Acquire(CallContext());
+  auto second = gate.Acquire(CallContext());
+  ASSERT_THAT(first, IsOk());
+  ASSERT_THAT(second, IsOk());
+  EXPECT_THAT(gate.Acquire(CallContext()),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("too many questions: 2 run and 0 wait")));
+  *first = AdmissionGate::Permit();
+  EXPECT_EQ(gate.running(), 1);
+  EXPECT_THAT(gate.Acquire(CallContext()), IsOk());
+}
+
+TEST(AdmissionGate, WaitersGoInOrderOfArrival) {
+  AdmissionGate gate("calls", 1, 3);
+  std::optional<AdmissionGate::Permit> held = *gate.Acquire(CallContext());
+  std::vector<int> order;  // guarded by the only permit
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&, i] {
+      auto permit = gate.Acquire(CallContext());
+      ASSERT_THAT(permit, IsOk());
+      order.push_back(i);
+    });
+    WaitUntil([&] { return gate.waiting() == i + 1; });
+  }
+  EXPECT_THAT(gate.Acquire(CallContext()), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 wait")));
+  held.reset();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
+  EXPECT_EQ(gate.running(), 0);
+}
+
+TEST(AdmissionGate, AWaiterLeavesWhenItsCallerDoes) {
+  AdmissionGate gate("calls", 1, 2);
+  auto held = gate.Acquire(CallContext());
+  CallContext cancelled;
+  std::thread waiter([&] {
+    EXPECT_THAT(gate.Acquire(cancelled), StatusIs(absl::StatusCode::kCancelled, HasSubstr("cancelled")));
+  });
+  WaitUntil([&] { return gate.waiting() == 1; });
+  cancelled.Cancel();
+  waiter.join();
+  EXPECT_EQ(gate.waiting(), 0);
+  EXPECT_THAT(gate.Acquire(CallContext::Until(absl::Now() + absl::Milliseconds(20))),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
+}
+
+TEST(AdmissionGate, ManyThreadsNeverExceedTheLimit) {
+  AdmissionGate gate("calls", 3, 100);
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 40; ++i) {
+    threads.emplace_back([&] {
+      auto permit = gate.Acquire(CallContext());
+      ASSERT_THAT(permit, IsOk());
+      const int now = ++inside;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+      }
+      std::this_thread::yield();
+      --inside;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(most, 3);
+  EXPECT_EQ(gate.running(), 0);
+  EXPECT_EQ(gate.waiting(), 0);
+}
+
+}  // namespace
+}  // namespace lastro::services

@@ -1,0 +1,306 @@
+// The components that run models, on tiny checkpoints with random weights.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "services/local/local_services.h"
+#include "tests/test_util.h"
+
+namespace lastro::services {
+namespace {
+
+using lastro::testing::IsOk;
+using lastro::testing::StatusIs;
+using ::testing::HasSubstr;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr char kDecoder[] = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa";
+constexpr char kEmbedder[] = LASTRO_SOURCE_DIR "/tests/golden/models/bert-mean";
+
+class LocalModelsTest : public ::testing::Test {
+ protected:
+  static engine::RuntimeOptions Options() { return {1, engine::ComputeType::kFloat32, "cpu"}; }
+
+  ModelProvider models_{kDecoder, kEmbedder, Options()};
+  std::unique_ptr<EmbeddingApi> embedding_ = MakeLocalEmbedding(&models_, nullptr);
+  std::unique_ptr<GenerationApi> generation_ = MakeLocalGeneration(&models_);
+  std::unique_ptr<InspectApi> inspect_ = MakeLocalInspect(&models_);
+  const CallContext context_;
+};
+
+v1::Prompt Text(const std::string& text) {
+  v1::Prompt prompt;
+  prompt.set_text(text);
+  return prompt;
+}
+
+TEST_F(LocalModelsTest, EmbedGivesUnitVectorsInOrder) {
+  v1::EmbedRequest request;
+  for (const char* text : {"the cat", "a dog", "the cat"}) request.add_texts(text);
+  ASSERT_OK_AND_ASSIGN(v1::EmbedResponse response, embedding_->Embed(request, context_));
+  ASSERT_EQ(response.vectors_size(), 3);
+  for (const v1::Vector& vector : response.vectors()) {
+    ASSERT_EQ(vector.values_size(), response.dimension());
+    double square = 0;
+    for (float value : vector.values()) square += static_cast<double>(value) * value;
+    EXPECT_NEAR(square, 1.0, 1e-4);
+  }
+  for (int i = 0; i < response.dimension(); ++i) {
+    EXPECT_NEAR(response.vectors(0).values(i), response.vectors(2).values(i), 1e-5);
+  }
+  EXPECT_EQ(response.model(), "bert-mean");
+  EXPECT_EQ(response.fingerprint().size(), 64u);
+  EXPECT_GT(response.max_tokens(), 0);
+  EXPECT_GT(response.usage().prompt_tokens(), 6);
+}
+
+TEST_F(LocalModelsTest, LongTextsAreCutOnlyWhenAskedFor) {
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) text += "cat ";
+  v1::EmbedRequest request;
+  request.add_texts("cat");
+  request.add_texts(text);
+  EXPECT_THAT(embedding_->Embed(request, context_), StatusIs(kInvalid, HasSubstr("1")));
+  request.set_truncate(true);
+  ASSERT_OK_AND_ASSIGN(v1::EmbedResponse response, embedding_->Embed(request, context_));
+  ASSERT_EQ(response.truncated_size(), 1);
+  EXPECT_EQ(response.truncated(0), 1);
+  EXPECT_LE(response.usage().prompt_tokens(), 2 * response.max_tokens());
+}
+
+TEST_F(LocalModelsTest, EmbedLimits) {
+  v1::EmbedRequest request;
+  EXPECT_THAT(embedding_->Embed(request, context_), StatusIs(kInvalid, HasSubstr("texts is empty")));
+  for (int i = 0; i < 1'025; ++i) request.add_texts("x");
+  EXPECT_THAT(embedding_->Embed(request, context_), StatusIs(kInvalid, HasSubstr("1025 entries; the limit is 1024")));
+  v1::TokenizeTextsRequest tokenize;
+  tokenize.add_texts(std::string((4u << 20) + 1, 'x'));
+  EXPECT_THAT(embedding_->Tokenize(tokenize, context_), StatusIs(kInvalid, HasSubstr("the limit is 4194304")));
+}
+
+TEST_F(LocalModelsTest, CancelledCallsDoNotCompute) {
+  CallContext cancelled;
+  cancelled.Cancel();
+  CallContext late = CallContext::Until(absl::Now() - absl::Seconds(1));
+  v1::EmbedRequest embed;
+  embed.add_texts("x");
+  EXPECT_THAT(embedding_->Embed(embed, cancelled), StatusIs(absl::StatusCode::kCancelled, ::testing::_));
+  v1::GenerateRequest generate;
+  *generate.mutable_prompt() = Text("x");
+  EXPECT_THAT(generation_->Generate(generate, late), StatusIs(absl::StatusCode::kDeadlineExceeded, ::testing::_));
+}
+
+TEST_F(LocalModelsTest, TokenizeGivesBytesOfTheText) {
+  v1::TokenizeTextsRequest request;
+  request.add_texts("the cat");
+  request.add_texts("");
+  ASSERT_OK_AND_ASSIGN(v1::TokenizeTextsResponse response, embedding_->Tokenize(request, context_));
+  ASSERT_EQ(response.texts_size(), 2);
+  ASSERT_GT(response.texts(0).begins_size(), 0);
+  EXPECT_EQ(response.texts(0).begins(0), 0u);
+  EXPECT_EQ(response.texts(0).ends(response.texts(0).ends_size() - 1), 7u);
+  EXPECT_EQ(response.texts(1).begins_size(), 0);
+}
+
+TEST_F(LocalModelsTest, ClusterOfTexts) {
+  v1::ClusterRequest request;
+  EXPECT_THAT(embedding_->Cluster(request, context_), StatusIs(kInvalid, HasSubstr("input is not set")));
+  for (const char* text : {"cat", "dog", "cat", "dog"}) request.mutable_input()->mutable_texts()->add_texts(text);
+  request.set_clusters(2);
+  ASSERT_OK_AND_ASSIGN(v1::ClusterResponse response, embedding_->Cluster(request, context_));
+  ASSERT_EQ(response.assignments_size(), 4);
+  EXPECT_EQ(response.assignments(0), response.assignments(2));
+  EXPECT_EQ(response.assignments(1), response.assignments(3));
+  EXPECT_NE(response.assignments(0), response.assignments(1));
+  request.set_clusters(5);
+  EXPECT_THAT(embedding_->Cluster(request, context_), StatusIs(kInvalid, ::testing::_));
+}
+
+TEST_F(LocalModelsTest, GenerateStreamsWhatItReturns) {
+  v1::GenerateRequest request;
+  *request.mutable_prompt() = Text("the cat");
+  request.set_max_new_tokens(8);
+  request.set_top_logprobs(2);
+  std::string streamed;
+  int tokens = 0;
+  auto sink = [&](const v1::GeneratedToken& token) {
+    streamed += token.text();
+    ++tokens;
+    EXPECT_TRUE(token.has_logprob());
+    EXPECT_EQ(token.top_size(), 2);
+    return absl::OkStatus();
+  };
+  ASSERT_OK_AND_ASSIGN(v1::GenerateResponse response, generation_->Generate(request, context_, sink));
+  EXPECT_EQ(streamed, response.text());
+  EXPECT_EQ(tokens, response.tokens_size());
+  EXPECT_EQ(response.usage().completion_tokens(), tokens);
+  EXPECT_NE(response.finish_reason(), v1::FINISH_REASON_UNSPECIFIED);
+  EXPECT_EQ(response.model(), "llama-gqa");
+  ASSERT_OK_AND_ASSIGN(v1::GenerateResponse again, generation_->Generate(request, context_));
+  EXPECT_EQ(again.text(), response.text());
+}
+
+TEST_F(LocalModelsTest, ASinkEndsTheGeneration) {
+  v1::GenerateRequest request;
+  *request.mutable_prompt() = Text("the cat");
+  auto refuse = [](const v1::GeneratedToken&) { return absl::DataLossError("enough"); };
+  EXPECT_THAT(generation_->Generate(request, context_, refuse), StatusIs(absl::StatusCode::kDataLoss, "enough"));
+}
+
+TEST_F(LocalModelsTest, GenerateLimits) {
+  auto with = [this](auto change) {
+    v1::GenerateRequest request;
+    *request.mutable_prompt() = Text("the cat");
+    change(&request);
+    return generation_->Generate(request, context_);
+  };
+  using Request = v1::GenerateRequest;
+  EXPECT_THAT(with([](Request* r) { r->clear_prompt(); }), StatusIs(kInvalid, HasSubstr("prompt is not set")));
+  EXPECT_THAT(with([](Request* r) { r->set_max_new_tokens(-1); }),
+              StatusIs(kInvalid, HasSubstr("max_new_tokens is -1")));
+  EXPECT_THAT(with([](Request* r) { r->set_max_new_tokens(512); }), StatusIs(kInvalid, HasSubstr("512")));
+  EXPECT_THAT(with([](Request* r) { r->set_top_logprobs(21); }), StatusIs(kInvalid, HasSubstr("top_logprobs is 21")));
+  EXPECT_THAT(with([](Request* r) { r->mutable_sampling()->set_temperature(11); }),
+              StatusIs(kInvalid, HasSubstr("temperature is 11")));
+  EXPECT_THAT(with([](Request* r) { r->mutable_sampling()->set_temperature(std::nan("")); }),
+              StatusIs(kInvalid, HasSubstr("temperature")));
+  EXPECT_THAT(with([](Request* r) { r->mutable_sampling()->set_top_p(-0.5); }), StatusIs(kInvalid, HasSubstr("top_p")));
+  EXPECT_THAT(with([](Request* r) {
+                for (int i = 0; i < 17; ++i) r->add_stop("x");
+              }),
+              StatusIs(kInvalid, HasSubstr("17 entries; the limit is 16")));
+  EXPECT_THAT(with([](Request* r) { r->add_stop(""); }), StatusIs(kInvalid, HasSubstr("stop string has 0 bytes")));
+  EXPECT_THAT(with([](Request* r) { r->add_stop(std::string(257, 'x')); }), StatusIs(kInvalid, HasSubstr("257 bytes")));
+}
+
+TEST_F(LocalModelsTest, ScoresAreSumsOfInspectedLogprobs) {
+  v1::ScoreRequest request;
+  *request.mutable_prompt() = Text("the cat");
+  request.add_continuations(" sat");
+  request.add_continuations(" ran away");
+  request.set_include_none(true);
+  ASSERT_OK_AND_ASSIGN(v1::ScoreResponse scores, generation_->Score(request, context_));
+  ASSERT_EQ(scores.scores_size(), 2);
+  EXPECT_FALSE(scores.has_none_logprob());  // this format has no such token
+  ASSERT_OK_AND_ASSIGN(const LoadedDecoder* decoder, models_.Decoder());
+  ASSERT_OK_AND_ASSIGN(std::vector<int32_t> prompt, decoder->format->Render(request.prompt()));
+  for (int i = 0; i < 2; ++i) {
+    std::vector<int32_t> continuation = decoder->format->Continuation(request.prompt(), request.continuations(i));
+    v1::InspectPromptRequest inspect;
+    for (int32_t id : prompt) inspect.mutable_prompt()->mutable_tokens()->add_ids(id);
+    for (int32_t id : continuation) inspect.mutable_prompt()->mutable_tokens()->add_ids(id);
+    ASSERT_OK_AND_ASSIGN(v1::InspectPromptResponse inspected, inspect_->InspectPrompt(inspect, context_));
+    double sum = 0;
+    for (int at = static_cast<int>(prompt.size()); at < inspected.positions_size(); ++at) {
+      sum += inspected.positions(at).logprob();
+    }
+    EXPECT_NEAR(scores.scores(i).logprob(), sum, 1e-3);
+    EXPECT_EQ(scores.scores(i).tokens(), static_cast<int>(continuation.size()));
+  }
+}
+
+TEST_F(LocalModelsTest, ScoreLimits) {
+  v1::ScoreRequest request;
+  *request.mutable_prompt() = Text("x");
+  for (int i = 0; i < 257; ++i) request.add_continuations("y");
+  EXPECT_THAT(generation_->Score(request, context_), StatusIs(kInvalid, HasSubstr("257 entries; the limit is 256")));
+}
+
+TEST_F(LocalModelsTest, CountTokensDoesNotRunTheModel) {
+  v1::CountTokensRequest request;
+  request.add_texts("the cat");
+  request.add_texts("");
+  ASSERT_OK_AND_ASSIGN(v1::CountTokensResponse response, generation_->CountTokens(request, context_));
+  ASSERT_EQ(response.text_tokens_size(), 2);
+  EXPECT_GT(response.text_tokens(0), 0);
+  EXPECT_EQ(response.text_tokens(1), 0);
+  EXPECT_EQ(response.prompt_tokens(), 0);
+  EXPECT_EQ(response.max_context_tokens(), 512);
+  *request.mutable_prompt() = Text("the cat");
+  ASSERT_OK_AND_ASSIGN(response, generation_->CountTokens(request, context_));
+  EXPECT_EQ(response.prompt_tokens(), response.text_tokens(0) + 1);  // after the begin token
+  for (int i = 0; i < 1'024; ++i) request.add_texts("");
+  EXPECT_THAT(generation_->CountTokens(request, context_), StatusIs(kInvalid, HasSubstr("1026 entries")));
+}
+
+TEST_F(LocalModelsTest, InspectTokens) {
+  for (v1::ModelRole role : {v1::MODEL_ROLE_UNSPECIFIED, v1::MODEL_ROLE_EMBEDDER}) {
+    v1::TokenizeTextRequest request;
+    request.set_text("the cat");
+    request.set_model(role);
+    ASSERT_OK_AND_ASSIGN(v1::TokenizeTextResponse response, inspect_->TokenizeText(request, context_));
+    EXPECT_EQ(response.model(), role == v1::MODEL_ROLE_EMBEDDER ? "bert-mean" : "llama-gqa");
+    ASSERT_GT(response.tokens_size(), 0);
+    EXPECT_EQ(response.tokens(response.tokens_size() - 1).end(), 7u);
+  }
+  v1::TokenizeTextRequest request;
+  request.set_model(static_cast<v1::ModelRole>(9));
+  EXPECT_THAT(inspect_->TokenizeText(request, context_), StatusIs(kInvalid, HasSubstr("model 9")));
+  request.set_text(std::string((1u << 20) + 1, 'x'));
+  EXPECT_THAT(inspect_->TokenizeText(request, context_), StatusIs(kInvalid, HasSubstr("the limit is 1048576")));
+}
+
+TEST_F(LocalModelsTest, InspectPromptGivesEveryPosition) {
+  v1::InspectPromptRequest request;
+  *request.mutable_prompt() = Text("the cat sat on the mat");
+  request.set_top(3);
+  request.set_include_logits(true);
+  ASSERT_OK_AND_ASSIGN(v1::InspectPromptResponse response, inspect_->InspectPrompt(request, context_));
+  const int positions = response.positions_size();
+  ASSERT_GT(positions, 2);
+  EXPECT_FALSE(response.positions(0).has_logprob());
+  EXPECT_EQ(response.positions(0).token().end(), 0u);  // the begin token is of no text
+  EXPECT_EQ(response.positions(positions - 1).token().end(), 22u);
+  ASSERT_EQ(response.logits().size(), static_cast<size_t>(positions * response.vocab_size()) * sizeof(float));
+  for (int at = 0; at < positions; ++at) {
+    const v1::InspectPromptResponse::Position& position = response.positions(at);
+    ASSERT_EQ(position.next_size(), 3);
+    EXPECT_GE(position.next(0).logprob(), position.next(1).logprob());
+    EXPECT_LE(position.logprob(), 0);
+    std::vector<float> row(static_cast<size_t>(response.vocab_size()));
+    std::memcpy(row.data(), response.logits().data() + static_cast<size_t>(at) * row.size() * sizeof(float),
+                row.size() * sizeof(float));
+    EXPECT_EQ(std::max_element(row.begin(), row.end()) - row.begin(), position.next(0).id());
+  }
+}
+
+TEST_F(LocalModelsTest, InspectPromptLimits) {
+  v1::InspectPromptRequest request;
+  *request.mutable_prompt() = Text("x");
+  request.set_top(21);
+  EXPECT_THAT(inspect_->InspectPrompt(request, context_), StatusIs(kInvalid, HasSubstr("top is 21")));
+  request.set_top(0);
+  for (int i = 0; i < 513; ++i) request.mutable_prompt()->mutable_tokens()->add_ids(5);
+  EXPECT_THAT(inspect_->InspectPrompt(request, context_), StatusIs(kInvalid, HasSubstr("513 tokens")));
+  request.mutable_prompt()->mutable_tokens()->clear_ids();
+  EXPECT_THAT(inspect_->InspectPrompt(request, context_), StatusIs(kInvalid, HasSubstr("no tokens")));
+}
+
+TEST_F(LocalModelsTest, ListModels) {
+  ASSERT_OK_AND_ASSIGN(v1::ListModelsResponse response,
+                       MakeLocalModels(&models_)->ListModels(v1::ListModelsRequest(), context_));
+  ASSERT_EQ(response.models_size(), 2);
+  EXPECT_EQ(response.models(0).role(), v1::MODEL_ROLE_DECODER);
+  EXPECT_EQ(response.models(0).max_tokens(), 512);
+  EXPECT_EQ(response.models(1).role(), v1::MODEL_ROLE_EMBEDDER);
+  EXPECT_GT(response.models(1).dimension(), 0);
+  EXPECT_THAT(response.models(1).device(), HasSubstr("cpu"));
+}
+
+TEST_F(LocalModelsTest, ModelsThatAreNotThere) {
+  ModelProvider none("", "", Options());
+  v1::EmbedRequest embed;
+  embed.add_texts("x");
+  EXPECT_THAT(MakeLocalEmbedding(&none, nullptr)->Embed(embed, context_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--embedder")));
+  v1::GenerateRequest generate;
+  *generate.mutable_prompt() = Text("x");
+  EXPECT_THAT(MakeLocalGeneration(&none)->Generate(generate, context_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--decoder")));
+  ModelProvider missing("/no/such/decoder", "/no/such/embedder", Options());
+  EXPECT_THAT(missing.Decoder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/decoder")));
+  EXPECT_THAT(missing.Embedder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/embedder")));
+}
+
+}  // namespace
+}  // namespace lastro::services

@@ -1,0 +1,208 @@
+// LocalRetrieval on a real store in a temporary folder.
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "retrieval/sqlite_store.h"
+#include "services/local/local_services.h"
+#include "tests/test_util.h"
+#include "tests/unit/services/word_embedding.h"
+
+namespace lastro::services {
+namespace {
+
+using lastro::testing::IsOk;
+using lastro::testing::StatusIs;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+constexpr auto kNotFound = absl::StatusCode::kNotFound;
+
+class LocalRetrievalTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(store_, retrieval::SqliteStore::Open({.folder = data_.path()}));
+    ingest_ = MakeLocalIngest(store_.get(), &embedding_, {});
+    retrieval_ = MakeLocalRetrieval(store_.get(), &embedding_);
+  }
+
+  v1::Document Upload(const std::string& uri, const std::string& text) {
+    v1::UploadRequest::Header header;
+    header.set_uri(uri);
+    absl::StatusOr<v1::UploadResponse> response = ingest_->Upload(header, text, context_);
+    EXPECT_THAT(response, IsOk());
+    return response.ok() ? response->document() : v1::Document();
+  }
+
+  absl::StatusOr<v1::GetSourceResponse> Source(const std::string& id, int64_t begin, int64_t end) {
+    v1::GetSourceRequest request;
+    request.set_document_id(id);
+    request.mutable_range()->set_begin(begin);
+    request.mutable_range()->set_end(end);
+    return retrieval_->GetSource(request, context_);
+  }
+
+  lastro::testing::TempFolder data_;
+  testing::WordEmbedding embedding_;
+  std::unique_ptr<retrieval::SqliteStore> store_;
+  std::unique_ptr<IngestApi> ingest_;
+  std::unique_ptr<RetrievalApi> retrieval_;
+  const CallContext context_;
+};
+
+TEST_F(LocalRetrievalTest, SearchFindsByMeaningAndByWords) {
+  Upload("valve.txt", "the blue valve opens slowly\n");
+  Upload("wind.txt", "strong wind closes the harbour\n");
+  for (v1::SearchRequest::Mode mode :
+       {v1::SearchRequest::MODE_UNSPECIFIED, v1::SearchRequest::DENSE, v1::SearchRequest::LEXICAL}) {
+    v1::SearchRequest request;
+    request.set_query("strong wind");
+    request.set_mode(mode);
+    ASSERT_OK_AND_ASSIGN(v1::SearchResponse response, retrieval_->Search(request, context_));
+    ASSERT_GT(response.hits_size(), 0) << mode;
+    EXPECT_EQ(response.hits(0).document().uri(), "wind.txt") << mode;
+    EXPECT_EQ(response.hits(0).chunk().vector_size(), 0);
+    EXPECT_EQ(response.embedding_fingerprint(), mode == v1::SearchRequest::LEXICAL ? "" : "words-1");
+    EXPECT_EQ(response.durations(response.durations_size() - 1).stage(), "search");
+    EXPECT_GT(response.store_commit(), 0);
+  }
+}
+
+TEST_F(LocalRetrievalTest, SearchErrors) {
+  v1::SearchRequest request;
+  request.set_query("wind");
+  EXPECT_THAT(retrieval_->Search(request, context_), StatusIs(kNotFound, HasSubstr("default")));
+  Upload("a.txt", "wind\n");
+  request.clear_query();
+  EXPECT_THAT(retrieval_->Search(request, context_), StatusIs(kInvalid, HasSubstr("query is empty")));
+  request.set_query("wind");
+  CallContext cancelled;
+  cancelled.Cancel();
+  EXPECT_THAT(retrieval_->Search(request, cancelled), StatusIs(absl::StatusCode::kCancelled, ::testing::_));
+  ASSERT_THAT(store_->CreateCollection({"other", "another", "another-1", 64, absl::Now(), 0, 0}), IsOk());
+  request.set_collection("other");
+  EXPECT_THAT(retrieval_->Search(request, context_), StatusIs(absl::StatusCode::kFailedPrecondition, ::testing::_));
+}
+
+TEST_F(LocalRetrievalTest, ADocumentByIdOrUri) {
+  v1::Document uploaded = Upload("a.txt", "wind\n");
+  v1::GetDocumentRequest request;
+  EXPECT_THAT(retrieval_->GetDocument(request, context_), StatusIs(kInvalid, HasSubstr("one of document_id and uri")));
+  request.set_uri("a.txt");
+  ASSERT_OK_AND_ASSIGN(v1::Document by_uri, retrieval_->GetDocument(request, context_));
+  EXPECT_EQ(by_uri.id(), uploaded.id());
+  request.set_document_id(uploaded.id());
+  EXPECT_THAT(retrieval_->GetDocument(request, context_), StatusIs(kInvalid, HasSubstr("one of document_id and uri")));
+  request.clear_uri();
+  ASSERT_OK_AND_ASSIGN(v1::Document by_id, retrieval_->GetDocument(request, context_));
+  EXPECT_EQ(by_id.uri(), "a.txt");
+  request.set_document_id("nope");
+  EXPECT_THAT(retrieval_->GetDocument(request, context_), StatusIs(kNotFound, ::testing::_));
+}
+
+TEST_F(LocalRetrievalTest, DocumentsInPages) {
+  for (const char* uri : {"c.txt", "a.txt", "b.txt"}) Upload(uri, absl::StrCat("text of ", uri, "\n"));
+  v1::ListDocumentsRequest request;
+  request.set_page_size(2);
+  std::vector<std::string> uris;
+  do {
+    ASSERT_OK_AND_ASSIGN(v1::ListDocumentsResponse page, retrieval_->ListDocuments(request, context_));
+    EXPECT_LE(page.documents_size(), 2);
+    for (const v1::Document& document : page.documents()) uris.push_back(document.uri());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_THAT(uris, ElementsAre("a.txt", "b.txt", "c.txt"));
+  request.set_page_token("not a token");
+  EXPECT_THAT(retrieval_->ListDocuments(request, context_), StatusIs(kInvalid, ::testing::_));
+  request.clear_page_token();
+  request.set_page_size(1'001);
+  EXPECT_THAT(retrieval_->ListDocuments(request, context_), StatusIs(kInvalid, HasSubstr("page_size is 1001")));
+}
+
+TEST_F(LocalRetrievalTest, ChunksWithVectorsOnlyWhenAskedFor) {
+  v1::Document document = Upload("a.txt", "The valve is blue.\n");
+  v1::ListChunksRequest request;
+  request.set_document_id(document.id());
+  ASSERT_OK_AND_ASSIGN(v1::ListChunksResponse plain, retrieval_->ListChunks(request, context_));
+  ASSERT_EQ(plain.chunks_size(), 1);
+  EXPECT_EQ(plain.chunks(0).vector_size(), 0);
+  request.set_include_vectors(true);
+  ASSERT_OK_AND_ASSIGN(v1::ListChunksResponse full, retrieval_->ListChunks(request, context_));
+  EXPECT_EQ(full.chunks(0).vector_size(), testing::WordEmbedding::kDimension);
+  request.set_document_id("nope");
+  EXPECT_THAT(retrieval_->ListChunks(request, context_), StatusIs(kNotFound, ::testing::_));
+}
+
+TEST_F(LocalRetrievalTest, SourceBytes) {
+  const std::string text = "The valve is blue.\n";
+  v1::Document document = Upload("a.txt", text);
+  v1::GetSourceRequest whole;
+  whole.set_document_id(document.id());
+  ASSERT_OK_AND_ASSIGN(v1::GetSourceResponse all, retrieval_->GetSource(whole, context_));
+  EXPECT_EQ(all.content(), text);
+  EXPECT_EQ(all.source_sha256(), Sha256Hex(text));
+  EXPECT_EQ(all.total_bytes(), static_cast<int64_t>(text.size()));
+  ASSERT_OK_AND_ASSIGN(v1::GetSourceResponse piece, Source(document.id(), 4, 9));
+  EXPECT_EQ(piece.content(), "valve");
+  EXPECT_EQ(piece.range().begin(), 4);
+  EXPECT_EQ(piece.range().end(), 9);
+  ASSERT_OK_AND_ASSIGN(piece, Source(document.id(), 13, 1'000));  // clipped to what is there
+  EXPECT_EQ(piece.content(), "blue.\n");
+  EXPECT_EQ(piece.range().end(), static_cast<int64_t>(text.size()));
+}
+
+TEST_F(LocalRetrievalTest, LargeSourcesComeInPieces) {
+  std::string text;
+  while (text.size() < (5u << 20)) absl::StrAppend(&text, "Line ", text.size(), " of a long text.\n\n");
+  v1::Document document = Upload("large.txt", text);
+  std::string joined;
+  while (joined.size() < text.size()) {
+    ASSERT_OK_AND_ASSIGN(v1::GetSourceResponse piece, Source(document.id(), static_cast<int64_t>(joined.size()),
+                                                             std::numeric_limits<int64_t>::max()));
+    ASSERT_FALSE(piece.content().empty());
+    ASSERT_LE(piece.content().size(), 2u << 20);
+    EXPECT_EQ(piece.total_bytes(), static_cast<int64_t>(text.size()));
+    joined += piece.content();
+  }
+  EXPECT_TRUE(joined == text);
+}
+
+TEST_F(LocalRetrievalTest, SourceErrors) {
+  v1::Document document = Upload("a.txt", "wind\n");
+  EXPECT_THAT(Source(document.id(), 3, 2), StatusIs(kInvalid, HasSubstr("range is 3 to 2")));
+  EXPECT_THAT(Source(document.id(), -1, 2), StatusIs(kInvalid, HasSubstr("range is -1 to 2")));
+  EXPECT_THAT(Source(document.id(), 1'000, 2'000), StatusIs(kInvalid, ::testing::_));
+  EXPECT_THAT(Source("nope", 0, 2), StatusIs(kNotFound, ::testing::_));
+}
+
+TEST_F(LocalRetrievalTest, DeletedDocumentsAreGone) {
+  v1::Document document = Upload("a.txt", "wind\n");
+  v1::DeleteDocumentsRequest request;
+  request.add_document_ids(document.id());
+  request.add_document_ids("nope");
+  ASSERT_OK_AND_ASSIGN(v1::DeleteDocumentsResponse response, retrieval_->DeleteDocuments(request, context_));
+  EXPECT_EQ(response.deleted(), 1);
+  EXPECT_THAT(Source(document.id(), 0, 1), StatusIs(kNotFound, ::testing::_));
+  for (int i = 0; i < 10'000; ++i) request.add_document_ids("x");
+  EXPECT_THAT(retrieval_->DeleteDocuments(request, context_),
+              StatusIs(kInvalid, HasSubstr("10002 entries; the limit is 10000")));
+}
+
+TEST_F(LocalRetrievalTest, Collections) {
+  EXPECT_THAT(retrieval_->GetCollection(v1::GetCollectionRequest(), context_),
+              StatusIs(kNotFound, HasSubstr("default")));
+  Upload("a.txt", "wind\n");
+  ASSERT_OK_AND_ASSIGN(v1::Collection collection, retrieval_->GetCollection(v1::GetCollectionRequest(), context_));
+  EXPECT_EQ(collection.name(), "default");
+  EXPECT_EQ(collection.embedding_fingerprint(), "words-1");
+  EXPECT_EQ(collection.documents(), 1);
+  ASSERT_OK_AND_ASSIGN(v1::ListCollectionsResponse list,
+                       retrieval_->ListCollections(v1::ListCollectionsRequest(), context_));
+  EXPECT_EQ(list.collections_size(), 1);
+  EXPECT_THAT(retrieval_->DeleteCollection(v1::DeleteCollectionRequest(), context_), IsOk());
+  EXPECT_THAT(retrieval_->DeleteCollection(v1::DeleteCollectionRequest(), context_), StatusIs(kNotFound, ::testing::_));
+}
+
+}  // namespace
+}  // namespace lastro::services

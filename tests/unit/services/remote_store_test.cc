@@ -1,0 +1,212 @@
+// The store over gRPC against the SQLite store itself: what one writes, the other must read, to the field.
+#include "base/hash.h"
+#include "retrieval/sqlite_store.h"
+#include "services/local/local_services.h"
+#include "services/remote/remote_apis.h"
+#include "tests/unit/services/grpc_fakes.h"
+
+namespace lastro::services {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::lastro::testing::TempFolder;
+using ::lastro::services::testing::TestServer;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr char kFingerprint[] = "model-a";
+
+class RemoteStoreTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_OK_AND_ASSIGN(sqlite_, retrieval::SqliteStore::Open({.folder = folder_ / "data"}));
+    test_.retrieval = MakeLocalRetrieval(sqlite_.get(), &test_.embedding);
+    test_.store = sqlite_.get();
+    test_.Start();
+    store_ = MakeRemoteStore(test_.Channel());
+    retrieval::Collection collection;
+    collection.name = "default";
+    collection.embedding_model = "a";
+    collection.embedding_fingerprint = kFingerprint;
+    collection.dimension = 2;
+    ASSERT_THAT(store_->CreateCollection(collection), IsOk());
+  }
+
+  static retrieval::Document MakeDocument(const std::string& uri, const std::string& original) {
+    retrieval::Document document;
+    document.collection = "default";
+    document.uri = uri;
+    document.title = "Título";
+    document.media_type = "text/plain";
+    document.encoding = "UTF-8";
+    document.content_sha256 = Sha256Hex(original);
+    document.source_sha256 = document.content_sha256;
+    document.size_bytes = original.size();
+    document.origin = "upload";
+    document.pipeline = "p1";
+    document.metadata = {{"year", 2024.0}, {"public", true}, {"team", std::string("deck")}};
+    return document;
+  }
+
+  static retrieval::Chunk MakeChunk(int ordinal, const std::string& text, uint64_t begin, std::vector<float> vector) {
+    retrieval::Chunk chunk;
+    chunk.ordinal = ordinal;
+    chunk.text = text;
+    chunk.headings = {"One", "Two"};
+    chunk.tokens = 3;
+    chunk.segments = {{0, text.size(), begin, text.size(), true}};
+    chunk.text_sha256 = Sha256Hex(text);
+    chunk.vector = std::move(vector);
+    return chunk;
+  }
+
+  absl::StatusOr<retrieval::Document> PutTwoChunks(const std::string& uri) {
+    const std::string original = "ballast tank; lifeboat deck";
+    return store_->PutDocument(MakeDocument(uri, original), kFingerprint,
+                               {MakeChunk(0, "ballast tank", 0, {1, 0}), MakeChunk(1, "lifeboat deck", 14, {0, 1})},
+                               original, "");
+  }
+
+  TempFolder folder_;
+  std::unique_ptr<retrieval::SqliteStore> sqlite_;
+  TestServer test_;
+  std::unique_ptr<retrieval::ChunkStore> store_;
+};
+
+TEST_F(RemoteStoreTest, DocumentsAreTheSameOnBothSides) {
+  ASSERT_OK_AND_ASSIGN(retrieval::Document stored, PutTwoChunks("a.txt"));
+  ASSERT_OK_AND_ASSIGN(retrieval::Document local, sqlite_->FindDocument("default", "a.txt"));
+  ASSERT_OK_AND_ASSIGN(retrieval::Document found, store_->FindDocument("default", "a.txt"));
+  for (const retrieval::Document* document : {&stored, &found}) {
+    EXPECT_EQ(document->id, local.id);
+    EXPECT_EQ(document->title, "Título");
+    EXPECT_EQ(document->chunk_count, 2);
+    EXPECT_EQ(document->metadata, local.metadata);
+    EXPECT_EQ(document->pipeline, "p1");
+    EXPECT_EQ(document->content_sha256, local.content_sha256);
+  }
+  ASSERT_OK_AND_ASSIGN(auto chunks, store_->GetChunks("default", stored.id, /*with_vectors=*/true));
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[1].text, "lifeboat deck");
+  EXPECT_EQ(chunks[1].headings, (std::vector<std::string>{"One", "Two"}));
+  EXPECT_EQ(chunks[1].segments[0].source_begin, 14u);
+  EXPECT_EQ(chunks[1].vector, (std::vector<float>{0, 1}));
+  ASSERT_OK_AND_ASSIGN(std::string source, store_->ReadSource("default", stored.id, 14, 1000));
+  EXPECT_EQ(source, "lifeboat deck");
+  EXPECT_THAT(store_->GetDocument("default", "nothing"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing")));
+}
+
+TEST_F(RemoteStoreTest, LargeOriginalsTravelInPieces) {
+  std::string original(3 << 20, 'x');
+  for (size_t i = 0; i < original.size(); i += 997) original[i] = static_cast<char>('a' + i % 26);
+  ASSERT_OK_AND_ASSIGN(retrieval::Document stored,
+                       store_->PutDocument(MakeDocument("large.txt", original), kFingerprint,
+                                           {MakeChunk(0, original.substr(0, 12), 0, {1, 0})}, original, ""));
+  ASSERT_OK_AND_ASSIGN(std::string read, store_->ReadOriginal("default", stored.id));
+  EXPECT_TRUE(read == original);
+  ASSERT_OK_AND_ASSIGN(read, store_->ReadSource("default", stored.id, 1, original.size()));
+  EXPECT_TRUE(read == original.substr(1));
+}
+
+TEST_F(RemoteStoreTest, StatesVectorsAndDeletes) {
+  ASSERT_OK_AND_ASSIGN(retrieval::Document stored, PutTwoChunks("a.txt"));
+  ASSERT_OK_AND_ASSIGN(auto states, store_->DocumentStates("default"));
+  ASSERT_EQ(states.size(), 1u);
+  EXPECT_EQ(states["a.txt"].document_id, stored.id);
+  EXPECT_EQ(states["a.txt"].content_sha256, stored.content_sha256);
+  EXPECT_EQ(states["a.txt"].pipeline, "p1");
+  EXPECT_EQ(states["a.txt"].origin, "upload");
+  ASSERT_OK_AND_ASSIGN(auto vectors,
+                       store_->FindVectors("default", {Sha256Hex("lifeboat deck"), Sha256Hex("unknown")}));
+  ASSERT_EQ(vectors.size(), 2u);
+  EXPECT_EQ(vectors[0], (std::vector<float>{0, 1}));
+  EXPECT_THAT(vectors[1], IsEmpty());
+  ASSERT_OK_AND_ASSIGN(int64_t deleted, store_->DeleteDocuments("default", {stored.id, "nothing"}));
+  EXPECT_EQ(deleted, 1);
+  ASSERT_OK_AND_ASSIGN(states, store_->DocumentStates("default"));
+  EXPECT_THAT(states, IsEmpty());
+}
+
+TEST_F(RemoteStoreTest, SearchesWithTheCallersVector) {
+  ASSERT_THAT(PutTwoChunks("a.txt"), IsOk());
+  retrieval::SearchQuery query;
+  query.collection = "default";
+  query.text = "lifeboat";
+  query.vector = {0, 1};
+  query.fingerprint = kFingerprint;
+  query.limit = 1;
+  ASSERT_OK_AND_ASSIGN(retrieval::SearchResult result, store_->Search(query, CallContext()));
+  ASSERT_EQ(result.hits.size(), 1u);
+  EXPECT_EQ(result.hits[0].chunk.text, "lifeboat deck");
+  EXPECT_EQ(result.hits[0].document.uri, "a.txt");
+  EXPECT_EQ(result.hits[0].lexical_rank, 1);
+  EXPECT_EQ(result.commit, sqlite_->commit());
+  query.fingerprint = "model-b";
+  EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
+  query.collection = "nowhere";
+  EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere")));
+}
+
+TEST_F(RemoteStoreTest, RefusalsOfTheStoreComeThrough) {
+  const std::string original = "x";
+  EXPECT_THAT(store_->PutDocument(MakeDocument("b.txt", original), "model-b", {}, original, ""),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
+  retrieval::Collection again;
+  again.name = "default";
+  again.embedding_fingerprint = kFingerprint;
+  again.embedding_model = "a";
+  again.dimension = 2;
+  EXPECT_THAT(store_->CreateCollection(again), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("default")));
+  ASSERT_OK_AND_ASSIGN(auto collections, store_->ListCollections());
+  ASSERT_EQ(collections.size(), 1u);
+  EXPECT_EQ(collections[0].embedding_fingerprint, kFingerprint);
+  EXPECT_THAT(store_->DeleteCollection("default"), IsOk());
+  EXPECT_THAT(store_->GetCollection("default"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("default")));
+}
+
+TEST_F(RemoteStoreTest, ListsDocumentsByPages) {
+  for (const char* uri : {"a.txt", "b.txt", "c.txt"}) ASSERT_THAT(PutTwoChunks(uri), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto first, store_->ListDocuments("default", {}, 2, ""));
+  ASSERT_EQ(first.documents.size(), 2u);
+  EXPECT_EQ(first.documents[1].uri, "b.txt");
+  ASSERT_OK_AND_ASSIGN(auto second, store_->ListDocuments("default", {}, 2, first.next_page_token));
+  ASSERT_EQ(second.documents.size(), 1u);
+  EXPECT_EQ(second.next_page_token, "");
+}
+
+TEST_F(RemoteStoreTest, JobsSurviveTheWireToTheField) {
+  retrieval::Job job;
+  job.id = "job-1";
+  job.state = retrieval::JobState::kRunning;
+  job.collection = "default";
+  job.files_found = 7;
+  job.chunks_reused = 3;
+  job.problems = {{"bad.pdf", "not a PDF"}};
+  job.created_at = absl::FromUnixSeconds(1'700'000'000);
+  job.updated_at = absl::FromUnixSeconds(1'700'000'100);
+  ASSERT_THAT(store_->PutJob(job), IsOk());
+  ASSERT_OK_AND_ASSIGN(retrieval::Job local, sqlite_->GetJob("job-1"));
+  ASSERT_OK_AND_ASSIGN(retrieval::Job remote, store_->GetJob("job-1"));
+  for (const retrieval::Job* seen : {&local, &remote}) {
+    EXPECT_EQ(seen->state, retrieval::JobState::kRunning);
+    EXPECT_EQ(seen->files_found, 7);
+    EXPECT_EQ(seen->chunks_reused, 3);
+    ASSERT_EQ(seen->problems.size(), 1u);
+    EXPECT_EQ(seen->problems[0].reason, "not a PDF");
+    EXPECT_EQ(seen->created_at, job.created_at);
+  }
+  ASSERT_OK_AND_ASSIGN(auto jobs, store_->ListJobs());
+  EXPECT_EQ(jobs.size(), 1u);
+  EXPECT_THAT(store_->GetJob("nothing"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing")));
+}
+
+TEST(RemoteStore, AServerWithoutTheStoreSaysSo) {
+  TestServer test;
+  test.Start();
+  EXPECT_THAT(MakeRemoteStore(test.Channel())->ListJobs(),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("does not host the store")));
+}
+
+}  // namespace
+}  // namespace lastro::services
