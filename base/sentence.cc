@@ -20,20 +20,20 @@ namespace {
 // Abbreviations after which a sentence goes on, whatever follows. Lower case, without the last dot.
 const absl::flat_hash_set<absl::string_view>& Abbreviations() {
   static const auto* const set = new absl::flat_hash_set<absl::string_view>{
-      "mr",   "mrs",  "ms",   "dr",    "dra",   "drs",  "prof",   "profa", "sr",   "sra",  "srs",  "sras", "sto",
-      "sta",  "st",   "rev",  "gen",   "col",   "capt", "lt",     "sgt",   "hon",  "gov",  "sen",  "rep",  "eng",
-      "enga", "arq",  "exmo", "exma",  "exmos", "v.ex", "dom",    "cf",    "e.g",  "i.e",  "vs",   "viz",  "p.ex",
-      "ca",   "approx", "aprox", "al", "av",    "mt",   "ft",     "ph.d",  "n.b",  "d",    "ilmo", "ilma", "ref"};
+      "mr",   "mrs",    "ms",    "dr",   "dra",   "drs",  "prof", "profa", "sr",  "sra", "srs",  "sras", "sto",
+      "sta",  "st",     "rev",   "gen",  "col",   "capt", "lt",   "sgt",   "hon", "gov", "sen",  "rep",  "eng",
+      "enga", "arq",    "exmo",  "exma", "exmos", "v.ex", "dom",  "cf",    "e.g", "i.e", "vs",   "viz",  "p.ex",
+      "ca",   "approx", "aprox", "al",   "av",    "mt",   "ft",   "ph.d",  "n.b", "d",   "ilmo", "ilma", "ref"};
   return *set;
 }
 
 // Abbreviations that only announce a number: "no. 5", "art. 12", "p. 3"; before anything else they end the sentence.
 const absl::flat_hash_set<absl::string_view>& NumberAbbreviations() {
   static const auto* const set = new absl::flat_hash_set<absl::string_view>{
-      "no",  "nos", "n",   "nr",  "nrs", "num", "p",    "pp",  "pg",   "pág", "págs", "pag", "vol", "vols", "cap",
-      "caps", "art", "arts", "fig", "figs", "tab", "eq", "sec", "secs", "ch",  "chap", "tel", "ext", "al",   "par",
-      "jan", "feb", "fev", "mar", "apr", "abr", "jun",  "jul", "aug",  "ago", "sept", "set", "sep", "oct",  "out",
-      "nov", "dec", "dez", "lei", "séc", "ed"};
+      "no",   "nos",  "n",    "nr",  "nrs",  "num", "p",    "pp",  "pg",  "pág", "págs", "pag", "vol",
+      "vols", "cap",  "caps", "art", "arts", "fig", "figs", "tab", "eq",  "sec", "secs", "ch",  "chap",
+      "tel",  "ext",  "al",   "par", "jan",  "feb", "fev",  "mar", "apr", "abr", "jun",  "jul", "aug",
+      "ago",  "sept", "set",  "sep", "oct",  "out", "nov",  "dec", "dez", "lei", "séc",  "ed"};
   return *set;
 }
 

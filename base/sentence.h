@@ -16,8 +16,8 @@ struct TextRange {
 };
 
 // The sentences of `text` in order, without overlap; none is empty, starts or ends with white space. What lies between
-// them is white space or a list bullet ("- ", "* ", "• "): bullets are left out of the sentence, list numbers ("3.") are
-// kept in it. Malformed UTF-8 is treated as unknown letters.
+// them is white space or a list bullet ("- ", "* ", "• "): bullets are left out of the sentence, list numbers ("3.")
+// are kept in it. Malformed UTF-8 is treated as unknown letters.
 std::vector<TextRange> SplitSentences(absl::string_view text);
 
 }  // namespace lastro

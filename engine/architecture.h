@@ -1,6 +1,6 @@
-// Architecture: what a transformer of any family is, as plain fields. A card (engine/cards.h) fills it from a config file,
-// with every number in range; the loader (engine/transformer_weights.h) and the one forward pass (engine/transformer.h)
-// follow it and know no family.
+// Architecture: what a transformer of any family is, as plain fields. A card (engine/cards.h) fills it from a config
+// file, with every number in range; the loader (engine/transformer_weights.h) and the one forward pass
+// (engine/transformer.h) follow it and know no family.
 //
 // Goals: a new family is a card; a new architectural fact is a field here and one branch in the forward pass.
 // Non-goal: hooks or subclasses per model.

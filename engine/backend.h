@@ -1,5 +1,5 @@
-// Backend: the operations of a transformer on one device. Public methods check shapes once (a mismatch is our own bug and
-// aborts); private virtuals compute. One implementation per device: engine/cpu_backend.h.
+// Backend: the operations of a transformer on one device. Public methods check shapes once (a mismatch is our own bug
+// and aborts); private virtuals compute. One implementation per device: engine/cpu_backend.h.
 //
 // Threads: operations run inside a step of queue(), one step at a time; everything else (loading, allocating) may be
 // called from any thread. Operations of one step are in order; results are visible to the host after Synchronize.
@@ -120,8 +120,8 @@ class Backend {
   virtual void CopyToHost(const float* device, int64_t count, float* host) = 0;
   virtual void Synchronize() = 0;
 
-  // `parts` are stacked along N and share K. `bias` is [N] or empty. `parts` may be kept by reference: their memory must
-  // outlive the weight.
+  // `parts` are stacked along N and share K. `bias` is [N] or empty. `parts` may be kept by reference: their memory
+  // must outlive the weight.
   absl::StatusOr<std::unique_ptr<LinearWeight>> LoadLinear(absl::Span<const HostMatrix> parts,
                                                            absl::Span<const float> bias, LinearHints hints);
   // `table` may be kept by reference.

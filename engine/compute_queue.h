@@ -1,9 +1,9 @@
-// ComputeQueue: one thread that runs steps of computation in the order they were asked for. Hundreds of callers thus share
-// one set of compute threads, and sessions interleave step by step (a step is one piece of a prompt, one decoded token or
-// one batch of texts), so that none waits for the whole of another. Thread-safe.
+// ComputeQueue: one thread that runs steps of computation in the order they were asked for. Hundreds of callers thus
+// share one set of compute threads, and sessions interleave step by step (a step is one piece of a prompt, one decoded
+// token or one batch of texts), so that none waits for the whole of another. Thread-safe.
 //
-// Why a thread of its own and not a lock: steps run in strict order of arrival, a caller that gives up leaves the queue at
-// once, and per-thread state of foreign libraries (OpenMP's team size) lives on a thread that is ours.
+// Why a thread of its own and not a lock: steps run in strict order of arrival, a caller that gives up leaves the queue
+// at once, and per-thread state of foreign libraries (OpenMP's team size) lives on a thread that is ours.
 #pragma once
 
 #include <deque>
@@ -28,6 +28,12 @@ class ComputeQueue {
   // `context` ends while the step waits. RESOURCE_EXHAUSTED when the step runs out of memory.
   absl::Status Run(const CallContext& context, absl::FunctionRef<absl::Status()> step);
 
+  // Steps that wait, the running one not counted.
+  int waiting() const {
+    absl::MutexLock lock(&mutex_);
+    return static_cast<int>(tasks_.size());
+  }
+
  private:
   struct Task {
     absl::FunctionRef<absl::Status()> step;
@@ -38,7 +44,7 @@ class ComputeQueue {
   };
   void Loop();
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::CondVar work_ready_;
   std::deque<Task*> tasks_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

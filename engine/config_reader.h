@@ -1,6 +1,6 @@
-// ConfigReader: fields of a config.json with their range checked where they are read, so that nothing behind a card meets
-// a hostile number. Errors are INVALID_ARGUMENT and name the field, its value and the range. Not thread-safe: it remembers
-// the first error, so that a card reads like a table and asks status() once.
+// ConfigReader: fields of a config.json with their range checked where they are read, so that nothing behind a card
+// meets a hostile number. Errors are INVALID_ARGUMENT and name the field, its value and the range. Not thread-safe: it
+// remembers the first error, so that a card reads like a table and asks status() once.
 #pragma once
 
 #include <cstdint>

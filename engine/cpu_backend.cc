@@ -76,7 +76,8 @@ void CpuBackend::ForRows(int64_t rows, int64_t work, const Body& body) {
 void CpuBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
   const CpuTable& rows = static_cast<const CpuTable&>(table);
   for (size_t i = 0; i < ids.size(); ++i) {
-    kernels_.to_f32(rows.row(ids[i]), rows.type(), out.cols, accumulate, out.data + static_cast<int64_t>(i) * out.stride);
+    kernels_.to_f32(rows.row(ids[i]), rows.type(), out.cols, accumulate,
+                    out.data + static_cast<int64_t>(i) * out.stride);
   }
 }
 
@@ -142,9 +143,8 @@ void CpuBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, Mat
 }
 
 void CpuBackend::DoAdd(MatrixView x, MatrixView inout) {
-  ForRows(x.rows, x.cols, [&](int64_t begin, int64_t end) {
-    kernels_.add(In(x, begin), end - begin, x.cols, Out(inout, begin));
-  });
+  ForRows(x.rows, x.cols,
+          [&](int64_t begin, int64_t end) { kernels_.add(In(x, begin), end - begin, x.cols, Out(inout, begin)); });
 }
 
 void CpuBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,

@@ -1,8 +1,8 @@
-// CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD kernels
-// (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
+// CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD
+// kernels (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
 //
-// Precision: activations, KV cache, norms and softmax are fp32. With bf16 compute, weights are bf16, and the left side of
-// products of more than kMaxGemvRows rows is rounded to bf16; sums are fp32 always.
+// Precision: activations, KV cache, norms and softmax are fp32. With bf16 compute, weights are bf16, and the left side
+// of products of more than kMaxGemvRows rows is rounded to bf16; sums are fp32 always.
 #pragma once
 
 #include <memory>

@@ -25,7 +25,8 @@ absl::StatusOr<CpuMemory> CpuMemory::Allocate(int64_t bytes) {
     void* data = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memory.data_ = data == MAP_FAILED ? nullptr : data;
   } else {
-    memory.data_ = std::aligned_alloc(kAlignment, static_cast<size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment));
+    memory.data_ =
+        std::aligned_alloc(kAlignment, static_cast<size_t>((bytes + kAlignment - 1) / kAlignment * kAlignment));
   }
   if (memory.data_ == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot allocate ", bytes, " bytes of memory"));

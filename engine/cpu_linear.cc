@@ -1,5 +1,5 @@
-// CpuBackend::Linear: which of the matrix products runs. Few rows: our matrix-vector product over the rows of W, split by
-// output features. More: oneDNN over pieces of rows, one thread each.
+// CpuBackend::Linear: which of the matrix products runs. Few rows: our matrix-vector product over the rows of W, split
+// by output features. More: oneDNN over pieces of rows, one thread each.
 #include <algorithm>
 #include <atomic>
 #include <functional>

@@ -80,8 +80,7 @@ absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Create(absl::Span<const Ho
   result->bias_.assign(bias.begin(), bias.end());
   LASTRO_RETURN_IF_ERROR(result->FillRows(parts, kernels));
   if (!use_onednn) return result;
-  result->matmul_ =
-      OneDnnMatmul::Create(result->rows_, type, result->n_, result->k_, result->bias(), hints.many_rows);
+  result->matmul_ = OneDnnMatmul::Create(result->rows_, type, result->n_, result->k_, result->bias(), hints.many_rows);
   if (result->matmul_ != nullptr && hints.many_rows && !hints.few_rows) {
     result->rows_ = nullptr;
     result->copy_ = CpuMemory();

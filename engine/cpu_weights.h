@@ -1,5 +1,5 @@
-// The CPU backend's weights: rows of a matrix in the type they are computed in, viewed in the mapped file where it already
-// has that type, and oneDNN's product over them. Const after construction, thread-safe.
+// The CPU backend's weights: rows of a matrix in the type they are computed in, viewed in the mapped file where it
+// already has that type, and oneDNN's product over them. Const after construction, thread-safe.
 #pragma once
 
 #include <memory>

@@ -43,8 +43,8 @@ class Session : public DecoderSession {
 
  private:
   absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
-  absl::Status RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context, int64_t logit_rows,
-                        float* logits);
+  absl::Status RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context,
+                        int64_t logit_rows, float* logits);
 
   const DecoderCore& core_;
   KvCache cache_;
@@ -98,9 +98,8 @@ absl::Status Session::Extend(absl::Span<const int32_t> tokens, LogitsOf which, c
     const bool last = begin + rows == count;
     const int64_t logit_rows = which == LogitsOf::kAll ? rows : which == LogitsOf::kLast && last ? 1 : 0;
     float* to = logit_rows == 0 ? nullptr : logits->data() + (which == LogitsOf::kAll ? begin * vocab : 0);
-    LASTRO_RETURN_IF_ERROR(
-        RunPiece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)), length_ + begin, context,
-                 logit_rows, to));
+    LASTRO_RETURN_IF_ERROR(RunPiece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)),
+                                    length_ + begin, context, logit_rows, to));
   }
   length_ += static_cast<int>(count);
   return absl::OkStatus();

@@ -70,8 +70,9 @@ absl::Status LoadedEncoder::LoadParts(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(config_, ReadSentenceConfig(*folder_, architecture.max_tokens));
   LASTRO_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Load(folder_->tokenizer_path()));
   if (tokenizer_->vocab_size() > architecture.vocab_size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": tokenizer.json has ids up to ", tokenizer_->vocab_size() - 1,
-                                                   ", the model's vocabulary only ", architecture.vocab_size));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": tokenizer.json has ids up to ",
+                                                   tokenizer_->vocab_size() - 1, ", the model's vocabulary only ",
+                                                   architecture.vocab_size));
   }
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(folder_->weights(), architecture, *backend_));
@@ -182,8 +183,7 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
     do {
       tokens += static_cast<int64_t>(encoded[end++].ids.size());
     } while (end < encoded.size() && tokens + static_cast<int64_t>(encoded[end].ids.size()) <= kBatchTokens);
-    LASTRO_RETURN_IF_ERROR(
-        RunBatch(absl::MakeConstSpan(encoded).subspan(begin, end - begin), context, vectors.data()));
+    LASTRO_RETURN_IF_ERROR(RunBatch(absl::MakeConstSpan(encoded).subspan(begin, end - begin), context, vectors.data()));
     begin = end;
   }
   // A vector that is not a number would poison every search it meets.

@@ -107,8 +107,8 @@ absl::Status Generation::Step(bool* done) {
   LASTRO_ASSIGN_OR_RETURN(token.id, sampler_.Sample(logits_, seen_));
   if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits_, token.id);
   if (options_.top_logprobs > 0) token.top = TopLogprobs(logits_, options_.top_logprobs);
-  const bool ended = (!options_.ignore_eos && Contains(model_.info().eos_ids, token.id)) ||
-                     Contains(options_.stop_ids, token.id);
+  const bool ended =
+      (!options_.ignore_eos && Contains(model_.info().eos_ids, token.id)) || Contains(options_.stop_ids, token.id);
   const bool full = static_cast<int>(result_.tokens.size()) + 1 == options_.max_new_tokens;
   token.text = ended ? HeldText() : TextOf(token.id, full);
   *done = ended || full || stops_.found();
@@ -133,8 +133,7 @@ absl::StatusOr<GenerateResult> Generation::Run(const CallContext& context) {
     bool done = false;
     LASTRO_RETURN_IF_ERROR(Step(&done));
     if (done) break;
-    LASTRO_RETURN_IF_ERROR(
-        session->Extend(absl::MakeConstSpan(&seen_.back(), 1), LogitsOf::kLast, context, &logits_));
+    LASTRO_RETURN_IF_ERROR(session->Extend(absl::MakeConstSpan(&seen_.back(), 1), LogitsOf::kLast, context, &logits_));
   }
   result_.decode_ms = MillisSince(start);
   return std::move(result_);
@@ -170,8 +169,7 @@ absl::StatusOr<GenerateResult> Generate(const DecoderModel& model, absl::Span<co
                                         const GenerateOptions& options, const CallContext& context,
                                         const TokenSink& sink) {
   LASTRO_RETURN_IF_ERROR(CheckOptions(options));
-  LASTRO_RETURN_IF_ERROR(
-      CheckLength(model, prompt.size(), static_cast<size_t>(options.max_new_tokens), "new tokens"));
+  LASTRO_RETURN_IF_ERROR(CheckLength(model, prompt.size(), static_cast<size_t>(options.max_new_tokens), "new tokens"));
   return Generation(model, prompt, options, sink).Run(context);
 }
 
@@ -185,7 +183,8 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderM
     longest = std::max(longest, tokens.size());
     for (int32_t id : tokens) {
       if (id < 0 || id >= vocab) {
-        return absl::InvalidArgumentError(absl::StrCat("token id ", id, " is not in the vocabulary of ", vocab, " ids"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("token id ", id, " is not in the vocabulary of ", vocab, " ids"));
       }
     }
   }
@@ -196,9 +195,8 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderM
   LASTRO_RETURN_IF_ERROR(session->Extend(prompt, LogitsOf::kLast, context, &prompt_logits));
   std::vector<ContinuationScore> scores;
   for (const std::vector<int32_t>& tokens : continuations) {
-    LASTRO_ASSIGN_OR_RETURN(
-        ContinuationScore score,
-        ScoreOne(*session, prompt_logits, static_cast<size_t>(vocab), tokens, context));
+    LASTRO_ASSIGN_OR_RETURN(ContinuationScore score,
+                            ScoreOne(*session, prompt_logits, static_cast<size_t>(vocab), tokens, context));
     scores.push_back(score);
     session->Truncate(static_cast<int>(prompt.size()));
   }

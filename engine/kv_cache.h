@@ -1,6 +1,6 @@
 // KvCache: keys and values of the tokens of one sequence, for every layer, in blocks of kernels::kKvBlock tokens
-// (kernels::KvView says how they lie). Memory is the backend's and goes back when the cache dies; on the CPU it is touched
-// only as far as tokens are stored. Not thread-safe.
+// (kernels::KvView says how they lie). Memory is the backend's and goes back when the cache dies; on the CPU it is
+// touched only as far as tokens are stored. Not thread-safe.
 //
 // A cache of one layer serves an encoder as scratch: each layer overwrites what the one before stored.
 #pragma once

@@ -12,11 +12,11 @@
 namespace lastro::engine {
 namespace {
 
-using dnnl::memory;
 using dnnl::matmul;
+using dnnl::memory;
 
-// Rows for which the packed layout is chosen; the layout does not depend on them in practice, and a product over another
-// number of rows is right in any case.
+// Rows for which the packed layout is chosen; the layout does not depend on them in practice, and a product over
+// another number of rows is right in any case.
 constexpr int64_t kTypicalRows = 128;
 
 dnnl::engine& CpuEngine() {
@@ -87,8 +87,8 @@ struct OneDnnMatmul::Impl {
   mutable std::unordered_map<int64_t, Compiled> compiled ABSL_GUARDED_BY(mutex);
 
   matmul::primitive_desc Describe(int64_t rows, const memory::desc& weights_desc) const {
-    memory::desc x({rows, k}, type, memory::format_tag::ab), out({rows, n}, memory::data_type::f32,
-                                                                 memory::format_tag::ab);
+    memory::desc x({rows, k}, type, memory::format_tag::ab),
+        out({rows, n}, memory::data_type::f32, memory::format_tag::ab);
     dnnl::primitive_attr attributes;
     attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     if (!bias) return matmul::primitive_desc(matmul::desc(x, weights_desc, out), attributes, CpuEngine());
@@ -133,8 +133,8 @@ std::unique_ptr<OneDnnMatmul> OneDnnMatmul::Create(const void* weights, kernels:
     impl.k = k;
     impl.type = TypeOf(type);
     if (bias != nullptr) {
-      impl.bias = memory({{1, n}, memory::data_type::f32, memory::format_tag::ab}, CpuEngine(),
-                         const_cast<float*>(bias));
+      impl.bias =
+          memory({{1, n}, memory::data_type::f32, memory::format_tag::ab}, CpuEngine(), const_cast<float*>(bias));
     }
     impl.Load(weights, pack);
   } catch (const std::exception&) {

@@ -20,8 +20,8 @@ const OneDnnSupport& GetOneDnnSupport();
 class OneDnnMatmul {
  public:
   // `weights` is row-major [n, k] of type F32 or BF16; x has the same type. With `pack` the weights are copied into the
-  // layout of oneDNN's kernels and `weights` is not needed afterwards; else it must outlive the object. `bias` [n] or null
-  // must outlive it too. Null when oneDNN cannot do it on this machine.
+  // layout of oneDNN's kernels and `weights` is not needed afterwards; else it must outlive the object. `bias` [n] or
+  // null must outlive it too. Null when oneDNN cannot do it on this machine.
   static std::unique_ptr<OneDnnMatmul> Create(const void* weights, kernels::DataType type, int64_t n, int64_t k,
                                               const float* bias, bool pack);
   ~OneDnnMatmul();

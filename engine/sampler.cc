@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "kernels/kernels.h"
 
 namespace lastro::engine {
 namespace {
@@ -28,8 +29,8 @@ absl::Status InRange(const char* field, double value, double low, double high) {
   return absl::InvalidArgumentError(absl::StrCat(field, " = ", value, " is out of range [", low, ", ", high, "]"));
 }
 
-// Unnormalised probability of a logit at `temperature`, relative to the best one. In double: a tiny temperature gives 0 and
-// 1, never infinity minus infinity.
+// Unnormalised probability of a logit at `temperature`, relative to the best one. In double: a tiny temperature gives 0
+// and 1, never infinity minus infinity.
 double Weight(float logit, float best, float temperature) {
   return std::exp((static_cast<double>(logit) - best) / temperature);
 }
@@ -53,11 +54,7 @@ void KeepTopP(float top_p, float temperature, std::vector<Candidate>* candidates
 }
 
 double LogSumExp(absl::Span<const float> logits) {
-  float best = -std::numeric_limits<float>::infinity();
-  for (float logit : logits) best = std::max(best, logit);
-  double sum = 0;
-  for (float logit : logits) sum += std::exp(static_cast<double>(logit) - best);
-  return best + std::log(sum);
+  return kernels::ActiveKernels().log_sum_exp(logits.data(), static_cast<int64_t>(logits.size()));
 }
 
 }  // namespace

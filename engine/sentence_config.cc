@@ -25,9 +25,9 @@ absl::Status ReadModules(const JsonValue& modules, SentenceConfig* config) {
 }
 
 absl::Status ReadPooling(const JsonValue& json, SentenceConfig* config) {
-  constexpr const char* kModes[] = {"pooling_mode_mean_tokens",          "pooling_mode_cls_token",
-                                    "pooling_mode_max_tokens",           "pooling_mode_mean_sqrt_len_tokens",
-                                    "pooling_mode_weightedmean_tokens",  "pooling_mode_lasttoken"};
+  constexpr const char* kModes[] = {"pooling_mode_mean_tokens",         "pooling_mode_cls_token",
+                                    "pooling_mode_max_tokens",          "pooling_mode_mean_sqrt_len_tokens",
+                                    "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken"};
   std::vector<std::string> chosen;
   for (const char* mode : kModes) {
     LASTRO_ASSIGN_OR_RETURN(bool on, json.GetBool(mode, false));
@@ -39,8 +39,8 @@ absl::Status ReadPooling(const JsonValue& json, SentenceConfig* config) {
   }
   std::string found;
   for (const std::string& mode : chosen) absl::StrAppend(&found, found.empty() ? "" : ", ", mode);
-  return absl::UnimplementedError(absl::StrCat(json.path(), " pooling by {", found, "} is not supported; supported: one of ",
-                                               kModes[0], ", ", kModes[1]));
+  return absl::UnimplementedError(absl::StrCat(json.path(), " pooling by {", found,
+                                               "} is not supported; supported: one of ", kModes[0], ", ", kModes[1]));
 }
 
 }  // namespace

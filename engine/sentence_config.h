@@ -1,5 +1,5 @@
-// SentenceConfig: what the sentence-transformers files of a folder say beside the encoder itself: pooling, normalisation
-// and the longest text. Pure function, thread-safe.
+// SentenceConfig: what the sentence-transformers files of a folder say beside the encoder itself: pooling,
+// normalisation and the longest text. Pure function, thread-safe.
 #pragma once
 
 #include "absl/status/statusor.h"

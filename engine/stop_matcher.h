@@ -1,5 +1,5 @@
-// StopMatcher: passes streamed text on, but never any part of a stop string, also when one comes in pieces: text that may
-// be the beginning of a stop string is held back until it is clear. Not thread-safe.
+// StopMatcher: passes streamed text on, but never any part of a stop string, also when one comes in pieces: text that
+// may be the beginning of a stop string is held back until it is clear. Not thread-safe.
 #pragma once
 
 #include <string>

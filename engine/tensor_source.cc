@@ -23,8 +23,8 @@ absl::StatusOr<DataType> FloatType(const SafetensorsFile& file, const std::strin
     case StoredType::kBF16:
       return DataType::kBF16;
     default:
-      return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type),
-                                                     "; expected F32, F16 or BF16"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type), "; expected F32, F16 or BF16"));
   }
 }
 

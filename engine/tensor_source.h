@@ -1,5 +1,5 @@
-// TensorSource: tensors of a file by name, with their shape checked against what the architecture expects, and a record of
-// which were used, so that left-over tensors are noticed. Not thread-safe.
+// TensorSource: tensors of a file by name, with their shape checked against what the architecture expects, and a record
+// of which were used, so that left-over tensors are noticed. Not thread-safe.
 #pragma once
 
 #include <string>

@@ -17,8 +17,8 @@ double Llama3Frequency(const RopeParams& rope, double frequency) {
   const double wavelength = 2 * M_PI / frequency;
   if (wavelength < rope.original_max_tokens / rope.high_freq_factor) return frequency;
   if (wavelength > rope.original_max_tokens / rope.low_freq_factor) return frequency / rope.factor;
-  const double smooth = (rope.original_max_tokens / wavelength - rope.low_freq_factor) /
-                        (rope.high_freq_factor - rope.low_freq_factor);
+  const double smooth =
+      (rope.original_max_tokens / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
   return (1 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
@@ -61,6 +61,15 @@ absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a
     *slot.view = {next, rows, slot.cols, slot.cols};
     next += padded(slot.cols);
   }
+  return absl::OkStatus();
+}
+
+absl::Status TransformerScratch::ReserveLogits(Backend& backend, const Architecture& a, int64_t rows) {
+  if (logits_buffer_ == nullptr || logits_buffer_->floats() < rows * a.vocab_size) {
+    logits_buffer_ = nullptr;
+    LASTRO_ASSIGN_OR_RETURN(logits_buffer_, backend.Allocate(rows * a.vocab_size));
+  }
+  logits = {logits_buffer_->data(), rows, a.vocab_size, a.vocab_size};
   return absl::OkStatus();
 }
 
@@ -129,16 +138,14 @@ void Transformer::AttentionBlock(const LayerWeights& layer, absl::Span<const Seq
   backend_.Linear(*layer.attention_out, scratch->attended, out);
 }
 
-void Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out,
-                           TransformerScratch* scratch) const {
+void Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const {
   backend_.Linear(*layer.mlp_in, x, scratch->mlp);
   backend_.Activation(architecture_.activation, architecture_.gated_mlp, scratch->mlp, scratch->activated);
   backend_.Linear(*layer.mlp_out, scratch->activated, out);
 }
 
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                                  const KvCache& cache, const CallContext& context,
-                                  TransformerScratch* scratch) const {
+                                  const KvCache& cache, const CallContext& context, TransformerScratch* scratch) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   EmbedRows(ids, sequences, scratch);
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
@@ -168,7 +175,7 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
 absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const {
   LASTRO_CHECK(weights_.head != nullptr && first >= 0 && first + count <= scratch->hidden.rows);
   const int64_t vocab = architecture_.vocab_size;
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(std::min(count, kHeadRows) * vocab));
+  LASTRO_RETURN_IF_ERROR(scratch->ReserveLogits(backend_, architecture_, std::min(count, kHeadRows)));
   for (int64_t row = 0; row < count; row += kHeadRows) {
     const int64_t rows = std::min(kHeadRows, count - row);
     MatrixView x = scratch->hidden.Rows(first + row, rows);
@@ -177,7 +184,7 @@ absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch*
       Norm(weights_.final_norm, x, normed);
       x = normed;
     }
-    const MatrixView out = {buffer->data(), rows, vocab, vocab};
+    const MatrixView out = scratch->logits.Rows(0, rows);
     backend_.Linear(*weights_.head, x, out);
     backend_.CopyToHost(out.data, rows * vocab, logits + row * vocab);
   }

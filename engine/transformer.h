@@ -1,6 +1,6 @@
-// Transformer: the one forward pass of every architecture, over a packed batch of sequences. Encoders, prompts and decoded
-// tokens differ by SequenceSpan, KvCache and Architecture only. Const after construction; request state (cache, scratch) is
-// passed in. Forward and Head run inside a step of the backend's queue.
+// Transformer: the one forward pass of every architecture, over a packed batch of sequences. Encoders, prompts and
+// decoded tokens differ by SequenceSpan, KvCache and Architecture only. Const after construction; request state (cache,
+// scratch) is passed in. Forward and Head run inside a step of the backend's queue.
 #pragma once
 
 #include <memory>
@@ -25,9 +25,14 @@ class TransformerScratch {
 
   MatrixView hidden, normed, qkv, attended, mlp, activated;  // [rows, ...] of the last Reserve
   MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
+  MatrixView logits;                                         // [head rows, vocab_size] of ReserveLogits
+
+  // Room for `rows` rows of logits.
+  absl::Status ReserveLogits(Backend& backend, const Architecture& architecture, int64_t rows);
 
  private:
   std::unique_ptr<Buffer> buffer_;
+  std::unique_ptr<Buffer> logits_buffer_;
 };
 
 class Transformer {

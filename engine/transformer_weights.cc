@@ -97,8 +97,8 @@ absl::Status Loader::LoadLayer(int64_t layer, LayerWeights* weights) {
       weights->qkv,
       Linear({{of_layer(names.q), a_.q_dim()}, {of_layer(names.k), a_.kv_dim()}, {of_layer(names.v), a_.kv_dim()}},
              a_.hidden_size, a_.qkv_bias));
-  LASTRO_ASSIGN_OR_RETURN(weights->attention_out, Linear({{of_layer(names.attention_out), a_.hidden_size}}, a_.q_dim(),
-                                                         a_.attention_out_bias));
+  LASTRO_ASSIGN_OR_RETURN(weights->attention_out,
+                          Linear({{of_layer(names.attention_out), a_.hidden_size}}, a_.q_dim(), a_.attention_out_bias));
   std::vector<Part> in;
   if (a_.gated_mlp) in.push_back({of_layer(names.gate), a_.intermediate_size});
   in.push_back({of_layer(names.up), a_.intermediate_size});

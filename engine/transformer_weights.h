@@ -1,5 +1,5 @@
-// TransformerWeights: the tensors of a model on a backend, in the one layout that the forward pass sees: q, k and v stacked
-// into one map, gate and up into another. Family names and packing end here. Const after load, thread-safe.
+// TransformerWeights: the tensors of a model on a backend, in the one layout that the forward pass sees: q, k and v
+// stacked into one map, gate and up into another. Family names and packing end here. Const after load, thread-safe.
 #pragma once
 
 #include <memory>

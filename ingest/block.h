@@ -14,15 +14,15 @@ enum class BlockKind {
   kHeading,
   kParagraph,  // its line breaks are hard ones
   kListItem,
-  kTableRow,   // cells joined by " | "
-  kCode,       // lines as they are
+  kTableRow,  // cells joined by " | "
+  kCode,      // lines as they are
 };
 
 struct Block {
   BlockKind kind = BlockKind::kParagraph;
-  int level = 0;                // of a heading, from 1
-  int page = 0;                 // from 1; 0 where there are no pages
-  bool table_header = false;    // the row that names the columns of the rows behind it
+  int level = 0;              // of a heading, from 1
+  int page = 0;               // from 1; 0 where there are no pages
+  bool table_header = false;  // the row that names the columns of the rows behind it
   MappedText content;
 };
 

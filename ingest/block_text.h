@@ -38,8 +38,8 @@ class BlockText {
   void Extend(Pending kind, uint64_t begin, uint64_t length);
 
   MappedTextBuilder out_;
-  std::string separator_;    // not yet written
-  uint64_t source_end_ = 0;  // of the last text
+  std::string separator_;             // not yet written
+  uint64_t source_end_ = 0;           // of the last text
   Pending pending_ = Pending::kNone;  // white space seen but not yet written
   uint64_t pending_begin_ = 0;
   uint64_t pending_length_ = 0;

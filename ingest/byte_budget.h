@@ -13,8 +13,8 @@ class ByteBudget {
  public:
   explicit ByteBudget(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
-  // Waits until `bytes` fit; a request larger than the whole limit waits until nothing else is in use. False, and nothing
-  // is taken, once the budget is closed.
+  // Waits until `bytes` fit; a request larger than the whole limit waits until nothing else is in use. False, and
+  // nothing is taken, once the budget is closed.
   bool Acquire(uint64_t bytes) {
     absl::MutexLock lock(&mutex_);
     auto ready = [this, bytes]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

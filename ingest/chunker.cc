@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/strip.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "ingest/sections.h"
@@ -17,11 +17,11 @@ namespace {
 
 using retrieval::Chunk;
 
-constexpr int kReservedTokens = 4;        // special tokens a model may add
-constexpr int kMinBudgetTokens = 8;       // of a chunk's text; a model that leaves less is of no use
+constexpr int kReservedTokens = 4;   // special tokens a model may add
+constexpr int kMinBudgetTokens = 8;  // of a chunk's text; a model that leaves less is of no use
 constexpr size_t kMaxPrefixBytes = 200;
-constexpr int kAnchorPeriod = 4;          // one block in so many is a place to cut chosen by content
-constexpr int kMaxShrinks = 12;           // of the budget, by a quarter each, when text tokenises longer in pieces
+constexpr int kAnchorPeriod = 4;  // one block in so many is a place to cut chosen by content
+constexpr int kMaxShrinks = 12;   // of the budget, by a quarter each, when text tokenises longer in pieces
 
 // The cut points of a section's blocks: pieces are the smallest parts that are not cut any further.
 struct Piece {
@@ -54,9 +54,7 @@ std::string Prefix(const std::vector<std::string>& headings) {
 bool IsRunKind(BlockKind kind) { return kind == BlockKind::kListItem || kind == BlockKind::kTableRow; }
 
 // Whether a chunk may begin at `block` because of its content alone. Lists and tables are better kept in one piece.
-bool IsAnchor(const Block& block) {
-  return !IsRunKind(block.kind) && Hash64(block.content.text) % kAnchorPeriod == 0;
-}
+bool IsAnchor(const Block& block) { return !IsRunKind(block.kind) && Hash64(block.content.text) % kAnchorPeriod == 0; }
 
 // Cuts one block into pieces of at most `target`.
 std::vector<Piece> CutBlock(const Block& block, size_t index, const TokenCounts& tokens, int target) {
@@ -123,14 +121,12 @@ std::string PageLabel(int first, int last) {
 // Cuts sections and holds what their chunks need to be cut again, smaller.
 class SectionChunker {
  public:
-  SectionChunker(const Section& section, const std::vector<TokenCounts>& tokens)
-      : section_(section), tokens_(tokens) {}
+  SectionChunker(const Section& section, const std::vector<TokenCounts>& tokens) : section_(section), tokens_(tokens) {}
 
   std::vector<Chunk> Cut(const Budget& budget) const {
     std::vector<Piece> pieces;
     for (size_t i = 0; i < section_.blocks.size(); ++i) {
-      const std::vector<Piece> cut =
-          CutBlock(*section_.blocks[i], i, tokens_[section_.first_block + i], budget.target);
+      const std::vector<Piece> cut = CutBlock(*section_.blocks[i], i, tokens_[section_.first_block + i], budget.target);
       pieces.insert(pieces.end(), cut.begin(), cut.end());
     }
     std::vector<Chunk> chunks;

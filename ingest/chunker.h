@@ -1,5 +1,5 @@
-// Chunker: blocks -> chunks sized in the embedding model's own tokens. Pure functions (apart from the embedder), thread-
-// safe.
+// Chunker: blocks -> chunks sized in the embedding model's own tokens. Pure functions (apart from the embedder),
+// thread- safe.
 //
 // Sections (the blocks under one path of headings) are cut independently, so that an edit changes the chunks of its own
 // section only. Within a section cuts fall between blocks where they can, else between sentences, else between words;
@@ -24,8 +24,8 @@ struct ChunkerOptions {
   int chunk_tokens = 200;  // target size
 };
 
-// The chunks of a document in order, without vectors; text_sha256 is that of EmbeddedText(). `headings` ends, where they
-// are known, with the column names of the table the chunk begins inside of, and with the page ("p. 3", "pp. 3-4").
+// The chunks of a document in order, without vectors; text_sha256 is that of EmbeddedText(). `headings` ends, where
+// they are known, with the column names of the table the chunk begins inside of, and with the page ("p. 3", "pp. 3-4").
 // FAILED_PRECONDITION when the model takes too few tokens to chunk for; errors of the embedder.
 absl::StatusOr<std::vector<retrieval::Chunk>> ChunkBlocks(const std::vector<Block>& blocks,
                                                           const ChunkerOptions& options,

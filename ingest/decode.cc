@@ -95,7 +95,7 @@ const char* WesternName(absl::string_view bytes) {
 
 std::string GuessByUchardet(absl::string_view bytes) {
   std::unique_ptr<std::remove_pointer_t<uchardet_t>, decltype(&uchardet_delete)> detector(uchardet_new(),
-                                                                                         &uchardet_delete);
+                                                                                          &uchardet_delete);
   uchardet_handle_data(detector.get(), bytes.data(), bytes.size());
   uchardet_data_end(detector.get());
   return uchardet_get_charset(detector.get());
@@ -136,8 +136,7 @@ absl::Status ConvertRunes(absl::string_view bytes, size_t begin, UConverter* con
     AppendRune(static_cast<char32_t>(rune), &rune_text);
     absl::string_view source(start, static_cast<size_t>(at - start));
     uint64_t offset = static_cast<uint64_t>(start - bytes.data());
-    source == rune_text ? out->AppendVerbatim(rune_text, offset)
-                        : out->AppendChanged(rune_text, offset, source.size());
+    source == rune_text ? out->AppendVerbatim(rune_text, offset) : out->AppendChanged(rune_text, offset, source.size());
     if (out->size() > max_text_bytes) {
       return absl::ResourceExhaustedError(absl::StrCat("the text is longer than ", max_text_bytes, " bytes"));
     }
@@ -203,8 +202,8 @@ absl::StatusOr<DecodedText> DecodeText(absl::string_view bytes, absl::string_vie
     absl::StatusOr<DecodedText> decoded = Convert(bytes, 0, name, max_text_bytes);
     if (decoded.ok() || !absl::IsFailedPrecondition(decoded.status())) return decoded;
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the character encoding is unknown (not UTF-8, and no other fits); convert the file to UTF-8"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the character encoding is unknown (not UTF-8, and no other fits); convert the file to UTF-8"));
 }
 
 absl::StatusOr<std::string> TranscodeToUtf8(absl::string_view bytes, const std::string& encoding) {
@@ -213,8 +212,7 @@ absl::StatusOr<std::string> TranscodeToUtf8(absl::string_view bytes, const std::
   if (converter == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown encoding ", encoding));
   MappedTextBuilder out;
   ConversionCounts counts;
-  LASTRO_RETURN_IF_ERROR(
-      ConvertRunes(bytes, 0, converter.get(), std::numeric_limits<uint64_t>::max(), &out, &counts));
+  LASTRO_RETURN_IF_ERROR(ConvertRunes(bytes, 0, converter.get(), std::numeric_limits<uint64_t>::max(), &out, &counts));
   return out.Finish().text;
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kQueueDocuments = 64;
 constexpr uint64_t kBudgetBytes = 512u << 20;
-constexpr uint64_t kMemoryPerFileByte = 8;      // of a prepared document: bytes, text, chunks, maps
+constexpr uint64_t kMemoryPerFileByte = 8;  // of a prepared document: bytes, text, chunks, maps
 constexpr uint64_t kMemoryPerFile = 64u << 10;
 constexpr size_t kDeleteBatch = 500;
 constexpr unsigned kMaxThreads = 4;
@@ -99,7 +99,8 @@ absl::Status FolderJob::PrepareAndCommit() {
 
 void FolderJob::PrepareFiles() {
   for (size_t index = next_file_++; index < selected_.size(); index = next_file_++) {
-    uint64_t bytes = std::min(selected_[index].size_bytes, options_.max_file_bytes) * kMemoryPerFileByte + kMemoryPerFile;
+    uint64_t bytes =
+        std::min(selected_[index].size_bytes, options_.max_file_bytes) * kMemoryPerFileByte + kMemoryPerFile;
     if (!budget_.Acquire(bytes)) break;
     ByteLease lease(&budget_, bytes);
     Outcome outcome = PrepareFile(selected_[index]);
@@ -219,9 +220,9 @@ absl::Status FolderJob::EmbedAndPut(std::vector<Outcome>* group) {
 absl::Status FolderJob::PutOne(Outcome* outcome, int64_t reused) {
   LASTRO_RETURN_IF_ERROR(context_.Check());
   const PreparedDocument& prepared = outcome->prepared;
-  absl::Status status = store_->PutDocument(prepared.document, fingerprint_, prepared.chunks, prepared.original,
-                                            prepared.extracted)
-                            .status();
+  absl::Status status =
+      store_->PutDocument(prepared.document, fingerprint_, prepared.chunks, prepared.original, prepared.extracted)
+          .status();
   retrieval::Job& job = reporter_->job();
   if (absl::IsInvalidArgument(status)) {
     reporter_->AddProblem(outcome->uri, status);

@@ -1,5 +1,5 @@
-// FolderJob: one run over one folder. Preparing threads read, parse and chunk ahead of the job's own thread, which embeds
-// and commits; a byte budget bounds what lies between them. Not thread-safe; one Run() a job.
+// FolderJob: one run over one folder. Preparing threads read, parse and chunk ahead of the job's own thread, which
+// embeds and commits; a byte budget bounds what lies between them. Not thread-safe; one Run() a job.
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ class FolderJob {
   struct Outcome {
     std::string uri;
     Kind kind = Kind::kProblem;
-    absl::Status status;        // of kProblem and kFatal
+    absl::Status status;  // of kProblem and kFatal
     uint64_t bytes_read = 0;
     PreparedDocument prepared;  // of kPrepared
     ByteLease lease;

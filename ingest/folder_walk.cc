@@ -223,8 +223,7 @@ absl::StatusOr<std::string> CanonicalFolder(const std::string& folder) {
   return path;
 }
 
-absl::StatusOr<WalkResult> WalkFolder(const std::string& root, const WalkOptions& options,
-                                      const CallContext& context) {
+absl::StatusOr<WalkResult> WalkFolder(const std::string& root, const WalkOptions& options, const CallContext& context) {
   return Walker(root, options, context).Run();
 }
 

@@ -35,8 +35,8 @@ struct WalkResult {
 absl::StatusOr<std::string> CanonicalFolder(const std::string& folder);
 
 // Walks `root`, a canonical path, in sorted order. Hidden files and folders, links to folders, links out of `root`,
-// devices, pipes and sockets are left out; the latter three are reported, as are names that are not UTF-8. NOT_FOUND when
-// `root` itself cannot be read; errors of `context`.
+// devices, pipes and sockets are left out; the latter three are reported, as are names that are not UTF-8. NOT_FOUND
+// when `root` itself cannot be read; errors of `context`.
 absl::StatusOr<WalkResult> WalkFolder(const std::string& root, const WalkOptions& options, const CallContext& context);
 
 struct FileContent {

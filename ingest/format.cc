@@ -39,8 +39,8 @@ std::optional<Format> FormatOfMediaType(absl::string_view media_type) {
 absl::StatusOr<Format> DetectFormat(absl::string_view uri, absl::string_view media_type, bool any_text) {
   if (!media_type.empty()) {
     if (std::optional<Format> format = FormatOfMediaType(media_type)) return *format;
-    return absl::UnimplementedError(absl::StrCat(
-        "the media type is not supported; text/plain, text/markdown, text/html and application/pdf are"));
+    return absl::UnimplementedError(
+        absl::StrCat("the media type is not supported; text/plain, text/markdown, text/html and application/pdf are"));
   }
   std::string extension = ExtensionOf(uri);
   if (std::optional<Format> format = FormatOfExtension(extension)) return *format;
@@ -54,10 +54,14 @@ bool HasSupportedExtension(absl::string_view uri) { return FormatOfExtension(Ext
 
 absl::string_view MediaTypeOf(Format format) {
   switch (format) {
-    case Format::kPlainText: return "text/plain";
-    case Format::kMarkdown: return "text/markdown";
-    case Format::kHtml: return "text/html";
-    case Format::kPdf: return "application/pdf";
+    case Format::kPlainText:
+      return "text/plain";
+    case Format::kMarkdown:
+      return "text/markdown";
+    case Format::kHtml:
+      return "text/html";
+    case Format::kPdf:
+      return "application/pdf";
   }
   return "";
 }

@@ -8,8 +8,8 @@ namespace lastro::ingest {
 
 enum class Format { kPlainText, kMarkdown, kHtml, kPdf };
 
-// The format that `media_type` names, or, when that is empty, the extension of `uri` (.txt .text .md .markdown .html .htm
-// .xhtml .pdf, any case). Another extension: plain text when `any_text`, else UNIMPLEMENTED with the list of those
+// The format that `media_type` names, or, when that is empty, the extension of `uri` (.txt .text .md .markdown .html
+// .htm .xhtml .pdf, any case). Another extension: plain text when `any_text`, else UNIMPLEMENTED with the list of those
 // supported.
 absl::StatusOr<Format> DetectFormat(absl::string_view uri, absl::string_view media_type, bool any_text);
 

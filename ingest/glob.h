@@ -1,5 +1,5 @@
-// Globs over relative paths, as in .gitignore: ? and * stay within one folder, ** crosses folders, and a pattern without
-// a slash matches the file's name in any folder. Pure functions, thread-safe.
+// Globs over relative paths, as in .gitignore: ? and * stay within one folder, ** crosses folders, and a pattern
+// without a slash matches the file's name in any folder. Pure functions, thread-safe.
 #pragma once
 
 #include <string>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -19,29 +20,27 @@
 namespace lastro::ingest {
 namespace {
 
+constexpr int kMinMenuLinks = 3;           // a paragraph of so many links and no other words is a menu
 constexpr uint64_t kCheckInterval = 1024;  // nodes between two looks at the deadline
 
 int HeadingLevel(GumboTag tag) {
   return tag >= GUMBO_TAG_H1 && tag <= GUMBO_TAG_H6 ? 1 + static_cast<int>(tag) - static_cast<int>(GUMBO_TAG_H1) : 0;
 }
 
+constexpr GumboTag kUnreadable[] = {
+    GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,    GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE, GUMBO_TAG_HEAD,     GUMBO_TAG_IFRAME,
+    GUMBO_TAG_OBJECT, GUMBO_TAG_CANVAS,   GUMBO_TAG_SVG,      GUMBO_TAG_AUDIO,    GUMBO_TAG_VIDEO,    GUMBO_TAG_SELECT,
+    GUMBO_TAG_BUTTON, GUMBO_TAG_TEXTAREA, GUMBO_TAG_NOEMBED,  GUMBO_TAG_NOFRAMES, GUMBO_TAG_DATALIST, GUMBO_TAG_RP};
+
 bool IsUnreadable(GumboTag tag) {
-  switch (tag) {
-    case GUMBO_TAG_SCRIPT: case GUMBO_TAG_STYLE: case GUMBO_TAG_NOSCRIPT: case GUMBO_TAG_TEMPLATE: case GUMBO_TAG_HEAD:
-    case GUMBO_TAG_IFRAME: case GUMBO_TAG_OBJECT: case GUMBO_TAG_CANVAS: case GUMBO_TAG_SVG: case GUMBO_TAG_AUDIO:
-    case GUMBO_TAG_VIDEO: case GUMBO_TAG_SELECT: case GUMBO_TAG_BUTTON: case GUMBO_TAG_TEXTAREA: case GUMBO_TAG_NOEMBED:
-    case GUMBO_TAG_NOFRAMES: case GUMBO_TAG_DATALIST: case GUMBO_TAG_RP:
-      return true;
-    default:
-      return false;
-  }
+  return std::find(std::begin(kUnreadable), std::end(kUnreadable), tag) != std::end(kUnreadable);
 }
 
 // Whether one of the space-separated names in an attribute is what sites call their menus, footers and banners.
 bool HasBoilerplateName(const char* names) {
   static const auto* const known = new absl::flat_hash_set<absl::string_view>{
-      "menu",   "nav",  "navbar",  "navigation", "breadcrumb",    "breadcrumbs",   "footer",    "site-footer",
-      "cookie", "cookies", "sidebar", "toolbar", "cookie-banner", "cookie-notice", "skip-link", "pagination"};
+      "menu",   "nav",     "navbar",  "navigation", "breadcrumb",    "breadcrumbs",   "footer",    "site-footer",
+      "cookie", "cookies", "sidebar", "toolbar",    "cookie-banner", "cookie-notice", "skip-link", "pagination"};
   if (names == nullptr) return false;
   for (absl::string_view name : absl::StrSplit(names, absl::ByAnyChar(" \t\n"))) {
     if (known->contains(absl::AsciiStrToLower(name))) return true;
@@ -68,27 +67,23 @@ bool IsHidden(const GumboNode* node) {
   const char* style = HtmlAttribute(node, "style");
   if (style == nullptr) return false;
   std::string compact = absl::StrReplaceAll(absl::AsciiStrToLower(style), {{" ", ""}, {"\t", ""}, {"\n", ""}});
-  for (absl::string_view hiding : {"display:none", "visibility:hidden", "opacity:0;", "font-size:0;", "font-size:0px"}) {
+  for (absl::string_view hiding :
+       {"display:none", "visibility:hidden", "opacity:0;", "font-size:0;", "font-size:0px"}) {
     if (absl::StrContains(compact, hiding)) return true;
   }
   return absl::EndsWith(compact, "opacity:0") || absl::EndsWith(compact, "font-size:0");
 }
 
-bool IsBlock(GumboTag tag) {
-  switch (tag) {
-    case GUMBO_TAG_P: case GUMBO_TAG_DIV: case GUMBO_TAG_SECTION: case GUMBO_TAG_ARTICLE: case GUMBO_TAG_MAIN:
-    case GUMBO_TAG_HEADER: case GUMBO_TAG_FOOTER: case GUMBO_TAG_ASIDE: case GUMBO_TAG_NAV: case GUMBO_TAG_BODY:
-    case GUMBO_TAG_UL: case GUMBO_TAG_OL: case GUMBO_TAG_LI: case GUMBO_TAG_DL: case GUMBO_TAG_DT: case GUMBO_TAG_DD:
-    case GUMBO_TAG_BLOCKQUOTE: case GUMBO_TAG_PRE: case GUMBO_TAG_TABLE: case GUMBO_TAG_CAPTION: case GUMBO_TAG_TR:
-    case GUMBO_TAG_THEAD: case GUMBO_TAG_TBODY: case GUMBO_TAG_TFOOT: case GUMBO_TAG_FORM: case GUMBO_TAG_FIELDSET:
-    case GUMBO_TAG_LEGEND: case GUMBO_TAG_FIGURE: case GUMBO_TAG_FIGCAPTION: case GUMBO_TAG_ADDRESS: case GUMBO_TAG_HR:
-    case GUMBO_TAG_DETAILS: case GUMBO_TAG_SUMMARY: case GUMBO_TAG_CENTER: case GUMBO_TAG_H1: case GUMBO_TAG_H2:
-    case GUMBO_TAG_H3: case GUMBO_TAG_H4: case GUMBO_TAG_H5: case GUMBO_TAG_H6: case GUMBO_TAG_HTML:
-      return true;
-    default:
-      return false;
-  }
-}
+constexpr GumboTag kBlocks[] = {
+    GUMBO_TAG_P,      GUMBO_TAG_DIV,      GUMBO_TAG_SECTION, GUMBO_TAG_ARTICLE, GUMBO_TAG_MAIN,       GUMBO_TAG_HEADER,
+    GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE,    GUMBO_TAG_NAV,     GUMBO_TAG_BODY,    GUMBO_TAG_UL,         GUMBO_TAG_OL,
+    GUMBO_TAG_LI,     GUMBO_TAG_DL,       GUMBO_TAG_DT,      GUMBO_TAG_DD,      GUMBO_TAG_BLOCKQUOTE, GUMBO_TAG_PRE,
+    GUMBO_TAG_TABLE,  GUMBO_TAG_CAPTION,  GUMBO_TAG_TR,      GUMBO_TAG_THEAD,   GUMBO_TAG_TBODY,      GUMBO_TAG_TFOOT,
+    GUMBO_TAG_FORM,   GUMBO_TAG_FIELDSET, GUMBO_TAG_LEGEND,  GUMBO_TAG_FIGURE,  GUMBO_TAG_FIGCAPTION, GUMBO_TAG_ADDRESS,
+    GUMBO_TAG_HR,     GUMBO_TAG_DETAILS,  GUMBO_TAG_SUMMARY, GUMBO_TAG_CENTER,  GUMBO_TAG_H1,         GUMBO_TAG_H2,
+    GUMBO_TAG_H3,     GUMBO_TAG_H4,       GUMBO_TAG_H5,      GUMBO_TAG_H6,      GUMBO_TAG_HTML};
+
+bool IsBlock(GumboTag tag) { return std::find(std::begin(kBlocks), std::end(kBlocks), tag) != std::end(kBlocks); }
 
 // Elements that make the table around them one of layout rather than of data.
 bool IsComplexInTable(GumboTag tag) {
@@ -129,14 +124,14 @@ absl::Status Walk(const GumboNode* root, const CallContext& context, Enter enter
 // The readable blocks of one tree.
 class BlockCollector {
  public:
-  BlockCollector(absl::string_view html, bool with_boilerplate)
-      : html_(html), with_boilerplate_(with_boilerplate) {}
+  BlockCollector(absl::string_view html, bool with_boilerplate) : html_(html), with_boilerplate_(with_boilerplate) {}
 
   absl::Status Collect(const GumboNode* root, const CallContext& context) {
-    LASTRO_RETURN_IF_ERROR(Walk(root, context, [&](const GumboNode* node) { return MarkComplex(node); },
-                                [](const GumboNode*) {}));
-    LASTRO_RETURN_IF_ERROR(Walk(root, context, [&](const GumboNode* node) { return Enter(node); },
-                                [&](const GumboNode* node) { Leave(node); }));
+    LASTRO_RETURN_IF_ERROR(Walk(
+        root, context, [&](const GumboNode* node) { return MarkComplex(node); }, [](const GumboNode*) {}));
+    LASTRO_RETURN_IF_ERROR(Walk(
+        root, context, [&](const GumboNode* node) { return Enter(node); },
+        [&](const GumboNode* node) { Leave(node); }));
     Flush();
     return absl::OkStatus();
   }
@@ -165,6 +160,10 @@ class BlockCollector {
     if (tag == GUMBO_TAG_TITLE) ReadTitle(node);
     if (tag == GUMBO_TAG_HEAD) return EnterHead(node);
     if (IsUnreadable(tag) || IsHidden(node) || (!with_boilerplate_ && IsBoilerplate(node))) return false;
+    if (tag == GUMBO_TAG_A) {
+      ++link_depth_;
+      ++links_;
+    }
     EnterReadable(node, tag);
     return true;
   }
@@ -203,6 +202,7 @@ class BlockCollector {
 
   void Leave(const GumboNode* node) {
     GumboTag tag = HtmlTag(node);
+    if (tag == GUMBO_TAG_A) --link_depth_;
     if (node == row_) {
       FlushAs(BlockKind::kTableRow, 0);
       if (!row_has_data_ && !blocks_.empty() && blocks_.back().kind == BlockKind::kTableRow) {
@@ -227,6 +227,9 @@ class BlockCollector {
 
   void FlushAs(BlockKind kind, int level) {
     MappedText content = text_.Take();
+    bool has_text = std::exchange(has_text_, false);
+    bool menu = std::exchange(links_, 0) >= kMinMenuLinks && !has_text;
+    if (menu && kind == BlockKind::kParagraph && !with_boilerplate_) return;
     if (content.text.find_first_not_of("| \t\n") == std::string::npos) return;
     Block block;
     block.kind = kind;
@@ -256,6 +259,7 @@ class BlockCollector {
   }
 
   void AddPiece(absl::string_view piece, const retrieval::SourceSegment& segment) {
+    has_text_ = has_text_ || (link_depth_ == 0 && std::any_of(piece.begin(), piece.end(), IsAlphanumeric));
     if (!segment.verbatim) {
       bool line_end = pre_depth_ > 0 && piece == "\n";
       line_end ? text_.LineBreak(segment.source_begin, segment.source_length)
@@ -266,6 +270,8 @@ class BlockCollector {
       text_.Text(piece, segment.source_begin);
     }
   }
+
+  static bool IsAlphanumeric(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 
   void ReadTitle(const GumboNode* node) {
     const GumboVector& children = node->v.element.children;
@@ -285,6 +291,9 @@ class BlockCollector {
   bool row_has_data_ = false;       // it has a cell that is no header
   int cells_ = 0;
   int pre_depth_ = 0;
+  int link_depth_ = 0;
+  int links_ = 0;          // of the block
+  bool has_text_ = false;  // the block has words outside of links
 };
 
 }  // namespace

@@ -1,6 +1,6 @@
 // HtmlTree: a Gumbo parse of untrusted HTML. Gumbo itself frees a tree by recursion, has no limits and takes quadratic
-// time on hostile nesting; here all its memory comes from an arena that is dropped as a whole, and the parse is abandoned
-// when the arena or the deadline is used up. Not thread-safe; one tree per thread.
+// time on hostile nesting; here all its memory comes from an arena that is dropped as a whole, and the parse is
+// abandoned when the arena or the deadline is used up. Not thread-safe; one tree per thread.
 #pragma once
 
 #include <gumbo.h>

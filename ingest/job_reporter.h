@@ -20,8 +20,8 @@ class JobReporter {
   absl::Status Start();
   // After a change of job(): tells the watcher and stores the job, each when it is time again.
   absl::Status Update();
-  // Stores the end of the job, which is that of `status`, and tells the watcher. Its own error matters only when `status`
-  // is OK.
+  // Stores the end of the job, which is that of `status`, and tells the watcher. Its own error matters only when
+  // `status` is OK.
   absl::Status End(const absl::Status& status);
 
   // A file that was not ingested. Counts it and keeps the first 1,000.

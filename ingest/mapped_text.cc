@@ -60,8 +60,8 @@ void ComposeChanged(const SourceSegment& outer, absl::string_view text, const Ma
                     MappedTextBuilder* out) {
   absl::string_view piece = text.substr(outer.text_begin, outer.text_length);
   uint64_t begin = UINT64_MAX, end = 0;
-  for (auto it = FirstAfter(inner, outer.source_begin);
-       it != inner.segments.end() && it->text_begin < SourceEnd(outer); ++it) {
+  for (auto it = FirstAfter(inner, outer.source_begin); it != inner.segments.end() && it->text_begin < SourceEnd(outer);
+       ++it) {
     SourceSegment part = Clip(*it, outer.source_begin, SourceEnd(outer));
     begin = std::min(begin, part.source_begin);
     end = std::max(end, SourceEnd(part));

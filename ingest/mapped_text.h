@@ -27,8 +27,8 @@ MappedText Compose(MappedText outer, const MappedText& inner);
 // Bytes [begin, end) of `mapped`. REQUIRES: begin <= end <= mapped.text.size().
 MappedText Slice(const MappedText& mapped, size_t begin, size_t end);
 
-// Appends pieces and keeps the map small: neighbouring verbatim pieces are merged, and so are neighbouring pieces of one
-// word that are not verbatim (a UTF-16 file has one segment a word, not one a letter).
+// Appends pieces and keeps the map small: neighbouring verbatim pieces are merged, and so are neighbouring pieces of
+// one word that are not verbatim (a UTF-16 file has one segment a word, not one a letter).
 class MappedTextBuilder {
  public:
   // `piece` is source bytes [source_begin, +piece.size()), unchanged.

@@ -43,7 +43,8 @@ Treatment TreatmentOf(char32_t rune) {
 }
 
 bool IsPlainAscii(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t'; });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t'; });
 }
 
 // Whether the joiner at `at` stands between letters that need it.
@@ -88,7 +89,8 @@ MappedText ComposeCharacters(const std::string& text, const icu::Normalizer2& nf
   auto it = edits.getFineIterator();
   absl::string_view view = composed;
   while (it.next(error)) {
-    absl::string_view piece = view.substr(static_cast<size_t>(it.destinationIndex()), static_cast<size_t>(it.newLength()));
+    absl::string_view piece =
+        view.substr(static_cast<size_t>(it.destinationIndex()), static_cast<size_t>(it.newLength()));
     if (it.hasChange()) {
       out.AppendChanged(piece, static_cast<uint64_t>(it.sourceIndex()), static_cast<uint64_t>(it.oldLength()));
     } else {

@@ -13,7 +13,7 @@
 namespace lastro::ingest {
 
 struct PdfOptions {
-  std::string program;                 // path of pdftotext; empty: searched in the system's folders
+  std::string program;  // path of pdftotext; empty: searched in the system's folders
   double timeout_s = 60;
   uint64_t memory_bytes = 1ull << 30;
   uint64_t max_text_bytes = 32u << 20;
@@ -24,7 +24,8 @@ struct PdfOptions {
 absl::StatusOr<std::string> ExtractPdfText(absl::string_view pdf, const PdfOptions& options,
                                            const CallContext& context);
 
-// The blocks of extracted text, with their page numbers; their sources are its bytes.
+// The blocks of extracted text, with their page numbers but without running headers and footers; their sources are its
+// bytes. Errors: those of `context`.
 absl::StatusOr<std::vector<Block>> ReadPdfText(const std::string& extracted, const CallContext& context);
 
 }  // namespace lastro::ingest

@@ -36,9 +36,9 @@ absl::Status EnsureCollection(const std::string& name, const retrieval::Embedder
   }
   LASTRO_RETURN_IF_ERROR(found.status());
   if (found->embedding_fingerprint == info.fingerprint) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the collection ", name, " was made with the embedding model ", found->embedding_model,
-                   ", not with this ", info.model, "; use another collection or delete this one first"));
+  return absl::FailedPreconditionError(absl::StrCat("the collection ", name, " was made with the embedding model ",
+                                                    found->embedding_model, ", not with this ", info.model,
+                                                    "; use another collection or delete this one first"));
 }
 
 absl::Status ValidateUri(const std::string& uri) {
@@ -47,7 +47,8 @@ absl::Status ValidateUri(const std::string& uri) {
   }
   bool control = false;
   for (char c : uri) control = control || absl::ascii_iscntrl(static_cast<unsigned char>(c));
-  if (control || !IsValidUtf8(uri)) return absl::InvalidArgumentError("the uri must be UTF-8 without control characters");
+  if (control || !IsValidUtf8(uri))
+    return absl::InvalidArgumentError("the uri must be UTF-8 without control characters");
   return absl::OkStatus();
 }
 
@@ -86,8 +87,8 @@ absl::StatusOr<retrieval::Job> Pipeline::IngestFolder(const FolderRequest& reque
 absl::StatusOr<retrieval::Document> Pipeline::IngestUpload(const UploadRequest& request, const CallContext& context) {
   LASTRO_RETURN_IF_ERROR(ValidateUri(request.uri));
   if (request.content.size() > options_.max_file_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("the document has ", request.content.size(),
-                                                   " bytes; up to ", options_.max_file_bytes, " are read"));
+    return absl::InvalidArgumentError(absl::StrCat("the document has ", request.content.size(), " bytes; up to ",
+                                                   options_.max_file_bytes, " are read"));
   }
   LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
   DocumentInput input{request.uri, request.media_type, request.content, absl::Now(), std::string(kUploadOrigin), false};

@@ -19,28 +19,28 @@
 namespace lastro::ingest {
 
 struct PipelineOptions {
-  int chunk_tokens = 200;                      // target size of a chunk, capped by the embedding model's limit
-  uint64_t max_file_bytes = 64u << 20;         // larger files are reported and skipped
-  uint64_t max_text_bytes = 32u << 20;         // of readable text a file may yield
-  int64_t max_files = 1'000'000;               // of one folder
-  int max_depth = 64;                          // of folders
-  double parser_timeout_s = 60;                // of an isolated parser (pdftotext)
-  uint64_t parser_memory_bytes = 1ull << 30;   // address space of an isolated parser
+  int chunk_tokens = 200;                     // target size of a chunk, capped by the embedding model's limit
+  uint64_t max_file_bytes = 64u << 20;        // larger files are reported and skipped
+  uint64_t max_text_bytes = 32u << 20;        // of readable text a file may yield
+  int64_t max_files = 1'000'000;              // of one folder
+  int max_depth = 64;                         // of folders
+  double parser_timeout_s = 60;               // of an isolated parser (pdftotext)
+  uint64_t parser_memory_bytes = 1ull << 30;  // address space of an isolated parser
 };
 
 struct FolderRequest {
-  std::string collection;                // created with the embedder's fingerprint when it does not exist
-  std::string folder;                    // absolute or relative to the working folder of the process
-  bool sync = false;                     // also removes documents of this folder whose files have vanished
-  std::vector<std::string> include;      // globs on relative paths; empty: every supported format
+  std::string collection;            // created with the embedder's fingerprint when it does not exist
+  std::string folder;                // absolute or relative to the working folder of the process
+  bool sync = false;                 // also removes documents of this folder whose files have vanished
+  std::vector<std::string> include;  // globs on relative paths; empty: every supported format
   std::vector<std::string> exclude;
-  retrieval::Metadata metadata;          // given to every document
+  retrieval::Metadata metadata;  // given to every document
 };
 
 struct UploadRequest {
   std::string collection;
-  std::string uri;                       // the document's name; its extension tells the format unless media_type is set
-  std::string media_type;                // may be empty
+  std::string uri;         // the document's name; its extension tells the format unless media_type is set
+  std::string media_type;  // may be empty
   std::string content;
   retrieval::Metadata metadata;
 };
@@ -58,8 +58,8 @@ class Pipeline {
   // then, and at the end. Errors that stop a whole job: NOT_FOUND (folder), FAILED_PRECONDITION (the collection has
   // another embedding model), CANCELLED, DEADLINE_EXCEEDED, and store or embedder failures; the job is then stored as
   // kFailed or kCancelled, and everything committed so far stays: running it again goes on from there.
-  absl::StatusOr<retrieval::Job> IngestFolder(const FolderRequest& request, retrieval::Job job, const CallContext& context,
-                                              const ProgressSink& progress = nullptr);
+  absl::StatusOr<retrieval::Job> IngestFolder(const FolderRequest& request, retrieval::Job job,
+                                              const CallContext& context, const ProgressSink& progress = nullptr);
 
   // Ingests one document given as bytes. INVALID_ARGUMENT when it cannot be read, with the reason.
   absl::StatusOr<retrieval::Document> IngestUpload(const UploadRequest& request, const CallContext& context);

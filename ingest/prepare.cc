@@ -60,12 +60,11 @@ retrieval::Document DescribeDocument(const DocumentInput& input, const std::stri
 
 }  // namespace
 
-PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection,
-                               const retrieval::Metadata& metadata, const PipelineOptions& options,
-                               retrieval::TextEmbedder* embedder, const CallContext& context,
-                               PreparedDocument* prepared) {
-  absl::StatusOr<ReadResult> read = ReadContent(input.content, input.uri, input.media_type,
-                                                ReaderOptionsOf(options, input.any_text), context);
+PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const retrieval::Metadata& metadata,
+                               const PipelineOptions& options, retrieval::TextEmbedder* embedder,
+                               const CallContext& context, PreparedDocument* prepared) {
+  absl::StatusOr<ReadResult> read =
+      ReadContent(input.content, input.uri, input.media_type, ReaderOptionsOf(options, input.any_text), context);
   if (!read.ok()) return {read.status(), context.Check().ok()};
   absl::StatusOr<std::vector<retrieval::Chunk>> chunks =
       ChunkBlocks(read->blocks, ChunkerOptions{options.chunk_tokens}, embedder, context);

@@ -21,7 +21,7 @@ struct DocumentInput {
   std::string content;
   absl::Time modified_at;
   std::string origin;
-  bool any_text = false;   // read an unknown extension as plain text
+  bool any_text = false;  // read an unknown extension as plain text
 };
 
 struct PreparedDocument {
@@ -31,18 +31,17 @@ struct PreparedDocument {
   std::string extracted;
 };
 
-// Why a document was not prepared, and whose fault that is: a `file_error` concerns this file alone, else `status` would
-// meet every other file too (the embedder is gone, the job was cancelled).
+// Why a document was not prepared, and whose fault that is: a `file_error` concerns this file alone, else `status`
+// would meet every other file too (the embedder is gone, the job was cancelled).
 struct PrepareFailure {
   absl::Status status;
   bool file_error = true;
 };
 
 // Reads, chunks and verifies. On success `prepared` is complete but for the vectors, and the failure's status is OK.
-PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection,
-                               const retrieval::Metadata& metadata, const PipelineOptions& options,
-                               retrieval::TextEmbedder* embedder, const CallContext& context,
-                               PreparedDocument* prepared);
+PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const retrieval::Metadata& metadata,
+                               const PipelineOptions& options, retrieval::TextEmbedder* embedder,
+                               const CallContext& context, PreparedDocument* prepared);
 
 // Names everything that decides what a document's chunks look like: the versions of readers and chunker, its settings,
 // the metadata given. A stored document with another one is ingested again.

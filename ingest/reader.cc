@@ -100,8 +100,8 @@ absl::StatusOr<ReadResult> ReadContent(absl::string_view content, absl::string_v
                                        const ReaderOptions& options, const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(Format format, DetectFormat(uri, media_type, options.any_text));
   CallContext limited = context.WithDeadline(absl::Now() + absl::Seconds(options.parser_timeout_s));
-  absl::StatusOr<ReadResult> result = format == Format::kPdf ? ReadPdf(content, options, limited)
-                                                             : ReadText(content, format, options, limited);
+  absl::StatusOr<ReadResult> result =
+      format == Format::kPdf ? ReadPdf(content, options, limited) : ReadText(content, format, options, limited);
   if (absl::IsDeadlineExceeded(result.status()) && context.Check().ok()) {
     return absl::DeadlineExceededError(
         absl::StrCat("reading the file takes longer than ", options.parser_timeout_s, " s"));

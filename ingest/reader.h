@@ -23,9 +23,9 @@ struct ReaderOptions {
 // Changes when a reader gives other text for the same bytes: documents are then read again.
 inline constexpr int kReaderVersion = 1;
 
-// Reads `content`, the bytes of the file `uri`. UNIMPLEMENTED for a format without a reader, INVALID_ARGUMENT for content
-// that cannot be read, FAILED_PRECONDITION when a program is missing, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED when a
-// parser reaches its limits, CANCELLED.
+// Reads `content`, the bytes of the file `uri`. UNIMPLEMENTED for a format without a reader, INVALID_ARGUMENT for
+// content that cannot be read, FAILED_PRECONDITION when a program is missing, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED
+// when a parser reaches its limits, CANCELLED.
 absl::StatusOr<ReadResult> ReadContent(absl::string_view content, absl::string_view uri, absl::string_view media_type,
                                        const ReaderOptions& options, const CallContext& context);
 

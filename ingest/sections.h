@@ -10,9 +10,9 @@ namespace lastro::ingest {
 
 // Points into the blocks it was made from, which must outlive it.
 struct Section {
-  std::vector<std::string> headings;  // outermost first
-  size_t first_block = 0;             // number of blocks in the sections before this one
-  std::vector<const Block*> blocks;   // none of them a heading, unless the section is one heading without a text
+  std::vector<std::string> headings;        // outermost first
+  size_t first_block = 0;                   // number of blocks in the sections before this one
+  std::vector<const Block*> blocks;         // none of them a heading, unless the section is one heading without a text
   std::vector<const Block*> table_headers;  // beside `blocks`: the header row of a row's table, else null
 };
 

@@ -25,6 +25,7 @@ struct Line {
   absl::string_view text;
   size_t begin = 0;  // of `text`
   int columns = 0;   // code points
+  bool indented = false;
 };
 
 bool IsBlank(const Line& line) { return line.text.empty(); }
@@ -40,7 +41,7 @@ std::vector<Line> SplitLines(absl::string_view text) {
     absl::string_view line = text.substr(begin, end - begin);
     absl::string_view stripped = absl::StripAsciiWhitespace(line);
     size_t offset = stripped.empty() ? begin : static_cast<size_t>(stripped.data() - text.data());
-    lines.push_back({stripped, offset, CountRunes(stripped)});
+    lines.push_back({stripped, offset, CountRunes(stripped), offset > begin});
     begin = end + 1;
   }
   return lines;
@@ -120,9 +121,7 @@ int LoneHeadingLevel(const Line& line) {
 }
 
 // A line that a machine or an author laid out: columns or tabs.
-bool IsLaidOut(absl::string_view text) {
-  return absl::StrContains(text, "   ") || absl::StrContains(text, "\t");
-}
+bool IsLaidOut(absl::string_view text) { return absl::StrContains(text, "   ") || absl::StrContains(text, "\t"); }
 
 int FirstWordColumns(absl::string_view text) { return CountRunes(text.substr(0, text.find_first_of(" \t"))); }
 
@@ -183,6 +182,7 @@ class PlainTextReader {
     const Line& line = lines_[begin];
     int level = 0;
     if (end - begin == 1) level = LoneHeadingLevel(line);
+    if (level == 2 && blocks_.empty()) level = 1;  // what a file opens with is its title
     if (end - begin >= 2) level = UnderlineLevel(line, lines_[begin + 1]);
     if (level > 0) {
       AddHeading(line, level);
@@ -200,11 +200,23 @@ class PlainTextReader {
   int FirstLineLevel(const Line& line, const Line* next, bool opens_file) const {
     bool short_line = line.columns <= kMaxHeadingColumns && !EndsLikeSentence(line.text);
     if (!short_line || (next != nullptr && !StartsUpper(next->text))) return 0;
-    if (opens_file) return StartsUpper(line.text) ? 1 : 0;
+    if (opens_file && StartsUpper(line.text)) return 1;
     if (next != nullptr && line.columns > kMaxHeadingShare * width_) return 0;
     if (int level = NumberedLevel(line.text); level > 0) return level;
     size_t marker = absl::ascii_isdigit(line.text[0]) ? ListMarkerLength(line.text) : 0;
-    return marker > 0 && next != nullptr && StartsUpper(line.text.substr(marker)) ? 2 : 0;
+    if (marker == 0 || !StartsUpper(line.text.substr(marker))) return 0;
+    // At the foot of a page the text below is missing: the number must then be the next one.
+    int number = LeadingNumber(line.text);
+    if (next == nullptr && (SectionBefore() == 0 || number != SectionBefore() + 1)) return 0;
+    return 2;
+  }
+
+  int SectionBefore() const {
+    for (auto block = blocks_.rbegin(); block != blocks_.rend(); ++block) {
+      if (block->kind != BlockKind::kHeading) continue;
+      if (int number = LeadingNumber(block->content.text); number > 0) return number;
+    }
+    return options_.section_before;
   }
 
   void AddHeading(const Line& line, int level) {
@@ -234,7 +246,9 @@ class PlainTextReader {
   }
 
   bool IsSoftBreak(const Line& line, const Line& next) const {
-    if (width_ < options_.min_wrap_columns || IsLaidOut(line.text) || IsLaidOut(next.text)) return false;
+    if (IsLaidOut(line.text) || IsLaidOut(next.text)) return false;
+    if (kind_ == BlockKind::kListItem && next.indented && ListMarkerLength(next.text) == 0) return true;
+    if (width_ < options_.min_wrap_columns) return false;
     double reach = line.columns + 1 + FirstWordColumns(next.text);
     return reach > options_.wrap_slack * width_;
   }
@@ -276,6 +290,15 @@ class PlainTextReader {
 };
 
 }  // namespace
+
+int LeadingNumber(absl::string_view text) {
+  int number = 0;
+  for (size_t i = 0; i < text.size() && absl::ascii_isdigit(text[i]); ++i) {
+    if (i == 3) return 0;
+    number = number * 10 + (text[i] - '0');
+  }
+  return number;
+}
 
 absl::StatusOr<std::vector<Block>> ReadPlainText(absl::string_view text, const PlainTextOptions& options,
                                                  const CallContext& context) {

@@ -54,8 +54,8 @@ absl::Status EmbedBatch(absl::Span<const Chunk* const> batch, size_t dimension, 
   for (const Chunk* chunk : batch) texts.push_back(EmbeddedText(*chunk));
   LASTRO_ASSIGN_OR_RETURN(std::vector<float> values, embedder->Embed(texts, context));
   if (values.size() != batch.size() * dimension) {
-    return absl::InternalError(absl::StrCat("the embedder returned ", values.size(), " values instead of ",
-                                            batch.size() * dimension));
+    return absl::InternalError(
+        absl::StrCat("the embedder returned ", values.size(), " values instead of ", batch.size() * dimension));
   }
   for (size_t i = 0; i < batch.size(); ++i) {
     auto first = values.begin() + static_cast<std::ptrdiff_t>(i * dimension);
@@ -74,7 +74,8 @@ absl::StatusOr<std::vector<int64_t>> FillVectors(absl::Span<PreparedDocument* co
   LASTRO_ASSIGN_OR_RETURN(std::vector<const Chunk*> unknown,
                           LookUp(DistinctChunks(documents), collection, store, &known));
   // Texts of like length in one batch waste little on padding.
-  std::stable_sort(unknown.begin(), unknown.end(), [](const Chunk* a, const Chunk* b) { return a->tokens < b->tokens; });
+  std::stable_sort(unknown.begin(), unknown.end(),
+                   [](const Chunk* a, const Chunk* b) { return a->tokens < b->tokens; });
   VectorMap fresh;
   for (size_t begin = 0; begin < unknown.size(); begin += kEmbedBatchTexts) {
     LASTRO_RETURN_IF_ERROR(context.Check());

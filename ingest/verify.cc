@@ -22,7 +22,8 @@ absl::Status Failure(const Chunk& chunk, uint64_t at, absl::string_view what) {
 absl::Status VerifySegment(const Chunk& chunk, const SourceSegment& segment, absl::string_view source) {
   uint64_t at = segment.text_begin;
   bool in_text = at <= chunk.text.size() && segment.text_length <= chunk.text.size() - at;
-  bool in_source = segment.source_begin <= source.size() && segment.source_length <= source.size() - segment.source_begin;
+  bool in_source =
+      segment.source_begin <= source.size() && segment.source_length <= source.size() - segment.source_begin;
   if (!in_text || !in_source || segment.text_length == 0) return Failure(chunk, at, "a segment is out of range");
   if (!segment.verbatim) return absl::OkStatus();
   absl::string_view text = absl::string_view(chunk.text).substr(at, segment.text_length);
@@ -41,8 +42,7 @@ absl::Status VerifyChunk(const Chunk& chunk, absl::string_view source) {
     end = segment.text_begin + segment.text_length;
   }
   for (const TextRange& sentence : SplitSentences(chunk.text)) {
-    std::optional<retrieval::SourceRange> range =
-        retrieval::MapToSource(chunk.segments, sentence.begin, sentence.end);
+    std::optional<retrieval::SourceRange> range = retrieval::MapToSource(chunk.segments, sentence.begin, sentence.end);
     if (!range || range->end > source.size()) return Failure(chunk, sentence.begin, "a sentence has no source");
   }
   return absl::OkStatus();

@@ -1,5 +1,6 @@
-// Kernels: the arithmetic of a transformer on raw pointers, as one table of functions per implementation. Two exist: SIMD
-// (Highway, the best of the machine's instruction sets chosen once per call) and reference (plain loops in double).
+// Kernels: the arithmetic of a transformer on raw pointers, as one table of functions per implementation. Two exist:
+// SIMD (Highway, the best of the machine's instruction sets chosen once per call) and reference (plain loops in
+// double).
 //
 // Every function is pure, thread-safe and trusts its arguments: callers (engine/cpu_backend.cc) check shapes and split
 // rows between threads. Nothing is allocated. Pointers need the alignment of their element type only. Unless said
@@ -41,7 +42,8 @@ struct LinearArgs {
 };
 inline constexpr int64_t kMaxGemvRows = 4;
 
-// A KV cache of one layer: blocks of kKvBlock tokens. Block b starts at k + b * BlockElements (v likewise). Within a block
+// A KV cache of one layer: blocks of kKvBlock tokens. Block b starts at k + b * BlockElements (v likewise). Within a
+// block
 //   K is [G, D, kKvBlock] (a vector over tokens per component, so that scores need no horizontal sums),
 //   V is [G, kKvBlock, D].
 struct KvView {
@@ -97,18 +99,22 @@ struct Kernels {
   // Writes `rows` tokens (k, v: [R, G * D]) at `position` of the sequence that starts at `first_block`.
   void (*store_kv)(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache);
   // softmax(scale * q k^T) v, streamed over blocks (Dao et al. 2022, "FlashAttention": running maximum and sum).
-  // REQUIRES: rows * heads / kv_heads <= kMaxAttentionQueries; length >= 1, and with `causal` length >= position + rows.
+  // REQUIRES: rows * heads / kv_heads <= kMaxAttentionQueries; length >= 1, and with `causal` length >= position +
+  // rows.
   void (*attention)(const AttentionArgs& args);
 
   // out [C] = mean over the rows.
   void (*mean_rows)(ConstRows x, int64_t rows, int64_t cols, float* out);
+  // log(sum(exp(x))), of n >= 1 numbers; NaN when one is NaN.
+  double (*log_sum_exp)(const float* x, int64_t n);
   // x /= max(|x|, 1e-12), each row, in place.
   void (*l2_normalize)(int64_t rows, int64_t cols, MutRows x);
 };
 
 const Kernels& SimdKernels();
 const Kernels& ReferenceKernels();
-// ReferenceKernels() when the environment variable LASTRO_SIMD is "scalar" (read at the first call), else SimdKernels().
+// ReferenceKernels() when the environment variable LASTRO_SIMD is "scalar" (read at the first call), else
+// SimdKernels().
 const Kernels& ActiveKernels();
 
 }  // namespace lastro::kernels

@@ -170,6 +170,13 @@ void MeanRows(ConstRows x, int64_t rows, int64_t cols, float* out) {
   }
 }
 
+double LogSumExp(const float* x, int64_t n) {
+  double best = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < n; ++i) best = x[i] > best ? x[i] : best;
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i] - best);
+  return best + std::log(sum);
+}
+
 void L2Normalize(int64_t rows, int64_t cols, MutRows x) {
   for (int64_t r = 0; r < rows; ++r) {
     float* row = x.data + r * x.stride;
@@ -183,8 +190,8 @@ void L2Normalize(int64_t rows, int64_t cols, MutRows x) {
 }  // namespace
 
 const Kernels& ReferenceKernels() {
-  static const Kernels table = {"scalar", ToF32, ToBf16,  RmsNorm,   LayerNorm, Add,        Activate,
-                                Rope,     Gemv,  StoreKv, Attention, MeanRows,  L2Normalize};
+  static const Kernels table = {"scalar", ToF32, ToBf16,  RmsNorm,   LayerNorm, Add,       Activate,
+                                Rope,     Gemv,  StoreKv, Attention, MeanRows,  LogSumExp, L2Normalize};
   return table;
 }
 

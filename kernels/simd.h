@@ -1,4 +1,5 @@
-// The SIMD kernels behind SimdKernels(): each chooses the machine's best instruction set and runs. Contracts: kernels.h.
+// The SIMD kernels behind SimdKernels(): each chooses the machine's best instruction set and runs. Contracts:
+// kernels.h.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -17,6 +18,7 @@ void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end);
 void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache);
 void Attention(const AttentionArgs& args);
 void MeanRows(ConstRows x, int64_t rows, int64_t cols, float* out);
+double LogSumExp(const float* x, int64_t n);
 void L2Normalize(int64_t rows, int64_t cols, MutRows x);
 
 }  // namespace lastro::kernels::simd

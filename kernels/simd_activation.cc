@@ -1,14 +1,18 @@
-// Activation functions in SIMD.
+// Kernels that need exponentials, in SIMD: activation functions and the normaliser of a softmax.
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/simd.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd_activation.cc"
+// foreach_target.h comes first.
+// clang-format off
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "kernels/simd_vectors-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace lastro::kernels {
@@ -30,8 +34,7 @@ HWY_INLINE VF32 Erf(F32 d, VF32 x) {
     p = hn::MulAdd(p, x2, hn::Set(d, c));
   }
   VF32 q = hn::Set(d, -1.45660718464996e-05f);
-  for (float c :
-       {-2.13374055278905e-04f, -1.68282697438203e-03f, -7.37332916720468e-03f, -1.42647390514189e-02f}) {
+  for (float c : {-2.13374055278905e-04f, -1.68282697438203e-03f, -7.37332916720468e-03f, -1.42647390514189e-02f}) {
     q = hn::MulAdd(q, x2, hn::Set(d, c));
   }
   return hn::Div(hn::Mul(x, p), q);
@@ -76,6 +79,23 @@ void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, i
   }
 }
 
+double LogSumExp(const float* x, int64_t n) {
+  float best = x[0];
+  for (int64_t i = 1; i < n; ++i) best = x[i] > best ? x[i] : best;
+  const F32 d;
+  const VF32 center = hn::Set(d, best);
+  // Partial sums of a thousand terms in fp32, their total in double.
+  constexpr int64_t kPart = 1024;
+  double sum = 0;
+  for (int64_t i = 0; i < n; i += kPart) {
+    sum += SumOf(x + i, n - i < kPart ? n - i : kPart, [d, center](VF32 v) {
+      const VF32 c = hn::Sub(v, center);
+      return hn::IfThenElse(hn::IsNaN(c), c, hn::Exp(d, c));  // Exp alone gives 0 for NaN
+    });
+  }
+  return best + std::log(sum);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels
 HWY_AFTER_NAMESPACE();
@@ -83,10 +103,12 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace lastro::kernels {
 HWY_EXPORT(Activate);
+HWY_EXPORT(LogSumExp);
 namespace simd {
 void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
   HWY_DYNAMIC_DISPATCH(Activate)(kind, gate, up, rows, cols, out);
 }
+double LogSumExp(const float* x, int64_t n) { return HWY_DYNAMIC_DISPATCH(LogSumExp)(x, n); }
 }  // namespace simd
 }  // namespace lastro::kernels
 #endif

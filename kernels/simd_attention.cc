@@ -9,10 +9,13 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd_attention.cc"
+// foreach_target.h comes first.
+// clang-format off
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 #include "kernels/simd_vectors-inl.h"
+// clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace lastro::kernels {
@@ -58,13 +61,16 @@ HWY_INLINE void ScoreBlock(const QueryState* queries, const float* k, int64_t he
   }
 }
 
-// Turns `count` scores of one query (a multiple of kKvBlock; those from `visible` on are masked) into weights, updates the
-// running maximum and sum, and rescales what the output holds.
+// Turns `count` scores of one query (a multiple of kKvBlock; those from `visible` on are masked) into weights, updates
+// the running maximum and sum, and rescales what the output holds.
 HWY_INLINE void SoftmaxTile(QueryState& query, int64_t visible, int64_t count, int64_t head_dim, float* scores) {
   const F32 d;
   for (int64_t j = visible; j < count; ++j) scores[j] = -std::numeric_limits<float>::infinity();
-  float maximum = query.maximum;
-  for (int64_t j = 0; j < visible; ++j) maximum = std::max(maximum, scores[j]);
+  const BlockTag db;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(db));
+  auto largest = hn::Set(db, query.maximum);
+  for (int64_t j = 0; j < count; j += lanes) largest = hn::Max(largest, hn::LoadU(db, scores + j));
+  const float maximum = hn::GetLane(hn::MaxOfLanes(db, largest));
   if (maximum > query.maximum) {
     const float factor = std::exp(query.maximum - maximum);  // 0 at the first tile: exp(-inf)
     const VF32 by = hn::Set(d, factor);
@@ -72,8 +78,6 @@ HWY_INLINE void SoftmaxTile(QueryState& query, int64_t visible, int64_t count, i
     query.sum *= factor;
     query.maximum = maximum;
   }
-  const BlockTag db;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(db));
   const auto center = hn::Set(db, maximum);
   auto sum = hn::Zero(db);
   for (int64_t j = 0; j < count; j += lanes) {
@@ -92,13 +96,23 @@ HWY_INLINE void AddValues(const QueryState* queries, const float* v, int64_t tok
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t c = 0;
   for (; c + lanes <= head_dim; c += lanes) {
-    VF32 sums[kN];
-    for (int i = 0; i < kN; ++i) sums[i] = hn::LoadU(d, queries[i].out + c);
-    for (int64_t j = 0; j < tokens; ++j) {
-      const VF32 value = hn::LoadU(d, v + j * head_dim + c);
-      for (int i = 0; i < kN; ++i) sums[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), value, sums[i]);
+    // Two sums a query hide the latency of an FMA.
+    VF32 even[kN], odd[kN];
+    for (int i = 0; i < kN; ++i) even[i] = hn::LoadU(d, queries[i].out + c), odd[i] = hn::Zero(d);
+    int64_t j = 0;
+    for (; j + 2 <= tokens; j += 2) {
+      const VF32 v0 = hn::LoadU(d, v + j * head_dim + c), v1 = hn::LoadU(d, v + (j + 1) * head_dim + c);
+      for (int i = 0; i < kN; ++i) {
+        even[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), v0, even[i]);
+        odd[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j + 1]), v1, odd[i]);
+      }
     }
-    for (int i = 0; i < kN; ++i) hn::StoreU(sums[i], d, queries[i].out + c);
+    for (int i = 0; i < kN; ++i) {
+      if (j < tokens) {
+        even[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), hn::LoadU(d, v + j * head_dim + c), even[i]);
+      }
+      hn::StoreU(hn::Add(even[i], odd[i]), d, queries[i].out + c);
+    }
   }
   for (; c < head_dim; ++c) {
     for (int i = 0; i < kN; ++i) {
@@ -116,8 +130,8 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64
   const KvView& cache = args.cache;
   const int64_t head_dim = cache.head_dim;
   const int64_t blocks = (end - begin + kKvBlock - 1) / kKvBlock;
-  const int64_t first = (args.first_block + begin / kKvBlock) * cache.block_elements() +
-                        args.kv_head * head_dim * kKvBlock;
+  const int64_t first =
+      (args.first_block + begin / kKvBlock) * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
   for (int64_t b = 0; b < blocks; ++b) {
     ScoreBlock<kN>(queries, cache.k + first + b * cache.block_elements(), head_dim, args.scale, scores + b * kKvBlock);
   }
@@ -156,7 +170,8 @@ void Attention(const AttentionArgs& args) {
     int64_t i = 0;
     while (i < count && queries[i].visible <= begin) ++i;  // rows are ordered by what they see
     for (; i + kQueries <= count; i += kQueries) AttendTile<kQueries>(args, queries + i, begin, end);
-    for (; i < count; ++i) AttendTile<1>(args, queries + i, begin, end);
+    for (; i + 2 <= count; i += 2) AttendTile<2>(args, queries + i, begin, end);
+    if (i < count) AttendTile<1>(args, queries + i, begin, end);
   }
   const F32 d;
   for (int64_t i = 0; i < count; ++i) {

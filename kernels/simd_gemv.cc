@@ -83,9 +83,7 @@ HWY_AFTER_NAMESPACE();
 namespace lastro::kernels {
 HWY_EXPORT(Gemv);
 namespace simd {
-void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end) {
-  HWY_DYNAMIC_DISPATCH(Gemv)(args, n_begin, n_end);
-}
+void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end) { HWY_DYNAMIC_DISPATCH(Gemv)(args, n_begin, n_end); }
 }  // namespace simd
 }  // namespace lastro::kernels
 #endif

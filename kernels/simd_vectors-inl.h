@@ -1,6 +1,6 @@
 // Helpers of the SIMD kernels, compiled once per instruction set (included after HWY_BEFORE_NAMESPACE-style target
-// selection, as Highway's own -inl.h files are). Tails go through a small zero-filled buffer, so that no kernel reads or
-// writes past its rows.
+// selection, as Highway's own -inl.h files are). Tails go through a small zero-filled buffer, so that no kernel reads
+// or writes past its rows.
 #include "hwy/highway.h"
 
 #if defined(LASTRO_KERNELS_SIMD_VECTORS_INL_H_) == defined(HWY_TARGET_TOGGLE)

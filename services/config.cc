@@ -1,8 +1,8 @@
 #include "services/config.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 #include <map>
 #include <set>
@@ -29,7 +29,8 @@ constexpr char kFooter[] =
     "  lastrod --roles=retrieval --data /var/lib/lastro --embedding-address 127.0.0.1:7421\n"
     "  lastrod --config /etc/lastro/lastrod.conf\n"
     "\n"
-    "SIGTERM or SIGINT: health becomes NOT_SERVING, new calls are refused, running ones get --drain-seconds to finish;\n"
+    "SIGTERM or SIGINT: health becomes NOT_SERVING, new calls are refused, running ones get --drain-seconds to "
+    "finish;\n"
     "ingestion jobs go on at the next start. A second signal ends the process at once.\n"
     "\n"
     "Exit codes: 0 stopped in order; 1 could not start; 2 wrong usage or configuration.";

@@ -1,10 +1,11 @@
 // `lastrod`: the components of its roles behind gRPC, from the command line to the orderly end.
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
-#include <unistd.h>
 #include <variant>
 #include <vector>
 
@@ -93,7 +94,8 @@ int Serve(const DaemonConfig& config, const EventLog& log) {
   WaitForSignal();
   log.Write(LogLevel::kInfo, "draining", {{"seconds", absl::ToDoubleSeconds(config.drain)}});
   const bool finished = (*server)->Drain(config.drain);
-  log.Write(finished ? LogLevel::kInfo : LogLevel::kWarning, "stopped", {{"all_calls_finished", finished ? "yes" : "no"}});
+  log.Write(finished ? LogLevel::kInfo : LogLevel::kWarning, "stopped",
+            {{"all_calls_finished", finished ? "yes" : "no"}});
   return kDaemonOk;
 }
 

@@ -35,8 +35,10 @@ absl::StatusOr<std::string> ModelFolder(const std::string& configured, const cha
 }
 
 absl::Status MissingRole(Role role) {
-  return absl::UnavailableError(absl::StrCat("the ", RoleName(role), " role is not hosted by this process and no address "
-                                             "of it is configured; give --", RoleName(role), "-address HOST:PORT"));
+  return absl::UnavailableError(absl::StrCat("the ", RoleName(role),
+                                             " role is not hosted by this process and no address "
+                                             "of it is configured; give --",
+                                             RoleName(role), "-address HOST:PORT"));
 }
 
 // The parts are in the order they are made in; they are destroyed in the opposite one.
@@ -117,8 +119,9 @@ class NodeImpl final : public ComposedNode {
   absl::Status Connect() {
     for (const auto& [role, address] : config_.addresses) {
       if (Hosts(role)) continue;
-      LASTRO_ASSIGN_OR_RETURN(channels_[role], RemoteChannel::Create({.role = absl::StrCat("the ", RoleName(role), " role"),
-                                                                     .address = address}));
+      LASTRO_ASSIGN_OR_RETURN(
+          channels_[role],
+          RemoteChannel::Create({.role = absl::StrCat("the ", RoleName(role), " role"), .address = address}));
     }
     return absl::OkStatus();
   }
@@ -306,9 +309,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Create(const NodeConfig& config) {
 
 absl::StatusOr<std::unique_ptr<Node>> ConnectToServer(const std::string& address) {
   // A person waits: what does not answer within two seconds is most likely not there.
-  LASTRO_ASSIGN_OR_RETURN(auto channel, RemoteChannel::Create({.role = "the server",
-                                                               .address = address,
-                                                               .connect_timeout = absl::Seconds(2)}));
+  LASTRO_ASSIGN_OR_RETURN(
+      auto channel,
+      RemoteChannel::Create({.role = "the server", .address = address, .connect_timeout = absl::Seconds(2)}));
   return std::unique_ptr<Node>(std::make_unique<ServerNode>(std::move(channel)));
 }
 

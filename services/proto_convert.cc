@@ -1,5 +1,6 @@
 #include "services/proto_convert.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,12 @@ absl::Status Invalid(absl::string_view field, absl::string_view problem) {
   return absl::InvalidArgumentError(absl::StrCat(field, " ", problem));
 }
 
+constexpr int64_t kMinSeconds = -62'135'596'800;  // year 1
+constexpr int64_t kMaxSeconds = 253'402'300'799;  // year 9999
+
+// Times beyond what a Timestamp may hold become its first or last second.
 void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  time = std::clamp(time, absl::FromUnixSeconds(kMinSeconds), absl::FromUnixSeconds(kMaxSeconds));
   int64_t micros = absl::ToUnixMicros(time);
   int64_t seconds = micros / 1'000'000 - (micros % 1'000'000 < 0 ? 1 : 0);
   out->set_seconds(seconds);
@@ -23,7 +29,6 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
 }
 
 absl::StatusOr<absl::Time> TimeFrom(absl::string_view field, const google::protobuf::Timestamp& time) {
-  constexpr int64_t kMinSeconds = -62'135'596'800, kMaxSeconds = 253'402'300'799;  // years 1 to 9999
   if (time.seconds() < kMinSeconds || time.seconds() > kMaxSeconds || time.nanos() < 0 || time.nanos() > 999'999'999) {
     return Invalid(field, "is no time between the years 1 and 9999");
   }

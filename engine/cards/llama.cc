@@ -1,6 +1,7 @@
-// Llama (Touvron et al. 2023) and the models that share its layout: RMS norm, rotary positions, grouped-query attention,
-// SwiGLU. Reference: transformers/models/llama/modeling_llama.py and modeling_rope_utils.py. transformers before version 5
-// writes rope_theta and rope_scaling, version 5 writes rope_parameters; hub files have either: both are read.
+// Llama (Touvron et al. 2023) and the models that share its layout: RMS norm, rotary positions, grouped-query
+// attention, SwiGLU. Reference: transformers/models/llama/modeling_llama.py and modeling_rope_utils.py. transformers
+// before version 5 writes rope_theta and rope_scaling, version 5 writes rope_parameters; hub files have either: both
+// are read.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -85,8 +86,8 @@ absl::Status AddIds(const JsonValue& value, int64_t vocab_size, std::vector<int3
   for (const JsonValue& item : items) {
     LASTRO_ASSIGN_OR_RETURN(int64_t id, item.AsInt());
     if (id < 0 || id >= vocab_size) {
-      return absl::InvalidArgumentError(absl::StrCat(item.path(), " = ", id, " is no id of a vocabulary of ",
-                                                     vocab_size));
+      return absl::InvalidArgumentError(
+          absl::StrCat(item.path(), " = ", id, " is no id of a vocabulary of ", vocab_size));
     }
     ids->push_back(static_cast<int32_t>(id));
   }
@@ -117,9 +118,9 @@ absl::Status ReadHeads(ConfigReader& config, Architecture* a) {
   a->head_dim = config.Int("head_dim", 1, kMaxHeadDim, std::max<int64_t>(1, a->hidden_size / a->heads));
   LASTRO_RETURN_IF_ERROR(config.status());
   if (a->heads % a->kv_heads != 0 || a->heads / a->kv_heads > kernels::kMaxAttentionQueries) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        config.config().path(), " num_attention_heads ", a->heads, " must be a multiple of num_key_value_heads ",
-        a->kv_heads, ", at most ", kernels::kMaxAttentionQueries, " times it"));
+    return absl::InvalidArgumentError(absl::StrCat(config.config().path(), " num_attention_heads ", a->heads,
+                                                   " must be a multiple of num_key_value_heads ", a->kv_heads,
+                                                   ", at most ", kernels::kMaxAttentionQueries, " times it"));
   }
   if (!config.config().Has("head_dim") && a->hidden_size % a->heads != 0) {
     return absl::InvalidArgumentError(absl::StrCat(config.config().path(), " hidden_size ", a->hidden_size,

@@ -1,7 +1,6 @@
 """Writes models in the Hugging Face folder layout, each file replaced atomically."""
 import json
 import os
-import shutil
 from pathlib import Path
 
 import torch

@@ -1,4 +1,4 @@
-"""Multilingual distillation of all-MiniLM-L6-v2; resumes from its checkpoint. The schedule follows the clock.
+"""Multilingual distillation of all-MiniLM-L6-v2; resumes from its checkpoint. The schedule follows the CPU time spent.
 
     python train_embedder.py --sets work/embedder --work work/embedder_run --out ../../deploy/models/embedder --minutes 45
 
@@ -65,7 +65,7 @@ def main():
     ap.add_argument("--sets", required=True, type=Path)
     ap.add_argument("--work", required=True, type=Path)
     ap.add_argument("--out", required=True, type=Path)
-    ap.add_argument("--minutes", type=float, default=45)
+    ap.add_argument("--minutes", type=float, default=45, help="of CPU time, an earlier run's included")
     ap.add_argument("--micro", type=int, default=3072, help="tokens per micro-batch")
     ap.add_argument("--lr", type=float, default=1.2e-4)
     ap.add_argument("--lr-fresh", type=float, default=1.5e-3)
@@ -127,7 +127,7 @@ def main():
         os.replace(ckpt.with_suffix(".tmp"), ckpt)
 
     names, shares = list(MIX), np.array([v[0] for v in MIX.values()])
-    total, last, saved, ema = args.minutes * 60, time.time(), spent, {}
+    total, last, saved, ema = args.minutes * 60, time.process_time(), spent, {}
     log = open(args.work / "log.jsonl", "a")
     print(json.dumps({"start": dev_scores()}), flush=True)
     while spent < total:
@@ -161,7 +161,7 @@ def main():
         opt.step()
         opt.zero_grad(set_to_none=True)
         step += 1
-        now = time.time()
+        now = time.process_time()  # a busy or paused machine does not eat the schedule
         spent, last = spent + now - last, now
         if step % 25 == 0:
             rec = {"step": step, "minutes": round(spent / 60, 2), "tokens": tokens, "scale": round(scale, 3), **{f"loss_{k}": round(v, 4) for k, v in ema.items()}}

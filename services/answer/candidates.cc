@@ -7,6 +7,23 @@
 #include "services/proto_convert.h"
 
 namespace lastro::services::answer {
+namespace {
+
+// A sentence that ends with a colon says nothing without what it announces: it takes in the sentences behind it.
+void TakeInAnnounced(absl::string_view text, uint64_t max_bytes, std::vector<TextRange>* ranges) {
+  for (size_t i = 0; i < ranges->size(); ++i) {
+    TextRange& range = (*ranges)[i];
+    if (text[range.end - 1] != ':') continue;
+    for (size_t next = i + 1; next < ranges->size(); ++next) {
+      const TextRange& announced = (*ranges)[next];
+      if (announced.end - range.begin > max_bytes) break;
+      range.end = announced.end;
+    }
+  }
+}
+
+}  // namespace
+
 
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits) {
   std::vector<Candidate> candidates;
@@ -14,7 +31,9 @@ std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, 
   for (size_t passage = 0; passage < passages.size(); ++passage) {
     const v1::Chunk& chunk = passages[passage].chunk();
     const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
-    for (const TextRange& range : SplitSentences(chunk.text())) {
+    std::vector<TextRange> ranges = SplitSentences(chunk.text());
+    TakeInAnnounced(chunk.text(), limits.max_announced_bytes, &ranges);
+    for (const TextRange& range : ranges) {
       std::string text = chunk.text().substr(range.begin, range.end - range.begin);
       if (text.size() > limits.max_bytes || static_cast<int>(SplitWords(text).size()) < limits.min_words) continue;
       if (!retrieval::MapToSource(segments, range.begin, range.end)) continue;

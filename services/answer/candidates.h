@@ -19,11 +19,13 @@ struct Candidate {
 };
 
 struct CandidateLimits {
-  int min_words = 3;           // shorter spans say too little to stand alone
-  uint64_t max_bytes = 1'000;  // longer ones are no quotes (unbroken tables, code)
+  int min_words = 3;                   // shorter spans say too little to stand alone
+  uint64_t max_bytes = 1'000;          // longer ones are no quotes (unbroken tables, code)
+  uint64_t max_announced_bytes = 480;  // of a sentence ending with a colon and what it announces
 };
 
-// The sentences of `passages` in order, each text once (its first occurrence), those whose bytes have no source left out.
+// The sentences of `passages` in order, each text once (its first occurrence), those whose bytes have no source left
+// out. A sentence that ends with a colon includes what follows it.
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits = {});
 
 }  // namespace lastro::services::answer

@@ -94,7 +94,7 @@ void CombineEvidence(const EvidenceWeights& weights, CandidateEvidence* evidence
   double combined = weights.sentence_cosine * std::max(0.0, evidence->sentence_cosine) +
                     weights.passage_cosine * std::max(0.0, evidence->passage_cosine) +
                     weights.word_overlap * evidence->word_overlap;
-  evidence->evidence = std::clamp(combined / sum, 0.0, 1.0);
+  evidence->evidence = evidence->discount * std::clamp(combined / sum, 0.0, 1.0);
   evidence->rank_score = evidence->evidence + weights.decoder * evidence->decoder;
 }
 

@@ -24,6 +24,7 @@ struct CandidateEvidence {
   double sentence_cosine = 0;  // [-1, 1]
   double passage_cosine = 0;   // [-1, 1]
   double word_overlap = 0;     // [0, 1]
+  double discount = 1;         // [0, 1], for spans whose form says that they are no answer
   double decoder = 0;          // [0, 1], 0 until scored: relative among the candidates
   double evidence = 0;         // [0, 1], of the first three: comparable between questions
   double rank_score = 0;       // evidence with the decoder's view: what candidates are ordered by

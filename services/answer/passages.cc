@@ -6,11 +6,13 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "services/answer/words.h"
 
 namespace lastro::services::answer {
 namespace {
 
 constexpr size_t kMaxCandidates = 1'000;   // sentences embedded for one question
+constexpr double kLabelDiscount = 0.8;
 constexpr int kMaxPromptPassages = 6;      // more do not help a decoder choose, and cost prefill
 
 double Dot(const v1::Vector& a, const v1::Vector& b) {
@@ -33,6 +35,13 @@ absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question,
   std::vector<double> cosines;
   for (int i = 1; i < response.vectors_size(); ++i) cosines.push_back(Dot(response.vectors(0), response.vectors(i)));
   return cosines;
+}
+
+// A few words without an end mark are mostly a heading or a label, seldom an answer.
+bool LooksLikeLabel(const std::string& text) {
+  constexpr size_t kLabelWords = 8;
+  bool ends = text.back() == '.' || text.back() == '!' || text.back() == '?' || text.back() == ';';
+  return !ends && text.find('|') == std::string::npos && SplitWords(text).size() < kLabelWords;
 }
 
 // Passages by their strongest sentence; those without one last.
@@ -64,6 +73,7 @@ absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& 
     evidence.sentence_cosine = cosines[i];
     evidence.passage_cosine = passages[static_cast<size_t>(candidates[i].passage)].dense_score();
     evidence.word_overlap = overlap[i];
+    evidence.discount = LooksLikeLabel(candidates[i].text) ? kLabelDiscount : 1.0;
     CombineEvidence(weights, &evidence);
     scored.push_back({std::move(candidates[i]), evidence});
   }

@@ -37,9 +37,13 @@ std::vector<int> Table::Widths(const Terminal& terminal) const {
   int excess =
       std::accumulate(widths.begin(), widths.end(), kGap * (static_cast<int>(widths.size()) - 1)) - terminal.columns;
   while (excess > 0) {
-    auto widest = std::max_element(widths.begin(), widths.end());
-    if (*widest <= kMinColumnWidth) break;
-    --*widest;
+    int widest = -1;
+    for (size_t i = 0; i < widths.size(); ++i) {
+      bool may_cut = columns_[i].align == Align::kLeft && widths[i] > kMinColumnWidth;
+      if (may_cut && (widest < 0 || widths[i] > widths[widest])) widest = static_cast<int>(i);
+    }
+    if (widest < 0) break;
+    --widths[widest];
     --excess;
   }
   return widths;

@@ -24,7 +24,8 @@ class Table {
   void AddRow(std::vector<std::string> cells);
   bool empty() const { return rows_.empty(); }
 
-  // On a terminal the widest columns are cut with "…" until a row fits its width; elsewhere nothing is cut.
+  // On a terminal the widest left-aligned columns are cut with "…" until a row fits its width (right-aligned ones, the
+  // quantities, never are); elsewhere nothing is cut.
   void Print(std::ostream& out, const Terminal& terminal) const;
 
  private:

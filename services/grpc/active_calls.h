@@ -1,5 +1,5 @@
-// The calls that a server is working on, and what they tell about its health: a call that runs asks its CallContext once a
-// step, so one that has not asked for a long time is stuck in a step. Thread-safe.
+// The calls that a server is working on, and what they tell about its health: a call that runs asks its CallContext
+// once a step, so one that has not asked for a long time is stuck in a step. Thread-safe.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ namespace lastro::services {
 class ActiveCall {
  public:
   enum class State {
-    kWaiting,    // for a permit
+    kWaiting,  // for a permit
     kRunning,
     kStreaming,  // in a read from or a write to the peer, which may be slow
   };

@@ -1,8 +1,8 @@
-// AdmissionGate: how many calls of one kind run at once and how many may wait for it; the rest is refused at once, so that
-// a flood costs neither memory nor the calls that were there first. Thread-safe.
+// AdmissionGate: how many calls of one kind run at once and how many may wait for it; the rest is refused at once, so
+// that a flood costs neither memory nor the calls that were there first. Thread-safe.
 //
-// Only calls that enter the process pass a gate. What they do inside of it calls the components directly, so a call never
-// waits for a permit while it holds one, and gates cannot deadlock.
+// Only calls that enter the process pass a gate. What they do inside of it calls the components directly, so a call
+// never waits for a permit while it holds one, and gates cannot deadlock.
 #pragma once
 
 #include <deque>

@@ -80,12 +80,10 @@ std::string TextLine(const std::string& time, LogLevel level, absl::string_view 
 }  // namespace
 
 absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
-  for (LogLevel level :
-       {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
+  for (LogLevel level : {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarning, LogLevel::kError, LogLevel::kOff}) {
     if (name == Name(level)) return level;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("log level '", name, "' is none of debug, info, warning, error, off"));
+  return absl::InvalidArgumentError(absl::StrCat("log level '", name, "' is none of debug, info, warning, error, off"));
 }
 
 EventLog::EventLog(LogLevel level, bool json)

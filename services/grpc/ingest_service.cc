@@ -45,8 +45,7 @@ class IngestGrpcService final : public v1::IngestService::Service {
   }
   grpc::Status WatchJob(grpc::ServerContext* server, const v1::GetJobRequest* request,
                         grpc::ServerWriter<v1::Job>* writer) override {
-    const CallSpec spec{
-        .method = "IngestService/WatchJob", .gate = &calls_.gates().watch, .ends_at_drain = true};
+    const CallSpec spec{.method = "IngestService/WatchJob", .gate = &calls_.gates().watch, .ends_at_drain = true};
     return calls_.Run(*server, spec, [&](Call& call) {
       return ingest_.WatchJob(*request, call.context(), [&](const v1::Job& job) { return call.Write(writer, job); });
     });

@@ -20,8 +20,8 @@
 namespace lastro::services {
 namespace {
 
-constexpr int kThreadsBesidesGates = 64;       // for cheap calls
-constexpr size_t kMaxBufferBytes = 2u << 30;   // of gRPC, for messages that come in
+constexpr int kThreadsBesidesGates = 64;      // for cheap calls
+constexpr size_t kMaxBufferBytes = 2u << 30;  // of gRPC, for messages that come in
 constexpr uint64_t kMaxPemBytes = 1 << 20;
 constexpr absl::Duration kRefusalTime = absl::Milliseconds(100);
 
@@ -110,8 +110,8 @@ class GrpcServer final : public Server {
     calls_.BeginDrain();
     drained_ = calls_.active().WaitUntilNone(deadline);
     // What is left now is cancelled; Shutdown returns when all calls have.
-    server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(drained_ ? kRefusalTime
-                                                                                             : absl::ZeroDuration()));
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      absl::ToChronoMilliseconds(drained_ ? kRefusalTime : absl::ZeroDuration()));
     server_->Wait();
     health_ = nullptr;
     return drained_;

@@ -16,18 +16,18 @@
 namespace lastro::services {
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";      // HOST:PORT; port 0: any free one
-  std::string tls_cert;                    // PEM files, both or none
+  std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0: any free one
+  std::string tls_cert;                // PEM files, both or none
   std::string tls_key;
-  int max_running_calls = 0;               // of each expensive kind; 0: two per core, at least 4
-  int max_waiting_calls = 64;              // of each expensive kind
+  int max_running_calls = 0;   // of each expensive kind; 0: two per core, at least 4
+  int max_waiting_calls = 64;  // of each expensive kind
   uint64_t max_upload_bytes = 64u << 20;
   // Computation without a step for longer than this makes the server NOT_SERVING until it goes on.
   absl::Duration patience = absl::Seconds(60);
 };
 
-// The components behind the services. All but `store` are REQUIRED: where the process does not host one, it is one whose
-// calls fail. They must outlive the server.
+// The components behind the services. All but `store` are REQUIRED: where the process does not host one, it is one
+// whose calls fail. They must outlive the server.
 struct ServedApis {
   AskApi* ask = nullptr;
   EmbeddingApi* embedding = nullptr;
@@ -38,7 +38,7 @@ struct ServedApis {
   RetrievalApi* retrieval = nullptr;
   retrieval::ChunkStore* store = nullptr;  // null: not of this process
   // Full names such as "lastro.v1.AskService": those whose health is SERVING; of others it is unknown.
-  std::vector<std::string> healthy_services;
+  std::vector<std::string> healthy_services = {};
 };
 
 class Server {
@@ -53,8 +53,8 @@ class Server {
   // HOST:PORT with the real port.
   virtual const std::string& address() const = 0;
 
-  // Health becomes NOT_SERVING and new calls are refused with UNAVAILABLE at once; waits for the calls that run, cancels
-  // those that are left after `grace`, and stops. True when none had to be cancelled. May be called again.
+  // Health becomes NOT_SERVING and new calls are refused with UNAVAILABLE at once; waits for the calls that run,
+  // cancels those that are left after `grace`, and stops. True when none had to be cancelled. May be called again.
   virtual bool Drain(absl::Duration grace) = 0;
 };
 

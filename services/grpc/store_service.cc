@@ -140,9 +140,8 @@ class StoreGrpcService final : public v1::StoreService::Service {
   grpc::Status ReadOriginal(grpc::ServerContext* server, const v1::ReadOriginalRequest* request,
                             grpc::ServerWriter<v1::ReadOriginalResponse>* writer) override {
     return Run(server, "StoreService/ReadOriginal", [&](Call& call) -> absl::Status {
-      LASTRO_ASSIGN_OR_RETURN(
-          std::string original,
-          store_->ReadOriginal(CollectionOrDefault(request->collection()), request->document_id()));
+      LASTRO_ASSIGN_OR_RETURN(std::string original,
+                              store_->ReadOriginal(CollectionOrDefault(request->collection()), request->document_id()));
       for (size_t begin = 0; begin < original.size(); begin += kStreamPieceBytes) {
         v1::ReadOriginalResponse piece;
         piece.set_content(original.substr(begin, kStreamPieceBytes));

@@ -29,12 +29,12 @@ class RemoteAsk final : public AskApi {
     auto start = [&](grpc::ClientContext* client, grpc::CompletionQueue* queue, void* tag) {
       return stub_->AsyncAskStream(client, request, queue, tag);
     };
-    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::AskStreamResponse>(
-        channel_.get(), context, start, [&](const v1::AskStreamResponse& event) {
-          if (!event.has_answer()) return sink(event);
-          answer = event.answer();
-          return absl::OkStatus();
-        }));
+    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::AskStreamResponse>(channel_.get(), context, start,
+                                                                   [&](const v1::AskStreamResponse& event) {
+                                                                     if (!event.has_answer()) return sink(event);
+                                                                     answer = event.answer();
+                                                                     return absl::OkStatus();
+                                                                   }));
     if (!answer.has_value()) return absl::InternalError("the answer stream ended without an answer");
     return *std::move(answer);
   }

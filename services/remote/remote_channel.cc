@@ -109,8 +109,8 @@ absl::Status RemoteCall::ToStatus(const grpc::Status& status) const {
         absl::StrCat(options.role, " at ", options.address, " is not available: ", status.error_message()));
   }
   if (absl::IsDeadlineExceeded(translated)) {
-    return absl::DeadlineExceededError(absl::StrCat(options.role, " at ", options.address, " did not answer within ",
-                                                    absl::FormatDuration(timeout_)));
+    return absl::DeadlineExceededError(
+        absl::StrCat(options.role, " at ", options.address, " did not answer within ", absl::FormatDuration(timeout_)));
   }
   return translated;
 }

@@ -22,8 +22,8 @@
 namespace lastro::services {
 
 struct RemoteOptions {
-  std::string role;     // in messages, such as "the embedding role"
-  std::string address;  // HOST:PORT
+  std::string role;                                   // in messages, such as "the embedding role"
+  std::string address;                                // HOST:PORT
   absl::Duration connect_timeout = absl::Seconds(5);  // so that processes may start in any order
   absl::Duration call_timeout = absl::Seconds(120);   // of calls without a deadline
 };

@@ -14,19 +14,29 @@ class RemoteEmbedding final : public EmbeddingApi {
       : channel_(std::move(channel)), stub_(v1::EmbeddingService::NewStub(channel_->channel())) {}
 
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
-    return CallUnary<v1::EmbedResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncEmbed(client, request, queue);
-    }, kTimeout);
+    return CallUnary<v1::EmbedResponse>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return stub_->AsyncEmbed(client, request, queue);
+        },
+        kTimeout);
   }
-  absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request, const CallContext& context) override {
-    return CallUnary<v1::TokenizeTextsResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncTokenize(client, request, queue);
-    }, kTimeout);
+  absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request,
+                                                     const CallContext& context) override {
+    return CallUnary<v1::TokenizeTextsResponse>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return stub_->AsyncTokenize(client, request, queue);
+        },
+        kTimeout);
   }
   absl::StatusOr<v1::ClusterResponse> Cluster(const v1::ClusterRequest& request, const CallContext& context) override {
-    return CallUnary<v1::ClusterResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncCluster(client, request, queue);
-    }, kTimeout);
+    return CallUnary<v1::ClusterResponse>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return stub_->AsyncCluster(client, request, queue);
+        },
+        kTimeout);
   }
 
  private:

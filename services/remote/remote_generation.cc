@@ -21,14 +21,17 @@ class RemoteGeneration final : public GenerationApi {
                                            });
   }
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, const CallContext& context) override {
-    return CallUnary<v1::ScoreResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncScore(client, request, queue);
-    });
+    return CallUnary<v1::ScoreResponse>(channel_.get(), context,
+                                        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                          return stub_->AsyncScore(client, request, queue);
+                                        });
   }
-  absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request, const CallContext& context) override {
-    return CallUnary<v1::CountTokensResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncCountTokens(client, request, queue);
-    });
+  absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
+                                                      const CallContext& context) override {
+    return CallUnary<v1::CountTokensResponse>(channel_.get(), context,
+                                              [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                                return stub_->AsyncCountTokens(client, request, queue);
+                                              });
   }
 
  private:
@@ -38,12 +41,14 @@ class RemoteGeneration final : public GenerationApi {
     auto start = [&](grpc::ClientContext* client, grpc::CompletionQueue* queue, void* tag) {
       return stub_->AsyncGenerateStream(client, request, queue, tag);
     };
-    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::GenerateStreamResponse>(
-        channel_.get(), context, start, [&](const v1::GenerateStreamResponse& event) {
-          if (event.has_token()) return sink(event.token());
-          if (event.has_result()) result = event.result();
-          return absl::OkStatus();
-        }));
+    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::GenerateStreamResponse>(channel_.get(), context, start,
+                                                                        [&](const v1::GenerateStreamResponse& event) {
+                                                                          if (event.has_token())
+                                                                            return sink(event.token());
+                                                                          if (event.has_result())
+                                                                            result = event.result();
+                                                                          return absl::OkStatus();
+                                                                        }));
     if (!result.has_value()) return absl::InternalError("the generation stream ended without a result");
     return *std::move(result);
   }

@@ -45,10 +45,12 @@ class RemoteIngest final : public IngestApi {
       return stub_->AsyncGetJob(client, request, queue);
     });
   }
-  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request, const CallContext& context) override {
-    return CallUnary<v1::ListJobsResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncListJobs(client, request, queue);
-    });
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request,
+                                                const CallContext& context) override {
+    return CallUnary<v1::ListJobsResponse>(channel_.get(), context,
+                                           [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                             return stub_->AsyncListJobs(client, request, queue);
+                                           });
   }
 
   absl::Status WatchJob(const v1::GetJobRequest& request, const CallContext& context,

@@ -11,15 +11,19 @@ class RemoteInspect final : public InspectApi {
   explicit RemoteInspect(std::shared_ptr<RemoteChannel> channel)
       : channel_(std::move(channel)), stub_(v1::InspectService::NewStub(channel_->channel())) {}
 
-  absl::StatusOr<v1::TokenizeTextResponse> TokenizeText(const v1::TokenizeTextRequest& request, const CallContext& context) override {
-    return CallUnary<v1::TokenizeTextResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncTokenizeText(client, request, queue);
-    });
+  absl::StatusOr<v1::TokenizeTextResponse> TokenizeText(const v1::TokenizeTextRequest& request,
+                                                        const CallContext& context) override {
+    return CallUnary<v1::TokenizeTextResponse>(channel_.get(), context,
+                                               [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                                 return stub_->AsyncTokenizeText(client, request, queue);
+                                               });
   }
-  absl::StatusOr<v1::InspectPromptResponse> InspectPrompt(const v1::InspectPromptRequest& request, const CallContext& context) override {
-    return CallUnary<v1::InspectPromptResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncInspectPrompt(client, request, queue);
-    });
+  absl::StatusOr<v1::InspectPromptResponse> InspectPrompt(const v1::InspectPromptRequest& request,
+                                                          const CallContext& context) override {
+    return CallUnary<v1::InspectPromptResponse>(channel_.get(), context,
+                                                [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                                  return stub_->AsyncInspectPrompt(client, request, queue);
+                                                });
   }
 
  private:
@@ -32,10 +36,12 @@ class RemoteModels final : public ModelApi {
   explicit RemoteModels(std::shared_ptr<RemoteChannel> channel)
       : channel_(std::move(channel)), stub_(v1::ModelService::NewStub(channel_->channel())) {}
 
-  absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request, const CallContext& context) override {
-    return CallUnary<v1::ListModelsResponse>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return stub_->AsyncListModels(client, request, queue);
-    });
+  absl::StatusOr<v1::ListModelsResponse> ListModels(const v1::ListModelsRequest& request,
+                                                    const CallContext& context) override {
+    return CallUnary<v1::ListModelsResponse>(channel_.get(), context,
+                                             [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                               return stub_->AsyncListModels(client, request, queue);
+                                             });
   }
 
  private:

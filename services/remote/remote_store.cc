@@ -149,11 +149,11 @@ class RemoteStore final : public retrieval::ChunkStore {
     auto start = [&](grpc::ClientContext* client, grpc::CompletionQueue* queue, void* tag) {
       return stub_->AsyncGetDocumentStates(client, request, queue, tag);
     };
-    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::DocumentState>(channel_.get(), CallContext(), start,
-                                                               [&](const v1::DocumentState& state) {
-                                                                 states[state.uri()] = FromProto(state);
-                                                                 return absl::OkStatus();
-                                                               }));
+    LASTRO_RETURN_IF_ERROR(
+        CallServerStream<v1::DocumentState>(channel_.get(), CallContext(), start, [&](const v1::DocumentState& state) {
+          states[state.uri()] = FromProto(state);
+          return absl::OkStatus();
+        }));
     return states;
   }
 
@@ -217,7 +217,8 @@ class RemoteStore final : public retrieval::ChunkStore {
       if (response.vectors_size() != static_cast<int>(keys.size())) {
         return absl::InternalError("the store returned another number of vectors than was asked for");
       }
-      for (const auto& vector : response.vectors()) vectors.emplace_back(vector.values().begin(), vector.values().end());
+      for (const auto& vector : response.vectors())
+        vectors.emplace_back(vector.values().begin(), vector.values().end());
     }
     return vectors;
   }
@@ -228,9 +229,8 @@ class RemoteStore final : public retrieval::ChunkStore {
     *request.mutable_query() = ToProto(query);
     request.mutable_vector()->Add(query.vector.begin(), query.vector.end());
     request.set_fingerprint(query.fingerprint);
-    LASTRO_ASSIGN_OR_RETURN(
-        v1::SearchResponse response,
-        Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request, context));
+    LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response,
+                            Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request, context));
     LASTRO_ASSIGN_OR_RETURN(auto hits, Converted<retrieval::SearchHit>(response.hits()));
     return retrieval::SearchResult{std::move(hits), response.store_commit()};
   }
@@ -262,10 +262,10 @@ class RemoteStore final : public retrieval::ChunkStore {
  private:
   // `start` is the stub's asynchronous method.
   template <typename Response, typename Request>
-  absl::StatusOr<Response> Unary(
-      std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (v1::StoreService::Stub::*start)(
-          grpc::ClientContext*, const Request&, grpc::CompletionQueue*),
-      const Request& request, const CallContext& context = CallContext()) {
+  absl::StatusOr<Response> Unary(std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
+                                     v1::StoreService::Stub::*start)(grpc::ClientContext*, const Request&,
+                                                                     grpc::CompletionQueue*),
+                                 const Request& request, const CallContext& context = CallContext()) {
     return CallUnary<Response>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
       return (stub_.get()->*start)(client, request, queue);
     });

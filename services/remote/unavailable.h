@@ -1,5 +1,5 @@
-// Components that are not there: every call fails with the status given, which says which role is missing and how to get
-// it. Thread-safe.
+// Components that are not there: every call fails with the status given, which says which role is missing and how to
+// get it. Thread-safe.
 #pragma once
 
 #include <memory>

@@ -26,7 +26,7 @@ class FuzzEmbedder : public retrieval::TextEmbedder {
     return std::vector<float>(texts.size(), 1.0f);
   }
   absl::StatusOr<std::vector<std::vector<retrieval::TokenSpan>>> Tokenize(absl::Span<const std::string> texts,
-                                                                         const CallContext&) override {
+                                                                          const CallContext&) override {
     std::vector<std::vector<retrieval::TokenSpan>> all;
     for (const std::string& text : texts) {
       std::vector<retrieval::TokenSpan>& spans = all.emplace_back();

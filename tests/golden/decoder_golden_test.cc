@@ -1,5 +1,5 @@
-// Decoder logits against transformers (tests/golden/export_models.py): in one piece, in odd pieces and token by token; in
-// fp32 and bf16.
+// Decoder logits against transformers (tests/golden/export_models.py): in one piece, in odd pieces and token by token;
+// in fp32 and bf16.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -39,8 +39,9 @@ std::vector<float> LogitsInPieces(const DecoderModel& model, const std::vector<i
   while (begin < ids.size()) {
     const size_t count = std::min(pieces[std::min(piece++, pieces.size() - 1)], ids.size() - begin);
     std::vector<float> logits;
-    EXPECT_THAT((*session)->Extend(absl::MakeConstSpan(ids).subspan(begin, count), LogitsOf::kAll, CallContext(), &logits),
-                testing::IsOk());
+    EXPECT_THAT(
+        (*session)->Extend(absl::MakeConstSpan(ids).subspan(begin, count), LogitsOf::kAll, CallContext(), &logits),
+        testing::IsOk());
     all.insert(all.end(), logits.begin(), logits.end());
     begin += count;
   }
@@ -48,9 +49,9 @@ std::vector<float> LogitsInPieces(const DecoderModel& model, const std::vector<i
 }
 
 struct Difference {
-  double largest = 0;   // absolute
-  double relative = 0;  // root of sum of squared differences over that of the expected values
-  int other_argmax = 0; // rows whose best token differs though the reference's margin is clear
+  double largest = 0;    // absolute
+  double relative = 0;   // root of sum of squared differences over that of the expected values
+  int other_argmax = 0;  // rows whose best token differs though the reference's margin is clear
 };
 
 Difference Compare(const std::vector<float>& all, const testing::GoldenTensor& expected, int stride, double margin) {
@@ -108,7 +109,8 @@ TEST_P(DecoderGolden, Fp32InOddPieces) { ExpectFp32({1, 7, 16, 2, 33, 3, 100, 5}
 TEST_P(DecoderGolden, Fp32TokenByToken) { ExpectFp32({1}); }
 
 TEST_P(DecoderGolden, Bf16) {
-  for (const std::vector<size_t>& pieces : {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
+  for (const std::vector<size_t>& pieces :
+       {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
     ForCases(ComputeType::kBFloat16, pieces, 0.1, [](const Difference& d) {
       EXPECT_LE(d.relative, 2e-2);
       EXPECT_EQ(d.other_argmax, 0);

@@ -132,8 +132,9 @@ TEST(BuiltInEmbedder, LoadsAndGivesUnitVectorsDeterministically) {
   if (!std::filesystem::exists(folder + "/model.safetensors")) GTEST_SKIP() << folder << " is not in this checkout";
   auto runtime = NewRuntime(ComputeType::kAuto);
   ASSERT_OK_AND_ASSIGN(auto model, EmbeddingModel::Load(folder, *runtime));
-  const std::vector<std::string> texts = {"The keel is laid first.", "O lastro", "a",
-                                          "A much longer text about ships, ballast, sails and the wind in the rigging."};
+  const std::vector<std::string> texts = {
+      "The keel is laid first.", "O lastro", "a",
+      "A much longer text about ships, ballast, sails and the wind in the rigging."};
   ASSERT_OK_AND_ASSIGN(std::vector<float> once, model->Embed(texts, false, CallContext()));
   ASSERT_OK_AND_ASSIGN(std::vector<float> again, model->Embed(texts, false, CallContext()));
   EXPECT_EQ(once, again);

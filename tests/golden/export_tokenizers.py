@@ -3,11 +3,12 @@ library makes of them. Deterministic for one version of the library.
 
     python tests/golden/export_tokenizers.py          (from the repository's root; exported with tokenizers 0.20.3)
 
-Needs nothing but the `tokenizers` package. Reads deploy/models/embedder/tokenizer.json (MiniLM's WordPiece); trains the
-others on text it composes itself. Writes to tests/golden/tokenizers:
+Needs nothing but the `tokenizers` package. Reads tests/golden/tokenizers/minilm.json.gz, the tokenizer of
+sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); trains the others on text it composes itself. Writes to
+tests/golden/tokenizers:
 
   texts.bin.gz         10,000 records: u32 length, UTF-8 bytes
-  NAME.json.gz         a tokenizer.json (not for MiniLM, which is read where it is)
+  NAME.json.gz         a tokenizer.json
   NAME.expected.gz     columns, all little-endian: u32 number of texts; then, over all texts in order,
                        u16 tokens per text; u16 low and u8 high part of each token's id;
                        i16 begin of each token less the end of the one before it, in bytes of the text; u16 its length;
@@ -326,7 +327,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     texts = compose_texts()
     write("texts.bin.gz", b"".join(struct.pack("<I", len(t.encode())) + t.encode() for t in texts))
-    minilm = Tokenizer.from_file(str(ROOT / "deploy/models/embedder/tokenizer.json"))
+    minilm = Tokenizer.from_str(gzip.decompress((OUT / "minilm.json.gz").read_bytes()).decode())
     write("minilm.expected.gz", expectations(minilm, texts))
     for build in (gpt2, llama3, qwen, o200k, digits, byte_fallback, metaspace, cased_wordpiece):
         spec = build()

@@ -26,7 +26,7 @@ absl::StatusOr<int> RunList(Session& session) {
                {"documents", Table::Align::kRight},
                {"chunks", Table::Align::kRight},
                {"embedding model"},
-               {"created"}});
+               {"created", Table::Align::kRight}});
   for (const v1::Collection& collection : response.collections()) {
     table.AddRow({collection.name(), FormatCount(collection.documents()), FormatCount(collection.chunks()),
                   collection.embedding_model(), FormatTime(collection.created_at())});

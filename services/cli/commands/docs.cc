@@ -46,12 +46,11 @@ absl::StatusOr<int> RunList(const ListOptions& options, Session& session) {
                {"lang"},
                {"size", Table::Align::kRight},
                {"chunks", Table::Align::kRight},
-               {"ingested"},
-               {"id"}});
+               {"ingested", Table::Align::kRight}});
   for (const v1::Document& document : all.documents()) {
     table.AddRow({document.uri(), document.title(), FormatLanguage(document.language()),
                   FormatBytes(document.size_bytes()), FormatCount(document.chunk_count()),
-                  FormatTime(document.ingested_at()), document.id()});
+                  FormatTime(document.ingested_at())});
   }
   if (table.empty()) {
     session.out() << "No documents.\n";

@@ -17,12 +17,12 @@ absl::StatusOr<int> RunList(Session& session) {
     LASTRO_RETURN_IF_ERROR(session.PrintJson(response));
     return kExitOk;
   }
-  Table table({{"id"},
+  Table table({{"id", Table::Align::kRight},
                {"state"},
                {"collection"},
                {"files", Table::Align::kRight},
                {"failed", Table::Align::kRight},
-               {"created"},
+               {"created", Table::Align::kRight},
                {"folder"}});
   for (const v1::Job& job : response.jobs()) {
     table.AddRow({job.id(), JobStateName(job.state()), job.collection(), FormatCount(job.files_found()),

@@ -117,7 +117,6 @@ class TokenizersGoldenTest : public ::testing::TestWithParam<const char*> {
  protected:
   absl::StatusOr<std::unique_ptr<Tokenizer>> Load() {
     const std::string name = GetParam();
-    if (name == "minilm") return Tokenizer::Load(kRoot + "/deploy/models/embedder/tokenizer.json");
     const std::string path = folder_ / (name + ".json");
     absl::Status written = WriteFileAtomically(path, Gunzip(kFolder + name + ".json.gz"));
     if (!written.ok()) return written;

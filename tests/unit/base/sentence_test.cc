@@ -13,7 +13,8 @@ using ::testing::IsEmpty;
 
 std::vector<std::string> Sentences(const std::string& text) {
   std::vector<std::string> sentences;
-  for (const TextRange& range : SplitSentences(text)) sentences.push_back(text.substr(range.begin, range.end - range.begin));
+  for (const TextRange& range : SplitSentences(text))
+    sentences.push_back(text.substr(range.begin, range.end - range.begin));
   return sentences;
 }
 
@@ -59,7 +60,8 @@ TEST(SentenceTest, BulletsAreLeftOutAndNumbersKept) {
 
 TEST(SentenceTest, RangesAreOrderedTrimmedAndCoverAllButSpace) {
   auto random = lastro::testing::SeededRandom(7);
-  const std::vector<std::string> pieces = {"Word", " ", ". ", "!", "\n", "Dr.", "é", "º", "- ", "1.", "\xFF", "“", "e.g. ", "A"};
+  const std::vector<std::string> pieces = {"Word", " ",  ". ", "!",    "\n", "Dr.",   "é",
+                                           "º",    "- ", "1.", "\xFF", "“",  "e.g. ", "A"};
   for (int round = 0; round < 300; ++round) {
     std::string text;
     for (int i = 0; i < 30; ++i) text += pieces[random() % pieces.size()];

@@ -68,8 +68,9 @@ TEST(ComputeQueueTest, ACancelledCallerLeavesTheQueue) {
   context.Cancel();
   waiting.join();  // while the queue is still busy
   EXPECT_THAT(status, StatusIs(absl::StatusCode::kCancelled, HasSubstr("cancel")));
-  EXPECT_THAT(queue.Run(CallContext::Until(absl::Now() + absl::Milliseconds(1)), [&] { return ran = true, absl::OkStatus(); }),
-              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
+  EXPECT_THAT(
+      queue.Run(CallContext::Until(absl::Now() + absl::Milliseconds(1)), [&] { return ran = true, absl::OkStatus(); }),
+      StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
   release.Notify();
   busy.join();
   EXPECT_FALSE(ran);

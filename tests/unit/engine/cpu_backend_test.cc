@@ -62,7 +62,8 @@ TEST_P(CpuBackendTest, LinearOverRowsShapesPartsAndHints) {
   struct Shape {
     int64_t k, n1, n2;
   };
-  for (const Shape& shape : {Shape{40, 56, 24}, Shape{37, 5, 1}, Shape{64, 64, 64}, Shape{1, 3, 2}, Shape{130, 33, 0}}) {
+  for (const Shape& shape :
+       {Shape{40, 56, 24}, Shape{37, 5, 1}, Shape{64, 64, 64}, Shape{1, 3, 2}, Shape{130, 33, 0}}) {
     const int64_t k = shape.k, n = shape.n1 + shape.n2;
     const std::vector<float> w = Random(n * k), bias = Random(n);
     std::vector<HostMatrix> parts = {{DataType::kF32, reinterpret_cast<const uint8_t*>(w.data()), shape.n1, k}};
@@ -107,7 +108,8 @@ TEST_P(CpuBackendTest, LinearFromSixteenBitAndUnalignedSources) {
     std::memcpy(&bf16[1 + 2 * i], &bits, 2);
     std::memcpy(&f32[1 + 4 * i], &exact[i], 4);
   }
-  for (const HostMatrix& source : {HostMatrix{DataType::kBF16, bf16.data() + 1, n, k}, HostMatrix{DataType::kF32, f32.data() + 1, n, k}}) {
+  for (const HostMatrix& source :
+       {HostMatrix{DataType::kBF16, bf16.data() + 1, n, k}, HostMatrix{DataType::kF32, f32.data() + 1, n, k}}) {
     ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({source}, {}, LinearHints{true, true}));
     ASSERT_OK_AND_ASSIGN(auto table, backend.LoadTable(source));
     std::vector<float> x(static_cast<size_t>(k), 0.0f), out(static_cast<size_t>(n)), row(static_cast<size_t>(k));
@@ -186,7 +188,9 @@ TEST_P(CpuBackendTest, EmbedAccumulatesAndPoolNormalizes) {
   std::vector<float> x(static_cast<size_t>(3 * cols)), pooled(static_cast<size_t>(2 * cols));
   backend.Embed(*table, {4, 0, 2}, false, View(x, 3, cols));
   backend.Embed(*table, {1, 1, 1}, true, View(x, 3, cols));
-  auto want = [&](int64_t id, int64_t c) { return values[static_cast<size_t>(id * cols + c)] + values[static_cast<size_t>(cols + c)]; };
+  auto want = [&](int64_t id, int64_t c) {
+    return values[static_cast<size_t>(id * cols + c)] + values[static_cast<size_t>(cols + c)];
+  };
   for (int64_t c = 0; c < cols; ++c) EXPECT_EQ(x[static_cast<size_t>(2 * cols + c)], want(2, c));
   const std::vector<SequenceSpan> sequences = {{0, 2, 0, 0}, {2, 1, 0, 0}};
   backend.Pool(Pooling::kMean, false, sequences, View(x, 3, cols), View(pooled, 2, cols));
@@ -217,7 +221,8 @@ TEST_P(CpuBackendTest, RowOperationsSplitOverThreadsEqualOneThread) {
 TEST_P(CpuBackendTest, AllocateRefusesWhatCannotBe) {
   CpuBackend backend = NewBackend();
   EXPECT_THAT(backend.Allocate(INT64_MAX / 2), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
-  EXPECT_THAT(backend.Allocate(int64_t{1} << 50), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+  EXPECT_THAT(backend.Allocate(int64_t{1} << 50),
+              testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
   ASSERT_OK_AND_ASSIGN(auto buffer, backend.Allocate(10));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % 64, 0u);
 }

@@ -4,6 +4,9 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "engine/backend.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
@@ -38,8 +41,9 @@ TEST_F(DecoderModelTest, SessionCapacityIsChecked) {
   auto session = *model_->NewSession(10);
   EXPECT_EQ(Last(*session, Ids(8)).size(), 176u);
   std::vector<float> logits;
-  EXPECT_THAT(session->Extend(Ids(3), LogitsOf::kLast, CallContext(), &logits),
-              StatusIs(absl::StatusCode::kResourceExhausted, AllOf(HasSubstr("8 tokens"), HasSubstr("capacity of 10"))));
+  EXPECT_THAT(
+      session->Extend(Ids(3), LogitsOf::kLast, CallContext(), &logits),
+      StatusIs(absl::StatusCode::kResourceExhausted, AllOf(HasSubstr("8 tokens"), HasSubstr("capacity of 10"))));
   EXPECT_EQ(session->length(), 8);
   EXPECT_EQ(Last(*session, Ids(2)).size(), 176u);
 }
@@ -113,23 +117,36 @@ TEST_F(DecoderModelTest, SessionsOfManyThreadsDoNotMix) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// A short request that comes while a long prompt runs is served between the prompt's pieces: it does not wait for the whole.
+// A short request that comes while a long prompt runs is served between the prompt's pieces.
 TEST_F(DecoderModelTest, StepsOfSessionsInterleave) {
-  std::atomic<bool> stop = false;
-  std::atomic<int> long_steps = 0;
-  std::thread busy([&] {
+  ComputeQueue& queue = runtime_->backend().queue();
+  absl::Mutex mutex;
+  std::vector<char> steps;  // who ran, as seen by the checks between layers
+  bool held = false;
+  absl::Notification long_started;
+  auto record = [&](char who, std::thread::id caller) {
+    if (std::this_thread::get_id() == caller) return false;  // the check before the step is queued
+    absl::MutexLock lock(&mutex);
+    if (steps.empty() || steps.back() != who) steps.push_back(who);
+    if (who == 'L' && !held) long_started.Notify();
+    // The first piece goes on only when the short request waits in the queue.
+    while (who == 'L' && !held && queue.waiting() == 0) absl::SleepFor(absl::Milliseconds(1));
+    held = true;
+    return false;
+  };
+  auto extend = [&](char who, int tokens) {
+    const std::thread::id caller = std::this_thread::get_id();
+    const CallContext context = CallContext::Until(absl::InfiniteFuture(), [&, caller] { return record(who, caller); });
     auto session = *model_->NewSession(512);
-    while (!stop) {
-      session->Truncate(0);
-      Last(*session, Ids(512));
-      ++long_steps;
-    }
-  });
-  auto session = *model_->NewSession(64);
-  for (int i = 0; i < 30; ++i) Last(*session, Ids(1, i));
-  stop = true;
-  busy.join();
-  EXPECT_LE(long_steps, 32);  // two steps each against one: never more than one whole prompt per token, plus start and end
+    std::vector<float> logits;
+    EXPECT_THAT(session->Extend(Ids(tokens), LogitsOf::kLast, context, &logits), IsOk());
+  };
+  std::thread long_one([&] { extend('L', 512); });
+  long_started.WaitForNotification();
+  std::thread short_one([&] { extend('S', 1); });
+  long_one.join();
+  short_one.join();
+  EXPECT_EQ(steps, (std::vector<char>{'L', 'S', 'L'}));
 }
 
 }  // namespace

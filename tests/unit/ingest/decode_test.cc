@@ -97,7 +97,8 @@ TEST(DecodeTest, BinaryContentIsRefused) {
 }
 
 TEST(DecodeTest, LongTextIsRefused) {
-  EXPECT_THAT(DecodeText(std::string(100, 'a'), "", 99), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("99")));
+  EXPECT_THAT(DecodeText(std::string(100, 'a'), "", 99),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("99")));
   std::string latin = std::string(60, '\xE9') + std::string(200, 'a');
   EXPECT_THAT(DecodeText(latin, "", 100), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("100")));
 }

@@ -48,7 +48,7 @@ class FakeEmbedder : public retrieval::TextEmbedder {
   }
 
   absl::StatusOr<std::vector<std::vector<retrieval::TokenSpan>>> Tokenize(absl::Span<const std::string> texts,
-                                                                         const CallContext&) override {
+                                                                          const CallContext&) override {
     std::vector<std::vector<retrieval::TokenSpan>> spans;
     for (const std::string& text : texts) spans.push_back(Spans(text));
     return spans;
@@ -161,7 +161,7 @@ class FakeStore : public retrieval::ChunkStore {
   }
   absl::StatusOr<std::string> ReadOriginal(const std::string&, const std::string&) override { return Unimplemented(); }
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string&,
-                                                             absl::Span<const std::string> keys) override {
+                                                              absl::Span<const std::string> keys) override {
     absl::MutexLock lock(&mutex);
     std::map<std::string, std::vector<float>> known;
     for (const auto& [uri, stored] : documents) {

@@ -67,8 +67,9 @@ TEST_F(FolderWalkTest, LinksStayInside) {
   ASSERT_THAT(result.problems, SizeIs(2));
   EXPECT_THAT(ReadFolderFile(root_, "link.txt", 100), IsOk());
   EXPECT_THAT(ReadFolderFile(root_, "out.txt", 100), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
-  EXPECT_THAT(ReadFolderFile(root_, "../" + std::filesystem::path(outside.path()).filename().string() + "/secret.txt", 100),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
+  EXPECT_THAT(
+      ReadFolderFile(root_, "../" + std::filesystem::path(outside.path()).filename().string() + "/secret.txt", 100),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("folder")));
 }
 
 TEST_F(FolderWalkTest, SpecialFilesAreReportedWithoutHanging) {
@@ -78,7 +79,8 @@ TEST_F(FolderWalkTest, SpecialFilesAreReportedWithoutHanging) {
   EXPECT_THAT(Uris(result), ElementsAre("a.txt"));
   ASSERT_THAT(result.problems, SizeIs(1));
   EXPECT_THAT(result.problems[0].reason, HasSubstr("pipe"));
-  EXPECT_THAT(ReadFolderFile(root_, "pipe.txt", 100), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("regular")));
+  EXPECT_THAT(ReadFolderFile(root_, "pipe.txt", 100),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("regular")));
 }
 
 TEST_F(FolderWalkTest, NamesThatAreNoUtf8) {
@@ -116,7 +118,8 @@ TEST_F(FolderWalkTest, UnreadableFolderIsAProblem) {
 TEST_F(FolderWalkTest, MissingFoldersAndFiles) {
   EXPECT_THAT(CanonicalFolder(temp_ / "none"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
   Write("a.txt");
-  EXPECT_THAT(CanonicalFolder(temp_ / "a.txt"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a folder")));
+  EXPECT_THAT(CanonicalFolder(temp_ / "a.txt"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a folder")));
   EXPECT_THAT(ReadFolderFile(root_, "none.txt", 10), StatusIs(absl::StatusCode::kNotFound, HasSubstr("open")));
   EXPECT_THAT(ReadFolderFile(root_, "a.txt", 3), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("4 bytes")));
   ASSERT_OK_AND_ASSIGN(FileContent content, ReadFolderFile(root_, "a.txt", 4));
@@ -146,7 +149,8 @@ TEST(FormatTest, ByExtensionMediaTypeAndName) {
   EXPECT_EQ(*DetectFormat("a.bin", "text/plain; charset=utf-8", false), Format::kPlainText);
   EXPECT_EQ(*DetectFormat("a.cc", "", true), Format::kPlainText);
   EXPECT_THAT(DetectFormat("a.cc", "", false), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr(".cc")));
-  EXPECT_THAT(DetectFormat("dir.md/README", "", false), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("without")));
+  EXPECT_THAT(DetectFormat("dir.md/README", "", false),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("without")));
   EXPECT_THAT(DetectFormat("a.md", "image/png", false), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("media")));
 }
 

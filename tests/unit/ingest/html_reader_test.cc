@@ -47,8 +47,16 @@ TEST(HtmlReaderTest, HiddenAndBoilerplateAreLeftOut) {
   HtmlPage page = Read(
       "<body><nav>Menu</nav><header>Head</header><p>Seen</p><p hidden>h1</p><p style='color:red; display : none'>h2</p>"
       "<span aria-hidden=true>h3</span><script>s()</script><noscript>n</noscript><template><p>t</p></template>"
-      "<!-- c --><aside>ad</aside><div role=navigation>r</div><p class='big cookie'>k</p><div id=menu>m</div><footer>foot</footer></body>");
+      "<!-- c --><aside>ad</aside><div role=navigation>r</div><p class='big cookie'>k</p><div "
+      "id=menu>m</div><footer>foot</footer></body>");
   EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Head", "Seen"));
+}
+
+TEST(HtmlReaderTest, ParagraphsOfLinksAloneAreMenus) {
+  HtmlPage page = Read(
+      "<div><a>Home</a> | <a>Ships</a> &middot; <a>Help</a></div><p>See <a>a</a>, <a>b</a> and <a>c</a>.</p>"
+      "<ul><li><a>x</a> <a>y</a> <a>z</a></ul>");
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("See a, b and c.", "x y z"));
 }
 
 TEST(HtmlReaderTest, APageOfBoilerplateIsStillRead) {
@@ -113,7 +121,8 @@ TEST(HtmlReaderTest, ManyAttributesEndWithinTheLimit) {
 TEST(HtmlReaderTest, MemoryIsCapped) {
   std::string html;
   for (int i = 0; i < 100'000; ++i) html += "<i>x</i>";
-  EXPECT_THAT(ReadHtml(html, 1 << 20, CallContext()), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("memory")));
+  EXPECT_THAT(ReadHtml(html, 1 << 20, CallContext()),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("memory")));
 }
 
 TEST(HtmlReaderTest, CancellationIsSeen) {

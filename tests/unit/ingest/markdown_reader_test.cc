@@ -61,7 +61,8 @@ TEST(MarkdownReaderTest, EntitiesAndEscapes) {
 
 TEST(MarkdownReaderTest, QuotesAndHtml) {
   std::string markdown =
-      "> quoted text\n> goes on\n\n<div>\n<p>in <b>html</b> &lt;here&gt;</p>\n</div>\n\n<!-- secret -->\n\na<br>b <i>c</i>\n";
+      "> quoted text\n> goes on\n\n<div>\n<p>in <b>html</b> &lt;here&gt;</p>\n</div>\n\n<!-- secret -->\n\na<br>b "
+      "<i>c</i>\n";
   std::vector<Block> blocks = Read(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("quoted text goes on", "in html <here>", "a\nb c"));
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "html <here>"), "html</b> &lt;here&gt;");
@@ -90,16 +91,18 @@ TEST(MarkdownReaderTest, DeepNestingIsHarmless) {
 
 TEST(MarkdownReaderTest, RandomInputKeepsItsMap) {
   auto random = lastro::testing::SeededRandom(11);
-  const std::vector<std::string> pieces = {"word ", "*",   "**", "_",  "`",    "\n",     "\n\n", "# ",      "- ",   "1. ", "> ",
-                                           "|",     "---", "[",  "](", ")",    "&amp;",  "é",    "<b>",     "</b>", "<div>",
-                                           "    ",  "\t",  "\\", "```\n", "&#233;", "<!--", "-->", "&#x202E;", "  \n"};
+  const std::vector<std::string> pieces = {"word ", "*",      "**",   "_",    "`",        "\n",   "\n\n", "# ",
+                                           "- ",    "1. ",    "> ",   "|",    "---",      "[",    "](",   ")",
+                                           "&amp;", "é",      "<b>",  "</b>", "<div>",    "    ", "\t",   "\\",
+                                           "```\n", "&#233;", "<!--", "-->",  "&#x202E;", "  \n"};
   for (int round = 0; round < 500; ++round) {
     std::string markdown;
     for (int i = 0; i < 40; ++i) markdown += pieces[random() % pieces.size()];
     for (const char* uri : {"a.md", "a.txt", "a.html"}) {
       absl::StatusOr<ReadResult> read = ReadContent(markdown, uri, "", ReaderOptions(), CallContext());
       if (!read.ok()) continue;
-      for (const Block& block : read->blocks) ASSERT_EQ(MapError(block.content, markdown), "") << uri << ": " << markdown;
+      for (const Block& block : read->blocks)
+        ASSERT_EQ(MapError(block.content, markdown), "") << uri << ": " << markdown;
     }
   }
 }

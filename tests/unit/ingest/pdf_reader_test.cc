@@ -31,8 +31,8 @@ std::string MakePdf(const std::vector<std::string>& lines) {
     absl::StrAppend(&pdf, i + 1, " 0 obj\n", objects[i], "\nendobj\n");
   }
   size_t xref = pdf.size();
-  absl::StrAppend(&pdf, "xref\n0 6\n0000000000 65535 f \n", table, "trailer << /Size 6 /Root 1 0 R >>\nstartxref\n", xref,
-                  "\n%%EOF\n");
+  absl::StrAppend(&pdf, "xref\n0 6\n0000000000 65535 f \n", table, "trailer << /Size 6 /Root 1 0 R >>\nstartxref\n",
+                  xref, "\n%%EOF\n");
   return pdf;
 }
 
@@ -76,8 +76,8 @@ TEST(PdfReaderWithoutProgramTest, SaysWhatIsMissing) {
 
 TEST(ChildProcessTest, PassesInputAndOutputButNoEnvironment) {
   ASSERT_OK_AND_ASSIGN(ChildResult result,
-                       RunChild({"/bin/sh", "-c", "cat; env | grep -v -e PWD -e _= -e SHLVL; echo bad >&2; exit 3"}, "in put",
-                                ChildLimits(), CallContext()));
+                       RunChild({"/bin/sh", "-c", "cat; env | grep -v -e PWD -e _= -e SHLVL; echo bad >&2; exit 3"},
+                                "in put", ChildLimits(), CallContext()));
   EXPECT_EQ(result.output, "in put");
   EXPECT_EQ(result.errors, "bad\n");
   EXPECT_EQ(result.exit_code, 3);

@@ -43,8 +43,7 @@ class PipelineTest : public ::testing::Test {
 
   absl::StatusOr<retrieval::Document> Upload(const std::string& uri, const std::string& content,
                                              const std::string& media_type = "") {
-    return Pipeline(&store_, &embedder_, options_)
-        .IngestUpload({"c", uri, media_type, content, {}}, CallContext());
+    return Pipeline(&store_, &embedder_, options_).IngestUpload({"c", uri, media_type, content, {}}, CallContext());
   }
 
   lastro::testing::TempFolder temp_;
@@ -264,7 +263,8 @@ TEST_F(PipelineTest, Uploads) {
   ASSERT_THAT(Upload("page", "<p>Hi there</p>", "text/html"), IsOk());
   EXPECT_EQ(store_.documents["page"].chunks[0].text, "Hi there");
   EXPECT_THAT(Upload("a.bin", "x"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not supported")));
-  EXPECT_THAT(Upload("a.txt", std::string("\0\1", 2)), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("binary")));
+  EXPECT_THAT(Upload("a.txt", std::string("\0\1", 2)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("binary")));
   EXPECT_THAT(Upload("", "x"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("uri")));
   EXPECT_THAT(Upload("a\nb.txt", "x"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("control")));
 }

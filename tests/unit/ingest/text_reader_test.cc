@@ -34,13 +34,15 @@ TEST(TextReaderTest, ShortLinesStandForThemselves) {
 }
 
 TEST(TextReaderTest, ColumnsAreKeptApart) {
-  std::string text = "Item name          Price in euro and cents          Stock\nBolt               3.50                 12\n";
+  std::string text =
+      "Item name          Price in euro and cents          Stock\nBolt               3.50                 12\n";
   EXPECT_THAT(TextsOf(Read(text)), ElementsAre("Item name Price in euro and cents Stock\nBolt 3.50 12"));
 }
 
 TEST(TextReaderTest, Headings) {
-  EXPECT_THAT(TextsOf(Read("Title\n=====\n\nPart\n----\nbody text\n\nALL ABOUT IT\n\nmore\n\n1.2 Scope of work\n\nend.\n")),
-              ElementsAre("1:Title", "2:Part", "body text", "2:ALL ABOUT IT", "more", "3:1.2 Scope of work", "end."));
+  EXPECT_THAT(
+      TextsOf(Read("Title\n=====\n\nPart\n----\nbody text\n\nALL ABOUT IT\n\nmore\n\n1.2 Scope of work\n\nend.\n")),
+      ElementsAre("1:Title", "2:Part", "body text", "2:ALL ABOUT IT", "more", "3:1.2 Scope of work", "end."));
 }
 
 TEST(TextReaderTest, WhatOnlyLooksLikeAHeadingIsNone) {
@@ -49,7 +51,7 @@ TEST(TextReaderTest, WhatOnlyLooksLikeAHeadingIsNone) {
 
 TEST(TextReaderTest, ListItemsAreBlocks) {
   std::vector<Block> blocks = Read("- one\n- two\n  goes on\n3) three\n");
-  EXPECT_THAT(TextsOf(blocks), ElementsAre("- one", "- two\ngoes on", "3) three"));
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("- one", "- two goes on", "3) three"));
   EXPECT_EQ(blocks[1].kind, BlockKind::kListItem);
 }
 
@@ -80,10 +82,27 @@ TEST(PdfTextTest, TitleAndNumberedFirstLinesAreHeadings) {
       "Dangerous Goods: Carriage\nOwner: the manager of the department, extension 7310.\n\n1. Who must read this\n"
       "This part is for clerks, planners and officers, and for all others.\n\n2. one of a list\n3. two of a list\n\f";
   ASSERT_OK_AND_ASSIGN(std::vector<Block> blocks, ReadPdfText(text, CallContext()));
-  EXPECT_THAT(TextsOf(blocks),
-              ElementsAre("1:Dangerous Goods: Carriage", "Owner: the manager of the department, extension 7310.",
-                          "2:1. Who must read this", "This part is for clerks, planners and officers, and for all others.",
-                          "2. one of a list", "3. two of a list"));
+  EXPECT_THAT(
+      TextsOf(blocks),
+      ElementsAre("1:Dangerous Goods: Carriage", "Owner: the manager of the department, extension 7310.",
+                  "2:1. Who must read this", "This part is for clerks, planners and officers, and for all others.",
+                  "2. one of a list", "3. two of a list"));
+}
+
+TEST(PdfTextTest, RunningHeadersAndFootersAreLeftOut) {
+  std::string text =
+      "The Manual\n\nFirst page has this text in it.\n\nManual, part 4 - page 1\n\f"
+      "The Manual\n\nSecond page has that text in it.\n\nManual, part 4 - page 2\n\f";
+  ASSERT_OK_AND_ASSIGN(std::vector<Block> blocks, ReadPdfText(text, CallContext()));
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("First page has this text in it.", "Second page has that text in it."));
+}
+
+TEST(PdfTextTest, HeadingAtTheFootOfAPage) {
+  std::string text =
+      "1. The first part\nIt has a line of text of its own, which is long enough.\n\n2. The second part\n\f"
+      "Its text is on the other page of the same document.\n\f";
+  ASSERT_OK_AND_ASSIGN(std::vector<Block> blocks, ReadPdfText(text, CallContext()));
+  EXPECT_EQ(blocks[2].kind, BlockKind::kHeading);
 }
 
 TEST(LanguageTest, EnglishPortugueseAndUnknown) {

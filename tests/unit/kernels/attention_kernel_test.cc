@@ -61,17 +61,24 @@ void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int6
   // In two stores, so that the second begins inside a block.
   const int64_t cut = length / 2;
   kernels.store_kv(k.in(), v.in(), cut, first_block, 0, cache.view);
-  kernels.store_kv({k.in().data + cut * k.in().stride, k.in().stride}, {v.in().data + cut * v.in().stride, v.in().stride},
-                   length - cut, first_block, cut, cache.view);
+  kernels.store_kv({k.in().data + cut * k.in().stride, k.in().stride},
+                   {v.in().data + cut * v.in().stride, v.in().stride}, length - cut, first_block, cut, cache.view);
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
   GuardedMatrix out(rows, s.heads * s.head_dim);
   for (int64_t g = 0; g < s.kv_heads; ++g) {
     const int64_t step = std::max<int64_t>(1, kMaxAttentionQueries / group);
     for (int64_t r = 0; r < rows; r += step) {
-      kernels.attention({cache.view, first_block, g, s.heads,
+      kernels.attention({cache.view,
+                         first_block,
+                         g,
+                         s.heads,
                          {q.in().data + r * q.in().stride, q.in().stride},
                          {out.out().data + r * out.out().stride, out.out().stride},
-                         std::min(step, rows - r), position + r, length, causal, scale});
+                         std::min(step, rows - r),
+                         position + r,
+                         length,
+                         causal,
+                         scale});
     }
   }
   out.ExpectGuardsIntact();
@@ -87,11 +94,12 @@ void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int6
 }
 
 TEST_P(AttentionKernel, AttentionOverShapesAndLengths) {
-  for (const Shape& s : {Shape{1, 1, 8}, Shape{9, 3, 14}, Shape{4, 2, 12}, Shape{5, 5, 7}, Shape{8, 1, 64}, Shape{2, 2, 33}}) {
+  for (const Shape& s :
+       {Shape{1, 1, 8}, Shape{9, 3, 14}, Shape{4, 2, 12}, Shape{5, 5, 7}, Shape{8, 1, 64}, Shape{2, 2, 33}}) {
     for (int64_t length : {1, 2, 15, 16, 17, 63, 64, 65, 130}) {
       for (bool causal : {true, false}) {
-        CheckAttention(kernels(), s, length, length, causal, 1.0f, random_);      // a prompt
-        CheckAttention(kernels(), s, length, 1, causal, 1.0f, random_);           // a decoded token
+        CheckAttention(kernels(), s, length, length, causal, 1.0f, random_);  // a prompt
+        CheckAttention(kernels(), s, length, 1, causal, 1.0f, random_);       // a decoded token
         CheckAttention(kernels(), s, length, (length + 2) / 3, causal, 1.0f, random_);
       }
     }

@@ -8,8 +8,8 @@ namespace {
 class GemvKernel : public KernelTest {};
 
 struct Weights {
-  std::vector<float> values;    // what the stored weights stand for
-  std::vector<uint16_t> bf16;   // when stored so
+  std::vector<float> values;   // what the stored weights stand for
+  std::vector<uint16_t> bf16;  // when stored so
   const void* data(DataType type) const {
     return type == DataType::kF32 ? static_cast<const void*>(values.data()) : bf16.data();
   }

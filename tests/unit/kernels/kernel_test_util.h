@@ -1,5 +1,5 @@
-// What the kernel tests share: every implementation and instruction set of this machine, matrices with sentinels around and
-// between their rows, and tolerances from norms.
+// What the kernel tests share: every implementation and instruction set of this machine, matrices with sentinels around
+// and between their rows, and tolerances from norms.
 #pragma once
 
 #include <cmath>
@@ -48,7 +48,7 @@ class KernelTest : public ::testing::TestWithParam<Implementation> {
   std::mt19937_64 random_ = testing::SeededRandom(20240611);
 };
 
-#define LASTRO_INSTANTIATE_KERNEL_TESTS(suite)                                              \
+#define LASTRO_INSTANTIATE_KERNEL_TESTS(suite)                                             \
   INSTANTIATE_TEST_SUITE_P(Implementations, suite, ::testing::ValuesIn(Implementations()), \
                            [](const auto& info) { return info.param.name; })
 

@@ -1,6 +1,7 @@
 // Row-wise kernels against the formulas in double.
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 #include "kernels/bfloat16.h"
 #include "tests/unit/kernels/kernel_test_util.h"
@@ -58,8 +59,8 @@ TEST_P(RowKernels, ToBf16RoundsToNearestEven) {
     for (int64_t r = 0; r < 2; ++r) {
       for (int64_t c = 0; c < cols; ++c) {
         uint32_t bits = static_cast<uint32_t>(random_());
-        if (c % 3 == 0) bits = (bits & 0xFFFF0000) | 0x8000;        // ties
-        if (c % 7 == 5) bits = 0x7F800001 | (bits & 0x80000000u);   // NaN whose payload lies in the lost half
+        if (c % 3 == 0) bits = (bits & 0xFFFF0000) | 0x8000;       // ties
+        if (c % 7 == 5) bits = 0x7F800001 | (bits & 0x80000000u);  // NaN whose payload lies in the lost half
         in.at(r, c) = std::bit_cast<float>(bits);
       }
     }
@@ -164,8 +165,8 @@ TEST_P(RowKernels, ActivationsGatedAndPlain) {
           const double factor = gated ? up.at(r, c) : 1.0;
           const double want = Activation(kind, gate.at(r, c)) * factor;
           // Near zero the functions are differences of terms of about |x|.
-          ExpectClose(out.at(r, c), want, std::min<double>(std::abs(gate.at(r, c)), 8) * std::abs(factor) + std::abs(want),
-                      8);
+          ExpectClose(out.at(r, c), want,
+                      std::min<double>(std::abs(gate.at(r, c)), 8) * std::abs(factor) + std::abs(want), 8);
         }
       }
     }
@@ -231,6 +232,29 @@ TEST_P(RowKernels, L2NormalizeLeavesZeroAtZero) {
   for (int64_t c = 0; c < 20; ++c) x.at(0, c) = 0;
   kernels().l2_normalize(1, 20, x.out());
   for (int64_t c = 0; c < 20; ++c) EXPECT_EQ(x.at(0, c), 0.0f);
+}
+
+TEST_P(RowKernels, LogSumExp) {
+  for (int64_t n : {1, 2, 15, 16, 17, 100, 1023, 1025, 8192, 33000}) {
+    GuardedMatrix x = GuardedMatrix::Random(1, n, random_, 5.0f);
+    for (float offset : {0.0f, 300.0f, -300.0f}) {  // exp alone would overflow or vanish
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) {
+        x.at(0, i) += offset;
+        sum += std::exp(static_cast<double>(x.at(0, i)) - offset);
+      }
+      ExpectClose(kernels().log_sum_exp(x.in().data, n), std::log(sum) + offset, 1, 100);
+      for (int64_t i = 0; i < n; ++i) x.at(0, i) -= offset;
+    }
+    x.at(0, n / 2) = std::nanf("");
+    EXPECT_TRUE(std::isnan(kernels().log_sum_exp(x.in().data, n)));
+  }
+}
+
+TEST_P(RowKernels, LogSumExpOfInfinities) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> x = {-inf, 2.0f, -inf};
+  EXPECT_NEAR(kernels().log_sum_exp(x.data(), 3), 2.0, 1e-6);
 }
 
 LASTRO_INSTANTIATE_KERNEL_TESTS(RowKernels);

@@ -76,8 +76,8 @@ TEST(Table, AlignsWideCharacters) {
 }
 
 TEST(Table, FitsTheTerminal) {
-  Table table({{"a"}, {"b"}});
-  table.AddRow({std::string(100, 'x'), "short"});
+  Table table({{"a"}, {"b"}, {"n", Table::Align::kRight}});
+  table.AddRow({std::string(100, 'x'), "short", "1,234,567"});
   std::ostringstream out;
   Terminal terminal;
   terminal.is_terminal = true;
@@ -85,7 +85,7 @@ TEST(Table, FitsTheTerminal) {
   table.Print(out, terminal);
   std::istringstream lines(out.str());
   for (std::string line; std::getline(lines, line);) EXPECT_LE(DisplayWidth(line), 30);
-  EXPECT_THAT(out.str(), HasSubstr("…  short"));
+  EXPECT_THAT(out.str(), HasSubstr("…  short  1,234,567"));
 }
 
 TEST(Table, ColoursOnlyWhenAsked) {

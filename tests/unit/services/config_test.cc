@@ -41,11 +41,32 @@ TEST(DaemonConfig, DefaultsHostEveryRoleOnTheOwnMachine) {
 }
 
 TEST(DaemonConfig, ReadsEveryOption) {
-  const Parsed parsed =
-      Parse({"--roles=ingest, ask", "--listen", "0.0.0.0:0", "--embedding-address", "e:1", "--generation-address=g:2",
-             "--retrieval-address", "r:3", "--threads", "3", "--compute-type", "fp32", "--allowed-folder-root", "/docs",
-             "--no-folders", "--max-waiting-calls", "5", "--drain-seconds", "7", "--log-level", "warning", "--log-json",
-             "--decoder", "/m/d", "--embedder", "/m/e"});
+  const Parsed parsed = Parse({"--roles=ingest, ask",
+                               "--listen",
+                               "0.0.0.0:0",
+                               "--embedding-address",
+                               "e:1",
+                               "--generation-address=g:2",
+                               "--retrieval-address",
+                               "r:3",
+                               "--threads",
+                               "3",
+                               "--compute-type",
+                               "fp32",
+                               "--allowed-folder-root",
+                               "/docs",
+                               "--no-folders",
+                               "--max-waiting-calls",
+                               "5",
+                               "--drain-seconds",
+                               "7",
+                               "--log-level",
+                               "warning",
+                               "--log-json",
+                               "--decoder",
+                               "/m/d",
+                               "--embedder",
+                               "/m/e"});
   ASSERT_TRUE(parsed.ok()) << parsed.err;
   const NodeConfig& node = parsed.config().node;
   EXPECT_EQ(node.roles, (std::set<Role>{Role::kIngest, Role::kAsk}));

@@ -1,10 +1,9 @@
-#include "services/grpc/admission.h"
-
 #include <atomic>
-#include <optional>
+#include <functional>
 #include <thread>
 #include <vector>
 
+#include "services/grpc/admission.h"
 #include "tests/test_util.h"
 
 namespace lastro::services {
@@ -33,7 +32,8 @@ TEST(AdmissionGate, RefusesAtOnceWhatNeitherRunsNorMayWait) {
 
 TEST(AdmissionGate, WaitersGoInOrderOfArrival) {
   AdmissionGate gate("calls", 1, 3);
-  std::optional<AdmissionGate::Permit> held = *gate.Acquire(CallContext());
+  absl::StatusOr<AdmissionGate::Permit> held = gate.Acquire(CallContext());
+  ASSERT_THAT(held, IsOk());
   std::vector<int> order;  // guarded by the only permit
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
@@ -45,7 +45,7 @@ TEST(AdmissionGate, WaitersGoInOrderOfArrival) {
     WaitUntil([&] { return gate.waiting() == i + 1; });
   }
   EXPECT_THAT(gate.Acquire(CallContext()), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 wait")));
-  held.reset();
+  *held = AdmissionGate::Permit();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2}));
   EXPECT_EQ(gate.running(), 0);
@@ -55,9 +55,8 @@ TEST(AdmissionGate, AWaiterLeavesWhenItsCallerDoes) {
   AdmissionGate gate("calls", 1, 2);
   auto held = gate.Acquire(CallContext());
   CallContext cancelled;
-  std::thread waiter([&] {
-    EXPECT_THAT(gate.Acquire(cancelled), StatusIs(absl::StatusCode::kCancelled, HasSubstr("cancelled")));
-  });
+  std::thread waiter(
+      [&] { EXPECT_THAT(gate.Acquire(cancelled), StatusIs(absl::StatusCode::kCancelled, HasSubstr("cancelled"))); });
   WaitUntil([&] { return gate.waiting() == 1; });
   cancelled.Cancel();
   waiter.join();

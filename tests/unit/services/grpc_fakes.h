@@ -26,7 +26,8 @@ inline absl::Status WaitForEnd(const CallContext& context, const std::function<v
 
 class ScriptedAsk : public AskApi {
  public:
-  std::function<absl::StatusOr<v1::Answer>(const v1::AskRequest&, const CallContext&, const Sink<v1::AskStreamResponse>&)>
+  std::function<absl::StatusOr<v1::Answer>(const v1::AskRequest&, const CallContext&,
+                                           const Sink<v1::AskStreamResponse>&)>
       ask;
   absl::StatusOr<v1::Answer> Ask(const v1::AskRequest& request, const CallContext& context,
                                  const Sink<v1::AskStreamResponse>& sink) override {
@@ -125,7 +126,8 @@ class ScriptedInspect : public InspectApi {
     response.set_model(request.model() == v1::MODEL_ROLE_EMBEDDER ? "embedder" : "decoder");
     return response;
   }
-  absl::StatusOr<v1::InspectPromptResponse> InspectPrompt(const v1::InspectPromptRequest&, const CallContext&) override {
+  absl::StatusOr<v1::InspectPromptResponse> InspectPrompt(const v1::InspectPromptRequest&,
+                                                          const CallContext&) override {
     v1::InspectPromptResponse response;
     response.set_vocab_size(5);
     return response;

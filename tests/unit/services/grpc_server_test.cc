@@ -1,12 +1,10 @@
 // The server's own behaviour: health, draining, admission, limits, and what it knows of calls that are stuck.
-#include "services/grpc/server.h"
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <sstream>
 #include <thread>
-
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include "absl/synchronization/notification.h"
 #include "base/json.h"
@@ -16,20 +14,21 @@
 #include "lastro/v1/ingest.grpc.pb.h"
 #include "services/grpc/active_calls.h"
 #include "services/grpc/call_runner.h"
+#include "services/grpc/server.h"
 #include "services/grpc/status.h"
 #include "tests/unit/services/grpc_fakes.h"
 
 namespace lastro::services {
 namespace {
 
-using ::lastro::testing::IsOk;
-using ::lastro::testing::StatusIs;
 using ::lastro::services::testing::TestServer;
 using ::lastro::services::testing::WaitForEnd;
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
 using ::testing::HasSubstr;
 
-// One grpc.health.v1 Check; the messages have one field each, encoded by hand: request 1 = service, response 1 = status.
-// "SERVING", "NOT_SERVING" or the error code's number.
+// One grpc.health.v1 Check; the messages have one field each, encoded by hand: request 1 = service, response 1 =
+// status. "SERVING", "NOT_SERVING" or the error code's number.
 std::string Health(const std::shared_ptr<grpc::Channel>& channel, const std::string& service) {
   grpc::GenericStub stub(channel);
   std::string bytes;

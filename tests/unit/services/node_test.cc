@@ -10,12 +10,12 @@
 namespace lastro::services {
 namespace {
 
-using ::lastro::testing::IsOk;
-using ::lastro::testing::StatusIs;
-using ::lastro::testing::TempFolder;
 using ::lastro::services::testing::ScriptedInspect;
 using ::lastro::services::testing::ScriptedModels;
 using ::lastro::services::testing::TestServer;
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::lastro::testing::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::NotNull;

@@ -56,6 +56,16 @@ TEST(ProtoConvert, DocumentThereAndBack) {
   EXPECT_THAT(ToProto(back), EqualsProto(proto));
 }
 
+TEST(ProtoConvert, TimesOfAnyFileFitIntoATimestamp) {
+  for (absl::Time time : {absl::InfinitePast(), absl::InfiniteFuture(), absl::UniversalEpoch(),
+                          absl::FromUnixMicros(std::numeric_limits<int64_t>::min()),
+                          absl::FromUnixMicros(std::numeric_limits<int64_t>::max())}) {
+    retrieval::Document document = SomeDocument();
+    document.modified_at = time;
+    EXPECT_THAT(FromProto(ToProto(document)), IsOk()) << time;
+  }
+}
+
 TEST(ProtoConvert, HostileDocumentsAreRefusedByField) {
   auto with = [](auto change) {
     v1::Document proto = ToProto(SomeDocument());

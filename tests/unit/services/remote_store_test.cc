@@ -8,10 +8,10 @@
 namespace lastro::services {
 namespace {
 
+using ::lastro::services::testing::TestServer;
 using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
 using ::lastro::testing::TempFolder;
-using ::lastro::services::testing::TestServer;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -143,7 +143,8 @@ TEST_F(RemoteStoreTest, SearchesWithTheCallersVector) {
   EXPECT_EQ(result.hits[0].lexical_rank, 1);
   EXPECT_EQ(result.commit, sqlite_->commit());
   query.fingerprint = "model-b";
-  EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
+  EXPECT_THAT(store_->Search(query, CallContext()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
   query.collection = "nowhere";
   EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nowhere")));
 }
