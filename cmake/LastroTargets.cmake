@@ -26,6 +26,7 @@ function(lastro_test name folder)
   endif()
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE lastro_options ${ARGN} GTest::gmock GTest::gtest_main)
+  target_compile_options(${name} PRIVATE -O1)  # the tests themselves need not be fast, but soon be built
   target_compile_definitions(${name} PRIVATE LASTRO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()
