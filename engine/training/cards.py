@@ -124,25 +124,30 @@ def decoder_card(work, date, folder):
              "pmi_sum": "the same, summed", "pmi_head": "the same, first 4 tokens", "cos": "embedder, question and sentence (iii)", "passage_cos": "embedder, question and passage",
              "lex": "lexical overlap (idf)", "combination": "**combination (iv)**", "combination_without_decoder": "combination without the decoder"}
     top = "\n".join(f"| {names[k]} | {v:.3f} |" for k, v in e["top1"].items())
-    keys = sorted(k for k in e if k.startswith("top1_"))
+    keys = sorted(k for k in e if k.startswith("top1_") and e[k]["n"] >= 10)
     by = "\n".join(f"| {k[5:].replace('_', ' ')} | {e[k]['n']} | {e[k]['logp_mean']:.3f} | {e[k]['cos']:.3f} | {e[k]['lex']:.3f} | {e[k]['combination']:.3f} |" for k in keys)
     label = {"p_none": "p(none)", "p_none_gain": "p(none) against an empty question", "best_cos": "best cosine, sentence", "best_passage_cos": "best cosine, passage",
              "best_lex": "best lexical overlap", "best_combination": "best combined score", "logistic": "**logistic of p(none), cosines, overlap**"}
     auc = "\n".join(f"| {n} | {a[k]['absent']:.3f} | {a[k]['adversarial']:.3f} | {a[k]['threshold_90']} | {a[k]['kept_answerable']:.3f} | {a[k]['rejected_absent']:.3f} | {a[k]['rejected_adversarial']:.3f} |"
                     for k, n in label.items())
     p = e["perplexity"]
+    helps = spec["quote_scoring"]["decoder_is_used"]
+    verdict = "" if helps else (" The decoder's share is 0: on this many questions its gain is within the noise, so its scores\n"
+                                "are **not** to be relied on yet.")
+    early = "" if helps else ("\n**State: an early checkpoint.** Training was cut short on a busy machine; the format loads and runs, the quality below is what it is."
+                              " Continue\nwith `train_decoder.py` before using its scores or its text.\n")
     return f"""# Lastro decoder: quotes the sentence that answers
 
 A small Llama (6 layers x 256, 4 heads, 2 KV heads, SwiGLU 704, RoPE 10,000, tied embeddings, 6.5 M parameters, context 2,048, bf16) with a byte-level BPE of
 8,192 entries for English and Portuguese. It does one thing: given numbered passages and a question it scores or writes a **verbatim sentence** of a
 passage and the passage's number, or `<|none|>`. It is not a chat model and knows nothing of its own.
-
+{early}
 Prompt `lastro-qa-v1` (tokens in `lastro_prompt.json`): `<|bos|>`, for each passage i `<|passage|>` + "i\\n" + text, `<|question|>` + question + `<|answer|>`;
 then " " + sentence + `<|cite|>` + "i" + `<|eos|>`, or `<|none|>` `<|eos|>`. Text is encoded with special tokens off.
 
 ## Training
 
-{run['step']} steps, {run['tokens'] / 1e6:.1f} M tokens in {run['minutes']:.0f} minutes on one thread of a shared CPU; Muon for the matrices, AdamW for embeddings and norms, bf16 products, fp32
+{run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens in {run["minutes"]:.0f} minutes of wall clock on one thread of a busy shared CPU; Muon for the matrices, AdamW for embeddings and norms, bf16 products, fp32
 masters. Sequences of 64 to 1,536 tokens: question sets with 0-5 distractor passages and held-back gold passages; question-like cues built from sentences of
 documents in both languages; plain text. The token vectors start from an intermediate checkpoint of the embedder, and a copy circuit is planted in the
 first two layers (see `engine/training/README.md`). ![loss](loss.png)
@@ -163,7 +168,8 @@ held-out titles, {q['sentences_per_question']} candidates on average, chance {q[
 |---|---|---|---|---|---|
 {by}
 
-Weights: `{json.dumps(spec['quote_scoring']['weights'])}` with decoder score `{w['decoder_score']}`, temperature {w['temperature']} (in `lastro_prompt.json`, `quote_scoring`).
+Fitted weights with the decoder: decoder {w['decoder']}, embedder {w['embedder']}, lexical {w['lexical']}, passage {w['passage']} (score `{w['decoder_score']}`, temperature {w['temperature']}).
+**Recommended** (`lastro_prompt.json`, `quote_scoring.weights`): `{json.dumps(spec['quote_scoring']['weights'])}`.{verdict}
 
 Answerable or not ({a['test']['answerable']} answerable; {a['test'].get('absent', 0)} whose passage was taken away; {a['test'].get('adversarial', 0)} adversarial, SQuAD 2.0 style: the passage is on topic
 but does not answer). Thresholds keep about 90% of the answerable questions.
@@ -174,8 +180,8 @@ but does not answer). Thresholds keep about 90% of the answerable questions.
 
 ## Weak points
 
-- Trained on few tokens. It matches words and question types, not meaning: paraphrase, arithmetic, comparison and several passages at once are beyond it.
-- Adversarial unanswerable questions are hardly told from answerable ones: use the threshold together with retrieval scores.
+- Trained on very few tokens ({run['tokens'] / 1e6:.2f} M): see the table for how far its own scores reach.
+- Adversarial unanswerable questions are hardly told from answerable ones by any signal above.
 - Free generation may stop early, run on or change words; Lastro quotes by scoring sentences and checks every quotation against the bytes.
 - Small held-out sets; Portuguese ones are partly machine-translated.
 

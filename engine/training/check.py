@@ -52,7 +52,11 @@ def main():
     passages = ["The reactor was shut down in March 2019. Its operator is Norden Energy.", "A biblioteca abre às nove horas. Aos domingos está fechada."]
     for q in ("Who operates the reactor?", "A que horas abre a biblioteca?", "What is the capital of Peru?"):
         ids = torch.tensor([enc.prompt(passages, q)])
-        out = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, eos_token_id=1, pad_token_id=2)[0, ids.shape[1]:]
+        start = ids.shape[1]
+        with torch.no_grad():  # greedy
+            while ids.shape[1] < start + 24 and ids[0, -1] != enc.id["eos"]:
+                ids = torch.cat((ids, hf(ids).logits[:, -1:].argmax(-1)), 1)
+        out = ids[0, start:]
         print(repr(q), "->", repr(enc.tok.decode(out.tolist(), skip_special_tokens=False)))
 
 

@@ -1,7 +1,7 @@
 """Quoting quality of the decoder on held-out titles: which sentence of gold + 4 distractor passages ranks first.
 
     python evaluate_decoder.py --pools work/decoder --decoder ../../deploy/models/decoder --embedder ../../deploy/models/embedder \
-        --json work/eval_decoder.json --write-weights
+        --json work/eval_decoder.json
 
 Half of the questions (by hash) fit the weights and thresholds, the other half is reported.
 """
@@ -120,7 +120,6 @@ def main():
     ap.add_argument("--limit", type=int, default=0)
     ap.add_argument("--skip-decoder", action="store_true", help="fit and measure without the decoder's scores: minutes instead of an hour")
     ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--write-weights", action="store_true")
     args = ap.parse_args()
     torch.set_num_threads(args.threads)
     enc = P.Encoder(Tokenizer.from_file(str(args.decoder / "tokenizer.json")))
@@ -214,25 +213,6 @@ def main():
                                               "bias": round(float(lr.intercept_[0]), 3)}
     common.write_json(args.json, out)
     print(json.dumps(out, indent=1))
-    if args.write_weights:
-        path = args.decoder / "lastro_prompt.json"
-        a = out["answerability"]
-        spec = json.loads(path.read_text())
-        spec["quote_scoring"] = {
-            "description": "score(s) = decoder * softmax_over_candidates(decoder_score(s) / temperature) + embedder * cos(question, s) + passage * cos(question, passage of s)"
-                           " + lexical * overlap(question, s); the candidate with the highest score is quoted",
-            "decoder_score": dec,
-            "decoder_scores": {"logp": "log p of the sentence's tokens, encode(' ' + s), after the prompt with the question",
-                               "pmi": "logp minus the same log p after the prompt with an empty question", "_sum": "over all tokens", "_mean": "divided by the number of tokens",
-                               "_head": "over the first 4 tokens"},
-            "temperature": temp, "weights": {k: out["weights"][k] for k in ("decoder", "embedder", "lexical", "passage")},
-            "weights_without_decoder": out["weights_without_decoder"],
-            "lexical": "share of the question's content words found in s, weighted by idf = ln(1 + N / df) over the N candidates (df 0.5 for unseen words); a content word is"
-                       " lower-cased, not a stop word, cut to 6 letters, or without a final s where it has 6 letters or fewer",
-            "answerability": {"model": "sigmoid(bias + sum(weight * input)); answer if >= threshold", **a["logistic_model"], "threshold": a["logistic"]["threshold_90"],
-                              "p_none": "p(<|none|>) as first answer token", "cosine_only_threshold": a["best_cos"]["threshold_90"], "combination_threshold": a["best_combination"]["threshold_90"]},
-            "fitted": "on half of the held-out questions; see CARD.md for the other half"}
-        common.write_json(path, spec)
 
 
 if __name__ == "__main__":
