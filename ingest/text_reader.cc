@@ -182,7 +182,7 @@ class PlainTextReader {
     const Line& line = lines_[begin];
     int level = 0;
     if (end - begin == 1) level = LoneHeadingLevel(line);
-    if (level == 2 && blocks_.empty()) level = 1;  // what a file opens with is its title
+    if (level == 2 && blocks_.empty() && options_.page <= 1) level = 1;  // what a file opens with is its title
     if (end - begin >= 2) level = UnderlineLevel(line, lines_[begin + 1]);
     if (level > 0) {
       AddHeading(line, level);

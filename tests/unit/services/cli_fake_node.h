@@ -41,9 +41,9 @@ struct FakeState {
   std::vector<int> embed_batches;
 };
 
-class FakeEmbedding : public EmbeddingApi {
+class CliFakeEmbedding : public EmbeddingApi {
  public:
-  explicit FakeEmbedding(FakeState* state) : state_(state) {}
+  explicit CliFakeEmbedding(FakeState* state) : state_(state) {}
   // Vector i of a batch is {length of text i, 0.5}.
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext&) override {
     state_->embed_batches.push_back(request.texts_size());
@@ -69,7 +69,7 @@ class FakeEmbedding : public EmbeddingApi {
   FakeState* const state_;
 };
 
-class FakeGeneration : public GenerationApi {
+class CliFakeGeneration : public GenerationApi {
  public:
   absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest&, const CallContext&,
                                                 const Sink<v1::GeneratedToken>&) override {
@@ -83,9 +83,9 @@ class FakeGeneration : public GenerationApi {
   }
 };
 
-class FakeRetrieval : public RetrievalApi {
+class CliFakeRetrieval : public RetrievalApi {
  public:
-  explicit FakeRetrieval(FakeState* state) : state_(state) {}
+  explicit CliFakeRetrieval(FakeState* state) : state_(state) {}
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext&) override {
     state_->search_request = request;
     return state_->search_response;
@@ -247,9 +247,9 @@ class FakeNode : public Node {
   ModelApi& models() override { return models_; }
 
  private:
-  FakeEmbedding embedding_;
-  FakeGeneration generation_;
-  FakeRetrieval retrieval_;
+  CliFakeEmbedding embedding_;
+  CliFakeGeneration generation_;
+  CliFakeRetrieval retrieval_;
   FakeIngest ingest_;
   FakeAsk ask_;
   FakeInspect inspect_;
