@@ -92,7 +92,7 @@ TEST(DecodeTest, DeclaredCharsetIsTried) {
 TEST(DecodeTest, BinaryContentIsRefused) {
   std::string zeros("text\0more\0\x01\x02", 12);
   EXPECT_THAT(DecodeText(zeros, "", kMax), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("binary")));
-  std::string png = "\x89PNG\r\n\x1A\n" + std::string("\0\0\0\rIHDR\0\0\1\0", 14);
+  std::string png = "\x89PNG\r\n\x1A\n" + std::string("\0\0\0\rIHDR\0\0\1\0", 12);
   EXPECT_THAT(DecodeText(png, "", kMax), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("binary")));
 }
 
