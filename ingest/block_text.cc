@@ -20,7 +20,7 @@ void BlockText::Text(absl::string_view piece, uint64_t begin) {
     while (end < piece.size() && IsSpace(piece[end]) == space) ++end;
     if (space) {
       Extend(Pending::kSpace, begin + at, end - at);
-      pending_plain_ = pending_length_ == 1 && piece[at] == ' ';
+      pending_plain_ = pending_ == Pending::kSpace && pending_length_ == 1 && piece[at] == ' ';
     } else {
       FlushPending(begin + at);
       out_.AppendVerbatim(piece.substr(at, end - at), begin + at);

@@ -77,6 +77,19 @@ TEST(HtmlReaderTest, TablesListsAndPreformatted) {
   EXPECT_EQ(SourceOf(page.blocks[1].content, html, "Bolt | 3"), "Bolt<td><p>3");
 }
 
+TEST(HtmlReaderTest, ABreakBesideASpaceIsOneLineBreak) {
+  HtmlPage page = Read("<p>one<br> two <br>three<br/>\n<i>four</i> <br> five</p>");
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("one\ntwo\nthree\nfour\nfive"));
+}
+
+TEST(HtmlReaderTest, PreformattedTextThatBeginsWithALineEnd) {
+  std::string html = "<pre>\nisNaN(a);\n=&gt; true\n</pre><p>x</p><pre>\r\n  b\r\n=&gt; 1</pre>";
+  HtmlPage page = Read(html);
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("isNaN(a);\n=> true", "x", "  b\n=> 1"));
+  EXPECT_EQ(SourceOf(page.blocks[0].content, html, "isNaN(a);"), "isNaN(a);");
+  EXPECT_EQ(SourceOf(page.blocks[2].content, html, "=>"), "=&gt;");
+}
+
 TEST(HtmlReaderTest, LayoutTablesAreReadAsText) {
   EXPECT_THAT(TextsOf(Read("<table><tr><td><h2>Head</h2><p>Text</p></td><td>Side</td></tr></table>").blocks),
               ElementsAre("2:Head", "Text", "Side"));
