@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "engine/cpu_weights.h"
+#include "engine/onednn_matmul.h"
 
 namespace lastro::engine {
 namespace {
@@ -63,7 +64,9 @@ absl::StatusOr<std::unique_ptr<TableWeight>> CpuBackend::LoadTable(const HostMat
 absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                                        absl::Span<const float> bias,
                                                                        LinearHints hints) {
-  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels();
+  // Without bf16 instructions oneDNN chooses its product by the number of rows, and a row's result would depend on the
+  // rows beside it.
+  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || GetOneDnnSupport().native_bf16);
   return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
 }
 

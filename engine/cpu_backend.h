@@ -2,7 +2,8 @@
 // kernels (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
 //
 // Precision: activations, KV cache, norms and softmax are fp32. With bf16 compute, weights are bf16, and the left side
-// of products of more than kMaxGemvRows rows is rounded to bf16; sums are fp32 always.
+// of products that oneDNN computes (more than kMaxGemvRows rows, on a CPU with bf16 instructions) is rounded to bf16;
+// sums are fp32 always.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,19 @@
 #include "services/local/model_provider.h"
 
+#include "base/call_context.h"
 #include "base/status_macros.h"
+#include "engine/self_test.h"
 
 namespace lastro::services {
+namespace {
+
+// A model that does not give the results stored beside it must not serve.
+template <class Model>
+absl::Status SelfTest(const Model& model, const std::string& path) {
+  return engine::RunSelfTest(model, engine::SelfTestPath(path), CallContext()).status();
+}
+
+}  // namespace
 
 absl::StatusOr<const engine::Runtime*> ModelProvider::RuntimeLocked() {
   if (runtime_ == nullptr) {
@@ -18,6 +29,7 @@ absl::StatusOr<const LoadedDecoder*> ModelProvider::Decoder() {
     LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderModel> model,
                             engine::DecoderModel::Load(decoder_folder_, *runtime));
+    LASTRO_RETURN_IF_ERROR(SelfTest(*model, decoder_folder_));
     LASTRO_ASSIGN_OR_RETURN(decoder_.format, PromptFormat::Load(decoder_folder_, model->tokenizer(), model->info()));
     decoder_.model = std::move(model);
   }
@@ -31,7 +43,10 @@ absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder() {
   absl::MutexLock lock(&mutex_);
   if (embedder_ == nullptr) {
     LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
-    LASTRO_ASSIGN_OR_RETURN(embedder_, engine::EmbeddingModel::Load(embedder_folder_, *runtime));
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::EmbeddingModel> model,
+                            engine::EmbeddingModel::Load(embedder_folder_, *runtime));
+    LASTRO_RETURN_IF_ERROR(SelfTest(*model, embedder_folder_));
+    embedder_ = std::move(model);
   }
   return embedder_.get();
 }

@@ -15,6 +15,7 @@ void AddIngestCommand(CommandSet* set);
 void AddInspectCommand(CommandSet* set);
 void AddJobsCommand(CommandSet* set);
 void AddModelsCommand(CommandSet* set);
+void AddModelsVerifyCommand(CommandSet* set, CLI::App* models);
 void AddSearchCommand(CommandSet* set);
 void AddTokenizeCommand(CommandSet* set);
 

@@ -37,6 +37,7 @@ void AddModelsCommand(CommandSet* set) {
   CLI::App* command =
       set->Add("models", "Lists the models in use", {"lastro models", "lastro models --server localhost:7600 --json"});
   set->OnRun(command, RunModels);
+  AddModelsVerifyCommand(set, command);
 }
 
 }  // namespace lastro::services
