@@ -17,16 +17,10 @@
 #include "services/remote/remote_apis.h"
 #include "services/remote/unavailable.h"
 #include "services/routed_models.h"
+#include "services/runtime_options.h"
 
 namespace lastro::services {
 namespace {
-
-absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
-  if (name == "auto") return engine::ComputeType::kAuto;
-  if (name == "fp32") return engine::ComputeType::kFloat32;
-  if (name == "bf16") return engine::ComputeType::kBFloat16;
-  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16"));
-}
 
 absl::StatusOr<std::string> ModelFolder(const std::string& configured, const char* built_in) {
   if (!configured.empty()) return configured;
@@ -90,7 +84,7 @@ class NodeImpl final : public ComposedNode {
   }
 
   absl::Status OpenModels() {
-    LASTRO_ASSIGN_OR_RETURN(const engine::ComputeType compute_type, ParseComputeType(config_.compute_type));
+    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options, MakeRuntimeOptions(config_.threads, config_.compute_type));
     std::string decoder;
     std::string embedder;
     if (Hosts(Role::kGeneration)) {
@@ -99,8 +93,7 @@ class NodeImpl final : public ComposedNode {
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(embedder, ModelFolder(config_.embedder_folder, "embedder"));
     }
-    provider_.emplace(decoder, embedder,
-                      engine::RuntimeOptions{.threads = config_.threads, .compute_type = compute_type});
+    provider_.emplace(decoder, embedder, options);
     if (config_.lazy_models) return absl::OkStatus();
     if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
     if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedder().status());

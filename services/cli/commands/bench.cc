@@ -4,6 +4,7 @@
 #include "services/cli/engine_bench.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
+#include "services/runtime_options.h"
 
 namespace lastro::services {
 namespace {
@@ -15,17 +16,10 @@ absl::StatusOr<std::string> ModelFolder(const std::string& given, const Session&
   return models + "/decoder";
 }
 
-engine::ComputeType ComputeTypeOf(const std::string& name) {
-  if (name == "fp32") return engine::ComputeType::kFloat32;
-  if (name == "bf16") return engine::ComputeType::kBFloat16;
-  return engine::ComputeType::kAuto;
-}
-
 absl::StatusOr<int> RunBench(const std::string& model, BenchOptions options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(options.model_folder, ModelFolder(model, session));
-  engine::RuntimeOptions runtime_options;
-  runtime_options.threads = session.options().threads;
-  runtime_options.compute_type = ComputeTypeOf(session.options().compute_type);
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
+                          MakeRuntimeOptions(session.options().threads, session.options().compute_type));
   LASTRO_ASSIGN_OR_RETURN(BenchResult result, BenchModel(options, runtime_options, session.context()));
   if (session.options().json) {
     session.out() << BenchJson(result) << "\n";

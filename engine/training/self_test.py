@@ -1,0 +1,55 @@
+"""Writes lastro_selftest.json beside both models: what transformers computes for a few texts, which Lastro compares at load.
+
+    python self_test.py --models ../../deploy/models
+"""
+import argparse
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer
+from transformers import AutoModel, AutoModelForCausalLM
+
+TEXTS = ["The café opens at 8:30.", "A configuração não mudou em 1984.",
+         "Who signs for goods that arrive after six in the evening, and where are they kept until the next morning?",
+         "Line one.\nLine two, with 1,234.5 units.\n\n\tA third."]
+TOP = 5  # log probabilities kept of each text
+
+
+def embedding_cases(folder):
+    model = AutoModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in TEXTS:
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        vector = torch.nn.functional.normalize(model(ids).last_hidden_state.mean(1), dim=-1)[0]
+        yield {"text": text, "vector": [round(x, 6) for x in vector.tolist()]}
+
+
+def decoder_cases(folder):
+    model = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in TEXTS:
+        ids = tokenizer.encode(text, add_special_tokens=False).ids
+        top = torch.log_softmax(model(torch.tensor([ids])).logits[0, -1].double(), -1).topk(TOP)
+        pairs = zip(top.indices.tolist(), top.values.tolist())
+        yield {"text": text, "ids": ids, "logprobs": [{"id": i, "logprob": round(v, 5)} for i, v in pairs]}
+
+
+def write(folder, kind, limit, cases):
+    lines = ",\n  ".join(json.dumps(case, ensure_ascii=False) for case in cases)
+    head = json.dumps({"kind": kind, "source": f"transformers {transformers.__version__}", **limit})[:-1]
+    (folder / "lastro_selftest.json").write_text(f"{head}, \"cases\": [\n  {lines}\n]}}\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", required=True, type=Path)
+    models = parser.parse_args().models
+    with torch.no_grad():
+        write(models / "embedder", "embedding", {"min_cosine": 0.999}, embedding_cases(models / "embedder"))
+        write(models / "decoder", "decoder", {"max_logprob_error": 0.1}, decoder_cases(models / "decoder"))
+
+
+if __name__ == "__main__":
+    main()

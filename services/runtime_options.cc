@@ -1,0 +1,25 @@
+#include "services/runtime_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::services {
+namespace {
+
+absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
+  if (name == "auto") return engine::ComputeType::kAuto;
+  if (name == "fp32") return engine::ComputeType::kFloat32;
+  if (name == "bf16") return engine::ComputeType::kBFloat16;
+  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16"));
+}
+
+}  // namespace
+
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type) {
+  engine::RuntimeOptions options;
+  options.threads = threads;
+  LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(compute_type));
+  return options;
+}
+
+}  // namespace lastro::services
