@@ -8,7 +8,7 @@ namespace {
 
 struct Family {
   const char* model_type;
-  absl::StatusOr<Architecture> (*card)(const HfFolder& folder);
+  absl::StatusOr<Architecture> (*card)(const ModelFiles& files);
 };
 
 constexpr Family kFamilies[] = {
@@ -25,8 +25,8 @@ std::string SupportedFamilies() {
 
 }  // namespace
 
-absl::StatusOr<Architecture> ReadArchitecture(const HfFolder& folder) {
-  const JsonValue config = folder.config();
+absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
+  const JsonValue config = files.config();
   LASTRO_ASSIGN_OR_RETURN(std::string model_type, config.GetString("model_type", ""));
   if (model_type.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(config.path(), " model_type is missing; it names the architecture"));
@@ -36,7 +36,7 @@ absl::StatusOr<Architecture> ReadArchitecture(const HfFolder& folder) {
         absl::StrCat(config.path(), " quantization_config: quantised weights are not supported yet"));
   }
   for (const Family& family : kFamilies) {
-    if (model_type == family.model_type) return family.card(folder);
+    if (model_type == family.model_type) return family.card(files);
   }
   return absl::UnimplementedError(absl::StrCat(config.path(), " model_type \"", model_type,
                                                "\" is not supported; supported: ", SupportedFamilies()));

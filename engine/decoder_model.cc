@@ -8,7 +8,7 @@
 #include "base/status_macros.h"
 #include "engine/backend.h"
 #include "engine/cards.h"
-#include "engine/hf_folder.h"
+#include "engine/model_files.h"
 #include "engine/transformer.h"
 
 namespace lastro::engine {
@@ -22,7 +22,7 @@ constexpr int64_t kMaxLogits = int64_t{1} << 30;
 
 // What sessions use of their model.
 struct DecoderCore {
-  std::unique_ptr<HfFolder> folder;  // the weights may view its mapped files
+  std::unique_ptr<ModelFiles> files;  // the weights may view its mapped files
   std::unique_ptr<Transformer> transformer;
   Backend* backend = nullptr;
   mutable TransformerScratch scratch;  // used inside steps of the backend's queue only
@@ -125,15 +125,15 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   auto model = std::make_unique<LoadedDecoder>();
   DecoderCore& core = model->core_;
   core.backend = &runtime.backend();
-  LASTRO_ASSIGN_OR_RETURN(core.folder, HfFolder::Open(path));
-  LASTRO_ASSIGN_OR_RETURN(Architecture architecture, ReadArchitecture(*core.folder));
+  LASTRO_ASSIGN_OR_RETURN(core.files, OpenModel(path));
+  LASTRO_ASSIGN_OR_RETURN(Architecture architecture, ReadArchitecture(*core.files));
   if (!architecture.causal || !architecture.has_head) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " holds a model of type ", architecture.name, ", which does not generate text"));
   }
-  LASTRO_ASSIGN_OR_RETURN(model->tokenizer_, Tokenizer::Load(core.folder->tokenizer_path()));
+  LASTRO_ASSIGN_OR_RETURN(model->tokenizer_, core.files->LoadTokenizer());
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
-                          LoadTransformerWeights(core.folder->weights(), architecture, *core.backend));
+                          LoadTransformerWeights(core.files->weights(), architecture, *core.backend));
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
   model->FillInfo();
   return model;
@@ -141,8 +141,8 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
 
 void LoadedDecoder::FillInfo() {
   const Architecture& a = core_.transformer->architecture();
-  info_.name = core_.folder->name();
-  info_.fingerprint = core_.folder->Fingerprint();
+  info_.name = core_.files->name();
+  info_.fingerprint = core_.files->Fingerprint();
   info_.architecture = a.name;
   info_.vocab_size = static_cast<int>(a.vocab_size);
   info_.max_tokens = static_cast<int>(a.max_tokens);

@@ -8,7 +8,7 @@
 #include "base/status_macros.h"
 #include "engine/backend.h"
 #include "engine/cards.h"
-#include "engine/hf_folder.h"
+#include "engine/model_files.h"
 #include "engine/sentence_config.h"
 #include "engine/transformer.h"
 
@@ -39,7 +39,7 @@ class LoadedEncoder : public EmbeddingModel {
   absl::Status RunBatch(absl::Span<const EncodedText> batch, const CallContext& context, float* vectors) const;
   absl::Status ReserveBatch(int64_t blocks, int64_t texts) const;
 
-  std::unique_ptr<HfFolder> folder_;  // the weights may view its mapped files
+  std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Transformer> transformer_;
   Backend* backend_ = nullptr;
@@ -61,28 +61,27 @@ absl::StatusOr<std::unique_ptr<EmbeddingModel>> LoadedEncoder::Create(const std:
 }
 
 absl::Status LoadedEncoder::LoadParts(const std::string& path) {
-  LASTRO_ASSIGN_OR_RETURN(folder_, HfFolder::Open(path));
-  LASTRO_ASSIGN_OR_RETURN(Architecture architecture, ReadArchitecture(*folder_));
+  LASTRO_ASSIGN_OR_RETURN(files_, OpenModel(path));
+  LASTRO_ASSIGN_OR_RETURN(Architecture architecture, ReadArchitecture(*files_));
   if (architecture.causal) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " holds a model of type ", architecture.name, ", which is no sentence encoder"));
   }
-  LASTRO_ASSIGN_OR_RETURN(config_, ReadSentenceConfig(*folder_, architecture.max_tokens));
-  LASTRO_ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Load(folder_->tokenizer_path()));
+  LASTRO_ASSIGN_OR_RETURN(config_, ReadSentenceConfig(*files_, architecture.max_tokens));
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
   if (tokenizer_->vocab_size() > architecture.vocab_size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": tokenizer.json has ids up to ",
-                                                   tokenizer_->vocab_size() - 1, ", the model's vocabulary only ",
-                                                   architecture.vocab_size));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
+                                                   ", the model's vocabulary only ", architecture.vocab_size));
   }
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
-                          LoadTransformerWeights(folder_->weights(), architecture, *backend_));
+                          LoadTransformerWeights(files_->weights(), architecture, *backend_));
   transformer_ = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *backend_);
   return absl::OkStatus();
 }
 
 void LoadedEncoder::FillInfo() {
   const Architecture& a = transformer_->architecture();
-  info_.name = folder_->name();
+  info_.name = files_->name();
   info_.architecture = a.name;
   info_.dimension = static_cast<int>(a.hidden_size);
   info_.max_tokens = static_cast<int>(config_.max_tokens);
@@ -93,7 +92,7 @@ void LoadedEncoder::FillInfo() {
       {"normalize", config_.normalize ? "1" : "0"},
       {"dimension", absl::StrCat(info_.dimension)},
       {"max_tokens", absl::StrCat(info_.max_tokens)}};
-  info_.fingerprint = folder_->Fingerprint(extra);
+  info_.fingerprint = files_->Fingerprint(extra);
 }
 
 // The tokens of `text`. When cut, the special tokens that the template adds at the end stay.

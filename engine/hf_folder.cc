@@ -133,6 +133,8 @@ absl::Status HfFolder::OpenWeights() {
                    ".gguf) are not read: convert the weights to safetensors"));
 }
 
+absl::StatusOr<std::unique_ptr<Tokenizer>> HfFolder::LoadTokenizer() const { return Tokenizer::Load(tokenizer_path_); }
+
 std::string HfFolder::Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const {
   FingerprintBuilder builder;
   for (const MappedFile& file : weights_->files()) builder.Add("weights", AsText(file.bytes()));

@@ -14,36 +14,34 @@
 #include "absl/types/span.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "engine/model_files.h"
 #include "engine/safetensors.h"
 
 namespace lastro::engine {
 
-class HfFolder {
+class HfFolder : public ModelFiles {
  public:
   // Opens `path`. Weights are model.safetensors, or else the shards of model.safetensors.index.json. Errors: NOT_FOUND
   // (config.json, tokenizer.json or the weights are missing: named), INVALID_ARGUMENT (malformed; which file and
   // field).
   static absl::StatusOr<std::unique_ptr<HfFolder>> Open(const std::string& path);
 
-  const std::string& path() const { return path_; }
-  const std::string& name() const { return name_; }  // the last component of the path
+  const std::string& path() const override { return path_; }
+  const std::string& name() const override { return name_; }
   const std::string& tokenizer_path() const { return tokenizer_path_; }
 
-  JsonValue config() const { return config_.json.root(); }
-  const SafetensorsFile& weights() const { return *weights_; }
+  JsonValue config() const override { return config_.json.root(); }
+  const TensorFile& weights() const override { return *weights_; }
+  absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer() const override;
 
-  // Optional files; nullopt when absent.
-  std::optional<JsonValue> generation_config() const { return Root(generation_config_); }
-  std::optional<JsonValue> tokenizer_config() const { return Root(tokenizer_config_); }
-  std::optional<JsonValue> modules() const { return Root(modules_); }
-  std::optional<JsonValue> sentence_bert_config() const { return Root(sentence_bert_config_); }
-  // config.json of the module of type ...Pooling in modules.json, else 1_Pooling/config.json.
-  std::optional<JsonValue> pooling_config() const { return Root(pooling_config_); }
+  std::optional<JsonValue> generation_config() const override { return Root(generation_config_); }
+  std::optional<JsonValue> tokenizer_config() const override { return Root(tokenizer_config_); }
+  std::optional<JsonValue> modules() const override { return Root(modules_); }
+  std::optional<JsonValue> sentence_bert_config() const override { return Root(sentence_bert_config_); }
+  std::optional<JsonValue> pooling_config() const override { return Root(pooling_config_); }
 
-  // Lower-case hexadecimal SHA-256 over the content of the weights and of all JSON files above that are there, and over
-  // `extra` parts (name, value), such as prefixes and the dimension. Reads the weights once (45 MB take about 30 ms
-  // with SHA instructions). Folder name and file dates play no part.
-  std::string Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra = {}) const;
+  using ModelFiles::Fingerprint;
+  std::string Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const override;
 
  private:
   struct File {

@@ -23,26 +23,18 @@ constexpr size_t kMaxShards = 4096;
 constexpr size_t kMaxDimensions = 8;
 constexpr uint64_t kLengthBytes = 8;
 
-struct TypeRow {
-  StoredType type;
-  const char* name;
-  size_t size;
-};
-constexpr TypeRow kTypes[] = {{StoredType::kF64, "F64", 8}, {StoredType::kF32, "F32", 4},
-                              {StoredType::kF16, "F16", 2}, {StoredType::kBF16, "BF16", 2},
-                              {StoredType::kI64, "I64", 8}, {StoredType::kI32, "I32", 4},
-                              {StoredType::kI16, "I16", 2}, {StoredType::kI8, "I8", 1},
-                              {StoredType::kU8, "U8", 1},   {StoredType::kBool, "BOOL", 1}};
-
-const TypeRow& RowOf(StoredType type) { return kTypes[static_cast<size_t>(type)]; }
+// The types of this format.
+constexpr StoredType kTypes[] = {StoredType::kF64, StoredType::kF32, StoredType::kF16, StoredType::kBF16,
+                                 StoredType::kI64, StoredType::kI32, StoredType::kI16, StoredType::kI8,
+                                 StoredType::kU8,  StoredType::kBool};
 
 using Tensors = std::vector<std::pair<std::string, StoredTensor>>;
 
 absl::StatusOr<StoredType> ParseType(const JsonValue& entry) {
   LASTRO_ASSIGN_OR_RETURN(JsonValue field, entry.Get("dtype"));
   LASTRO_ASSIGN_OR_RETURN(absl::string_view name, field.AsString());
-  for (const TypeRow& row : kTypes) {
-    if (name == row.name) return row.type;
+  for (StoredType type : kTypes) {
+    if (name == NameOf(type)) return type;
   }
   return absl::UnimplementedError(
       absl::StrCat(field.path(), " is ", name, "; supported: F64, F32, F16, BF16, I64, I32, I16, I8, U8, BOOL"));
@@ -66,7 +58,7 @@ absl::StatusOr<std::vector<int64_t>> ParseIntegers(const JsonValue& entry, absl:
 
 // product(shape) * size of the type; INVALID_ARGUMENT when it does not fit.
 absl::StatusOr<int64_t> ByteLength(const std::vector<int64_t>& shape, StoredType type, const std::string& where) {
-  int64_t bytes = static_cast<int64_t>(SizeOf(type));
+  int64_t bytes = BlockOf(type).bytes;
   for (int64_t dimension : shape) {
     if (__builtin_mul_overflow(bytes, dimension, &bytes)) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": the product of the shape does not fit 64 bits"));
@@ -210,9 +202,6 @@ absl::StatusOr<ShardList> ReadIndex(const std::string& path) {
 }
 
 }  // namespace
-
-size_t SizeOf(StoredType type) { return RowOf(type).size; }
-absl::string_view NameOf(StoredType type) { return RowOf(type).name; }
 
 absl::StatusOr<Tensors> ParseSafetensors(absl::Span<const uint8_t> bytes, const std::string& name) {
   LASTRO_ASSIGN_OR_RETURN(Sections sections, SplitFile(bytes, name));

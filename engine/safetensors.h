@@ -18,27 +18,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/file.h"
+#include "engine/tensor_file.h"
 
 namespace lastro::engine {
 
-enum class StoredType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
-
-// Bytes per element.
-size_t SizeOf(StoredType type);
-// The name in the file's header, such as "BF16".
-absl::string_view NameOf(StoredType type);
-
-// A tensor as it lies in the file: row-major, little-endian. `data` is aligned to no more than one byte: copy it, or
-// read it through memcpy, unless its address says otherwise.
-struct StoredTensor {
-  StoredType type = StoredType::kF32;
-  std::vector<int64_t> shape;  // empty for a scalar
-  absl::Span<const uint8_t> data;
-
-  int64_t elements() const { return static_cast<int64_t>(data.size() / SizeOf(type)); }
-};
-
-class SafetensorsFile {
+class SafetensorsFile : public TensorFile {
  public:
   // Opens one .safetensors file, or, when `path` ends in ".index.json", all the shards it names (in the same folder;
   // a path that leaves it is refused). Errors: NOT_FOUND, INVALID_ARGUMENT (what is malformed, and where),
@@ -48,16 +32,12 @@ class SafetensorsFile {
   SafetensorsFile(SafetensorsFile&&) = default;
   SafetensorsFile& operator=(SafetensorsFile&&) = default;
 
-  // The tensor called `name`; NOT_FOUND names the file. The pointer lives as long as this object.
-  absl::StatusOr<const StoredTensor*> Find(absl::string_view name) const;
-  bool Contains(absl::string_view name) const { return tensors_.contains(name); }
-
-  // All names, sorted.
-  const std::vector<std::string>& names() const { return names_; }
-
-  // The file and shards it was read from, in the order of opening: for content hashes.
-  absl::Span<const MappedFile> files() const { return files_; }
-  const std::string& path() const { return path_; }
+  absl::StatusOr<const StoredTensor*> Find(absl::string_view name) const override;
+  bool Contains(absl::string_view name) const override { return tensors_.contains(name); }
+  const std::vector<std::string>& names() const override { return names_; }
+  // The file, or all shards.
+  absl::Span<const MappedFile> files() const override { return files_; }
+  const std::string& path() const override { return path_; }
 
  private:
   SafetensorsFile() = default;

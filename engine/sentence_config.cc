@@ -45,18 +45,18 @@ absl::Status ReadPooling(const JsonValue& json, SentenceConfig* config) {
 
 }  // namespace
 
-absl::StatusOr<SentenceConfig> ReadSentenceConfig(const HfFolder& folder, int64_t max_positions) {
+absl::StatusOr<SentenceConfig> ReadSentenceConfig(const ModelFiles& files, int64_t max_positions) {
   SentenceConfig config;
-  if (folder.modules().has_value()) LASTRO_RETURN_IF_ERROR(ReadModules(*folder.modules(), &config));
-  if (folder.pooling_config().has_value()) LASTRO_RETURN_IF_ERROR(ReadPooling(*folder.pooling_config(), &config));
+  if (files.modules().has_value()) LASTRO_RETURN_IF_ERROR(ReadModules(*files.modules(), &config));
+  if (files.pooling_config().has_value()) LASTRO_RETURN_IF_ERROR(ReadPooling(*files.pooling_config(), &config));
   config.max_tokens = max_positions;
-  if (folder.sentence_bert_config().has_value() && folder.sentence_bert_config()->Has("max_seq_length")) {
-    ConfigReader reader(*folder.sentence_bert_config());
+  if (files.sentence_bert_config().has_value() && files.sentence_bert_config()->Has("max_seq_length")) {
+    ConfigReader reader(*files.sentence_bert_config());
     config.max_tokens = std::min(max_positions, reader.Int("max_seq_length", 1, kMaxTokens));
     LASTRO_RETURN_IF_ERROR(reader.status());
-  } else if (folder.tokenizer_config().has_value() && folder.tokenizer_config()->Has("model_max_length")) {
+  } else if (files.tokenizer_config().has_value() && files.tokenizer_config()->Has("model_max_length")) {
     // Written as 1e30 where there is no limit: any number is allowed.
-    LASTRO_ASSIGN_OR_RETURN(double limit, folder.tokenizer_config()->GetDouble("model_max_length", 0));
+    LASTRO_ASSIGN_OR_RETURN(double limit, files.tokenizer_config()->GetDouble("model_max_length", 0));
     if (limit >= 1 && limit < static_cast<double>(max_positions)) config.max_tokens = static_cast<int64_t>(limit);
   }
   return config;

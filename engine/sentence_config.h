@@ -4,7 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/backend.h"
-#include "engine/hf_folder.h"
+#include "engine/model_files.h"
 
 namespace lastro::engine {
 
@@ -16,6 +16,6 @@ struct SentenceConfig {
 
 // `max_positions` is the encoder's own limit. Without modules.json: mean pooling and no normalisation, as
 // sentence-transformers does. UNIMPLEMENTED names a module or pooling mode that this version does not support.
-absl::StatusOr<SentenceConfig> ReadSentenceConfig(const HfFolder& folder, int64_t max_positions);
+absl::StatusOr<SentenceConfig> ReadSentenceConfig(const ModelFiles& files, int64_t max_positions);
 
 }  // namespace lastro::engine

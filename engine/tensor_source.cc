@@ -14,7 +14,7 @@ namespace {
 
 std::string ShapeText(absl::Span<const int64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
 
-absl::StatusOr<DataType> FloatType(const SafetensorsFile& file, const std::string& name, StoredType type) {
+absl::StatusOr<DataType> FloatType(const TensorFile& file, const std::string& name, StoredType type) {
   switch (type) {
     case StoredType::kF32:
       return DataType::kF32;

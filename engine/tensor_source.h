@@ -9,14 +9,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "engine/backend.h"
-#include "engine/safetensors.h"
+#include "engine/tensor_file.h"
 
 namespace lastro::engine {
 
 class TensorSource {
  public:
   // `prefix` opens every name but those given to UnprefixedMatrix.
-  TensorSource(const SafetensorsFile& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
+  TensorSource(const TensorFile& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
 
   // Errors: INVALID_ARGUMENT names the file and tensor and says what was expected and what is there.
   absl::StatusOr<HostMatrix> Matrix(absl::string_view name, int64_t rows, int64_t cols);
@@ -32,7 +32,7 @@ class TensorSource {
  private:
   absl::StatusOr<HostMatrix> Take(const std::string& name, absl::Span<const int64_t> shape);
 
-  const SafetensorsFile& file_;
+  const TensorFile& file_;
   const std::string prefix_;
   absl::flat_hash_set<std::string> used_;
   int64_t parameters_ = 0;

@@ -13,7 +13,7 @@ namespace {
 // One load: what is read, what it must look like, and where it goes.
 class Loader {
  public:
-  Loader(const SafetensorsFile& file, std::string prefix, const Architecture& architecture, Backend& backend)
+  Loader(const TensorFile& file, std::string prefix, const Architecture& architecture, Backend& backend)
       : file_(file), source_(file, std::move(prefix)), a_(architecture), backend_(backend) {}
 
   absl::StatusOr<TransformerWeights> Load();
@@ -32,7 +32,7 @@ class Loader {
   absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t cols, bool bias);
   absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(const std::string& name);
 
-  const SafetensorsFile& file_;
+  const TensorFile& file_;
   TensorSource source_;
   const Architecture& a_;
   Backend& backend_;
@@ -139,7 +139,7 @@ absl::StatusOr<TransformerWeights> Loader::Load() {
   return weights;
 }
 
-std::string FindPrefix(const SafetensorsFile& file, const TensorNames& names) {
+std::string FindPrefix(const TensorFile& file, const TensorNames& names) {
   for (const std::string& prefix : names.prefixes) {
     if (file.Contains(absl::StrCat(prefix, names.token_embedding, ".weight"))) return prefix;
   }
@@ -148,7 +148,7 @@ std::string FindPrefix(const SafetensorsFile& file, const TensorNames& names) {
 
 }  // namespace
 
-absl::StatusOr<TransformerWeights> LoadTransformerWeights(const SafetensorsFile& file, const Architecture& architecture,
+absl::StatusOr<TransformerWeights> LoadTransformerWeights(const TensorFile& file, const Architecture& architecture,
                                                           Backend& backend) {
   return Loader(file, FindPrefix(file, architecture.tensors), architecture, backend).Load();
 }

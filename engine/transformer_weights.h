@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "engine/architecture.h"
 #include "engine/backend.h"
-#include "engine/safetensors.h"
+#include "engine/tensor_file.h"
 
 namespace lastro::engine {
 
@@ -40,7 +40,7 @@ struct TransformerWeights {
 
 // Loads what `architecture` says from `file`, which must outlive the weights. INVALID_ARGUMENT names a tensor that is
 // missing, unexpected, of another shape (with expected and found) or of a type that is not a float.
-absl::StatusOr<TransformerWeights> LoadTransformerWeights(const SafetensorsFile& file, const Architecture& architecture,
+absl::StatusOr<TransformerWeights> LoadTransformerWeights(const TensorFile& file, const Architecture& architecture,
                                                           Backend& backend);
 
 }  // namespace lastro::engine

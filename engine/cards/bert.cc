@@ -29,8 +29,8 @@ TensorNames BertTensors() {
 
 }  // namespace
 
-absl::StatusOr<Architecture> BertCard(const HfFolder& folder) {
-  ConfigReader config(folder.config());
+absl::StatusOr<Architecture> BertCard(const ModelFiles& files) {
+  ConfigReader config(files.config());
   Architecture a;
   a.name = "bert";
   a.vocab_size = config.Int("vocab_size", 1, kMaxVocab);
@@ -45,16 +45,16 @@ absl::StatusOr<Architecture> BertCard(const HfFolder& folder) {
   a.activation = config.Activation("hidden_act", "gelu");
   const std::string positions = config.String("position_embedding_type", "absolute");
   if (positions != "absolute") {
-    config.Fail(absl::UnimplementedError(absl::StrCat(folder.config().path(), " position_embedding_type \"", positions,
+    config.Fail(absl::UnimplementedError(absl::StrCat(files.config().path(), " position_embedding_type \"", positions,
                                                       "\" is not supported; supported: absolute")));
   }
   if (config.Bool("is_decoder", false) || config.Bool("add_cross_attention", false)) {
     config.Fail(absl::UnimplementedError(
-        absl::StrCat(folder.config().path(), " a BERT decoder (is_decoder, add_cross_attention) is not supported")));
+        absl::StrCat(files.config().path(), " a BERT decoder (is_decoder, add_cross_attention) is not supported")));
   }
   LASTRO_RETURN_IF_ERROR(config.status());
   if (a.hidden_size % a.heads != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(folder.config().path(), " hidden_size ", a.hidden_size,
+    return absl::InvalidArgumentError(absl::StrCat(files.config().path(), " hidden_size ", a.hidden_size,
                                                    " is not a multiple of num_attention_heads ", a.heads));
   }
   a.head_dim = a.hidden_size / a.heads;

@@ -95,9 +95,9 @@ absl::Status AddIds(const JsonValue& value, int64_t vocab_size, std::vector<int3
 }
 
 // End-of-text is a set: what config.json and generation_config.json name together.
-absl::Status ReadSpecialIds(const HfFolder& folder, Architecture* a) {
+absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a) {
   std::vector<int32_t> bos;
-  for (const std::optional<JsonValue>& json : {std::optional<JsonValue>(folder.config()), folder.generation_config()}) {
+  for (const std::optional<JsonValue>& json : {std::optional<JsonValue>(files.config()), files.generation_config()}) {
     if (!json.has_value()) continue;
     if (absl::StatusOr<JsonValue> eos = json->Get("eos_token_id"); eos.ok()) {
       LASTRO_RETURN_IF_ERROR(AddIds(*eos, a->vocab_size, &a->eos_ids));
@@ -132,8 +132,8 @@ absl::Status ReadHeads(ConfigReader& config, Architecture* a) {
 
 }  // namespace
 
-absl::StatusOr<Architecture> LlamaCard(const HfFolder& folder) {
-  ConfigReader config(folder.config());
+absl::StatusOr<Architecture> LlamaCard(const ModelFiles& files) {
+  ConfigReader config(files.config());
   Architecture a;
   a.name = "llama";
   a.vocab_size = config.Int("vocab_size", 1, kMaxVocab);
@@ -146,13 +146,13 @@ absl::StatusOr<Architecture> LlamaCard(const HfFolder& folder) {
   a.tied_head = config.Bool("tie_word_embeddings", false);
   a.qkv_bias = a.attention_out_bias = config.Bool("attention_bias", false);
   a.mlp_bias = config.Bool("mlp_bias", false);
-  if (folder.config().Has("sliding_window")) {
+  if (files.config().Has("sliding_window")) {
     config.Fail(absl::UnimplementedError(
-        absl::StrCat(folder.config().path(), " sliding_window: sliding-window attention is not supported yet")));
+        absl::StrCat(files.config().path(), " sliding_window: sliding-window attention is not supported yet")));
   }
   LASTRO_RETURN_IF_ERROR(ReadHeads(config, &a));
-  LASTRO_RETURN_IF_ERROR(ReadRope(folder.config(), &a));
-  LASTRO_RETURN_IF_ERROR(ReadSpecialIds(folder, &a));
+  LASTRO_RETURN_IF_ERROR(ReadRope(files.config(), &a));
+  LASTRO_RETURN_IF_ERROR(ReadSpecialIds(files, &a));
   a.final_norm = a.gated_mlp = a.has_head = true;
   a.tensors = LlamaTensors();
   return a;

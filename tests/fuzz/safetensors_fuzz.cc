@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t covered = 0;
   unsigned sum = 0;
   for (const auto& [name, tensor] : *tensors) {
-    LASTRO_CHECK(tensor.data.size() % SizeOf(tensor.type) == 0);
+    LASTRO_CHECK(tensor.data.size() % static_cast<size_t>(lastro::engine::BlockOf(tensor.type).bytes) == 0);
     for (uint8_t byte : tensor.data) sum += byte;
     covered += tensor.data.size();
   }
