@@ -44,6 +44,12 @@ void Backend::Norm(const NormParams& params, MatrixView x, MatrixView out) {
   DoNorm(params, x, out);
 }
 
+void Backend::NormHeads(const NormParams& params, int64_t width, MatrixView x) {
+  CheckMatrix(x);
+  LASTRO_CHECK(width > 0 && x.cols % width == 0 && params.weight != nullptr);
+  DoNormHeads(params, width, x);
+}
+
 void Backend::Linear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   LASTRO_CHECK(x.rows == out.rows && x.cols == weight.k() && out.cols == weight.n());
   LASTRO_CHECK(x.stride == x.cols && out.stride == out.cols);
@@ -73,6 +79,7 @@ void Backend::Attention(const AttentionOptions& options, absl::Span<const Sequen
   CheckSequences(sequences, q.rows);
   LASTRO_CHECK(q.rows == out.rows && q.cols == out.cols && q.cols % (cache.kv_heads * cache.head_dim) == 0);
   LASTRO_CHECK(q.cols / (cache.kv_heads * cache.head_dim) <= kernels::kMaxAttentionQueries);
+  LASTRO_CHECK(options.memory_tokens == 0 || (!options.causal && options.window == 0 && options.bias == nullptr));
   DoAttention(options, sequences, q, cache, out);
 }
 
@@ -88,6 +95,28 @@ void Backend::Add(MatrixView x, MatrixView inout) {
   CheckMatrix(inout);
   LASTRO_CHECK(x.rows == inout.rows && x.cols == inout.cols);
   DoAdd(x, inout);
+}
+
+void Backend::Map(MapKind kind, float parameter, MatrixView x) {
+  CheckMatrix(x);
+  DoMap(kind, parameter, x);
+}
+
+void Backend::GatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
+  CheckMatrix(x);
+  CheckMatrix(out);
+  LASTRO_CHECK(out.rows == static_cast<int64_t>(rows.size()) && out.cols == x.cols);
+  for (int32_t row : rows) LASTRO_CHECK(row >= 0 && row < x.rows);
+  DoGatherRows(x, rows, out);
+}
+
+void Backend::AddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                            MatrixView out) {
+  CheckMatrix(x);
+  CheckMatrix(out);
+  LASTRO_CHECK(x.rows == static_cast<int64_t>(rows.size()) && rows.size() == factors.size() && x.cols == out.cols);
+  for (int32_t row : rows) LASTRO_CHECK(row >= 0 && row < out.rows);
+  DoAddScaledRows(x, rows, factors, out);
 }
 
 void Backend::Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,

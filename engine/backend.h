@@ -21,6 +21,7 @@ namespace lastro::engine {
 
 using kernels::ActivationKind;
 using kernels::DataType;
+using kernels::MapKind;
 
 // Device memory, owned. Uninitialised; freed at the end of its life.
 class Buffer {
@@ -51,6 +52,9 @@ struct HostMatrix {
   const uint8_t* data = nullptr;
   int64_t rows = 0;
   int64_t cols = 0;
+
+  int64_t row_bytes() const { return cols * (type == DataType::kF32 ? 4 : 2); }
+  HostMatrix Rows(int64_t begin, int64_t count) const { return {type, data + begin * row_bytes(), count, cols}; }
 };
 
 // Weights of a linear map [N, K] in the layout its backend likes. Const, thread-safe.
@@ -97,14 +101,24 @@ struct SequenceSpan {
   int64_t rows = 0;
   int64_t position = 0;     // of the first row; the cache holds this many earlier tokens
   int64_t first_block = 0;  // where the sequence starts in the cache
+  int64_t capacity = 0;     // tokens the sequence may grow to; at least position + rows is assumed
 };
 
+// As kernels::AttentionArgs says; pointers are device memory.
 struct AttentionOptions {
   bool causal = true;
   float scale = 1.0f;
+  float softcap = 0.0f;
+  const float* bias = nullptr;
+  int64_t bias_stride = 0;
+  bool bias_absolute = false;
+  int64_t window = 0;
+  const float* sinks = nullptr;
+  // > 0: the cache holds this many tokens of something else (an encoder's output), and every row sees all of them.
+  int64_t memory_tokens = 0;
 };
 
-enum class Pooling { kMean, kCls };
+enum class Pooling { kMean, kCls, kLast };
 
 class Backend {
  public:
@@ -131,20 +145,29 @@ class Backend {
   void Embed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out);
   // Root-mean-square or layer norm; out may be x.
   void Norm(const NormParams& params, MatrixView x, MatrixView out);
+  // Norm of every group of `width` columns, in place; the weights are [width].
+  void NormHeads(const NormParams& params, int64_t width, MatrixView x);
   // out = x W^T + bias; x and out without padding between rows.
   void Linear(const LinearWeight& weight, MatrixView x, MatrixView out);
   // In place, half-split pairs; cos and sin are [R, rotary_dim / 2], x [R, heads * head_dim].
   void Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x);
   // Writes k and v ([R, G * D]) of all sequences into the cache.
   void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache);
-  // Softmax attention of q [R, H * D] over the cached tokens 0 .. position + rows of each sequence; out as q.
+  // Softmax attention of q [R, H * D] over the cached tokens 0 .. position + rows of each sequence; out as q. With
+  // options.memory_tokens all sequences see the memory that starts at their first block.
   void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                  kernels::KvView cache, MatrixView out);
   // out = f(x); with `gated`, x is [R, 2 C] = [gate | up] and out [R, C] = f(gate) * up. Ungated, out may be x.
   void Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out);
   // inout += x.
   void Add(MatrixView x, MatrixView inout);
-  // out[s] = the mean, or the first row, of sequence s; with `normalize` divided by its length.
+  // Every element through the map, in place.
+  void Map(MapKind kind, float parameter, MatrixView x);
+  // out[i] = x[rows[i]]. `rows` is host memory.
+  void GatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out);
+  // out[rows[i]] += factors[i] * x[i]; x is left scaled. `rows` and `factors` are host memory.
+  void AddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors, MatrixView out);
+  // out[s] = the mean, the first or the last row of sequence s; with `normalize` divided by its length.
   void Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out);
 
  private:
@@ -153,6 +176,7 @@ class Backend {
                                                                      LinearHints hints) = 0;
   virtual void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) = 0;
   virtual void DoNorm(const NormParams& params, MatrixView x, MatrixView out) = 0;
+  virtual void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) = 0;
   virtual void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) = 0;
   virtual void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) = 0;
   virtual void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v,
@@ -161,6 +185,10 @@ class Backend {
                            kernels::KvView cache, MatrixView out) = 0;
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;
   virtual void DoAdd(MatrixView x, MatrixView inout) = 0;
+  virtual void DoMap(MapKind kind, float parameter, MatrixView x) = 0;
+  virtual void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) = 0;
+  virtual void DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                               MatrixView out) = 0;
   virtual void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
                       MatrixView out) = 0;
 

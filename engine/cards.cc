@@ -12,9 +12,9 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"bert", BertCard},
-    {"llama", LlamaCard},
-    {"mistral", LlamaCard},
+    {"bert", BertCard},          {"gemma", GemmaCard}, {"gemma2", Gemma2Card},
+    {"gemma3_text", Gemma3Card}, {"llama", LlamaCard}, {"mistral", MistralCard},
+    {"phi3", Phi3Card},          {"qwen2", Qwen2Card}, {"qwen3", Qwen3Card},
 };
 
 std::string SupportedFamilies() {

@@ -34,6 +34,36 @@ double ConfigReader::Double(absl::string_view key, double low, double high, std:
   return InRange<double>(key, config_.GetDouble(key, otherwise.value_or(low)), low, high);
 }
 
+double ConfigReader::DoubleOrNull(absl::string_view key, double low, double high, double otherwise) {
+  if (!config_.Has(key)) return config_.Get(key).ok() ? 0.0 : otherwise;
+  return Double(key, low, high);
+}
+
+absl::string_view ConfigReader::FirstOf(std::initializer_list<absl::string_view> keys) const {
+  for (absl::string_view key : keys) {
+    if (config_.Has(key)) return key;
+  }
+  return *keys.begin();
+}
+
+void ConfigReader::ExpectBool(absl::string_view key, bool only) {
+  if (Bool(key, only) == only) return;
+  Fail(absl::UnimplementedError(absl::StrCat(config_.path(), " ", key, " = ", only ? "false" : "true",
+                                             " is not supported; supported: ", only ? "true" : "false")));
+}
+
+void ConfigReader::ExpectString(absl::string_view key, absl::string_view only) {
+  const std::string value = String(key, only);
+  if (value == only) return;
+  Fail(absl::UnimplementedError(
+      absl::StrCat(config_.path(), " ", key, " \"", value, "\" is not supported; supported: ", only)));
+}
+
+void ConfigReader::ExpectAbsent(absl::string_view key) {
+  if (!config_.Has(key)) return;
+  Fail(absl::UnimplementedError(absl::StrCat(config_.path(), " ", key, " is not supported for this model_type")));
+}
+
 bool ConfigReader::Bool(absl::string_view key, bool otherwise) {
   absl::StatusOr<bool> value = config_.GetBool(key, otherwise);
   if (!value.ok()) Fail(value.status());

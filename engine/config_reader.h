@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 
@@ -30,10 +31,20 @@ class ConfigReader {
   // After an error `low` is returned.
   int64_t Int(absl::string_view key, int64_t low, int64_t high, std::optional<int64_t> otherwise = std::nullopt);
   double Double(absl::string_view key, double low, double high, std::optional<double> otherwise = std::nullopt);
+  // As Double, but null gives 0: "none" where the family's default is a number.
+  double DoubleOrNull(absl::string_view key, double low, double high, double otherwise);
   bool Bool(absl::string_view key, bool otherwise);
   std::string String(absl::string_view key, absl::string_view otherwise);
   // "silu", "gelu" (erf), "gelu_new" / "gelu_fast" / "gelu_pytorch_tanh" (tanh), "relu".
   kernels::ActivationKind Activation(absl::string_view key, absl::string_view otherwise);
+
+  // The first of `keys` that is there, or the first: configurations of one family name a field in several ways.
+  absl::string_view FirstOf(std::initializer_list<absl::string_view> keys) const;
+
+  // For options that only one value of is supported: UNIMPLEMENTED, naming the field, for any other.
+  void ExpectBool(absl::string_view key, bool only);
+  void ExpectString(absl::string_view key, absl::string_view only);
+  void ExpectAbsent(absl::string_view key);  // or null
 
   void Fail(absl::Status status) {
     if (status_.ok()) status_ = std::move(status);

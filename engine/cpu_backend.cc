@@ -18,6 +18,8 @@ using kernels::MutRows;
 
 // Below this many element operations waking another thread costs more than it saves.
 constexpr int64_t kWorkPerThread = 1 << 17;
+// Query rows times heads of a group of one attention call where a KV head serves fewer than this.
+constexpr int64_t kQueriesPerTask = 64;
 
 class CpuBuffer : public Buffer {
  public:
@@ -84,12 +86,25 @@ void CpuBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids
   }
 }
 
+void CpuBackend::NormRows(const NormParams& params, MatrixView x, MatrixView out) const {
+  if (params.rms) {
+    kernels_.rms_norm(In(x), params.weight, params.eps, x.rows, x.cols, Out(out));
+  } else {
+    kernels_.layer_norm(In(x), params.weight, params.bias, params.eps, x.rows, x.cols, Out(out));
+  }
+}
+
 void CpuBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) {
   ForRows(x.rows, 4 * x.cols, [&](int64_t begin, int64_t end) {
-    if (params.rms) {
-      kernels_.rms_norm(In(x, begin), params.weight, params.eps, end - begin, x.cols, Out(out, begin));
-    } else {
-      kernels_.layer_norm(In(x, begin), params.weight, params.bias, params.eps, end - begin, x.cols, Out(out, begin));
+    NormRows(params, x.Rows(begin, end - begin), out.Rows(begin, end - begin));
+  });
+}
+
+void CpuBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
+  ForRows(x.rows, 4 * x.cols, [&](int64_t begin, int64_t end) {
+    for (int64_t column = 0; column < x.cols; column += width) {
+      const MatrixView head = x.Rows(begin, end - begin).Columns(column, width);
+      NormRows(params, head, head);
     }
   });
 }
@@ -114,12 +129,13 @@ void CpuBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView 
 void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                              kernels::KvView cache, MatrixView out) {
   const int64_t heads = q.cols / cache.head_dim, group = heads / cache.kv_heads;
-  const int64_t rows_per_task = std::max<int64_t>(1, kernels::kMaxAttentionQueries / group);
+  const int64_t rows_per_task = std::max<int64_t>(1, kQueriesPerTask / group);
   attention_tasks_.clear();
   int64_t work = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSpan& s = sequences[i];
-    work += s.rows * (s.position + s.rows) * q.cols / 4;
+    const int64_t length = options.memory_tokens > 0 ? options.memory_tokens : s.position + s.rows;
+    work += s.rows * length * q.cols / 4;
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       for (int64_t row = 0; row < s.rows; row += rows_per_task) {
         attention_tasks_.push_back({static_cast<int64_t>(i), g, row, std::min(rows_per_task, s.rows - row)});
@@ -132,8 +148,10 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
       const AttentionTask& task = attention_tasks_[t];
       const SequenceSpan& s = sequences[task.sequence];
       const int64_t row = s.first_row + task.row;
+      const int64_t length = options.memory_tokens > 0 ? options.memory_tokens : s.position + s.rows;
       kernels_.attention({cache, s.first_block, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
-                          s.position + task.row, s.position + s.rows, options.causal, options.scale});
+                          s.position + task.row, length, options.causal, options.scale, options.softcap, options.bias,
+                          options.bias_stride, options.bias_absolute, options.window, options.sinks});
     }
   });
 }
@@ -150,12 +168,34 @@ void CpuBackend::DoAdd(MatrixView x, MatrixView inout) {
           [&](int64_t begin, int64_t end) { kernels_.add(In(x, begin), end - begin, x.cols, Out(inout, begin)); });
 }
 
+void CpuBackend::DoMap(MapKind kind, float parameter, MatrixView x) {
+  ForRows(x.rows, 4 * x.cols,
+          [&](int64_t begin, int64_t end) { kernels_.map(kind, parameter, end - begin, x.cols, Out(x, begin)); });
+}
+
+void CpuBackend::DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::memcpy(out.data + static_cast<int64_t>(i) * out.stride, x.data + rows[i] * x.stride,
+                static_cast<size_t>(x.cols) * sizeof(float));
+  }
+}
+
+void CpuBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                                 MatrixView out) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int64_t row = static_cast<int64_t>(i);
+    kernels_.map(MapKind::kScale, factors[i], 1, x.cols, Out(x, row));
+    kernels_.add(In(x, row), 1, x.cols, Out(out, rows[i]));
+  }
+}
+
 void CpuBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
                         MatrixView out) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSpan& s = sequences[i];
     const int64_t rows = pooling == Pooling::kMean ? s.rows : 1;
-    kernels_.mean_rows(In(x, s.first_row), rows, x.cols, out.data + static_cast<int64_t>(i) * out.stride);
+    const int64_t first = pooling == Pooling::kLast ? s.first_row + s.rows - 1 : s.first_row;
+    kernels_.mean_rows(In(x, first), rows, x.cols, out.data + static_cast<int64_t>(i) * out.stride);
   }
   if (normalize) kernels_.l2_normalize(out.rows, out.cols, Out(out));
 }

@@ -40,6 +40,7 @@ class CpuBackend : public Backend {
                                                              absl::Span<const float> bias, LinearHints hints) override;
   void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
   void DoNorm(const NormParams& params, MatrixView x, MatrixView out) override;
+  void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
   void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache) override;
@@ -47,8 +48,14 @@ class CpuBackend : public Backend {
                    kernels::KvView cache, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
   void DoAdd(MatrixView x, MatrixView inout) override;
+  void DoMap(MapKind kind, float parameter, MatrixView x) override;
+  void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) override;
+  void DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                       MatrixView out) override;
   void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
               MatrixView out) override;
+
+  void NormRows(const NormParams& params, MatrixView x, MatrixView out) const;
 
   // Calls body(begin, end) over disjoint ranges of [0, rows) that are worth a thread: about `work` element operations
   // per row.

@@ -74,7 +74,7 @@ absl::Status Session::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf wh
 absl::Status Session::RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context,
                                int64_t logit_rows, float* logits) {
   const int64_t rows = static_cast<int64_t>(piece.size());
-  const SequenceSpan sequence = {0, rows, position, 0};
+  const SequenceSpan sequence = {0, rows, position, 0, capacity_};
   return core_.backend->queue().Run(context, [&]() -> absl::Status {
     LASTRO_RETURN_IF_ERROR(
         core_.transformer->Forward(piece, absl::MakeConstSpan(&sequence, 1), cache_, context, &core_.scratch));

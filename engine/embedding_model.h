@@ -20,8 +20,8 @@ struct EmbeddingInfo {
   std::string fingerprint;   // SHA-256 over weights, tokenizer, pooling, normalisation, prefixes and dimension
   std::string architecture;  // "bert"
   int dimension = 0;
-  int max_tokens = 0;        // special tokens included
-  bool normalized = false;   // vectors have unit length
+  int max_tokens = 0;       // special tokens included
+  bool normalized = false;  // vectors have unit length
   int64_t parameters = 0;
 };
 

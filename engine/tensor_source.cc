@@ -57,9 +57,11 @@ absl::StatusOr<HostMatrix> TensorSource::UnprefixedMatrix(const std::string& nam
   return Take(name, {rows, cols});
 }
 
-absl::StatusOr<std::vector<float>> TensorSource::Vector(absl::string_view name, int64_t size) {
-  LASTRO_ASSIGN_OR_RETURN(HostMatrix stored, Take(absl::StrCat(prefix_, name), {size}));
-  std::vector<float> values(static_cast<size_t>(size));
+absl::StatusOr<std::vector<float>> TensorSource::Floats(const std::string& name, absl::Span<const int64_t> shape) {
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix stored, Take(name, shape));
+  int64_t count = 1;
+  for (int64_t extent : shape) count *= extent;  // as large as the tensor, which is in memory
+  std::vector<float> values(static_cast<size_t>(count));
   if (stored.type == DataType::kF32) {
     std::memcpy(values.data(), stored.data, values.size() * sizeof(float));
     return values;
@@ -70,6 +72,18 @@ absl::StatusOr<std::vector<float>> TensorSource::Vector(absl::string_view name, 
     values[i] = stored.type == DataType::kBF16 ? kernels::Bf16ToFloat(bits) : kernels::Fp16ToFloat(bits);
   }
   return values;
+}
+
+absl::StatusOr<std::vector<float>> TensorSource::Vector(absl::string_view name, int64_t size) {
+  return Floats(absl::StrCat(prefix_, name), {size});
+}
+
+absl::StatusOr<std::vector<float>> TensorSource::UnprefixedVector(const std::string& name, int64_t size) {
+  return Floats(name, {size});
+}
+
+absl::StatusOr<std::vector<float>> TensorSource::Flat(absl::string_view name, absl::Span<const int64_t> shape) {
+  return Floats(absl::StrCat(prefix_, name), shape);
 }
 
 absl::Status TensorSource::CheckAllUsed(absl::Span<const std::string> ignored) const {

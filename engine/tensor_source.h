@@ -15,13 +15,16 @@ namespace lastro::engine {
 
 class TensorSource {
  public:
-  // `prefix` opens every name but those given to UnprefixedMatrix.
+  // `prefix` opens every name but those given to the Unprefixed ones.
   TensorSource(const TensorFile& file, std::string prefix) : file_(file), prefix_(std::move(prefix)) {}
 
   // Errors: INVALID_ARGUMENT names the file and tensor and says what was expected and what is there.
   absl::StatusOr<HostMatrix> Matrix(absl::string_view name, int64_t rows, int64_t cols);
   absl::StatusOr<HostMatrix> UnprefixedMatrix(const std::string& name, int64_t rows, int64_t cols);
   absl::StatusOr<std::vector<float>> Vector(absl::string_view name, int64_t size);
+  absl::StatusOr<std::vector<float>> UnprefixedVector(const std::string& name, int64_t size);
+  // All elements of a small tensor of any shape.
+  absl::StatusOr<std::vector<float>> Flat(absl::string_view name, absl::Span<const int64_t> shape);
 
   // INVALID_ARGUMENT when the file holds tensors that were not asked for and contain none of the `ignored` substrings.
   absl::Status CheckAllUsed(absl::Span<const std::string> ignored) const;
@@ -30,6 +33,7 @@ class TensorSource {
   int64_t stored_bytes() const { return stored_bytes_; }
 
  private:
+  absl::StatusOr<std::vector<float>> Floats(const std::string& name, absl::Span<const int64_t> shape);
   absl::StatusOr<HostMatrix> Take(const std::string& name, absl::Span<const int64_t> shape);
 
   const TensorFile& file_;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/rope.h"
 
 namespace lastro::engine {
 namespace {
@@ -12,28 +13,17 @@ namespace {
 // Rows of the vocabulary head computed at once.
 constexpr int64_t kHeadRows = 32;
 
-// Llama 3.1's bands (transformers/modeling_rope_utils.py, _compute_llama3_parameters).
-double Llama3Frequency(const RopeParams& rope, double frequency) {
-  const double wavelength = 2 * M_PI / frequency;
-  if (wavelength < rope.original_max_tokens / rope.high_freq_factor) return frequency;
-  if (wavelength > rope.original_max_tokens / rope.low_freq_factor) return frequency / rope.factor;
-  const double smooth =
-      (rope.original_max_tokens / wavelength - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
-  return (1 - smooth) * frequency / rope.factor + smooth * frequency;
+// cos and sin of one row: one of each a frequency.
+void AppendAngles(absl::Span<const float> frequencies, int64_t position, double factor, std::vector<float>* cos,
+                  std::vector<float>* sin) {
+  for (float frequency : frequencies) {
+    const float angle = static_cast<float>(position) * frequency;  // rounded to fp32 as the reference's
+    cos->push_back(static_cast<float>(std::cos(static_cast<double>(angle)) * factor));
+    sin->push_back(static_cast<float>(std::sin(static_cast<double>(angle)) * factor));
+  }
 }
 
 }  // namespace
-
-std::vector<float> RotaryFrequencies(const RopeParams& rope) {
-  std::vector<float> frequencies;
-  for (int64_t i = 0; i < rope.rotary_dim; i += 2) {
-    double frequency = 1.0 / std::pow(rope.theta, static_cast<double>(i) / static_cast<double>(rope.rotary_dim));
-    if (rope.scaling == RopeScaling::kLinear) frequency /= rope.factor;
-    if (rope.scaling == RopeScaling::kLlama3) frequency = Llama3Frequency(rope, frequency);
-    frequencies.push_back(static_cast<float>(frequency));
-  }
-  return frequencies;
-}
 
 absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a, int64_t rows) {
   struct Slot {
@@ -41,14 +31,18 @@ absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a
     int64_t cols;
   };
   const int64_t half = a.positions == PositionKind::kRope ? a.rope.rotary_dim / 2 : 0;
+  const int64_t local_half = a.local_rope.has_value() ? a.local_rope->rotary_dim / 2 : 0;
   const Slot slots[] = {{&hidden, a.hidden_size},
                         {&normed, a.hidden_size},
                         {&qkv, a.q_dim() + 2 * a.kv_dim()},
                         {&attended, a.q_dim()},
                         {&mlp, (a.gated_mlp ? 2 : 1) * a.intermediate_size},
                         {&activated, a.intermediate_size},
+                        {&branch, a.residual == ResidualOrder::kParallel ? a.hidden_size : 0},
                         {&cos, half},
-                        {&sin, half}};
+                        {&sin, half},
+                        {&local_cos, local_half},
+                        {&local_sin, local_half}};
   auto padded = [rows](int64_t cols) { return (rows * cols + 15) / 16 * 16; };  // keeps 64-byte alignment
   int64_t floats = 0;
   for (const Slot& slot : slots) floats += padded(slot.cols);
@@ -74,68 +68,106 @@ absl::Status TransformerScratch::ReserveLogits(Backend& backend, const Architect
 }
 
 Transformer::Transformer(Architecture architecture, TransformerWeights weights, Backend& backend)
-    : architecture_(std::move(architecture)),
-      weights_(std::move(weights)),
-      backend_(backend),
-      inverse_frequencies_(RotaryFrequencies(architecture_.rope)) {}
+    : architecture_(std::move(architecture)), weights_(std::move(weights)), backend_(backend) {}
 
-void Transformer::Norm(const NormWeights& weights, MatrixView x, MatrixView out) const {
+NormParams Transformer::ParamsOf(const NormWeights& weights) const {
   const float* bias = weights.bias != nullptr ? weights.bias->data() : nullptr;
-  backend_.Norm({weights.weight->data(), bias, architecture_.norm_eps, architecture_.norm == NormKind::kRms}, x, out);
+  return {weights.weight->data(), bias, architecture_.norm_eps, architecture_.norm == NormKind::kRms};
 }
 
-void Transformer::FillRotary(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const {
-  const size_t half = inverse_frequencies_.size();
-  std::vector<float> cos, sin;
-  cos.reserve(static_cast<size_t>(scratch->cos.rows) * half);
-  sin.reserve(static_cast<size_t>(scratch->cos.rows) * half);
+// `out` after the norm of x into it, or x where the norm is left out.
+MatrixView Transformer::Norm(const NormWeights& weights, MatrixView x, MatrixView out) const {
+  if (weights.weight == nullptr) return x;
+  backend_.Norm(ParamsOf(weights), x, out);
+  return out;
+}
+
+void Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                             MatrixView sin) const {
+  std::vector<float> frequencies = RotaryFrequencies(rope, 0), cosines, sines;
+  cosines.reserve(static_cast<size_t>(cos.rows * cos.cols));
+  sines.reserve(static_cast<size_t>(cos.rows * cos.cols));
   for (const SequenceSpan& s : sequences) {
+    if (DependsOnLength(rope)) frequencies = RotaryFrequencies(rope, std::max(s.capacity, s.position + s.rows));
     for (int64_t row = 0; row < s.rows; ++row) {
-      for (float frequency : inverse_frequencies_) {
-        const float angle = static_cast<float>(s.position + row) * frequency;  // rounded to fp32 as the reference's
-        cos.push_back(static_cast<float>(std::cos(static_cast<double>(angle))));
-        sin.push_back(static_cast<float>(std::sin(static_cast<double>(angle))));
-      }
+      AppendAngles(frequencies, s.position + row, rope.attention_factor, &cosines, &sines);
     }
   }
-  backend_.CopyToDevice(cos.data(), static_cast<int64_t>(cos.size()), scratch->cos.data);
-  backend_.CopyToDevice(sin.data(), static_cast<int64_t>(sin.size()), scratch->sin.data);
+  backend_.CopyToDevice(cosines.data(), static_cast<int64_t>(cosines.size()), cos.data);
+  backend_.CopyToDevice(sines.data(), static_cast<int64_t>(sines.size()), sin.data);
 }
 
 void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                             TransformerScratch* scratch) const {
+  const Architecture& a = architecture_;
   backend_.Embed(*weights_.token_embedding, ids, false, scratch->hidden);
+  if (a.embedding_scale != 1.0f) backend_.Map(MapKind::kScale, a.embedding_scale, scratch->hidden);
   if (weights_.type_embedding != nullptr) {
     backend_.Embed(*weights_.type_embedding, std::vector<int32_t>(ids.size(), 0), true, scratch->hidden);
   }
-  if (architecture_.positions == PositionKind::kLearned) {
+  if (a.positions == PositionKind::kLearned) {
     std::vector<int32_t> positions;
     for (const SequenceSpan& s : sequences) {
-      for (int64_t row = 0; row < s.rows; ++row) positions.push_back(static_cast<int32_t>(s.position + row));
+      for (int64_t row = 0; row < s.rows; ++row) {
+        positions.push_back(static_cast<int32_t>(a.position_offset + s.position + row));
+      }
     }
     backend_.Embed(*weights_.position_embedding, positions, true, scratch->hidden);
-  } else {
-    FillRotary(sequences, scratch);
   }
-  if (architecture_.embedding_norm) Norm(weights_.embedding_norm, scratch->hidden, scratch->hidden);
+  if (a.positions == PositionKind::kRope) FillRotary(a.rope, sequences, scratch->cos, scratch->sin);
+  if (a.local_rope.has_value()) FillRotary(*a.local_rope, sequences, scratch->local_cos, scratch->local_sin);
+  Norm(weights_.embedding_norm, scratch->hidden, scratch->hidden);
 }
 
-void Transformer::AttentionBlock(const LayerWeights& layer, absl::Span<const SequenceSpan> sequences,
-                                 kernels::KvView cache, MatrixView x, MatrixView out,
-                                 TransformerScratch* scratch) const {
+// From the stacked product to q and k as attention takes them.
+void Transformer::PrepareHeads(int64_t layer, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
-  backend_.Linear(*layer.qkv, x, scratch->qkv);
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  if (a.qkv_clip > 0) backend_.Map(MapKind::kClamp, a.qkv_clip, scratch->qkv);
+  if (a.qk_norm != QkNorm::kNone) {
+    const bool whole = a.qk_norm == QkNorm::kWhole;
+    backend_.NormHeads(ParamsOf(weights.q_norm), whole ? a.q_dim() : a.head_dim, scratch->qkv.Columns(0, a.q_dim()));
+    backend_.NormHeads(ParamsOf(weights.k_norm), whole ? a.kv_dim() : a.head_dim,
+                       scratch->qkv.Columns(a.q_dim(), a.kv_dim()));
+  }
+  if (a.positions != PositionKind::kRope) return;
+  const bool local = a.local_rope.has_value() && a.window(layer) > 0;
+  // q and k lie side by side with heads of one width: one pass rotates both.
+  backend_.Rope(local ? scratch->local_cos : scratch->cos, local ? scratch->local_sin : scratch->sin, a.head_dim,
+                scratch->qkv.Columns(0, a.q_dim() + a.kv_dim()));
+}
+
+AttentionOptions Transformer::OptionsOf(int64_t layer) const {
+  const Architecture& a = architecture_;
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  AttentionOptions options;
+  options.causal = a.causal;
+  options.scale =
+      static_cast<float>(a.attention_scale > 0 ? a.attention_scale : 1.0 / std::sqrt(static_cast<double>(a.head_dim)));
+  options.softcap = a.attention_softcap;
+  options.window = a.window(layer);
+  options.sinks = weights.sinks != nullptr ? weights.sinks->data() : nullptr;
+  const PositionBiasWeights& bias = weights_.position_bias;
+  if (bias.table != nullptr) {
+    options.bias = bias.table->data() + bias.zero;
+    options.bias_stride = bias.stride;
+    options.bias_absolute = bias.absolute;
+  }
+  return options;
+}
+
+void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+                                 MatrixView x, MatrixView out, TransformerScratch* scratch) const {
+  const Architecture& a = architecture_;
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  backend_.Linear(*weights.qkv, x, scratch->qkv);
+  PrepareHeads(layer, scratch);
   const MatrixView q = scratch->qkv.Columns(0, a.q_dim());
   const MatrixView k = scratch->qkv.Columns(a.q_dim(), a.kv_dim());
   const MatrixView v = scratch->qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim());
-  if (a.positions == PositionKind::kRope) {
-    // q and k lie side by side with heads of one width: one pass rotates both.
-    backend_.Rope(scratch->cos, scratch->sin, a.head_dim, scratch->qkv.Columns(0, a.q_dim() + a.kv_dim()));
-  }
   backend_.StoreKv(sequences, k, v, cache);
-  const AttentionOptions options = {a.causal, static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)))};
-  backend_.Attention(options, sequences, q, cache, scratch->attended);
-  backend_.Linear(*layer.attention_out, scratch->attended, out);
+  backend_.Attention(OptionsOf(layer), sequences, q, cache, scratch->attended);
+  backend_.Linear(*weights.attention_out, scratch->attended, out);
 }
 
 void Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const {
@@ -144,32 +176,54 @@ void Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView o
   backend_.Linear(*layer.mlp_out, scratch->activated, out);
 }
 
+void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+                        TransformerScratch* scratch) const {
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  const MatrixView hidden = scratch->hidden, normed = scratch->normed;
+  const bool pre = architecture_.residual == ResidualOrder::kPre;
+  MatrixView x = pre ? Norm(weights.attention_norm, hidden, normed) : hidden;
+  AttentionBlock(layer, sequences, cache, x, normed, scratch);
+  Norm(weights.post_attention_norm, normed, normed);
+  backend_.Add(normed, hidden);
+  if (!pre) Norm(weights.attention_norm, hidden, hidden);
+
+  x = pre ? Norm(weights.mlp_norm, hidden, normed) : hidden;
+  MlpBlock(weights, x, normed, scratch);
+  Norm(weights.post_mlp_norm, normed, normed);
+  backend_.Add(normed, hidden);
+  if (!pre) Norm(weights.mlp_norm, hidden, hidden);
+}
+
+// Both branches read the layer's input. Without a norm of its own the MLP shares attention's.
+void Transformer::ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+                                TransformerScratch* scratch) const {
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  const MatrixView hidden = scratch->hidden, normed = scratch->normed;
+  const MatrixView x = Norm(weights.attention_norm, hidden, normed);
+  AttentionBlock(layer, sequences, cache, x, scratch->branch, scratch);
+  const bool own_norm = weights.mlp_norm.weight != nullptr;
+  MlpBlock(weights, own_norm ? Norm(weights.mlp_norm, hidden, normed) : x, normed, scratch);
+  backend_.Add(scratch->branch, hidden);
+  backend_.Add(normed, hidden);
+}
+
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                                   const KvCache& cache, const CallContext& context, TransformerScratch* scratch) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   EmbedRows(ids, sequences, scratch);
-  const MatrixView hidden = scratch->hidden, normed = scratch->normed;
-  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+  for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
     LASTRO_RETURN_IF_ERROR(context.Check());
-    const LayerWeights& layer = weights_.layers[i];
-    const kernels::KvView view = cache.Layer(static_cast<int64_t>(i));
-    if (architecture_.residual == ResidualOrder::kPre) {
-      Norm(layer.attention_norm, hidden, normed);
-      AttentionBlock(layer, sequences, view, normed, normed, scratch);
-      backend_.Add(normed, hidden);
-      Norm(layer.mlp_norm, hidden, normed);
-      MlpBlock(layer, normed, normed, scratch);
-      backend_.Add(normed, hidden);
+    if (architecture_.residual == ResidualOrder::kParallel) {
+      ParallelLayer(layer, sequences, cache.Layer(layer), scratch);
     } else {
-      AttentionBlock(layer, sequences, view, hidden, normed, scratch);
-      backend_.Add(normed, hidden);
-      Norm(layer.attention_norm, hidden, hidden);
-      MlpBlock(layer, hidden, normed, scratch);
-      backend_.Add(normed, hidden);
-      Norm(layer.mlp_norm, hidden, hidden);
+      Layer(layer, sequences, cache.Layer(layer), scratch);
     }
   }
   return absl::OkStatus();
+}
+
+void Transformer::NormOutput(TransformerScratch* scratch) const {
+  Norm(weights_.final_norm, scratch->hidden, scratch->hidden);
 }
 
 absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const {
@@ -178,14 +232,12 @@ absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch*
   LASTRO_RETURN_IF_ERROR(scratch->ReserveLogits(backend_, architecture_, std::min(count, kHeadRows)));
   for (int64_t row = 0; row < count; row += kHeadRows) {
     const int64_t rows = std::min(kHeadRows, count - row);
-    MatrixView x = scratch->hidden.Rows(first + row, rows);
-    if (architecture_.final_norm) {
-      const MatrixView normed = scratch->normed.Rows(first + row, rows);
-      Norm(weights_.final_norm, x, normed);
-      x = normed;
-    }
+    const MatrixView x =
+        Norm(weights_.final_norm, scratch->hidden.Rows(first + row, rows), scratch->normed.Rows(first + row, rows));
     const MatrixView out = scratch->logits.Rows(0, rows);
     backend_.Linear(*weights_.head, x, out);
+    if (architecture_.logit_scale != 1.0f) backend_.Map(MapKind::kScale, architecture_.logit_scale, out);
+    if (architecture_.logit_softcap > 0) backend_.Map(MapKind::kSoftcap, architecture_.logit_softcap, out);
     backend_.CopyToHost(out.data, rows * vocab, logits + row * vocab);
   }
   backend_.Synchronize();

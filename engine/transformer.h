@@ -24,7 +24,9 @@ class TransformerScratch {
   absl::Status Reserve(Backend& backend, const Architecture& architecture, int64_t rows);
 
   MatrixView hidden, normed, qkv, attended, mlp, activated;  // [rows, ...] of the last Reserve
+  MatrixView branch;                                         // [rows, hidden], of ResidualOrder::kParallel
   MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
+  MatrixView local_cos, local_sin;                           // as cos and sin, of Architecture::local_rope
   MatrixView logits;                                         // [head rows, vocab_size] of ReserveLogits
 
   // Room for `rows` rows of logits.
@@ -49,25 +51,32 @@ class Transformer {
   absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, const KvCache& cache,
                        const CallContext& context, TransformerScratch* scratch) const;
 
+  // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
+  void NormOutput(TransformerScratch* scratch) const;
+
   // logits [count, vocab_size], host memory, of the rows [first, first + count) of scratch->hidden.
   absl::Status Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const;
 
  private:
   void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                  TransformerScratch* scratch) const;
-  void FillRotary(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
-  void AttentionBlock(const LayerWeights& layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
-                      MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  void FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                  MatrixView sin) const;
+  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+             TransformerScratch* scratch) const;
+  void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+                     TransformerScratch* scratch) const;
+  void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache, MatrixView x,
+                      MatrixView out, TransformerScratch* scratch) const;
+  void PrepareHeads(int64_t layer, TransformerScratch* scratch) const;
+  AttentionOptions OptionsOf(int64_t layer) const;
   void MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const;
-  void Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
+  NormParams ParamsOf(const NormWeights& weights) const;
+  MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
 
   const Architecture architecture_;
   const TransformerWeights weights_;
   Backend& backend_;
-  const std::vector<float> inverse_frequencies_;  // [rotary_dim / 2]
 };
-
-// The rotary frequencies of `rope`, scaling applied, in fp32 as the reference computes them.
-std::vector<float> RotaryFrequencies(const RopeParams& rope);
 
 }  // namespace lastro::engine

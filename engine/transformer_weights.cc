@@ -1,10 +1,12 @@
 #include "engine/transformer_weights.h"
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
+#include "engine/position_bias.h"
 #include "engine/tensor_source.h"
 
 namespace lastro::engine {
@@ -14,7 +16,7 @@ namespace {
 class Loader {
  public:
   Loader(const TensorFile& file, std::string prefix, const Architecture& architecture, Backend& backend)
-      : file_(file), source_(file, std::move(prefix)), a_(architecture), backend_(backend) {}
+      : source_(file, std::move(prefix)), a_(architecture), backend_(backend) {}
 
   absl::StatusOr<TransformerWeights> Load();
 
@@ -23,47 +25,88 @@ class Loader {
     std::string name;
     int64_t rows;
   };
+  // Rows of a tensor.
+  struct Slice {
+    int64_t begin, rows;
+  };
 
-  absl::Status LoadEmbeddings(TransformerWeights* weights);
+  absl::Status LoadEmbeddings();
+  absl::Status LoadPositionBias();
   absl::Status LoadLayer(int64_t layer, LayerWeights* weights);
-  absl::Status LoadHead(TransformerWeights* weights);
+  absl::Status LoadAttention(int64_t layer, LayerWeights* weights);
+  absl::Status LoadMlp(int64_t layer, LayerWeights* weights);
+  absl::Status LoadHead();
   absl::StatusOr<std::unique_ptr<TableWeight>> Table(const std::string& name, int64_t rows);
-  absl::StatusOr<NormWeights> Norm(const std::string& name);
+  absl::StatusOr<NormWeights> Norm(const std::string& name, int64_t width);
+  absl::StatusOr<HostMatrix> Matrix(const std::string& name, int64_t rows, int64_t cols);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t cols, bool bias);
-  absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(const std::string& name);
+  absl::StatusOr<std::unique_ptr<LinearWeight>> Sliced(const std::string& name, absl::Span<const Slice> slices,
+                                                       int64_t cols, bool bias);
+  absl::StatusOr<std::unique_ptr<LinearWeight>> Qkv(int64_t layer);
+  absl::StatusOr<std::unique_ptr<Buffer>> OnDevice(absl::Span<const float> values);
+  HostMatrix Transposed(const HostMatrix& matrix);
 
-  const TensorFile& file_;
   TensorSource source_;
   const Architecture& a_;
   Backend& backend_;
+  TransformerWeights weights_;
 };
+
+// `name` with the layer's number.
+std::string OfLayer(const std::string& name, int64_t layer) {
+  return absl::StrReplaceAll(name, {{"{}", absl::StrCat(layer)}});
+}
 
 absl::StatusOr<std::unique_ptr<TableWeight>> Loader::Table(const std::string& name, int64_t rows) {
   LASTRO_ASSIGN_OR_RETURN(HostMatrix table, source_.Matrix(absl::StrCat(name, ".weight"), rows, a_.hidden_size));
   return backend_.LoadTable(table);
 }
 
-absl::StatusOr<std::unique_ptr<Buffer>> Loader::DeviceVector(const std::string& name) {
-  LASTRO_ASSIGN_OR_RETURN(std::vector<float> values, source_.Vector(name, a_.hidden_size));
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(a_.hidden_size));
-  backend_.CopyToDevice(values.data(), a_.hidden_size, buffer->data());
+absl::StatusOr<std::unique_ptr<Buffer>> Loader::OnDevice(absl::Span<const float> values) {
+  const int64_t count = static_cast<int64_t>(values.size());
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(count));
+  backend_.CopyToDevice(values.data(), count, buffer->data());
   return buffer;
 }
 
-absl::StatusOr<NormWeights> Loader::Norm(const std::string& name) {
+absl::StatusOr<NormWeights> Loader::Norm(const std::string& name, int64_t width) {
   NormWeights norm;
-  LASTRO_ASSIGN_OR_RETURN(norm.weight, DeviceVector(absl::StrCat(name, ".weight")));
-  if (a_.norm == NormKind::kLayer) {
-    LASTRO_ASSIGN_OR_RETURN(norm.bias, DeviceVector(absl::StrCat(name, ".bias")));
+  if (name.empty()) return norm;
+  LASTRO_ASSIGN_OR_RETURN(std::vector<float> weight, source_.Vector(absl::StrCat(name, ".weight"), width));
+  for (float& value : weight) value += a_.norm_weight_offset;
+  LASTRO_ASSIGN_OR_RETURN(norm.weight, OnDevice(weight));
+  if (a_.norm == NormKind::kLayer && a_.norm_bias) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> bias, source_.Vector(absl::StrCat(name, ".bias"), width));
+    LASTRO_ASSIGN_OR_RETURN(norm.bias, OnDevice(bias));
   }
   return norm;
+}
+
+HostMatrix Loader::Transposed(const HostMatrix& matrix) {
+  const size_t element = static_cast<size_t>(matrix.row_bytes() / matrix.cols);
+  std::vector<uint8_t>& to = weights_.converted.emplace_back(static_cast<size_t>(matrix.rows * matrix.row_bytes()));
+  for (int64_t r = 0; r < matrix.rows; ++r) {
+    const uint8_t* from = matrix.data + r * matrix.row_bytes();
+    for (int64_t c = 0; c < matrix.cols; ++c, from += element) {
+      std::memcpy(to.data() + static_cast<size_t>(c * matrix.rows + r) * element, from, element);
+    }
+  }
+  return {matrix.type, to.data(), matrix.cols, matrix.rows};
+}
+
+// A linear map's weights as [rows, cols], however they are stored.
+absl::StatusOr<HostMatrix> Loader::Matrix(const std::string& name, int64_t rows, int64_t cols) {
+  const std::string whole = absl::StrCat(name, ".weight");
+  if (!a_.transposed_linear) return source_.Matrix(whole, rows, cols);
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source_.Matrix(whole, cols, rows));
+  return Transposed(matrix);
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<Part>& parts, int64_t cols, bool bias) {
   std::vector<HostMatrix> matrices;
   std::vector<float> biases;
   for (const Part& part : parts) {
-    LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source_.Matrix(absl::StrCat(part.name, ".weight"), part.rows, cols));
+    LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, Matrix(part.name, part.rows, cols));
     matrices.push_back(matrix);
     if (!bias) continue;
     LASTRO_ASSIGN_OR_RETURN(std::vector<float> values, source_.Vector(absl::StrCat(part.name, ".bias"), part.rows));
@@ -74,69 +117,156 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<P
   return backend_.LoadLinear(matrices, biases, hints);
 }
 
-absl::Status Loader::LoadEmbeddings(TransformerWeights* weights) {
-  LASTRO_ASSIGN_OR_RETURN(weights->token_embedding, Table(a_.tensors.token_embedding, a_.vocab_size));
+// One tensor whose rows are stacked in the order of `slices`, which cover it.
+absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Sliced(const std::string& name, absl::Span<const Slice> slices,
+                                                             int64_t cols, bool bias) {
+  int64_t rows = 0;
+  for (const Slice& slice : slices) rows += slice.rows;
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, Matrix(name, rows, cols));
+  std::vector<float> stored, biases;
+  if (bias) {
+    LASTRO_ASSIGN_OR_RETURN(stored, source_.Vector(absl::StrCat(name, ".bias"), rows));
+  }
+  std::vector<HostMatrix> parts;
+  for (const Slice& slice : slices) {
+    parts.push_back(matrix.Rows(slice.begin, slice.rows));
+    if (bias) biases.insert(biases.end(), stored.begin() + slice.begin, stored.begin() + slice.begin + slice.rows);
+  }
+  LinearHints hints;
+  hints.few_rows = a_.causal;
+  return backend_.LoadLinear(parts, biases, hints);
+}
+
+absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Qkv(int64_t layer) {
+  const TensorNames& names = a_.tensors;
+  if (a_.qkv_packing == QkvPacking::kSeparate) {
+    return Linear({{OfLayer(names.q, layer), a_.q_dim()},
+                   {OfLayer(names.k, layer), a_.kv_dim()},
+                   {OfLayer(names.v, layer), a_.kv_dim()}},
+                  a_.hidden_size, a_.qkv_bias);
+  }
+  if (a_.qkv_packing == QkvPacking::kStacked) {
+    return Linear({{OfLayer(names.qkv, layer), a_.q_dim() + 2 * a_.kv_dim()}}, a_.hidden_size, a_.qkv_bias);
+  }
+  const int64_t q_rows = a_.q_dim() / a_.kv_heads, group_rows = q_rows + 2 * a_.head_dim;
+  std::vector<Slice> slices;
+  for (int64_t g = 0; g < a_.kv_heads; ++g) slices.push_back({g * group_rows, q_rows});
+  for (int64_t g = 0; g < a_.kv_heads; ++g) slices.push_back({g * group_rows + q_rows, a_.head_dim});
+  for (int64_t g = 0; g < a_.kv_heads; ++g) slices.push_back({g * group_rows + q_rows + a_.head_dim, a_.head_dim});
+  return Sliced(OfLayer(names.qkv, layer), slices, a_.hidden_size, a_.qkv_bias);
+}
+
+absl::Status Loader::LoadEmbeddings() {
+  LASTRO_ASSIGN_OR_RETURN(weights_.token_embedding, Table(a_.tensors.token_embedding, a_.vocab_size));
   if (a_.positions == PositionKind::kLearned) {
-    LASTRO_ASSIGN_OR_RETURN(weights->position_embedding, Table(a_.tensors.position_embedding, a_.max_tokens));
+    LASTRO_ASSIGN_OR_RETURN(weights_.position_embedding,
+                            Table(a_.tensors.position_embedding, a_.position_offset + a_.max_tokens));
   }
   if (a_.token_types > 0) {
-    LASTRO_ASSIGN_OR_RETURN(weights->type_embedding, Table(a_.tensors.type_embedding, a_.token_types));
+    LASTRO_ASSIGN_OR_RETURN(weights_.type_embedding, Table(a_.tensors.type_embedding, a_.token_types));
   }
   if (a_.embedding_norm) {
-    LASTRO_ASSIGN_OR_RETURN(weights->embedding_norm, Norm(a_.tensors.embedding_norm));
+    LASTRO_ASSIGN_OR_RETURN(weights_.embedding_norm, Norm(a_.tensors.embedding_norm, a_.hidden_size));
   }
+  return LoadPositionBias();
+}
+
+absl::Status Loader::LoadPositionBias() {
+  PositionBias bias;
+  if (!a_.alibi_slopes.empty()) {
+    bias = AlibiTable(a_);
+  } else if (a_.relative_bias.has_value()) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> buckets, source_.Flat(absl::StrCat(a_.tensors.relative_bias, ".weight"),
+                                                                     {a_.relative_bias->buckets, a_.heads}));
+    bias = RelativeBiasTable(a_, buckets);
+  } else {
+    return absl::OkStatus();
+  }
+  LASTRO_ASSIGN_OR_RETURN(weights_.position_bias.table, OnDevice(bias.values));
+  weights_.position_bias.stride = bias.stride;
+  weights_.position_bias.zero = bias.zero;
+  weights_.position_bias.absolute = bias.absolute;
+  return absl::OkStatus();
+}
+
+absl::Status Loader::LoadAttention(int64_t layer, LayerWeights* weights) {
+  const TensorNames& names = a_.tensors;
+  LASTRO_ASSIGN_OR_RETURN(weights->qkv, Qkv(layer));
+  LASTRO_ASSIGN_OR_RETURN(weights->attention_out, Linear({{OfLayer(names.attention_out, layer), a_.hidden_size}},
+                                                         a_.q_dim(), a_.attention_out_bias));
+  if (a_.qk_norm != QkNorm::kNone) {
+    const bool whole = a_.qk_norm == QkNorm::kWhole;
+    LASTRO_ASSIGN_OR_RETURN(weights->q_norm, Norm(OfLayer(names.q_norm, layer), whole ? a_.q_dim() : a_.head_dim));
+    LASTRO_ASSIGN_OR_RETURN(weights->k_norm, Norm(OfLayer(names.k_norm, layer), whole ? a_.kv_dim() : a_.head_dim));
+  }
+  if (a_.attention_sinks) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> sinks, source_.Vector(OfLayer(names.sinks, layer), a_.heads));
+    LASTRO_ASSIGN_OR_RETURN(weights->sinks, OnDevice(sinks));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Loader::LoadMlp(int64_t layer, LayerWeights* weights) {
+  const TensorNames& names = a_.tensors;
+  std::vector<Part> in;
+  if (a_.gated_mlp && a_.gate_packing == GatePacking::kStacked) {
+    in = {{OfLayer(names.gate_up, layer), 2 * a_.intermediate_size}};
+  } else if (a_.gated_mlp) {
+    in = {{OfLayer(names.gate, layer), a_.intermediate_size}, {OfLayer(names.up, layer), a_.intermediate_size}};
+  } else {
+    in = {{OfLayer(names.up, layer), a_.intermediate_size}};
+  }
+  LASTRO_ASSIGN_OR_RETURN(weights->mlp_in, Linear(in, a_.hidden_size, a_.mlp_bias));
+  LASTRO_ASSIGN_OR_RETURN(weights->mlp_out,
+                          Linear({{OfLayer(names.down, layer), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias));
   return absl::OkStatus();
 }
 
 absl::Status Loader::LoadLayer(int64_t layer, LayerWeights* weights) {
   const TensorNames& names = a_.tensors;
-  auto of_layer = [layer](const std::string& name) { return absl::StrReplaceAll(name, {{"{}", absl::StrCat(layer)}}); };
-  LASTRO_ASSIGN_OR_RETURN(weights->attention_norm, Norm(of_layer(names.attention_norm)));
-  LASTRO_ASSIGN_OR_RETURN(weights->mlp_norm, Norm(of_layer(names.mlp_norm)));
-  LASTRO_ASSIGN_OR_RETURN(
-      weights->qkv,
-      Linear({{of_layer(names.q), a_.q_dim()}, {of_layer(names.k), a_.kv_dim()}, {of_layer(names.v), a_.kv_dim()}},
-             a_.hidden_size, a_.qkv_bias));
-  LASTRO_ASSIGN_OR_RETURN(weights->attention_out,
-                          Linear({{of_layer(names.attention_out), a_.hidden_size}}, a_.q_dim(), a_.attention_out_bias));
-  std::vector<Part> in;
-  if (a_.gated_mlp) in.push_back({of_layer(names.gate), a_.intermediate_size});
-  in.push_back({of_layer(names.up), a_.intermediate_size});
-  LASTRO_ASSIGN_OR_RETURN(weights->mlp_in, Linear(in, a_.hidden_size, a_.mlp_bias));
-  LASTRO_ASSIGN_OR_RETURN(weights->mlp_out,
-                          Linear({{of_layer(names.down), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias));
-  return absl::OkStatus();
+  if (layer > 0 || a_.first_attention_norm) {
+    LASTRO_ASSIGN_OR_RETURN(weights->attention_norm, Norm(OfLayer(names.attention_norm, layer), a_.hidden_size));
+  }
+  LASTRO_ASSIGN_OR_RETURN(weights->post_attention_norm,
+                          Norm(OfLayer(names.post_attention_norm, layer), a_.hidden_size));
+  LASTRO_ASSIGN_OR_RETURN(weights->mlp_norm, Norm(OfLayer(names.mlp_norm, layer), a_.hidden_size));
+  LASTRO_ASSIGN_OR_RETURN(weights->post_mlp_norm, Norm(OfLayer(names.post_mlp_norm, layer), a_.hidden_size));
+  LASTRO_RETURN_IF_ERROR(LoadAttention(layer, weights));
+  return LoadMlp(layer, weights);
 }
 
-absl::Status Loader::LoadHead(TransformerWeights* weights) {
+absl::Status Loader::LoadHead() {
   if (!a_.has_head) return absl::OkStatus();
   absl::StatusOr<HostMatrix> head =
       a_.tied_head ? source_.Matrix(absl::StrCat(a_.tensors.token_embedding, ".weight"), a_.vocab_size, a_.hidden_size)
                    : source_.UnprefixedMatrix(absl::StrCat(a_.tensors.head, ".weight"), a_.vocab_size, a_.hidden_size);
   LASTRO_RETURN_IF_ERROR(head.status());
+  std::vector<float> bias;
+  if (a_.head_bias) {
+    LASTRO_ASSIGN_OR_RETURN(bias, source_.UnprefixedVector(absl::StrCat(a_.tensors.head, ".bias"), a_.vocab_size));
+  }
   LinearHints hints;  // one row per prompt and decoded token; all rows only for scoring, where speed matters less
   hints.few_rows = true;
   hints.many_rows = false;
-  LASTRO_ASSIGN_OR_RETURN(weights->head, backend_.LoadLinear({*head}, {}, hints));
+  LASTRO_ASSIGN_OR_RETURN(weights_.head, backend_.LoadLinear({*head}, bias, hints));
   return absl::OkStatus();
 }
 
 absl::StatusOr<TransformerWeights> Loader::Load() {
-  TransformerWeights weights;
-  LASTRO_RETURN_IF_ERROR(LoadEmbeddings(&weights));
+  LASTRO_RETURN_IF_ERROR(LoadEmbeddings());
   for (int64_t layer = 0; layer < a_.layers; ++layer) {
-    LASTRO_RETURN_IF_ERROR(LoadLayer(layer, &weights.layers.emplace_back()));
+    LASTRO_RETURN_IF_ERROR(LoadLayer(layer, &weights_.layers.emplace_back()));
   }
   if (a_.final_norm) {
-    LASTRO_ASSIGN_OR_RETURN(weights.final_norm, Norm(a_.tensors.final_norm));
+    LASTRO_ASSIGN_OR_RETURN(weights_.final_norm, Norm(a_.tensors.final_norm, a_.hidden_size));
   }
-  LASTRO_RETURN_IF_ERROR(LoadHead(&weights));
+  LASTRO_RETURN_IF_ERROR(LoadHead());
   std::vector<std::string> ignored = a_.tensors.ignored;
-  if (a_.tied_head) ignored.push_back(absl::StrCat(a_.tensors.head, ".weight"));
+  if (a_.tied_head && !a_.tensors.head.empty()) ignored.push_back(absl::StrCat(a_.tensors.head, ".weight"));
   LASTRO_RETURN_IF_ERROR(source_.CheckAllUsed(ignored));
-  weights.parameters = source_.parameters();
-  weights.stored_bytes = source_.stored_bytes();
-  return weights;
+  weights_.parameters = source_.parameters();
+  weights_.stored_bytes = source_.stored_bytes();
+  return std::move(weights_);
 }
 
 std::string FindPrefix(const TensorFile& file, const TensorNames& names) {

@@ -15,7 +15,13 @@
 namespace lastro::kernels {
 
 enum class DataType { kF32, kBF16, kF16 };  // F16 and BF16 as raw uint16_t, host byte order
-enum class ActivationKind { kSilu, kGeluErf, kGeluTanh, kRelu };
+// kClampedSwiglu (gpt-oss) exists with `up` only: g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up within [-7, 7].
+enum class ActivationKind { kSilu, kGeluErf, kGeluTanh, kRelu, kClampedSwiglu };
+inline constexpr float kSwigluLimit = 7.0f;
+inline constexpr float kSwigluAlpha = 1.702f;
+
+// Elementwise maps with a parameter p: p x; x within [-p, p]; p tanh(x / p).
+enum class MapKind { kScale, kClamp, kSoftcap };
 
 // Tokens of one block of the KV cache.
 inline constexpr int64_t kKvBlock = 16;
@@ -67,9 +73,20 @@ struct AttentionArgs {
   int64_t length;       // tokens of the sequence in the cache
   bool causal;
   float scale;
+
+  // What some families add, in this order, after the scale; the defaults add nothing.
+  float softcap = 0.0f;  // > 0: score = softcap * tanh(score / softcap)
+  // Added to the score of head h, the query at position p and token t, where they see each other:
+  // bias[h * bias_stride + t - p], or bias[h * bias_stride + t] with `bias_absolute`. Null: none.
+  const float* bias = nullptr;
+  int64_t bias_stride = 0;
+  bool bias_absolute = false;
+  int64_t window = 0;            // > 0: the query at p sees tokens t with |p - t| < window only
+  const float* sinks = nullptr;  // [H]: one more score a head in its softmax, of a token without a value
 };
-// Query rows times heads of a group that one call may take; longer inputs are split by the caller.
-inline constexpr int64_t kMaxAttentionQueries = 64;
+// Query rows times heads of a group that one call may take; longer inputs are split by the caller. Falcon-7B has 71
+// heads for one KV head.
+inline constexpr int64_t kMaxAttentionQueries = 128;
 
 struct Kernels {
   const char* name;
@@ -109,6 +126,8 @@ struct Kernels {
   double (*log_sum_exp)(const float* x, int64_t n);
   // x /= max(|x|, 1e-12), each row, in place.
   void (*l2_normalize)(int64_t rows, int64_t cols, MutRows x);
+  // Every element through the map, in place.
+  void (*map)(MapKind kind, float parameter, int64_t rows, int64_t cols, MutRows inout);
 };
 
 const Kernels& SimdKernels();

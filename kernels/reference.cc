@@ -67,14 +67,25 @@ double ActivateOne(ActivationKind kind, double x) {
       return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x)));
     case ActivationKind::kRelu:
       return x < 0 ? 0 : x;
+    case ActivationKind::kClampedSwiglu:
+      x = std::min<double>(x, kSwigluLimit);
+      return x / (1.0 + std::exp(-static_cast<double>(kSwigluAlpha) * x));
   }
   return x;
+}
+
+// What f(gate) is multiplied by.
+double UpFactor(ActivationKind kind, ConstRows up, int64_t r, int64_t c) {
+  if (up.data == nullptr) return 1.0;
+  const double value = up.data[r * up.stride + c];
+  if (kind != ActivationKind::kClampedSwiglu) return value;
+  return std::clamp<double>(value, -kSwigluLimit, kSwigluLimit) + 1.0;
 }
 
 void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < cols; ++c) {
-      double factor = up.data != nullptr ? up.data[r * up.stride + c] : 1.0;
+      double factor = UpFactor(kind, up, r, c);
       out.data[r * out.stride + c] = static_cast<float>(ActivateOne(kind, gate.data[r * gate.stride + c]) * factor);
     }
   }
@@ -129,23 +140,34 @@ void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_
   }
 }
 
-void AttendOne(const AttentionArgs& args, const float* q, int64_t visible, float* out) {
-  int64_t head_dim = args.cache.head_dim;
-  std::vector<double> scores(visible);
-  double maximum = -INFINITY, sum = 0;
-  for (int64_t t = 0; t < visible; ++t) {
-    double dot = 0;
-    for (int64_t d = 0; d < head_dim; ++d) {
-      dot += static_cast<double>(q[d]) * *KeyAt(args.cache, args.first_block, t, args.kv_head, d);
-    }
-    scores[t] = dot * args.scale;
-    maximum = std::max(maximum, scores[t]);
+double Score(const AttentionArgs& args, const float* q, int64_t h, int64_t position, int64_t t) {
+  double score = 0;
+  for (int64_t d = 0; d < args.cache.head_dim; ++d) {
+    score += static_cast<double>(q[d]) * *KeyAt(args.cache, args.first_block, t, args.kv_head, d);
   }
+  score *= args.scale;
+  if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
+  if (args.bias != nullptr) score += args.bias[h * args.bias_stride + (args.bias_absolute ? t : t - position)];
+  return score;
+}
+
+// Row r and head h: the tokens [first, end) are seen.
+void AttendOne(const AttentionArgs& args, int64_t r, int64_t h, int64_t first, int64_t end) {
+  int64_t head_dim = args.cache.head_dim;
+  const float* q = args.q.data + r * args.q.stride + h * head_dim;
+  float* out = args.out.data + r * args.out.stride + h * head_dim;
+  std::vector<double> scores;
+  double maximum = args.sinks != nullptr ? args.sinks[h] : -INFINITY;
+  for (int64_t t = first; t < end; ++t) {
+    scores.push_back(Score(args, q, h, args.position + r, t));
+    maximum = std::max(maximum, scores.back());
+  }
+  double sum = args.sinks != nullptr ? std::exp(args.sinks[h] - maximum) : 0;
   for (double& score : scores) sum += score = std::exp(score - maximum);
   for (int64_t d = 0; d < head_dim; ++d) {
     double value = 0;
-    for (int64_t t = 0; t < visible; ++t) {
-      value += scores[t] * *ValueAt(args.cache, args.first_block, t, args.kv_head, d);
+    for (int64_t t = first; t < end; ++t) {
+      value += scores[t - first] * *ValueAt(args.cache, args.first_block, t, args.kv_head, d);
     }
     out[d] = static_cast<float>(value / sum);
   }
@@ -154,11 +176,13 @@ void AttendOne(const AttentionArgs& args, const float* q, int64_t visible, float
 void Attention(const AttentionArgs& args) {
   int64_t group = args.heads / args.cache.kv_heads;
   for (int64_t r = 0; r < args.rows; ++r) {
-    int64_t visible = args.causal ? std::min(args.length, args.position + r + 1) : args.length;
-    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) {
-      int64_t column = h * args.cache.head_dim;
-      AttendOne(args, args.q.data + r * args.q.stride + column, visible, args.out.data + r * args.out.stride + column);
+    int64_t position = args.position + r, first = 0;
+    int64_t end = args.causal ? std::min(args.length, position + 1) : args.length;
+    if (args.window > 0) {
+      first = std::max<int64_t>(0, position - args.window + 1);
+      end = std::min(end, position + args.window);
     }
+    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) AttendOne(args, r, h, first, end);
   }
 }
 
@@ -187,11 +211,32 @@ void L2Normalize(int64_t rows, int64_t cols, MutRows x) {
   }
 }
 
+double MapOne(MapKind kind, double parameter, double x) {
+  switch (kind) {
+    case MapKind::kScale:
+      return parameter * x;
+    case MapKind::kClamp:
+      return std::clamp(x, -parameter, parameter);
+    case MapKind::kSoftcap:
+      return parameter * std::tanh(x / parameter);
+  }
+  return x;
+}
+
+void Map(MapKind kind, float parameter, int64_t rows, int64_t cols, MutRows inout) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      float& x = inout.data[r * inout.stride + c];
+      x = static_cast<float>(MapOne(kind, parameter, x));
+    }
+  }
+}
+
 }  // namespace
 
 const Kernels& ReferenceKernels() {
-  static const Kernels table = {"scalar", ToF32, ToBf16,  RmsNorm,   LayerNorm, Add,       Activate,
-                                Rope,     Gemv,  StoreKv, Attention, MeanRows,  LogSumExp, L2Normalize};
+  static const Kernels table = {"scalar", ToF32,   ToBf16,    RmsNorm,  LayerNorm, Add,         Activate, Rope,
+                                Gemv,     StoreKv, Attention, MeanRows, LogSumExp, L2Normalize, Map};
   return table;
 }
 

@@ -20,5 +20,6 @@ void Attention(const AttentionArgs& args);
 void MeanRows(ConstRows x, int64_t rows, int64_t cols, float* out);
 double LogSumExp(const float* x, int64_t n);
 void L2Normalize(int64_t rows, int64_t cols, MutRows x);
+void Map(MapKind kind, float parameter, int64_t rows, int64_t cols, MutRows inout);
 
 }  // namespace lastro::kernels::simd

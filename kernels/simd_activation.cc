@@ -65,6 +65,19 @@ HWY_INLINE void ActivateRows(ConstRows gate, ConstRows up, int64_t rows, int64_t
   }
 }
 
+void ClampedSwiglu(ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
+  const F32 d;
+  const VF32 limit = hn::Set(d, kSwigluLimit), alpha = hn::Set(d, kSwigluAlpha), one = hn::Set(d, 1.0f);
+  for (int64_t r = 0; r < rows; ++r) {
+    Transform2(gate.data + r * gate.stride, up.data + r * up.stride, cols, out.data + r * out.stride,
+               [=](VF32 g, VF32 u) {
+                 g = hn::Min(g, limit);
+                 u = hn::Max(hn::Min(u, limit), hn::Neg(limit));
+                 return hn::Mul(hn::Mul(g, Sigmoid(d, hn::Mul(alpha, g))), hn::Add(u, one));
+               });
+  }
+}
+
 void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
   const F32 d;
   switch (kind) {
@@ -76,6 +89,30 @@ void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, i
       return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return GeluTanh(d, x); });
     case ActivationKind::kRelu:
       return ActivateRows(gate, up, rows, cols, out, [d](VF32 x) { return hn::Max(x, hn::Zero(d)); });
+    case ActivationKind::kClampedSwiglu:
+      return ClampedSwiglu(gate, up, rows, cols, out);
+  }
+}
+
+template <class F>
+HWY_INLINE void MapRows(int64_t rows, int64_t cols, MutRows inout, F f) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* row = inout.data + r * inout.stride;
+    Transform2(row, row, cols, row, [f](VF32 x, VF32) { return f(x); });
+  }
+}
+
+void Map(MapKind kind, float parameter, int64_t rows, int64_t cols, MutRows inout) {
+  const F32 d;
+  const VF32 p = hn::Set(d, parameter), inverse = hn::Set(d, 1.0f / parameter);
+  switch (kind) {
+    case MapKind::kScale:
+      return MapRows(rows, cols, inout, [p](VF32 x) { return hn::Mul(p, x); });
+    case MapKind::kClamp:
+      return MapRows(rows, cols, inout, [p](VF32 x) { return hn::Max(hn::Min(x, p), hn::Neg(p)); });
+    case MapKind::kSoftcap:
+      return MapRows(rows, cols, inout,
+                     [d, p, inverse](VF32 x) { return hn::Mul(p, hn::Tanh(d, hn::Mul(x, inverse))); });
   }
 }
 
@@ -104,9 +141,13 @@ HWY_AFTER_NAMESPACE();
 namespace lastro::kernels {
 HWY_EXPORT(Activate);
 HWY_EXPORT(LogSumExp);
+HWY_EXPORT(Map);
 namespace simd {
 void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, int64_t cols, MutRows out) {
   HWY_DYNAMIC_DISPATCH(Activate)(kind, gate, up, rows, cols, out);
+}
+void Map(MapKind kind, float parameter, int64_t rows, int64_t cols, MutRows inout) {
+  HWY_DYNAMIC_DISPATCH(Map)(kind, parameter, rows, cols, inout);
 }
 double LogSumExp(const float* x, int64_t n) { return HWY_DYNAMIC_DISPATCH(LogSumExp)(x, n); }
 }  // namespace simd

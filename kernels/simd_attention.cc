@@ -32,7 +32,9 @@ constexpr int kQueries = 4;                        // queries that share one pas
 struct QueryState {
   const float* q;
   float* out;
-  int64_t visible;  // tokens this query may see
+  int64_t first;  // this query sees the tokens [first, end)
+  int64_t end;
+  const float* bias;  // of token 0 for this query, or null
   float maximum;
   float sum;
 };
@@ -61,11 +63,28 @@ HWY_INLINE void ScoreBlock(const QueryState* queries, const float* k, int64_t he
   }
 }
 
-// Turns `count` scores of one query (a multiple of kKvBlock; those from `visible` on are masked) into weights, updates
-// the running maximum and sum, and rescales what the output holds.
-HWY_INLINE void SoftmaxTile(QueryState& query, int64_t visible, int64_t count, int64_t head_dim, float* scores) {
+// Soft cap and bias of the scores of the tokens [begin + low, begin + high) of one query.
+HWY_INLINE void AdjustScores(const AttentionArgs& args, const QueryState& query, int64_t begin, int64_t low,
+                             int64_t high, float* scores) {
   const F32 d;
-  for (int64_t j = visible; j < count; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  if (args.softcap > 0) {
+    const VF32 cap = hn::Set(d, args.softcap), inverse = hn::Set(d, 1.0f / args.softcap);
+    Transform2(scores + low, scores + low, high - low, scores + low,
+               [d, cap, inverse](VF32 s, VF32) { return hn::Mul(cap, hn::CallTanh(d, hn::Mul(s, inverse))); });
+  }
+  if (query.bias != nullptr) {
+    Transform2(query.bias + begin + low, scores + low, high - low, scores + low,
+               [](VF32 b, VF32 s) { return hn::Add(b, s); });
+  }
+}
+
+// Turns `count` scores of one query (a multiple of kKvBlock; those before `low` and from `high` on are masked) into
+// weights, updates the running maximum and sum, and rescales what the output holds.
+HWY_INLINE void SoftmaxTile(QueryState& query, int64_t low, int64_t high, int64_t count, int64_t head_dim,
+                            float* scores) {
+  const F32 d;
+  for (int64_t j = 0; j < low; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  for (int64_t j = high; j < count; ++j) scores[j] = -std::numeric_limits<float>::infinity();
   const BlockTag db;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(db));
   auto largest = hn::Set(db, query.maximum);
@@ -136,8 +155,10 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64
     ScoreBlock<kN>(queries, cache.k + first + b * cache.block_elements(), head_dim, args.scale, scores + b * kKvBlock);
   }
   for (int i = 0; i < kN; ++i) {
-    const int64_t visible = std::clamp<int64_t>(queries[i].visible - begin, 0, end - begin);
-    SoftmaxTile(queries[i], visible, blocks * kKvBlock, head_dim, scores + i * kTile);
+    const int64_t low = std::clamp<int64_t>(queries[i].first - begin, 0, end - begin);
+    const int64_t high = std::clamp<int64_t>(queries[i].end - begin, 0, end - begin);
+    AdjustScores(args, queries[i], begin, low, high, scores + i * kTile);
+    SoftmaxTile(queries[i], low, high, blocks * kKvBlock, head_dim, scores + i * kTile);
   }
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t tokens = std::min(kKvBlock, end - begin - b * kKvBlock);
@@ -149,13 +170,25 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries
   const int64_t group = args.heads / args.cache.kv_heads;
   int64_t count = 0;
   for (int64_t r = 0; r < args.rows; ++r) {
-    const int64_t visible = args.causal ? std::min(args.length, args.position + r + 1) : args.length;
+    const int64_t position = args.position + r;
+    int64_t first = 0, end = args.causal ? std::min(args.length, position + 1) : args.length;
+    if (args.window > 0) {
+      first = std::max<int64_t>(0, position - args.window + 1);
+      end = std::min(end, position + args.window);
+    }
     for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) {
       const int64_t column = h * args.cache.head_dim;
       float* out = args.out.data + r * args.out.stride + column;
       std::fill(out, out + args.cache.head_dim, 0.0f);
-      queries[count++] = {args.q.data + r * args.q.stride + column, out, visible,
-                          -std::numeric_limits<float>::infinity(), 0.0f};
+      const float* bias = args.bias;
+      if (bias != nullptr) bias += h * args.bias_stride - (args.bias_absolute ? 0 : position);
+      QueryState& query = queries[count++];
+      query = {args.q.data + r * args.q.stride + column, out, first, end, bias,
+               -std::numeric_limits<float>::infinity(),  0.0f};
+      if (args.sinks != nullptr) {
+        query.maximum = args.sinks[h];
+        query.sum = 1.0f;
+      }
     }
   }
   return count;
@@ -164,14 +197,16 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries
 void Attention(const AttentionArgs& args) {
   QueryState queries[kMaxAttentionQueries];
   const int64_t count = PrepareQueries(args, queries);
-  const int64_t longest = queries[count - 1].visible;
-  for (int64_t begin = 0; begin < longest; begin += kTile) {
+  const int64_t longest = queries[count - 1].end;
+  for (int64_t begin = queries[0].first / kTile * kTile; begin < longest; begin += kTile) {
     const int64_t end = std::min(begin + kTile, longest);
-    int64_t i = 0;
-    while (i < count && queries[i].visible <= begin) ++i;  // rows are ordered by what they see
-    for (; i + kQueries <= count; i += kQueries) AttendTile<kQueries>(args, queries + i, begin, end);
-    for (; i + 2 <= count; i += 2) AttendTile<2>(args, queries + i, begin, end);
-    if (i < count) AttendTile<1>(args, queries + i, begin, end);
+    // Rows are ordered by what they see: those of [i, stop) see something of this tile.
+    int64_t i = 0, stop = count;
+    while (i < stop && queries[i].end <= begin) ++i;
+    while (i < stop && queries[stop - 1].first >= end) --stop;
+    for (; i + kQueries <= stop; i += kQueries) AttendTile<kQueries>(args, queries + i, begin, end);
+    for (; i + 2 <= stop; i += 2) AttendTile<2>(args, queries + i, begin, end);
+    if (i < stop) AttendTile<1>(args, queries + i, begin, end);
   }
   const F32 d;
   for (int64_t i = 0; i < count; ++i) {

@@ -214,9 +214,9 @@ void L2Normalize(int64_t rows, int64_t cols, MutRows x) { HWY_DYNAMIC_DISPATCH(L
 }  // namespace simd
 
 const Kernels& SimdKernels() {
-  static const Kernels table = {"simd",          simd::ToF32,    simd::ToBf16,    simd::RmsNorm,    simd::LayerNorm,
-                                simd::Add,       simd::Activate, simd::Rope,      simd::Gemv,       simd::StoreKv,
-                                simd::Attention, simd::MeanRows, simd::LogSumExp, simd::L2Normalize};
+  static const Kernels table = {"simd",          simd::ToF32,    simd::ToBf16,    simd::RmsNorm,     simd::LayerNorm,
+                                simd::Add,       simd::Activate, simd::Rope,      simd::Gemv,        simd::StoreKv,
+                                simd::Attention, simd::MeanRows, simd::LogSumExp, simd::L2Normalize, simd::Map};
   return table;
 }
 }  // namespace lastro::kernels

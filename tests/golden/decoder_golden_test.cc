@@ -1,5 +1,5 @@
-// Decoder logits against transformers (tests/golden/export_models.py): in one piece, in odd pieces and token by token;
-// in fp32 and bf16.
+// Decoder logits against transformers, for every folder of tests/golden/models that has logits (export_models.py and
+// export_families.py write them): in one piece, in odd pieces and token by token; in fp32 and bf16.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -10,24 +10,16 @@
 #include "engine/safetensors.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"
+#include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
 namespace {
-
-constexpr const char* kModels[] = {"llama-gqa", "llama-scaled-tied", "llama-linear-bf16"};
 
 struct Case {
   int length;
   int stride;  // positions whose logits are stored
 };
 constexpr Case kCases[] = {{1, 1}, {17, 1}, {129, 4}, {300, 9}};
-
-std::unique_ptr<Runtime> NewRuntime(ComputeType type) {
-  RuntimeOptions options;
-  options.compute_type = type;
-  options.threads = 2;
-  return *Runtime::Create(options);
-}
 
 // Logits of all positions, [ids, vocab], from Extend calls of the given sizes (the last repeats).
 std::vector<float> LogitsInPieces(const DecoderModel& model, const std::vector<int32_t>& ids,
@@ -75,12 +67,16 @@ Difference Compare(const std::vector<float>& all, const testing::GoldenTensor& e
   return difference;
 }
 
-class DecoderGolden : public ::testing::TestWithParam<const char*> {
+class DecoderGolden : public ::testing::TestWithParam<std::string> {
  protected:
   // Runs every case in pieces of the given sizes and calls check(difference).
   template <class Check>
   void ForCases(ComputeType type, const std::vector<size_t>& pieces, double margin, Check check) {
-    const std::string folder = testing::GoldenPath(GetParam());
+    ForCases(testing::GoldenPath(GetParam()), type, pieces, margin, check);
+  }
+  template <class Check>
+  void ForCases(const std::string& folder, ComputeType type, const std::vector<size_t>& pieces, double margin,
+                Check check) {
     auto runtime = NewRuntime(type);
     ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(folder, *runtime));
     ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
@@ -97,8 +93,9 @@ class DecoderGolden : public ::testing::TestWithParam<const char*> {
   }
 
   void ExpectFp32(const std::vector<size_t>& pieces) {
-    ForCases(ComputeType::kFloat32, pieces, 2e-4, [](const Difference& d) {
-      EXPECT_LE(d.largest, 1e-4);
+    const double tolerance = testing::IsFamilyGolden(GetParam()) ? 2e-4 : 1e-4;
+    ForCases(ComputeType::kFloat32, pieces, 2e-4, [&](const Difference& d) {
+      EXPECT_LE(d.largest, tolerance);
       EXPECT_EQ(d.other_argmax, 0);
     });
   }
@@ -130,11 +127,22 @@ TEST_P(DecoderGolden, OtherPromptDiffers) {
   EXPECT_GT(Compare(all, testing::ReadGolden(expected, "logits.17"), 1, 0).largest, 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Llama, DecoderGolden, ::testing::ValuesIn(kModels), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+// Each fact of the configuration that reference.json lists, changed a little, must show by far: none is ignored, and
+// the prompts are long enough to see it.
+TEST_P(DecoderGolden, ChangedFactsShow) {
+  for (const auto& [from, to] : testing::Perturbations(GetParam())) {
+    SCOPED_TRACE(from + " -> " + to);
+    EditedModel changed(GetParam());
+    changed.Edit("config.json", from, to);
+    double largest = 0;
+    ForCases(changed.path(), ComputeType::kFloat32, {300}, 0,
+             [&](const Difference& d) { largest = std::max(largest, d.largest); });
+    EXPECT_GT(largest, 2e-3);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, DecoderGolden, ::testing::ValuesIn(testing::GoldenFolders("logits.17")),
+                         [](const auto& info) { return testing::TestName(info.param); });
 
 }  // namespace
 }  // namespace lastro::engine

@@ -1,7 +1,9 @@
-// Reading the goldens of tests/golden/models (written by export_models.py).
+// Reading the goldens of tests/golden/models (written by export_models.py and export_families.py).
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,28 @@ namespace lastro::testing {
 
 inline std::string GoldenPath(const std::string& name) {
   return std::string(LASTRO_SOURCE_DIR) + "/tests/golden/models/" + name;
+}
+
+// The folders of tests/golden/models whose expected.safetensors has `tensor`, sorted.
+inline std::vector<std::string> GoldenFolders(const std::string& tensor) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenPath(""))) {
+    auto file = engine::SafetensorsFile::Open((entry.path() / "expected.safetensors").string());
+    if (file.ok() && file->Contains(tensor)) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// True for folders of export_families.py, which say what they are.
+inline bool IsFamilyGolden(const std::string& name) {
+  return std::filesystem::exists(GoldenPath(name) + "/reference.json");
+}
+
+// `folder` as the name of a test.
+inline std::string TestName(std::string folder) {
+  std::replace(folder.begin(), folder.end(), '-', '_');
+  return folder;
 }
 
 struct GoldenTensor {
@@ -51,6 +75,21 @@ inline std::vector<std::string> ReadTexts(const std::string& path) {
   if (!items.ok()) return texts;
   for (const JsonValue& item : *items) texts.push_back(std::string(*item.AsString()));
   return texts;
+}
+
+// What reference.json of a folder says; empty without one.
+inline std::vector<std::pair<std::string, std::string>> Perturbations(const std::string& name) {
+  std::vector<std::pair<std::string, std::string>> edits;
+  if (!IsFamilyGolden(name)) return edits;
+  auto document = JsonDocument::ParseFile(GoldenPath(name) + "/reference.json");
+  EXPECT_TRUE(document.ok()) << document.status();
+  if (!document.ok()) return edits;
+  const std::vector<JsonValue> listed = *document->root().Get("perturbations")->AsArray();
+  for (const JsonValue& edit : listed) {
+    const std::vector<JsonValue> pair = *edit.AsArray();
+    edits.emplace_back(std::string(*pair[0].AsString()), std::string(*pair[1].AsString()));
+  }
+  return edits;
 }
 
 }  // namespace lastro::testing

@@ -1,6 +1,8 @@
 // Cards: what a configuration is read as, and every way in which a hostile one is refused.
 #include "engine/cards.h"
 
+#include <cmath>
+
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
@@ -103,14 +105,20 @@ TEST(LlamaCardTest, RefusesHostileNumbers) {
 TEST(LlamaCardTest, NamesWhatIsNotSupported) {
   for (const Refusal& refusal : std::initializer_list<Refusal>{
            {"\"hidden_act\": \"silu\"", "\"hidden_act\": \"mish\"", kUnimplemented, "\"mish\" is not supported"},
-           {"\"model_type\": \"llama\"", "\"model_type\": \"falcon\"", kUnimplemented,
-            "\"falcon\" is not supported; supported: bert, llama, mistral"},
-           {"\"model_type\": \"llama\"", "\"model_type\": \"mistral\", \"sliding_window\": 4096", kUnimplemented,
+           {"\"model_type\": \"llama\"", "\"model_type\": \"mamba\"", kUnimplemented,
+            "\"mamba\" is not supported; supported: bert, "},
+           {"\"model_type\": \"llama\"", "\"model_type\": \"llama\", \"sliding_window\": 4096", kUnimplemented,
             "sliding_window"},
            {"{", "{\"quantization_config\": {\"bits\": 4},", kUnimplemented, "quantization_config"},
            {"\"model_type\": \"llama\"", "\"model_kind\": \"llama\"", kInvalid, "model_type is missing"},
-           {"\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}", kUnimplemented,
-            "\"yarn\" is not supported"},
+           {"\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"mrope\", \"factor\": 2}", kUnimplemented,
+            "\"mrope\" is not supported"},
+           {"\"rope_scaling\": null",
+            "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 2], \"long_factor\": [1, 2]}", kInvalid,
+            "short_factor has 2 numbers; expected 7"},
+           {"\"rope_scaling\": null",
+            "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [0], \"long_factor\": [1, 2]}", kInvalid,
+            "short_factor"},
            {"\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\"}", kInvalid, "factor is missing"},
            {"\"rope_scaling\": null",
             "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4, "
@@ -119,6 +127,67 @@ TEST(LlamaCardTest, NamesWhatIsNotSupported) {
        }) {
     ExpectRefusal("llama-gqa", refusal);
   }
+}
+
+TEST(MistralCardTest, WindowIsOnEveryLayer) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("mistral-window")));
+  EXPECT_THAT(a.windows, ElementsAre(13, 13));
+  ASSERT_OK_AND_ASSIGN(Architecture null, Card(EditedModel("mistral-tied-f16")));
+  EXPECT_THAT(null.windows, ElementsAre());
+  EditedModel first("mistral-window");
+  first.Edit("config.json", "\"sliding_window\": 13,", "");
+  ASSERT_OK_AND_ASSIGN(Architecture old, Card(first));
+  EXPECT_THAT(old.windows, ElementsAre(4096, 4096));
+}
+
+TEST(QwenCardTest, WindowsOnlyWhereTheyAreUsed) {
+  ASSERT_OK_AND_ASSIGN(Architecture unused, Card(EditedModel("qwen2-tied")));
+  EXPECT_THAT(unused.windows, ElementsAre());
+  EXPECT_TRUE(unused.qkv_bias && !unused.attention_out_bias && unused.tied_head);
+  ASSERT_OK_AND_ASSIGN(Architecture upper, Card(EditedModel("qwen2-upper-windows")));
+  EXPECT_THAT(upper.windows, ElementsAre(0, 20, 20));
+  ASSERT_OK_AND_ASSIGN(Architecture yarn, Card(EditedModel("qwen2-yarn")));
+  EXPECT_EQ(yarn.max_tokens, 320);
+  EXPECT_NEAR(yarn.rope.attention_factor, 0.1 * std::log(4.0) + 1, 1e-12);
+  ASSERT_OK_AND_ASSIGN(Architecture third, Card(EditedModel("qwen3-bias-dynamic")));
+  EXPECT_THAT(third.windows, ElementsAre(30, 0, 30));
+  EXPECT_EQ(third.qk_norm, QkNorm::kHead);
+  EXPECT_EQ(third.max_tokens, 480);
+}
+
+TEST(GemmaCardTest, CapsWindowsAndLocalTheta) {
+  ASSERT_OK_AND_ASSIGN(Architecture caps, Card(EditedModel("gemma2-caps")));
+  EXPECT_EQ(caps.attention_softcap, 2.0f);
+  EXPECT_EQ(caps.logit_softcap, 3.0f);
+  EXPECT_THAT(caps.windows, ElementsAre(13, 0, 13));
+  ASSERT_OK_AND_ASSIGN(Architecture none, Card(EditedModel("gemma2-no-caps")));
+  EXPECT_EQ(none.attention_softcap, 0.0f);
+  EXPECT_EQ(none.logit_softcap, 0.0f);
+  ASSERT_OK_AND_ASSIGN(Architecture third, Card(EditedModel("gemma3-pattern")));
+  EXPECT_THAT(third.windows, ElementsAre(9, 9, 0, 9));
+  EXPECT_EQ(third.local_rope->theta, 500.0);
+  EXPECT_EQ(third.rope.scaling, RopeScaling::kLinear);
+  EXPECT_EQ(third.rope.theta, 1e6);
+  ASSERT_OK_AND_ASSIGN(Architecture listed, Card(EditedModel("gemma3-layer-types")));
+  EXPECT_THAT(listed.windows, ElementsAre(0, 33, 0));
+  EXPECT_EQ(listed.rope.theta, 70000.0);
+  EXPECT_EQ(listed.local_rope->theta, 300.0);
+  for (const Refusal& refusal : std::initializer_list<Refusal>{
+           {"\"full_attention\",", "\"chunked_attention\",", kUnimplemented, "chunked_attention"},
+           {"\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", kInvalid, "layer_types names 3 layers"},
+           {"\"use_bidirectional_attention\": false", "\"use_bidirectional_attention\": true", kUnimplemented,
+            "use_bidirectional_attention"},
+       }) {
+    ExpectRefusal("gemma3-layer-types", refusal);
+  }
+}
+
+TEST(Phi3CardTest, ReadsLongRope) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("phi3-longrope")));
+  EXPECT_EQ(a.rope.scaling, RopeScaling::kLongRope);
+  EXPECT_EQ(a.rope.rotary_dim, 12);
+  EXPECT_EQ(a.rope.original_max_tokens, 64.0);
+  EXPECT_NEAR(a.rope.attention_factor, std::sqrt(1 + std::log(8.0) / std::log(64.0)), 1e-12);
 }
 
 TEST(BertCardTest, ReadsAndRefuses) {

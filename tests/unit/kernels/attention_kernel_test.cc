@@ -25,23 +25,52 @@ struct Cache {
   KvView view;
 };
 
-// softmax(scale q k^T) v of one query of one head over the first `visible` tokens.
-std::vector<double> Reference(const Shape& s, const GuardedMatrix& q, const GuardedMatrix& k, const GuardedMatrix& v,
-                              int64_t row, int64_t head, int64_t visible, double scale) {
-  const int64_t kv_head = head / (s.heads / s.kv_heads);
-  std::vector<double> weights;
-  double total = 0, best = -1e300;
-  for (int64_t t = 0; t < visible; ++t) {
-    double dot = 0;
-    for (int64_t d = 0; d < s.head_dim; ++d) {
-      dot += static_cast<double>(q.at(row, head * s.head_dim + d)) * k.at(t, kv_head * s.head_dim + d);
-    }
-    weights.push_back(dot * scale);
-    best = std::max(best, dot * scale);
+// What families add to plain attention; see AttentionArgs.
+struct Extras {
+  float softcap = 0;
+  int64_t window = 0;
+  bool bias = false, bias_absolute = false, sinks = false;
+};
+
+// One call of CheckAttention.
+struct Problem {
+  Shape shape;
+  int64_t length, rows;
+  bool causal;
+  Extras extras;
+  std::vector<float> bias;   // [H, 2 length], distance 0 (or token 0) at `length` of each row
+  std::vector<float> sinks;  // [H]
+
+  int64_t position() const { return length - rows; }
+  double Bias(int64_t head, int64_t p, int64_t t) const {
+    const int64_t at = extras.bias_absolute ? t : t - p;
+    return extras.bias ? bias[static_cast<size_t>(head * 2 * length + length + at)] : 0.0;
   }
-  for (double& w : weights) total += w = std::exp(w - best);
+  bool Sees(int64_t p, int64_t t) const {
+    return (!causal || t <= p) && (extras.window == 0 || std::abs(p - t) < extras.window);
+  }
+};
+
+// The output of one query of one head, in double.
+std::vector<double> Reference(const Problem& problem, const GuardedMatrix& q, const GuardedMatrix& k,
+                              const GuardedMatrix& v, int64_t row, int64_t head, double scale) {
+  const Shape& s = problem.shape;
+  const int64_t kv_head = head / (s.heads / s.kv_heads), p = problem.position() + row;
+  std::vector<double> weights(static_cast<size_t>(problem.length));
+  double total = problem.extras.sinks ? std::exp(static_cast<double>(problem.sinks[static_cast<size_t>(head)])) : 0;
   std::vector<double> out(static_cast<size_t>(s.head_dim));
-  for (int64_t t = 0; t < visible; ++t) {
+  for (int64_t t = 0; t < problem.length; ++t) {
+    if (!problem.Sees(p, t)) continue;
+    double score = 0;
+    for (int64_t d = 0; d < s.head_dim; ++d) {
+      score += static_cast<double>(q.at(row, head * s.head_dim + d)) * k.at(t, kv_head * s.head_dim + d);
+    }
+    score *= scale;
+    const double cap = problem.extras.softcap;
+    if (cap > 0) score = cap * std::tanh(score / cap);
+    total += weights[static_cast<size_t>(t)] = std::exp(score + problem.Bias(head, p, t));
+  }
+  for (int64_t t = 0; t < problem.length; ++t) {
     for (int64_t d = 0; d < s.head_dim; ++d) {
       out[static_cast<size_t>(d)] += weights[static_cast<size_t>(t)] / total * v.at(t, kv_head * s.head_dim + d);
     }
@@ -50,13 +79,29 @@ std::vector<double> Reference(const Shape& s, const GuardedMatrix& q, const Guar
 }
 
 void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int64_t rows, bool causal, float spread,
-                    std::mt19937_64& random) {
+                    std::mt19937_64& random, const Extras& extras = {}) {
   SCOPED_TRACE(::testing::Message() << "heads " << s.heads << "/" << s.kv_heads << " width " << s.head_dim << " length "
-                                    << length << " rows " << rows << " causal " << causal);
+                                    << length << " rows " << rows << " causal " << causal << " window " << extras.window
+                                    << " softcap " << extras.softcap << " bias " << extras.bias << extras.bias_absolute
+                                    << " sinks " << extras.sinks);
   const int64_t first_block = 2, position = length - rows, group = s.heads / s.kv_heads;
   const GuardedMatrix q = GuardedMatrix::Random(rows, s.heads * s.head_dim, random, spread);
   const GuardedMatrix k = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
   const GuardedMatrix v = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
+  Problem problem = {s, length, rows, causal, extras, {}, {}};
+  std::normal_distribution<float> normal;
+  // A distance or token that nobody sees is NaN: reading it shows.
+  problem.bias.assign(static_cast<size_t>(2 * length * s.heads), std::numeric_limits<float>::quiet_NaN());
+  for (int64_t h = 0; h < s.heads; ++h) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t t = 0; t < length; ++t) {
+        if (!problem.Sees(position + r, t)) continue;
+        const int64_t at = extras.bias_absolute ? t : t - position - r;
+        problem.bias[static_cast<size_t>(h * 2 * length + length + at)] = 2 * normal(random);
+      }
+    }
+    problem.sinks.push_back(3 * normal(random));
+  }
   Cache cache(s, first_block + length / kKvBlock + 1);
   // In two stores, so that the second begins inside a block.
   const int64_t cut = length / 2;
@@ -68,23 +113,30 @@ void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int6
   for (int64_t g = 0; g < s.kv_heads; ++g) {
     const int64_t step = std::max<int64_t>(1, kMaxAttentionQueries / group);
     for (int64_t r = 0; r < rows; r += step) {
-      kernels.attention({cache.view,
-                         first_block,
-                         g,
-                         s.heads,
-                         {q.in().data + r * q.in().stride, q.in().stride},
-                         {out.out().data + r * out.out().stride, out.out().stride},
-                         std::min(step, rows - r),
-                         position + r,
-                         length,
-                         causal,
-                         scale});
+      AttentionArgs args = {cache.view,
+                            first_block,
+                            g,
+                            s.heads,
+                            {q.in().data + r * q.in().stride, q.in().stride},
+                            {out.out().data + r * out.out().stride, out.out().stride},
+                            std::min(step, rows - r),
+                            position + r,
+                            length,
+                            causal,
+                            scale};
+      args.softcap = extras.softcap;
+      args.window = extras.window;
+      args.bias = extras.bias ? problem.bias.data() + length : nullptr;
+      args.bias_stride = 2 * length;
+      args.bias_absolute = extras.bias_absolute;
+      args.sinks = extras.sinks ? problem.sinks.data() : nullptr;
+      kernels.attention(args);
     }
   }
   out.ExpectGuardsIntact();
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t h = 0; h < s.heads; ++h) {
-      const auto want = Reference(s, q, k, v, r, h, causal ? position + r + 1 : length, scale);
+      const auto want = Reference(problem, q, k, v, r, h, scale);
       for (int64_t d = 0; d < s.head_dim; ++d) {
         // Scores of about `spread` times 4 carry their rounding into the weights.
         ExpectClose(out.at(r, h * s.head_dim + d), want[static_cast<size_t>(d)], 4 * (1 + spread), 24);
@@ -109,6 +161,29 @@ TEST_P(AttentionKernel, AttentionOverShapesAndLengths) {
 // Large scores: the running maximum must keep exp from overflowing, and rise from tile to tile.
 TEST_P(AttentionKernel, AttentionWithLargeScores) {
   CheckAttention(kernels(), {4, 2, 16}, 200, 200, true, 60.0f, random_);
+}
+
+TEST_P(AttentionKernel, AttentionWithWhatFamiliesAdd) {
+  const Extras all[] = {{.softcap = 2.5f}, {.window = 1},
+                        {.window = 16},    {.window = 37},
+                        {.bias = true},    {.bias = true, .bias_absolute = true},
+                        {.sinks = true},   {.softcap = 4.0f, .window = 70, .bias = true, .sinks = true}};
+  for (const Extras& extras : all) {
+    for (const Shape& s : {Shape{6, 2, 10}, Shape{3, 3, 33}}) {
+      for (int64_t length : {1, 36, 64, 150}) {
+        for (bool causal : {true, false}) {
+          CheckAttention(kernels(), s, length, length, causal, 1.0f, random_, extras);
+          CheckAttention(kernels(), s, length, 1, causal, 1.0f, random_, extras);
+          CheckAttention(kernels(), s, length, (length + 2) / 3, causal, 1.0f, random_, extras);
+        }
+      }
+    }
+  }
+}
+
+// Falcon-7B: more query heads for one KV head than rows are taken at once.
+TEST_P(AttentionKernel, AttentionWithManyHeadsForOneKvHead) {
+  CheckAttention(kernels(), {71, 1, 6}, 70, 70, true, 1.0f, random_);
 }
 
 TEST_P(AttentionKernel, StoreKvTouchesItsTokensOnly) {

@@ -144,6 +144,8 @@ double Activation(ActivationKind kind, double x) {
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
     case ActivationKind::kRelu:
       return std::max(x, 0.0);
+    case ActivationKind::kClampedSwiglu:
+      return std::min(x, 7.0) / (1 + std::exp(-1.702 * std::min(x, 7.0)));
   }
   return 0;
 }
@@ -168,6 +170,40 @@ TEST_P(RowKernels, ActivationsGatedAndPlain) {
           ExpectClose(out.at(r, c), want,
                       std::min<double>(std::abs(gate.at(r, c)), 8) * std::abs(factor) + std::abs(want), 8);
         }
+      }
+    }
+  }
+}
+
+TEST_P(RowKernels, ClampedSwiglu) {
+  for (int64_t cols : TailSizes()) {
+    const GuardedMatrix gate = GuardedMatrix::Random(2, cols, random_, 6.0f);
+    const GuardedMatrix up = GuardedMatrix::Random(2, cols, random_, 6.0f);
+    GuardedMatrix out(2, cols);
+    kernels().activate(ActivationKind::kClampedSwiglu, gate.in(), up.in(), 2, cols, out.out());
+    out.ExpectGuardsIntact();
+    for (int64_t i = 0; i < 2 * cols; ++i) {
+      const double g = gate.at(i / cols, i % cols), u = std::clamp<double>(up.at(i / cols, i % cols), -7, 7) + 1;
+      const double want = Activation(ActivationKind::kClampedSwiglu, g) * u;
+      ExpectClose(out.at(i / cols, i % cols), want, std::min(std::abs(g), 8.0) * std::abs(u) + std::abs(want), 8);
+    }
+  }
+}
+
+TEST_P(RowKernels, Maps) {
+  for (int64_t cols : TailSizes()) {
+    GuardedMatrix before = GuardedMatrix::Random(2, cols, random_, 5.0f);
+    before.at(1, 0) = 1000.0f;
+    for (MapKind kind : {MapKind::kScale, MapKind::kClamp, MapKind::kSoftcap}) {
+      GuardedMatrix x = before;
+      kernels().map(kind, 3.5f, 2, cols, x.out());
+      x.ExpectGuardsIntact();
+      for (int64_t i = 0; i < 2 * cols; ++i) {
+        const double value = before.at(i / cols, i % cols);
+        const double want = kind == MapKind::kScale   ? 3.5 * value
+                            : kind == MapKind::kClamp ? std::clamp(value, -3.5, 3.5)
+                                                      : 3.5 * std::tanh(value / 3.5);
+        ExpectClose(x.at(i / cols, i % cols), want, std::abs(want), 8);
       }
     }
   }

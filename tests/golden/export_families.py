@@ -1,0 +1,232 @@
+"""Exports the model goldens of the families beside Llama and BERT: tiny random checkpoints, awkward on purpose, with what
+`transformers` gives for them. Every folder has the checkpoint, expected.safetensors and reference.json (which family and
+reference class it is).
+
+Usage: python export_families.py [family ...]    (writes models/ beside this file; without families, all)
+
+Exported with transformers 4.57.6 and torch 2.15.0. A new family: one entry in FAMILIES below, one card.
+"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
+                          GemmaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+
+OUT = Path(__file__).resolve().parent / "models"
+PROMPT_LENGTHS = {1: 1, 17: 1, 129: 4, 300: 9}  # tokens -> stride of the positions that are stored
+VOCAB = 72  # wider than the tokenizer's, as in padded checkpoints
+IDS = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+
+
+def randomize(model, seed):
+    """Every parameter random, biases and norms too: a default of 0 or 1 would hide a missing term."""
+    generator = torch.Generator().manual_seed(seed)
+    kinds = {}
+    for prefix, module in model.named_modules():
+        for name, _ in module.named_parameters(recurse=False):
+            kinds[f"{prefix}.{name}"] = type(module).__name__
+    for name, parameter in sorted(model.named_parameters()):
+        noise = torch.randn(parameter.shape, generator=generator)
+        kind = kinds[name]
+        if "Norm" in kind and name.endswith("weight"):
+            parameter.data = 0.2 * noise + (0 if kind.startswith("Gemma") else 1)
+        elif "Embedding" in kind:
+            parameter.data = 0.5 * noise
+        elif parameter.dim() == 1 or name.endswith("bias"):
+            parameter.data = 0.2 * noise
+        else:
+            fan_in = parameter.shape[-2] if kind == "Conv1D" or parameter.dim() == 3 else parameter.shape[-1]
+            parameter.data = 1.2 * noise / fan_in ** 0.5
+
+
+def store_as(model, dtype):
+    """Rounds the weights to `dtype` and computes with the rounded values in fp32 from here on. A tensor that is another
+    one again (a tied head) is stored once."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype).float()
+    stored, seen = {}, set()
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter.data_ptr() not in seen:
+            seen.add(parameter.data_ptr())
+            stored[name] = parameter.data.to(dtype).contiguous()
+    return stored
+
+
+def tiny_tokenizer():
+    """Byte-level BPE over some ASCII: the goldens of decoders are ids, not text."""
+    pieces = ["<s>", "</s>", "<pad>", "\u010a", "\u0120", *"abcdefghijklmnopqrstuvwxyz", *"0123456789", *".,?!"]
+    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(pieces[:3])
+    return tokenizer
+
+
+def write_json(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def config_json(config, edit=None):
+    """As save_pretrained writes it: only what differs from the family's defaults."""
+    written = json.loads(config.to_json_string(use_diff=True))
+    for key in ("transformers_version", "dtype", "torch_dtype", "architectures"):
+        written.pop(key, None)
+    if edit:
+        edit(written)
+    return written
+
+
+def perturbation(config, key, value):
+    """[from, to]: an edit of config.json that changes one fact, which must show in the results."""
+    *outer, last = key.split(".")
+    inner, opening = config, "{"
+    for part in outer:
+        inner, opening = inner[part], f'"{part}": {{'
+    field = f'"{last}": '
+    if last not in inner:
+        return [opening, f"{opening} {field}{json.dumps(value)},"]
+    return [field + json.dumps(inner[last]), field + json.dumps(value)]
+
+
+def write_checkpoint(name, seed, model, family, dtype, edit, perturb):
+    randomize(model, seed)
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(store_as(model, dtype), folder / "model.safetensors", {"format": "pt"})
+    config = config_json(model.config, edit)
+    write_json(folder / "config.json", config)
+    write_json(folder / "reference.json", {
+        "family": family, "model": type(model).__name__, "reference": f"transformers {transformers.__version__}",
+        "perturbations": [perturbation(config, key, value) for key, value in (perturb or {}).items()]})
+    return folder
+
+
+def export_decoder(name, seed, family, model_class, config, dtype=torch.bfloat16, edit=None, perturb=None):
+    """`perturb` maps fields of config.json to other values, each of which must change the logits."""
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
+    folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb)
+    tiny_tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
+    expected = {}
+    generator = torch.Generator().manual_seed(seed + 1)
+    for length, stride in PROMPT_LENGTHS.items():
+        ids = torch.randint(3, VOCAB, (1, length), generator=generator)
+        with torch.no_grad():
+            logits = model(ids, use_cache=False).logits[0]
+        expected[f"ids.{length}"] = ids[0].to(torch.int32)
+        expected[f"logits.{length}"] = logits[::stride].contiguous()
+        print(name, length, "logits: std %.2f" % logits.std())
+    save_file(expected, folder / "expected.safetensors")
+
+
+def sizes(hidden, inner, layers, heads, kv_heads=None, **options):
+    common = dict(vocab_size=VOCAB, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
+                  num_attention_heads=heads, max_position_embeddings=512, **IDS)
+    if kv_heads is not None:
+        common["num_key_value_heads"] = kv_heads
+    return {**common, **options}
+
+
+def use_rope_parameters(config):
+    """The spelling of transformers 5, where layers differ."""
+    config["rope_parameters"] = {
+        "full_attention": {**config.pop("rope_scaling"), "rope_theta": config.pop("rope_theta")},
+        "sliding_attention": {"rope_type": "default", "rope_theta": config.pop("rope_local_base_freq")}}
+
+
+def without_layer_types(config):
+    """As files from before layer_types existed."""
+    config.pop("layer_types")
+
+
+def mistral():
+    export_decoder("mistral-window", 101, "Mistral", MistralForCausalLM, MistralConfig(
+        **sizes(32, 40, 2, 6, 2, head_dim=10, sliding_window=13, rope_theta=900.0)), perturb={"sliding_window": 14, "rope_theta": 1000.0})
+    export_decoder("mistral-tied-f16", 102, "Mistral", MistralForCausalLM, MistralConfig(
+        **sizes(40, 36, 2, 5, 5, sliding_window=None, tie_word_embeddings=True)), torch.float16, perturb={"sliding_window": 290})
+
+
+def qwen2():
+    export_decoder("qwen2-tied", 111, "Qwen2", Qwen2ForCausalLM, Qwen2Config(
+        **sizes(36, 40, 2, 6, 3, tie_word_embeddings=True, sliding_window=9)),
+        perturb={"rope_theta": 20000.0})  # a window is there and not used
+    export_decoder("qwen2-upper-windows", 112, "Qwen2", Qwen2ForCausalLM, Qwen2Config(
+        **sizes(40, 36, 3, 4, 2, use_sliding_window=True, sliding_window=20, max_window_layers=1)), edit=without_layer_types,
+        perturb={"sliding_window": 21, "max_window_layers": 2, "use_sliding_window": False})
+    export_decoder("qwen2-yarn", 113, "Qwen2 (YaRN)", Qwen2ForCausalLM, Qwen2Config(
+        **sizes(48, 40, 2, 3, 1, max_position_embeddings=80, rope_scaling={
+            "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 80})),
+        perturb={"rope_scaling.factor": 4.5, "rope_scaling.original_max_position_embeddings": 400,
+                 "rope_scaling.attention_factor": 1.0, "rope_scaling.truncate": False, "rope_scaling.beta_fast": 2,
+                 "rope_scaling.beta_slow": 0.3})
+
+
+def qwen3():
+    export_decoder("qwen3-tied", 121, "Qwen3", Qwen3ForCausalLM, Qwen3Config(
+        **sizes(32, 40, 2, 6, 3, head_dim=14, tie_word_embeddings=True, rope_theta=1e6)),
+        perturb={"rms_norm_eps": 1e-2, "rope_theta": 1e5})
+    export_decoder("qwen3-bias-dynamic", 122, "Qwen3 (dynamic NTK)", Qwen3ForCausalLM, Qwen3Config(
+        **sizes(36, 40, 3, 5, 1, head_dim=12, attention_bias=True, max_position_embeddings=60,
+                use_sliding_window=True, sliding_window=30,
+                layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                rope_scaling={"rope_type": "dynamic", "factor": 8.0})),
+        perturb={"sliding_window": 31, "rope_scaling.factor": 9.0, "max_position_embeddings": 70})
+
+
+def gemma():
+    export_decoder("gemma", 131, "Gemma", GemmaForCausalLM, GemmaConfig(
+        **sizes(32, 40, 2, 3, 1, head_dim=14)), perturb={"hidden_activation": "silu"})
+    export_decoder("gemma2-caps", 132, "Gemma 2", Gemma2ForCausalLM, Gemma2Config(
+        **sizes(32, 40, 3, 4, 2, head_dim=16, query_pre_attn_scalar=10, sliding_window=13,
+                attn_logit_softcapping=2.0, final_logit_softcapping=3.0)), edit=without_layer_types,
+        perturb={"sliding_window": 12, "attn_logit_softcapping": 2.1, "final_logit_softcapping": 3.1,
+                 "query_pre_attn_scalar": 11})
+    export_decoder("gemma2-no-caps", 133, "Gemma 2", Gemma2ForCausalLM, Gemma2Config(
+        **sizes(40, 36, 2, 5, 5, head_dim=10, sliding_window=40, attn_logit_softcapping=None,
+                final_logit_softcapping=None)),
+        perturb={"sliding_window": 41, "attn_logit_softcapping": 9.0, "final_logit_softcapping": 30.0})
+    export_decoder("gemma3-pattern", 134, "Gemma 3", Gemma3ForCausalLM, Gemma3TextConfig(
+        **sizes(32, 40, 4, 4, 1, head_dim=16, query_pre_attn_scalar=24, sliding_window=9, sliding_window_pattern=3,
+                rope_local_base_freq=500.0, rope_scaling={"rope_type": "linear", "factor": 4.0})), edit=without_layer_types,
+        perturb={"sliding_window": 10, "sliding_window_pattern": 4, "rope_local_base_freq": 600.0,
+                 "rope_scaling.factor": 4.5, "rope_theta": 10000.0})
+    export_decoder("gemma3-layer-types", 135, "Gemma 3", Gemma3ForCausalLM, Gemma3TextConfig(
+        **sizes(40, 36, 3, 3, 3, head_dim=12, query_pre_attn_scalar=12, sliding_window=33, rope_theta=70000.0,
+                layer_types=["full_attention", "sliding_attention", "full_attention"], rope_local_base_freq=300.0,
+                rope_scaling={"rope_type": "linear", "factor": 2.0})), edit=use_rope_parameters,
+        perturb={"sliding_window": 34, "rope_parameters.full_attention.factor": 2.1,
+                 "rope_parameters.full_attention.rope_theta": 60000.0,
+                 "rope_parameters.sliding_attention.rope_theta": 310.0})
+
+
+def phi3():
+    factors = [1.0, 1.1, 1.5, 2.0, 3.5, 6.0]
+    export_decoder("phi3-longrope", 141, "Phi-3", Phi3ForCausalLM, Phi3Config(
+        **sizes(48, 40, 2, 3, 1, partial_rotary_factor=0.75, original_max_position_embeddings=64, rope_scaling={
+            "type": "longrope", "short_factor": factors, "long_factor": [4 * f for f in factors]})),
+        perturb={"original_max_position_embeddings": 16, "max_position_embeddings": 640})
+    export_decoder("phi3-window", 142, "Phi-3", Phi3ForCausalLM, Phi3Config(
+        **sizes(40, 36, 2, 4, 2, sliding_window=17, tie_word_embeddings=True, original_max_position_embeddings=512)),
+        perturb={"sliding_window": 16, "partial_rotary_factor": 0.8})
+
+
+FAMILIES = [mistral, qwen2, qwen3, gemma, phi3]
+
+
+def main():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    for export in FAMILIES:
+        if len(sys.argv) == 1 or export.__name__ in sys.argv[1:]:
+            export()
+
+
+if __name__ == "__main__":
+    main()
