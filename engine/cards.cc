@@ -12,9 +12,10 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"bert", BertCard},          {"gemma", GemmaCard}, {"gemma2", Gemma2Card},
-    {"gemma3_text", Gemma3Card}, {"llama", LlamaCard}, {"mistral", MistralCard},
-    {"phi3", Phi3Card},          {"qwen2", Qwen2Card}, {"qwen3", Qwen3Card},
+    {"bert", BertCard},     {"bloom", BloomCard},        {"falcon", FalconCard}, {"gemma", GemmaCard},
+    {"gemma2", Gemma2Card}, {"gemma3_text", Gemma3Card}, {"gpt2", Gpt2Card},     {"gpt_neox", GptNeoxCard},
+    {"llama", LlamaCard},   {"mistral", MistralCard},    {"mpt", MptCard},       {"phi3", Phi3Card},
+    {"qwen2", Qwen2Card},   {"qwen3", Qwen3Card},
 };
 
 std::string SupportedFamilies() {

@@ -14,8 +14,9 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
-                          GemmaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+from transformers import (BloomConfig, BloomForCausalLM, FalconConfig, FalconForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
+                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, MistralConfig,
+                          MistralForCausalLM, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
                           Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 
 OUT = Path(__file__).resolve().parent / "models"
@@ -108,9 +109,10 @@ def write_checkpoint(name, seed, model, family, dtype, edit, perturb):
     return folder
 
 
-def export_decoder(name, seed, family, model_class, config, dtype=torch.bfloat16, edit=None, perturb=None):
+def export_decoder(name, seed, family, model_class, config, dtype=torch.bfloat16, edit=None, perturb=None,
+                   attention="eager"):
     """`perturb` maps fields of config.json to other values, each of which must change the logits."""
-    config._attn_implementation = "eager"
+    config._attn_implementation = attention
     model = model_class(config).eval()
     folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb)
     tiny_tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
@@ -217,7 +219,65 @@ def phi3():
         perturb={"sliding_window": 16, "partial_rotary_factor": 0.8})
 
 
-FAMILIES = [mistral, qwen2, qwen3, gemma, phi3]
+def gpt2():
+    common = dict(vocab_size=VOCAB, n_positions=512, **IDS)
+    export_decoder("gpt2", 201, "GPT-2", GPT2LMHeadModel, GPT2Config(n_embd=36, n_layer=2, n_head=3, **common),
+                   perturb={"activation_function": "relu"})
+    export_decoder("gpt2-inner-untied-f16", 202, "GPT-2", GPT2LMHeadModel, GPT2Config(
+        n_embd=40, n_layer=2, n_head=5, n_inner=56, tie_word_embeddings=False, **common), torch.float16,
+        perturb={"layer_norm_epsilon": 1e-2})
+
+
+def without_derived(config):
+    """As the hub's files: rotary_pct and rotary_emb_base only."""
+    del config["partial_rotary_factor"], config["rope_theta"]
+
+
+def gpt_neox():
+    export_decoder("neox-parallel", 211, "GPT-NeoX", GPTNeoXForCausalLM, GPTNeoXConfig(
+        **sizes(48, 40, 2, 3, rotary_pct=0.4, rotary_emb_base=900)),  # int(16 * 0.4) = 6
+        edit=without_derived, perturb={"rotary_pct": 0.5, "rotary_emb_base": 1000, "use_parallel_residual": False})
+    export_decoder("neox-serial-tied", 212, "GPT-NeoX", GPTNeoXForCausalLM, GPTNeoXConfig(
+        **sizes(40, 36, 2, 5, rotary_pct=1.0, use_parallel_residual=False, attention_bias=False,
+                tie_word_embeddings=True, hidden_act="gelu_fast")),
+        perturb={"use_parallel_residual": True, "hidden_act": "relu"})
+
+
+def falcon():
+    def config(hidden, layers, heads, **options):
+        return FalconConfig(vocab_size=VOCAB, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+                            max_position_embeddings=512, **IDS, **options)
+    export_decoder("falcon-multi-query", 221, "Falcon (7B)", FalconForCausalLM, config(
+        40, 2, 5, multi_query=True), perturb={"rope_theta": 9000.0})
+    export_decoder("falcon-grouped", 222, "Falcon (40B)", FalconForCausalLM, config(
+        36, 2, 6, num_kv_heads=2, new_decoder_architecture=True, ffn_hidden_size=50, tie_word_embeddings=False))
+    export_decoder("falcon-grouped-one-norm", 223, "Falcon (11B)", FalconForCausalLM, config(
+        32, 2, 4, num_kv_heads=4, new_decoder_architecture=True, num_ln_in_parallel_attn=1, ffn_hidden_size=40))
+    export_decoder("falcon-rw-alibi", 224, "Falcon (RW, ALiBi)", FalconForCausalLM, config(
+        48, 2, 6, alibi=True, multi_query=False, parallel_attn=False, bias=True), perturb={"alibi": False},
+        attention="sdpa")  # this version's eager path adds ALiBi twice
+
+
+def mpt():
+    def config(width, heads, attention):
+        return MptConfig(d_model=width, n_heads=heads, n_layers=2, max_seq_len=512, vocab_size=VOCAB,
+                         attn_config=attention)
+    export_decoder("mpt", 231, "MPT", MptForCausalLM, config(48, 6, {"alibi": True}),
+                   perturb={"attn_config.alibi_bias_max": 9})
+    export_decoder("mpt-clip-scale", 232, "MPT", MptForCausalLM, config(
+        32, 4, {"alibi": True, "clip_qkv": 0.7, "softmax_scale": 0.9}),  # the reference leaves alibi_bias_max out
+        perturb={"attn_config.clip_qkv": 0.75, "attn_config.softmax_scale": 0.8})
+
+
+def bloom():
+    common = dict(vocab_size=VOCAB, seq_length=512, **IDS)
+    export_decoder("bloom", 241, "BLOOM", BloomForCausalLM, BloomConfig(hidden_size=48, n_layer=2, n_head=6, **common),
+                   perturb={"layer_norm_epsilon": 1e-2})
+    export_decoder("bloom-f32", 242, "BLOOM", BloomForCausalLM, BloomConfig(
+        hidden_size=32, n_layer=2, n_head=4, **common), torch.float32)
+
+
+FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom]
 
 
 def main():

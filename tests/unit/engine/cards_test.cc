@@ -190,6 +190,36 @@ TEST(Phi3CardTest, ReadsLongRope) {
   EXPECT_NEAR(a.rope.attention_factor, std::sqrt(1 + std::log(8.0) / std::log(64.0)), 1e-12);
 }
 
+TEST(FalconCardTest, ThreeLayouts) {
+  ASSERT_OK_AND_ASSIGN(Architecture multi_query, Card(EditedModel("falcon-multi-query")));
+  EXPECT_EQ(multi_query.kv_heads, 1);
+  EXPECT_EQ(multi_query.residual, ResidualOrder::kParallel);
+  EXPECT_EQ(multi_query.tensors.mlp_norm, "");
+  ASSERT_OK_AND_ASSIGN(Architecture grouped, Card(EditedModel("falcon-grouped")));
+  EXPECT_EQ(grouped.kv_heads, 2);
+  EXPECT_EQ(grouped.tensors.mlp_norm, "h.{}.ln_mlp");
+  ASSERT_OK_AND_ASSIGN(Architecture rw, Card(EditedModel("falcon-rw-alibi")));
+  EXPECT_EQ(rw.kv_heads, 6);
+  EXPECT_EQ(rw.residual, ResidualOrder::kPre);
+  EXPECT_TRUE(rw.alibi_bf16 && rw.positions == PositionKind::kNone);
+  EXPECT_EQ(rw.alibi_slopes[0], 0.25f);
+}
+
+TEST(OtherCardsTest, NameWhatChangesTheMathematicsAndIsNotSupported) {
+  ExpectRefusal("gpt2", {"\"scale_attn_by_inverse_layer_idx\": false", "\"scale_attn_by_inverse_layer_idx\": true",
+                         kUnimplemented, "scale_attn_by_inverse_layer_idx = true"});
+  ExpectRefusal("mpt", {"\"qk_ln\": false", "\"qk_ln\": true", kUnimplemented, "qk_ln = true"});
+  ExpectRefusal("mpt", {"\"alibi\": true", "\"alibi\": false", kUnimplemented, "alibi = false"});
+  ExpectRefusal("mpt", {"\"no_bias\": true", "\"no_bias\": false", kUnimplemented, "no_bias"});
+  ExpectRefusal("mpt", {"\"n_heads\": 6", "\"n_heads\": 5", kInvalid, "not a multiple"});
+  ExpectRefusal("bloom", {"\"apply_residual_connection_post_layernorm\": false",
+                          "\"apply_residual_connection_post_layernorm\": true", kUnimplemented, "post_layernorm"});
+  ExpectRefusal("falcon-multi-query",
+                {"\"num_ln_in_parallel_attn\": null", "\"num_ln_in_parallel_attn\": 2", kUnimplemented, "num_ln"});
+  ExpectRefusal("falcon-grouped", {"\"num_kv_heads\": 2", "\"num_kv_heads\": 5", kInvalid, "num_kv_heads 5"});
+  ExpectRefusal("neox-parallel", {"\"rotary_pct\": 0.4", "\"rotary_pct\": 0.2", kInvalid, "rotary components"});
+}
+
 TEST(BertCardTest, ReadsAndRefuses) {
   ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("bert-cls-f16")));
   EXPECT_EQ(a.name, "bert");
