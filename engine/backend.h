@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "engine/compute_queue.h"
 #include "kernels/kernels.h"
+#include "kernels/quant.h"
 
 namespace lastro::engine {
 
@@ -53,7 +54,7 @@ struct HostMatrix {
   int64_t rows = 0;
   int64_t cols = 0;
 
-  int64_t row_bytes() const { return cols * (type == DataType::kF32 ? 4 : 2); }
+  int64_t row_bytes() const { return kernels::RowBytes(type, cols); }  // REQUIRES: whole blocks
   HostMatrix Rows(int64_t begin, int64_t count) const { return {type, data + begin * row_bytes(), count, cols}; }
 };
 

@@ -38,7 +38,10 @@ MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.data + row * m.str
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels& kernels)
-    : kernels_(kernels), bf16_(options.bf16), pool_(options.threads) {}
+    : kernels_(kernels),
+      quant_kernels_(kernels::QuantKernelsOf(kernels)),
+      bf16_(options.bf16),
+      pool_(options.threads) {}
 
 std::string CpuBackend::Description() const {
   const bool scalar = &kernels_ == &kernels::ReferenceKernels();
@@ -81,8 +84,7 @@ void CpuBackend::ForRows(int64_t rows, int64_t work, const Body& body) {
 void CpuBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
   const CpuTable& rows = static_cast<const CpuTable&>(table);
   for (size_t i = 0; i < ids.size(); ++i) {
-    kernels_.to_f32(rows.row(ids[i]), rows.type(), out.cols, accumulate,
-                    out.data + static_cast<int64_t>(i) * out.stride);
+    rows.Read(ids[i], accumulate, kernels_, out.data + static_cast<int64_t>(i) * out.stride);
   }
 }
 

@@ -13,10 +13,10 @@
 #include "base/thread_pool.h"
 #include "engine/backend.h"
 #include "engine/cpu_buffer.h"
+#include "engine/cpu_weights.h"
+#include "kernels/quant.h"
 
 namespace lastro::engine {
-
-class CpuLinear;
 
 struct CpuBackendOptions {
   int threads = 0;  // 0: one per core
@@ -64,6 +64,10 @@ class CpuBackend : public Backend {
 
   // cpu_linear.cc
   void LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out);
+  void LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out);
+  kernels::QuantizedRows QuantizeRows(MatrixView x);  // into the scratch of the current product
+  bool LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out);
+  void ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const;
   bool LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixView out);
   bool ReserveRounded(int64_t count);  // room for `count` bf16 values in rounded_
 
@@ -72,10 +76,14 @@ class CpuBackend : public Backend {
   };
 
   const kernels::Kernels& kernels_;
+  const kernels::QuantKernels& quant_kernels_;
   const bool bf16_;
   ThreadPool pool_;
   // Scratch of the current step, grown as needed.
-  CpuMemory rounded_;  // bf16 left side of the current product
+  CpuMemory rounded_;                      // bf16 left side of the current product
+  std::vector<int16_t> quantized_values_;  // left side of the current product with quantised weights
+  std::vector<float> quantized_scales_, quantized_sums_;
+  std::vector<float> tiles_;  // of weights, one a thread
   std::vector<AttentionTask> attention_tasks_;
 };
 

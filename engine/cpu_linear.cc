@@ -1,5 +1,6 @@
 // CpuBackend::Linear: which of the matrix products runs. Few rows: our matrix-vector product over the rows of W, split
-// by output features. More: oneDNN over pieces of rows, one thread each.
+// by output features. More: oneDNN over pieces of rows, one thread each. Quantised weights: the same with integers, or
+// for many rows tile by tile as floats.
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -17,30 +18,104 @@ constexpr int64_t kGemvWorkPerThread = 1 << 18;
 // not fit in a core's cache.
 constexpr int64_t kSmallPiece = 32;
 constexpr int64_t kLargePiece = 128;
+// Rows from which quantised weights are turned into floats rather than multiplied as integers.
+constexpr int64_t kTiledRows = 24;
+// Floats of one such tile: half of a core's second-level cache of 1 MiB.
+constexpr int64_t kTileFloats = int64_t{1} << 17;
+
+// Every row of `out` [rows, count] becomes `bias`.
+void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride, float* out) {
+  for (int64_t row = 0; row < rows; ++row) std::copy(bias, bias + count, out + row * stride);
+}
 
 }  // namespace
 
 void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   const CpuLinear& linear = static_cast<const CpuLinear&>(weight);
-  const bool few = x.rows <= kernels::kMaxGemvRows && linear.rows() != nullptr;
+  if (linear.quantized()) {
+    const bool reference = &kernels_ == &kernels::ReferenceKernels();
+    if (x.rows >= kTiledRows && !reference && LinearByTiles(linear, x, out)) return;
+    return LinearByRows(linear, x, out);
+  }
+  const bool few = x.rows <= kernels::kMaxGemvRows && !linear.parts().empty();
   if (few || linear.matmul() == nullptr) return LinearByRows(linear, x, out);
   if (LinearByOneDnn(linear, x, out)) return;
-  LASTRO_CHECK(linear.rows() != nullptr, "oneDNN failed on a product it could do at load");
+  LASTRO_CHECK(!linear.parts().empty(), "oneDNN failed on a product it could do at load");
   LinearByRows(linear, x, out);
 }
 
 void CpuBackend::LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out) {
   for (int64_t row = 0; row < x.rows; row += kernels::kMaxGemvRows) {
     const int64_t rows = std::min(kernels::kMaxGemvRows, x.rows - row);
-    const kernels::LinearArgs args = {linear.rows(),
-                                      linear.type(),
-                                      linear.bias(),
-                                      {x.data + row * x.stride, x.stride},
-                                      {out.data + row * out.stride, out.stride},
-                                      rows,
-                                      x.cols};
-    auto body = [&](int64_t begin, int64_t end) { kernels_.gemv(args, begin, end); };
-    pool_.ParallelFor(linear.n(), std::max<int64_t>(8, kGemvWorkPerThread / x.cols), std::ref(body));
+    LinearOfFewRows(linear, x.Rows(row, rows), out.Rows(row, rows));
+  }
+}
+
+// Features [begin, end) of the product, which may lie in several parts of the weights.
+void CpuBackend::LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  kernels::QuantizedRows quantized = {};
+  if (linear.quantized()) quantized = QuantizeRows(x);
+  auto body = [&](int64_t begin, int64_t end) {
+    for (const CpuLinear::Part& part : linear.parts()) {
+      const int64_t from = std::max(begin, part.first) - part.first;
+      const int64_t to = std::min(end, part.first + part.count) - part.first;
+      if (from >= to) continue;
+      const float* bias = linear.bias() != nullptr ? linear.bias() + part.first : nullptr;
+      const kernels::MutRows part_out = {out.data + part.first, out.stride};
+      if (kernels::IsQuantized(part.type)) {
+        quant_kernels_.quant_gemv({part.rows, part.type, bias, quantized, part_out, x.rows, x.cols}, from, to);
+      } else {
+        kernels_.gemv({part.rows, part.type, bias, {x.data, x.stride}, part_out, x.rows, x.cols}, from, to);
+      }
+    }
+  };
+  pool_.ParallelFor(linear.n(), std::max<int64_t>(8, kGemvWorkPerThread / x.cols), std::ref(body));
+}
+
+kernels::QuantizedRows CpuBackend::QuantizeRows(MatrixView x) {
+  const int64_t padded = kernels::PaddedK(x.cols);
+  quantized_values_.resize(static_cast<size_t>(x.rows * padded));
+  quantized_scales_.resize(static_cast<size_t>(x.rows * padded / kernels::kQuantGroup));
+  quantized_sums_.resize(static_cast<size_t>(x.rows * padded / kernels::kQuantSumGroup));
+  const kernels::QuantizedRows rows = {quantized_values_.data(), quantized_scales_.data(), quantized_sums_.data(),
+                                       padded};
+  quant_kernels_.quantize_rows({x.data, x.stride}, x.rows, x.cols, rows);
+  return rows;
+}
+
+// Many rows: the arithmetic outweighs the weights' bytes, so a tile of weights is turned into floats, which stay in the
+// core's cache while they meet all rows of x.
+bool CpuBackend::LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  const int64_t k = x.cols, slots = pool_.threads();
+  const int64_t tile_rows = std::max<int64_t>(8, kTileFloats / k);
+  tiles_.resize(static_cast<size_t>(slots * tile_rows * k));
+  std::atomic<bool> ok = true;
+  auto body = [&](int64_t begin, int64_t end) {
+    for (int64_t slot = begin; slot < end; ++slot) {
+      float* tile = tiles_.data() + slot * tile_rows * k;
+      for (const CpuLinear::Part& part : linear.parts()) {
+        const int64_t from = part.count * slot / slots, to = part.count * (slot + 1) / slots;
+        for (int64_t n = from; n < to; n += tile_rows) {
+          const int64_t count = std::min(tile_rows, to - n);
+          ReadRows(part, n, count, k, tile);
+          float* to_columns = out.data + part.first + n;
+          if (linear.bias() != nullptr)
+            FillColumns(linear.bias() + part.first + n, count, x.rows, out.stride, to_columns);
+          if (!Sgemm(x.data, x.rows, tile, count, k, linear.bias() != nullptr, out.stride, to_columns)) ok = false;
+        }
+      }
+    }
+  };
+  pool_.ParallelFor(slots, 1, std::ref(body));
+  return ok;
+}
+
+void CpuBackend::ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const {
+  const uint8_t* rows = part.rows + first * kernels::RowBytes(part.type, k);
+  if (kernels::IsQuantized(part.type)) {
+    quant_kernels_.dequantize(rows, part.type, count * k, false, out);
+  } else {
+    kernels_.to_f32(rows, part.type, count * k, false, out);
   }
 }
 

@@ -4,15 +4,17 @@
 #include <cstring>
 
 #include "base/status_macros.h"
+#include "kernels/quant.h"
 
 namespace lastro::engine {
 namespace {
 
 bool IsAligned(const HostMatrix& m) {
+  if (kernels::IsQuantized(m.type)) return true;  // blocks are bytes
   return reinterpret_cast<uintptr_t>(m.data) % static_cast<uintptr_t>(SizeOfType(m.type)) == 0;
 }
 
-int64_t BytesOf(const HostMatrix& m) { return m.rows * m.cols * SizeOfType(m.type); }
+int64_t BytesOf(const HostMatrix& m) { return m.rows * kernels::RowBytes(m.type, m.cols); }
 
 // Copies `from` into `to` as F32 or BF16, a strip at a time through aligned memory.
 void ConvertMatrix(const HostMatrix& from, DataType type, const kernels::Kernels& kernels, uint8_t* to) {
@@ -43,7 +45,7 @@ absl::StatusOr<std::unique_ptr<CpuTable>> CpuTable::Create(const HostMatrix& tab
   result->rows_ = table.rows;
   result->cols_ = table.cols;
   result->type_ = table.type;
-  result->row_bytes_ = table.cols * SizeOfType(table.type);
+  result->row_bytes_ = kernels::RowBytes(table.type, table.cols);
   result->data_ = table.data;
   if (!IsAligned(table)) {
     LASTRO_ASSIGN_OR_RETURN(result->copy_, CpuMemory::Allocate(BytesOf(table)));
@@ -53,19 +55,46 @@ absl::StatusOr<std::unique_ptr<CpuTable>> CpuTable::Create(const HostMatrix& tab
   return result;
 }
 
-absl::Status CpuLinear::FillRows(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
+void CpuTable::Read(int64_t r, bool accumulate, const kernels::Kernels& kernels, float* out) const {
+  if (kernels::IsQuantized(type_)) {
+    kernels::QuantKernelsOf(kernels).dequantize(row(r), type_, cols_, accumulate, out);
+  } else {
+    kernels.to_f32(row(r), type_, cols_, accumulate, out);
+  }
+}
+
+// Stacks `parts`, none quantised, into one part of type_.
+absl::Status CpuLinear::AddPlain(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
+  const int64_t first = parts_.empty() ? 0 : parts_.back().first + parts_.back().count;
   if (parts.size() == 1 && parts[0].type == type_ && IsAligned(parts[0])) {
-    rows_ = parts[0].data;
+    parts_.push_back({type_, parts[0].data, first, parts[0].rows});
     return absl::OkStatus();
   }
   const int64_t row_bytes = k_ * SizeOfType(type_);
-  LASTRO_ASSIGN_OR_RETURN(copy_, CpuMemory::Allocate(n_ * row_bytes));
-  uint8_t* to = copy_.as<uint8_t>();
+  int64_t count = 0;
+  for (const HostMatrix& part : parts) count += part.rows;
+  LASTRO_ASSIGN_OR_RETURN(CpuMemory copy, CpuMemory::Allocate(count * row_bytes));
+  uint8_t* to = copy.as<uint8_t>();
+  parts_.push_back({type_, to, first, count});
   for (const HostMatrix& part : parts) {
     ConvertMatrix(part, type_, kernels, to);
     to += part.rows * row_bytes;
   }
-  rows_ = copy_.data();
+  copies_.push_back(std::move(copy));
+  return absl::OkStatus();
+}
+
+// Each of `parts` on its own, so that quantised ones need no copy.
+absl::Status CpuLinear::AddQuantized(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
+  quantized_ = true;
+  for (const HostMatrix& part : parts) {
+    if (!kernels::IsQuantized(part.type)) {
+      LASTRO_RETURN_IF_ERROR(AddPlain(absl::MakeConstSpan(&part, 1), kernels));
+      continue;
+    }
+    const int64_t first = parts_.empty() ? 0 : parts_.back().first + parts_.back().count;
+    parts_.push_back({part.type, part.data, first, part.rows});
+  }
   return absl::OkStatus();
 }
 
@@ -78,12 +107,17 @@ absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Create(absl::Span<const Ho
   result->k_ = parts[0].cols;
   for (const HostMatrix& part : parts) result->n_ += part.rows;
   result->bias_.assign(bias.begin(), bias.end());
-  LASTRO_RETURN_IF_ERROR(result->FillRows(parts, kernels));
+  if (std::any_of(parts.begin(), parts.end(), [](const HostMatrix& m) { return kernels::IsQuantized(m.type); })) {
+    LASTRO_RETURN_IF_ERROR(result->AddQuantized(parts, kernels));
+    return result;
+  }
+  LASTRO_RETURN_IF_ERROR(result->AddPlain(parts, kernels));
   if (!use_onednn) return result;
-  result->matmul_ = OneDnnMatmul::Create(result->rows_, type, result->n_, result->k_, result->bias(), hints.many_rows);
+  const Part& all = result->parts_.front();
+  result->matmul_ = OneDnnMatmul::Create(all.rows, type, result->n_, result->k_, result->bias(), hints.many_rows);
   if (result->matmul_ != nullptr && hints.many_rows && !hints.few_rows) {
-    result->rows_ = nullptr;
-    result->copy_ = CpuMemory();
+    result->parts_.clear();
+    result->copies_.clear();
   }
   return result;
 }

@@ -1,5 +1,5 @@
 // The CPU backend's weights: rows of a matrix in the type they are computed in, viewed in the mapped file where it
-// already has that type, and oneDNN's product over them. Const after construction, thread-safe.
+// already has that type or is quantised, and oneDNN's product over them. Const after construction, thread-safe.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,8 @@ class CpuTable : public TableWeight {
   static absl::StatusOr<std::unique_ptr<CpuTable>> Create(const HostMatrix& table);
   DataType type() const { return type_; }
   const uint8_t* row(int64_t r) const { return data_ + r * row_bytes_; }
+  // out[i] = row r, or +=.
+  void Read(int64_t r, bool accumulate, const kernels::Kernels& kernels, float* out) const;
 
  private:
   DataType type_ = DataType::kF32;
@@ -27,28 +29,41 @@ class CpuTable : public TableWeight {
 
 class CpuLinear : public LinearWeight {
  public:
-  // The weights in `type` (F32 or BF16). `use_onednn` off: rows only.
+  // Consecutive rows of one type, without padding.
+  struct Part {
+    DataType type;
+    const uint8_t* rows;  // [count, k]
+    int64_t first;        // of the output features
+    int64_t count;
+  };
+
+  // Quantised weights stay as they are, a part of each; others become one part in `type` (F32 or BF16). `use_onednn`
+  // off: rows only.
   static absl::StatusOr<std::unique_ptr<CpuLinear>> Create(absl::Span<const HostMatrix> parts,
                                                            absl::Span<const float> bias, LinearHints hints,
                                                            DataType type, bool use_onednn,
                                                            const kernels::Kernels& kernels);
 
-  DataType type() const { return type_; }
-  const void* rows() const { return rows_; }  // [n, k] row-major, or null when only the packed copy is kept
+  DataType type() const { return type_; }  // of the parts that are not quantised
+  // Empty when only the packed copy is kept.
+  absl::Span<const Part> parts() const { return parts_; }
+  bool quantized() const { return quantized_; }
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
-  const OneDnnMatmul* matmul() const { return matmul_.get(); }  // or null
+  const OneDnnMatmul* matmul() const { return matmul_.get(); }  // or null; of weights that are not quantised
 
  private:
-  absl::Status FillRows(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
+  absl::Status AddPlain(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
+  absl::Status AddQuantized(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
 
   DataType type_ = DataType::kF32;
-  const void* rows_ = nullptr;
-  CpuMemory copy_;
+  bool quantized_ = false;
+  std::vector<Part> parts_;
+  std::vector<CpuMemory> copies_;
   std::vector<float> bias_;
   std::unique_ptr<OneDnnMatmul> matmul_;
 };
 
-// Bytes of one element.
+// Bytes of one element of a type that is not quantised.
 inline int64_t SizeOfType(DataType type) { return type == DataType::kF32 ? 4 : 2; }
 
 }  // namespace lastro::engine

@@ -129,8 +129,8 @@ absl::Status HfFolder::OpenWeights() {
   }
   return absl::NotFoundError(
       absl::StrCat(path_,
-                   " has neither model.safetensors nor model.safetensors.index.json; other formats (.bin, "
-                   ".gguf) are not read: convert the weights to safetensors"));
+                   " has neither model.safetensors nor model.safetensors.index.json; .bin files are not read: convert "
+                   "them to safetensors, or name a .gguf file itself"));
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> HfFolder::LoadTokenizer() const { return Tokenizer::Load(tokenizer_path_); }

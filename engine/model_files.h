@@ -1,5 +1,6 @@
 // ModelFiles: what a model is loaded from, whatever its format: the configuration, the weights, the tokenizer and the
-// optional files around them, under the names that Hugging Face gives them. HfFolder is a folder of the hub's layout.
+// optional files around them, under the names that Hugging Face gives them. HfFolder is a folder of the hub's layout,
+// GgufModel one file.
 // Const after it is opened and thread-safe; JSON values and tensors live as long as the object.
 #pragma once
 
@@ -48,8 +49,8 @@ class ModelFiles {
   ModelFiles() = default;
 };
 
-// Opens a folder as HfFolder. Errors: NOT_FOUND, INVALID_ARGUMENT (malformed; which file and field), UNIMPLEMENTED (a
-// format that is not read).
+// Opens a path that ends in ".gguf" as GgufModel, any other as HfFolder. Errors: NOT_FOUND, INVALID_ARGUMENT
+// (malformed; which file and field), UNIMPLEMENTED (a format that is not read).
 absl::StatusOr<std::unique_ptr<ModelFiles>> OpenModel(const std::string& path);
 
 }  // namespace lastro::engine

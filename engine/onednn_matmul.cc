@@ -163,4 +163,10 @@ bool OneDnnMatmul::Run(const void* x, int64_t rows, float* out) const {
   }
 }
 
+bool Sgemm(const float* x, int64_t rows, const float* w, int64_t n, int64_t k, bool accumulate, int64_t out_stride,
+           float* out) {
+  UseOneThread();
+  return dnnl_sgemm('N', 'T', rows, n, k, 1.0f, x, k, w, k, accumulate ? 1.0f : 0.0f, out, out_stride) == dnnl_success;
+}
+
 }  // namespace lastro::engine

@@ -35,4 +35,9 @@ class OneDnnMatmul {
   std::unique_ptr<Impl> impl_;
 };
 
+// out [rows, n] = x w^T, or += with `accumulate`, in fp32 and on the calling thread; x [rows, k] and w [n, k] without
+// padding, rows of out `out_stride` apart. False, with `out` unspecified, when oneDNN fails.
+bool Sgemm(const float* x, int64_t rows, const float* w, int64_t n, int64_t k, bool accumulate, int64_t out_stride,
+           float* out);
+
 }  // namespace lastro::engine

@@ -8,24 +8,30 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "kernels/bfloat16.h"
+#include "kernels/quant.h"
 
 namespace lastro::engine {
 namespace {
 
 std::string ShapeText(absl::Span<const int64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
 
+struct TypeRow {
+  StoredType stored;
+  DataType type;
+};
+constexpr TypeRow kTypes[] = {
+    {StoredType::kF32, DataType::kF32},   {StoredType::kF16, DataType::kF16},    {StoredType::kBF16, DataType::kBF16},
+    {StoredType::kQ4_0, DataType::kQ4_0}, {StoredType::kQ4_1, DataType::kQ4_1},  {StoredType::kQ5_0, DataType::kQ5_0},
+    {StoredType::kQ5_1, DataType::kQ5_1}, {StoredType::kQ8_0, DataType::kQ8_0},  {StoredType::kQ2_K, DataType::kQ2_K},
+    {StoredType::kQ3_K, DataType::kQ3_K}, {StoredType::kQ4_K, DataType::kQ4_K},  {StoredType::kQ5_K, DataType::kQ5_K},
+    {StoredType::kQ6_K, DataType::kQ6_K}, {StoredType::kMXFP4, DataType::kMXFP4}};
+
 absl::StatusOr<DataType> FloatType(const TensorFile& file, const std::string& name, StoredType type) {
-  switch (type) {
-    case StoredType::kF32:
-      return DataType::kF32;
-    case StoredType::kF16:
-      return DataType::kF16;
-    case StoredType::kBF16:
-      return DataType::kBF16;
-    default:
-      return absl::InvalidArgumentError(
-          absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type), "; expected F32, F16 or BF16"));
+  for (const TypeRow& row : kTypes) {
+    if (row.stored == type) return row.type;
   }
+  return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type),
+                                                 "; expected F32, F16 or BF16, or a quantised type"));
 }
 
 }  // namespace
@@ -62,6 +68,10 @@ absl::StatusOr<std::vector<float>> TensorSource::Floats(const std::string& name,
   int64_t count = 1;
   for (int64_t extent : shape) count *= extent;  // as large as the tensor, which is in memory
   std::vector<float> values(static_cast<size_t>(count));
+  if (kernels::IsQuantized(stored.type)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(file_.path(), ": tensor ", name, " is quantised; expected F32, F16 or BF16"));
+  }
   if (stored.type == DataType::kF32) {
     std::memcpy(values.data(), stored.data, values.size() * sizeof(float));
     return values;

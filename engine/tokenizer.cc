@@ -15,6 +15,11 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::string& to
   return tokenizers::ParseTokenizer(document);
 }
 
+absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Parse(absl::string_view tokenizer_json, const std::string& name) {
+  LASTRO_ASSIGN_OR_RETURN(JsonDocument document, JsonDocument::Parse(tokenizer_json, name));
+  return tokenizers::ParseTokenizer(document);
+}
+
 std::vector<int32_t> Tokenizer::Encode(absl::string_view text, const EncodeOptions& options) const {
   std::vector<Token> tokens = EncodeWithOffsets(text, options);
   std::vector<int32_t> ids;

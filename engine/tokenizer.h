@@ -37,6 +37,8 @@ class Tokenizer {
   // Reads a tokenizer.json. INVALID_ARGUMENT names the file, the field and what was expected; UNIMPLEMENTED names a
   // component (model, normaliser, pre-tokeniser) that this version does not support.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& tokenizer_json_path);
+  // The same of a tokenizer.json in memory; `name` opens error messages.
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(absl::string_view tokenizer_json, const std::string& name);
   virtual ~Tokenizer() = default;
 
   virtual std::vector<Token> EncodeWithOffsets(absl::string_view text, const EncodeOptions& options = {}) const = 0;

@@ -14,7 +14,22 @@
 
 namespace lastro::kernels {
 
-enum class DataType { kF32, kBF16, kF16 };  // F16 and BF16 as raw uint16_t, host byte order
+enum class DataType {
+  kF32,
+  kBF16,  // F16 and BF16 as raw uint16_t, host byte order
+  kF16,
+  kQ4_0,  // from here on blocks of elements: quant.h
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kMXFP4,
+};
 // kClampedSwiglu (gpt-oss) exists with `up` only: g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up within [-7, 7].
 enum class ActivationKind { kSilu, kGeluErf, kGeluTanh, kRelu, kClampedSwiglu };
 inline constexpr float kSwigluLimit = 7.0f;

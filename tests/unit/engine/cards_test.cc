@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "engine/hf_folder.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {

@@ -1,0 +1,95 @@
+#include "engine/gguf_weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::engine {
+namespace {
+
+// Read into the configuration (gguf_config.h), not weights of a layer.
+constexpr absl::string_view kConfigTensors[] = {"rope_freqs.weight"};
+
+bool IsConfig(absl::string_view name) {
+  return std::find(std::begin(kConfigTensors), std::end(kConfigTensors), name) != std::end(kConfigTensors);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GgufWeights>> GgufWeights::Create(
+    MappedFile file, std::string path, const GgufFamily& family, const HeadCounts& heads,
+    const std::vector<std::pair<std::string, StoredTensor>>& tensors) {
+  std::unique_ptr<GgufWeights> weights(new GgufWeights(std::move(file), std::move(path)));
+  for (const auto& [name, tensor] : tensors) {
+    if (IsConfig(name)) continue;
+    const GgufTensorMatch match = HfNameOf(family, name).value_or(GgufTensorMatch{name});
+    LASTRO_RETURN_IF_ERROR(weights->Add(name, match, heads, tensor));
+  }
+  std::sort(weights->names_.begin(), weights->names_.end());
+  return weights;
+}
+
+absl::Status GgufWeights::Add(const std::string& gguf_name, const GgufTensorMatch& match, const HeadCounts& heads,
+                              StoredTensor tensor) {
+  if (match.change == GgufChange::kNormPlusOne) {
+    LASTRO_RETURN_IF_ERROR(SubtractOne(gguf_name, &tensor));
+  } else if (match.change != GgufChange::kNone) {
+    LASTRO_RETURN_IF_ERROR(ReorderRows(gguf_name, match.change, heads, &tensor));
+  }
+  if (!tensors_.emplace(match.name, std::move(tensor)).second) {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": more than one tensor stands for ", match.name));
+  }
+  names_.push_back(match.name);
+  return absl::OkStatus();
+}
+
+absl::Span<uint8_t> GgufWeights::NewCopy(size_t bytes) {
+  return absl::MakeSpan(copies_.emplace_back(bytes));  // moving a vector keeps its memory
+}
+
+absl::Status GgufWeights::ReorderRows(const std::string& name, GgufChange change, const HeadCounts& heads,
+                                      StoredTensor* tensor) {
+  const int64_t rows = tensor->shape.front();
+  const std::vector<int64_t> order = GgufRowOrder(change, heads, rows);
+  if (order.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": tensor ", name, " has ", rows, " rows, which ",
+                                                   heads.heads, " heads and ", heads.kv_heads,
+                                                   " key-value heads do not make"));
+  }
+  const size_t row_bytes = tensor->data.size() / static_cast<size_t>(rows);
+  const absl::Span<uint8_t> copy = NewCopy(tensor->data.size());
+  for (size_t row = 0; row < order.size(); ++row) {
+    std::memcpy(copy.data() + row * row_bytes, tensor->data.data() + static_cast<size_t>(order[row]) * row_bytes,
+                row_bytes);
+  }
+  tensor->data = copy;
+  return absl::OkStatus();
+}
+
+absl::Status GgufWeights::SubtractOne(const std::string& name, StoredTensor* tensor) {
+  if (tensor->type != StoredType::kF32) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path_, ": tensor ", name, " is of type ", NameOf(tensor->type), "; a norm must be F32"));
+  }
+  const absl::Span<uint8_t> copy = NewCopy(tensor->data.size());
+  for (size_t at = 0; at < copy.size(); at += sizeof(float)) {
+    float value;
+    std::memcpy(&value, tensor->data.data() + at, sizeof(float));
+    value -= 1.0f;
+    std::memcpy(copy.data() + at, &value, sizeof(float));
+  }
+  tensor->data = copy;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const StoredTensor*> GgufWeights::Find(absl::string_view name) const {
+  auto found = tensors_.find(name);
+  if (found == tensors_.end()) return absl::NotFoundError(absl::StrCat(path_, " has no tensor ", name));
+  return &found->second;
+}
+
+}  // namespace lastro::engine
