@@ -25,11 +25,20 @@ struct Token {
   uint32_t end = 0;
 };
 
+// A half-open byte range of a text.
+struct TextRange {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
 struct EncodeOptions {
   // Adds what the post-processor's template says ([CLS] ... [SEP], BOS).
   bool add_special = false;
   // Recognises special added tokens spelled in the text. For trusted templates only, never for user text.
   bool parse_special = false;
+  // With parse_special: what users and documents wrote, in order and apart. A special token that touches one of these
+  // ranges is not recognised, nor does it hide one that touches none.
+  std::vector<TextRange> plain_ranges = {};
 };
 
 class Tokenizer {

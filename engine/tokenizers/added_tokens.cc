@@ -125,7 +125,8 @@ std::pair<int32_t, uint32_t> AddedTokenFinder::LongestAt(absl::string_view text)
   return longest;
 }
 
-std::vector<Piece> AddedTokenFinder::Find(absl::string_view text, bool parse_special) const {
+std::vector<Piece> AddedTokenFinder::Find(absl::string_view text, bool parse_special,
+                                          absl::FunctionRef<bool(uint32_t, uint32_t)> special_allowed) const {
   std::vector<Piece> pieces;
   const uint32_t size = static_cast<uint32_t>(text.size());
   uint32_t covered = 0;  // up to where pieces reach
@@ -137,6 +138,10 @@ std::vector<Piece> AddedTokenFinder::Find(absl::string_view text, bool parse_spe
     }
     const AddedToken& token = tokens_[static_cast<size_t>(index)];
     uint32_t begin = at, end = at + length;
+    if (token.special && parse_special && !special_allowed(begin, end)) {
+      ++at;  // another may begin inside it
+      continue;
+    }
     at = end;
     if (token.special && !parse_special) continue;
     if (token.single_word && !StandsAlone(text, begin, end)) continue;

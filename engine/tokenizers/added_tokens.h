@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/json.h"
@@ -37,8 +38,10 @@ class AddedTokenFinder {
   // be null) first.
   AddedTokenFinder(const std::vector<AddedToken>& tokens, bool normalized, const Normalizer* normalizer);
 
-  // Covers text [0, size) with pieces; special tokens are found only if `parse_special`.
-  std::vector<Piece> Find(absl::string_view text, bool parse_special) const;
+  // Covers text [0, size) with pieces; special tokens are found only if `parse_special`, and only where
+  // `special_allowed(begin, end)` holds of their bytes.
+  std::vector<Piece> Find(absl::string_view text, bool parse_special,
+                          absl::FunctionRef<bool(uint32_t, uint32_t)> special_allowed) const;
 
  private:
   struct Node {

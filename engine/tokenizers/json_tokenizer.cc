@@ -1,5 +1,6 @@
 #include "engine/tokenizers/json_tokenizer.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 #include <vector>
@@ -29,6 +30,13 @@ struct Parts {
   std::unique_ptr<Decoder> decoder;
 };
 
+// True when `range` touches none of `others`, which are in order and apart.
+bool IsApart(ByteRange range, const std::vector<TextRange>& others) {
+  auto ends_after = std::upper_bound(others.begin(), others.end(), range.begin,
+                                     [](uint32_t begin, const TextRange& other) { return begin < other.end; });
+  return ends_after == others.end() || ends_after->begin >= range.end;
+}
+
 class JsonTokenizer : public Tokenizer {
  public:
   explicit JsonTokenizer(Parts parts)
@@ -42,7 +50,7 @@ class JsonTokenizer : public Tokenizer {
 
   std::vector<Token> EncodeWithOffsets(absl::string_view text, const EncodeOptions& options) const override {
     const AlignedText input = AlignedText::FromInput(text);
-    std::deque<Segment> segments = Cut(input, options.parse_special);
+    std::deque<Segment> segments = Cut(input, options);
     std::vector<ValuedToken> tokens;
     ModelScratch scratch;
     std::vector<WordToken> word_tokens;
@@ -77,16 +85,20 @@ class JsonTokenizer : public Tokenizer {
 
  private:
   // The input cut at added tokens, normalised, and cut again at those that are looked for in normalised text.
-  std::deque<Segment> Cut(const AlignedText& input, bool parse_special) const {
+  std::deque<Segment> Cut(const AlignedText& input, const EncodeOptions& options) const {
     std::deque<Segment> segments;
-    for (const Piece& piece : raw_finder_.Find(input.text(), parse_special)) {
+    auto allowed_in = [&](const AlignedText& text) {
+      return [&](uint32_t begin, uint32_t end) { return IsApart(text.SourceOf(begin, end), options.plain_ranges); };
+    };
+    for (const Piece& piece : raw_finder_.Find(input.text(), options.parse_special, allowed_in(input))) {
       Segment segment;
       segment.text = input.Slice(piece.begin, piece.end);
       if (piece.added_id >= 0) {
         segment.pieces.push_back({0, piece.end - piece.begin, piece.added_id});
       } else {
         if (parts_.normalizer != nullptr) parts_.normalizer->Apply(&segment.text);
-        segment.pieces = normalized_finder_.Find(segment.text.text(), parse_special);
+        segment.pieces =
+            normalized_finder_.Find(segment.text.text(), options.parse_special, allowed_in(segment.text));
       }
       segments.push_back(std::move(segment));
     }
