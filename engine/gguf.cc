@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 
@@ -462,6 +463,19 @@ absl::StatusOr<std::vector<double>> GgufMetadata::Doubles(absl::string_view key)
     numbers.push_back(ReadFloat(value->element, value->bytes.data() + i * SizeOf(value->element)));
   }
   return numbers;
+}
+
+std::string GgufMetadata::TypedBytes(absl::string_view key) const {
+  auto found = values_.find(key);
+  LASTRO_CHECK(found != values_.end(), std::string(key));
+  const Value& value = found->second;
+  std::string bytes(reinterpret_cast<const char*>(&value.type), sizeof(value.type));
+  if (value.type == GgufType::kArray) {
+    bytes.append(reinterpret_cast<const char*>(&value.element), sizeof(value.element));
+    bytes.append(reinterpret_cast<const char*>(&value.count), sizeof(value.count));
+  }
+  bytes.append(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
+  return bytes;
 }
 
 std::vector<std::string> GgufMetadata::keys() const {

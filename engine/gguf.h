@@ -69,6 +69,9 @@ class GgufMetadata {
   // True when the value is an array.
   bool IsArray(absl::string_view key) const;
 
+  // The type and value of a key that is there, as the file holds them (GgufWriter::AddRaw).
+  std::string TypedBytes(absl::string_view key) const;
+
   const std::string& name() const { return name_; }  // opens error messages
   std::vector<std::string> keys() const;             // sorted
 

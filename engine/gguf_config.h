@@ -32,9 +32,13 @@ absl::StatusOr<std::optional<GgufSentenceJson>> ReadGgufSentenceJson(const GgufM
 // The head counts of config.json's members, checked to be within range.
 absl::StatusOr<HeadCounts> ReadGgufHeads(const GgufMetadata& metadata, const GgufFamily& family);
 
+// What YaRN multiplies cos and sin by when nothing else is said, for a context stretched by `factor`.
+double YarnMagnitude(double factor);
+
 // Keys of our own, for what the format has no key for.
 inline constexpr char kGgufNormalizeKey[] = "lastro.embedding.normalize";
 inline constexpr char kGgufMaxTextKey[] = "lastro.embedding.max_tokens";
+inline constexpr char kGgufEosIdsKey[] = "lastro.eos_token_ids";  // all of them; the format has keys for three
 inline constexpr char kGgufTokenizerJsonKey[] = "tokenizer.huggingface.json";  // the whole tokenizer.json
 
 }  // namespace lastro::engine

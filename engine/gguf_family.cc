@@ -30,6 +30,98 @@ constexpr GgufConfigRow kBertConfig[] = {
     {"layer_norm_eps", "attention.layer_norm_epsilon", GgufField::kFloat},
 };
 
+constexpr GgufConfigRow kGemma2Config[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"head_dim", "attention.key_length", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"sliding_window", "attention.sliding_window", GgufField::kInt},
+    {"attn_logit_softcapping", "attn_logit_softcapping", GgufField::kFloat},
+    {"final_logit_softcapping", "final_logit_softcapping", GgufField::kFloat},
+};
+
+constexpr GgufConfigRow kGemma3Config[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"head_dim", "attention.key_length", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"rope_local_base_freq", "rope.freq_base_swa", GgufField::kFloat},
+    {"sliding_window", "attention.sliding_window", GgufField::kInt},
+    {"sliding_window_pattern", "attention.sliding_window_pattern", GgufField::kInt},
+    {"attn_logit_softcapping", "attn_logit_softcapping", GgufField::kFloat},
+    {"final_logit_softcapping", "final_logit_softcapping", GgufField::kFloat},
+};
+
+constexpr GgufConfigRow kPhi3Config[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"sliding_window", "attention.sliding_window", GgufField::kInt},
+};
+
+constexpr GgufConfigRow kGpt2Config[] = {
+    {"n_positions", "context_length", GgufField::kInt},
+    {"n_embd", "embedding_length", GgufField::kInt},
+    {"n_layer", "block_count", GgufField::kInt},
+    {"n_inner", "feed_forward_length", GgufField::kInt},
+    {"n_head", "attention.head_count", GgufField::kInt},
+    {"layer_norm_epsilon", "attention.layer_norm_epsilon", GgufField::kFloat},
+};
+
+constexpr GgufConfigRow kNeoxConfig[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"layer_norm_eps", "attention.layer_norm_epsilon", GgufField::kFloat},
+    {"rotary_emb_base", "rope.freq_base", GgufField::kFloat},
+    {"use_parallel_residual", "use_parallel_residual", GgufField::kBool},
+};
+
+constexpr GgufConfigRow kFalconConfig[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"ffn_hidden_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_kv_heads", "attention.head_count_kv", GgufField::kInt},
+    {"layer_norm_epsilon", "attention.layer_norm_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+};
+
+constexpr GgufConfigRow kMptConfig[] = {
+    {"max_seq_len", "context_length", GgufField::kInt},
+    {"d_model", "embedding_length", GgufField::kInt},
+    {"n_layers", "block_count", GgufField::kInt},
+    {"n_heads", "attention.head_count", GgufField::kInt},
+    {"layer_norm_epsilon", "attention.layer_norm_epsilon", GgufField::kFloat},
+};
+
+constexpr GgufConfigRow kBloomConfig[] = {
+    {"seq_length", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"n_layer", "block_count", GgufField::kInt},
+    {"n_inner", "feed_forward_length", GgufField::kInt},
+    {"n_head", "attention.head_count", GgufField::kInt},
+    {"layer_norm_epsilon", "attention.layer_norm_epsilon", GgufField::kFloat},
+};
+
 constexpr GgufTensorRow kLlamaTensors[] = {
     {"token_embd", "model.embed_tokens"},
     {"output_norm", "model.norm"},
@@ -77,18 +169,151 @@ constexpr GgufTensorRow kBertTensors[] = {
     {"blk.{}.layer_output_norm", "encoder.layer.{}.output.LayerNorm"},
 };
 
-// The first row of a model_type is the one that it is written as.
+constexpr GgufTensorRow kGemmaTensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm", kNormPlusOne},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm", kNormPlusOne},
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm", kNormPlusOne},
+    {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
+    {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
+    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
+};
+
+constexpr GgufTensorRow kGemma2Tensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm", kNormPlusOne},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm", kNormPlusOne},
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm", kNormPlusOne},
+    {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm", kNormPlusOne},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm", kNormPlusOne},
+    {"blk.{}.ffn_norm", "model.layers.{}.pre_feedforward_layernorm", kNormPlusOne},
+    {"blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm", kNormPlusOne},
+    {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
+    {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
+    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
+};
+
+constexpr GgufTensorRow kPhi3Tensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+    {"blk.{}.attn_qkv", "model.layers.{}.self_attn.qkv_proj"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"},
+    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
+};
+
+constexpr GgufTensorRow kGpt2Tensors[] = {
+    {"token_embd", "transformer.wte"},
+    {"position_embd", "transformer.wpe"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "transformer.h.{}.ln_1"},
+    {"blk.{}.attn_qkv", "transformer.h.{}.attn.c_attn", kTransposed},
+    {"blk.{}.attn_output", "transformer.h.{}.attn.c_proj", kTransposed},
+    {"blk.{}.ffn_norm", "transformer.h.{}.ln_2"},
+    {"blk.{}.ffn_up", "transformer.h.{}.mlp.c_fc", kTransposed},
+    {"blk.{}.ffn_down", "transformer.h.{}.mlp.c_proj", kTransposed},
+};
+
+constexpr GgufTensorRow kNeoxTensors[] = {
+    {"token_embd", "gpt_neox.embed_in"},
+    {"output_norm", "gpt_neox.final_layer_norm"},
+    {"output", "embed_out"},
+    {"blk.{}.attn_norm", "gpt_neox.layers.{}.input_layernorm"},
+    {"blk.{}.attn_qkv", "gpt_neox.layers.{}.attention.query_key_value", kFusedQkvRows},
+    {"blk.{}.attn_output", "gpt_neox.layers.{}.attention.dense"},
+    {"blk.{}.ffn_norm", "gpt_neox.layers.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_up", "gpt_neox.layers.{}.mlp.dense_h_to_4h"},
+    {"blk.{}.ffn_down", "gpt_neox.layers.{}.mlp.dense_4h_to_h"},
+};
+
+constexpr GgufTensorRow kFalconTwoNormTensors[] = {
+    {"token_embd", "transformer.word_embeddings"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "transformer.h.{}.ln_mlp"},
+    {"blk.{}.attn_norm_2", "transformer.h.{}.ln_attn"},
+    {"blk.{}.attn_qkv", "transformer.h.{}.self_attention.query_key_value", kFusedQkvRows},
+    {"blk.{}.attn_output", "transformer.h.{}.self_attention.dense"},
+    {"blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"},
+    {"blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"},
+};
+
+constexpr GgufTensorRow kFalconTensors[] = {
+    {"token_embd", "transformer.word_embeddings"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "transformer.h.{}.input_layernorm"},
+    {"blk.{}.attn_qkv", "transformer.h.{}.self_attention.query_key_value", kFusedQkvRows},
+    {"blk.{}.attn_output", "transformer.h.{}.self_attention.dense"},
+    {"blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"},
+    {"blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"},
+};
+
+constexpr GgufTensorRow kMptTensors[] = {
+    {"token_embd", "transformer.wte"},
+    {"output_norm", "transformer.norm_f"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "transformer.blocks.{}.norm_1"},
+    {"blk.{}.attn_qkv", "transformer.blocks.{}.attn.Wqkv"},
+    {"blk.{}.attn_output", "transformer.blocks.{}.attn.out_proj"},
+    {"blk.{}.ffn_norm", "transformer.blocks.{}.norm_2"},
+    {"blk.{}.ffn_up", "transformer.blocks.{}.ffn.up_proj"},
+    {"blk.{}.ffn_down", "transformer.blocks.{}.ffn.down_proj"},
+};
+
+constexpr GgufTensorRow kBloomTensors[] = {
+    {"token_embd", "transformer.word_embeddings"},
+    {"token_embd_norm", "transformer.word_embeddings_layernorm"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "transformer.h.{}.input_layernorm"},
+    {"blk.{}.attn_qkv", "transformer.h.{}.self_attention.query_key_value", kFusedQkvRows},
+    {"blk.{}.attn_output", "transformer.h.{}.self_attention.dense"},
+    {"blk.{}.ffn_norm", "transformer.h.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_up", "transformer.h.{}.mlp.dense_h_to_4h"},
+    {"blk.{}.ffn_down", "transformer.h.{}.mlp.dense_4h_to_h"},
+};
+
+constexpr char kSilu[] = R"(, "hidden_act": "silu")";
+constexpr char kGelu[] = R"(, "hidden_act": "gelu")";
+constexpr char kGemmaConstants[] = R"(, "hidden_activation": "gelu_pytorch_tanh")";
+
+// The first row of an architecture whose marker is there is the one that it is read as.
 constexpr GgufFamily kFamilies[] = {
-    {"llama", "llama", R"(, "hidden_act": "silu")", kLlamaConfig, kLlamaTensors},
-    {"llama", "mistral", R"(, "hidden_act": "silu")", kLlamaConfig, kLlamaTensors},
-    {"qwen2", "qwen2", R"(, "hidden_act": "silu")", kLlamaConfig, kQwenTensors},
-    {"qwen3", "qwen3", R"(, "hidden_act": "silu")", kLlamaConfig, kQwenTensors},
-    {"bert", "bert", R"(, "hidden_act": "gelu")", kBertConfig, kBertTensors},
+    {"llama", "llama", kSilu, GgufDerived::kNone, kLlamaConfig, kLlamaTensors},
+    {"llama", "mistral", kSilu, GgufDerived::kNone, kLlamaConfig, kLlamaTensors},
+    {"qwen2", "qwen2", kSilu, GgufDerived::kNone, kLlamaConfig, kQwenTensors},
+    {"qwen3", "qwen3", kSilu, GgufDerived::kNone, kLlamaConfig, kQwenTensors},
+    {"gemma", "gemma", kGemmaConstants, GgufDerived::kNone, kLlamaConfig, kGemmaTensors},
+    {"gemma2", "gemma2", kGemmaConstants, GgufDerived::kGemmaScale, kGemma2Config, kGemma2Tensors},
+    {"gemma3", "gemma3_text", kGemmaConstants, GgufDerived::kGemmaScale, kGemma3Config, kGemma2Tensors},
+    {"phi3", "phi3", kSilu, GgufDerived::kPartialRotary, kPhi3Config, kPhi3Tensors},
+    {"gpt2", "gpt2", R"(, "activation_function": "gelu_new", "linear_layout": "out_in")", GgufDerived::kNone,
+     kGpt2Config, kGpt2Tensors},
+    {"gptneox", "gpt_neox", kGelu, GgufDerived::kNeoxRotary, kNeoxConfig, kNeoxTensors},
+    {"falcon", "falcon", R"(, "activation": "gelu")", GgufDerived::kFalcon, kFalconConfig, kFalconTwoNormTensors,
+     "blk.0.attn_norm_2.weight"},
+    {"falcon", "falcon", R"(, "activation": "gelu")", GgufDerived::kFalcon, kFalconConfig, kFalconTensors},
+    {"mpt", "mpt", "", GgufDerived::kMpt, kMptConfig, kMptTensors},
+    {"bloom", "bloom", "", GgufDerived::kNone, kBloomConfig, kBloomTensors},
+    {"bert", "bert", kGelu, GgufDerived::kNone, kBertConfig, kBertTensors},
 };
 
 constexpr absl::string_view kSuffixes[] = {".weight", ".bias"};
 // What stands before the names of the tables, or is missing there, in checkpoints of the same model.
-constexpr absl::string_view kHfPrefixes[] = {"model.", "bert.", "transformer."};
+constexpr absl::string_view kHfPrefixes[] = {"model.", "bert.", "transformer.", "gpt_neox."};
 
 // The layer of a name that fits `pattern`, as text ("" for a pattern without one); nullopt when it does not fit.
 std::optional<absl::string_view> MatchLayer(absl::string_view name, absl::string_view pattern) {
@@ -148,16 +373,21 @@ std::vector<int64_t> GroupedQkvOrder(const HeadCounts& counts, int64_t rows) {
 
 }  // namespace
 
-const GgufFamily* FindGgufFamily(absl::string_view architecture) {
+const GgufFamily* FindGgufFamily(absl::string_view architecture,
+                                 absl::FunctionRef<bool(absl::string_view tensor)> contains) {
   for (const GgufFamily& family : kFamilies) {
-    if (architecture == family.architecture) return &family;
+    const absl::string_view marker = family.marker;
+    if (architecture == family.architecture && (marker.empty() || contains(marker))) return &family;
   }
   return nullptr;
 }
 
-const GgufFamily* FindGgufFamilyOfModel(absl::string_view model_type) {
+const GgufFamily* FindGgufFamilyOfModel(absl::string_view model_type,
+                                        absl::FunctionRef<bool(absl::string_view tensor)> contains) {
   for (const GgufFamily& family : kFamilies) {
-    if (model_type == family.model_type) return &family;
+    if (model_type != family.model_type) continue;
+    const auto marker = HfNameOf(family, family.marker);
+    if (!marker.has_value() || contains(marker->name)) return &family;
   }
   return nullptr;
 }
@@ -197,6 +427,7 @@ std::vector<int64_t> GgufRowOrder(GgufChange change, const HeadCounts& heads, in
       return GroupedQkvOrder(heads, rows);
     case kNone:
     case kNormPlusOne:
+    case kTransposed:
       return {};
   }
   return {};

@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 
 namespace lastro::engine {
 
-enum class GgufField { kInt, kFloat };
+enum class GgufField { kInt, kFloat, kBool };
 
 struct GgufConfigRow {
   const char* config;  // member of config.json
@@ -30,6 +31,7 @@ enum class GgufChange {
   kKeyRows,       // the same over attention.head_count_kv heads
   kFusedQkvRows,  // [queries of a group, key, value] per KV head became [all queries, all keys, all values]
   kNormPlusOne,   // 1 was added to a norm's weight
+  kTransposed,    // [in, out] became [out, in]
 };
 
 struct GgufTensorRow {
@@ -38,18 +40,33 @@ struct GgufTensorRow {
   GgufChange change = GgufChange::kNone;
 };
 
+// What config.json says and GGUF leaves to be derived (gguf_config.cc).
+enum class GgufDerived {
+  kNone,
+  kPartialRotary,  // partial_rotary_factor, of rope.dimension_count
+  kNeoxRotary,     // rotary_pct, of rope.dimension_count
+  kFalcon,         // which of the decoder architectures, of the head counts and norms
+  kGemmaScale,     // query_pre_attn_scalar, of attention.scale, or as the published models have it
+  kMpt,            // attn_config
+};
+
 struct GgufFamily {
   const char* architecture;  // general.architecture
   const char* model_type;    // of config.json
   const char* constants;     // members of config.json that every file has: "" or ", \"a\": 1"-like pairs
+  GgufDerived derived;
   absl::Span<const GgufConfigRow> config;
   absl::Span<const GgufTensorRow> tensors;
+  const char* marker = "";  // a tensor that tells this family from the next of its architecture; "": none
 };
 
-// Null when there is none.
-const GgufFamily* FindGgufFamily(absl::string_view architecture);
-// The family that a config.json's model_type is written as; null when there is none.
-const GgufFamily* FindGgufFamilyOfModel(absl::string_view model_type);
+// The first family of `architecture` whose marker, if it has one, is a tensor of the file. Null when there is none.
+const GgufFamily* FindGgufFamily(absl::string_view architecture,
+                                 absl::FunctionRef<bool(absl::string_view tensor)> contains);
+// The family that a config.json's model_type is written as, `contains` telling of Hugging Face names; null when there
+// is none.
+const GgufFamily* FindGgufFamilyOfModel(absl::string_view model_type,
+                                        absl::FunctionRef<bool(absl::string_view tensor)> contains);
 // For error messages.
 std::string SupportedGgufArchitectures();
 

@@ -1,5 +1,6 @@
 #include "engine/gguf_model.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -13,9 +14,14 @@
 namespace lastro::engine {
 namespace {
 
-absl::StatusOr<const GgufFamily*> FamilyOf(const GgufMetadata& metadata) {
+absl::StatusOr<const GgufFamily*> FamilyOf(const GgufContents& contents) {
+  const GgufMetadata& metadata = contents.metadata;
   LASTRO_ASSIGN_OR_RETURN(absl::string_view architecture, metadata.String("general.architecture"));
-  const GgufFamily* family = FindGgufFamily(architecture);
+  auto contains = [&contents](absl::string_view name) {
+    return std::any_of(contents.tensors.begin(), contents.tensors.end(),
+                       [name](const auto& tensor) { return tensor.first == name; });
+  };
+  const GgufFamily* family = FindGgufFamily(architecture, contains);
   if (family != nullptr) return family;
   return absl::UnimplementedError(absl::StrCat(metadata.name(), ": general.architecture \"", architecture,
                                                "\" is not supported; supported: ", SupportedGgufArchitectures()));
@@ -39,7 +45,7 @@ absl::StatusOr<std::unique_ptr<GgufModel>> GgufModel::Open(const std::string& pa
   LASTRO_ASSIGN_OR_RETURN(model->contents_, ParseGguf(file.bytes(), path));
   const GgufMetadata& metadata = model->metadata();
   LASTRO_RETURN_IF_ERROR(CheckWhole(metadata));
-  LASTRO_ASSIGN_OR_RETURN(const GgufFamily* family, FamilyOf(metadata));
+  LASTRO_ASSIGN_OR_RETURN(const GgufFamily* family, FamilyOf(*model->contents_));
   LASTRO_RETURN_IF_ERROR(model->ReadJson(*family));
   LASTRO_ASSIGN_OR_RETURN(HeadCounts heads, ReadGgufHeads(metadata, *family));
   LASTRO_ASSIGN_OR_RETURN(model->weights_,

@@ -35,6 +35,8 @@ class GgufModel : public ModelFiles {
   std::string Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const override;
 
   const GgufMetadata& metadata() const { return contents_->metadata; }
+  // The tensors under the names and in the layout of the file.
+  const std::vector<std::pair<std::string, StoredTensor>>& stored_tensors() const { return contents_->tensors; }
 
  private:
   static std::optional<JsonValue> Root(const std::optional<JsonDocument>& json) {

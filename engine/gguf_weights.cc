@@ -12,7 +12,8 @@ namespace lastro::engine {
 namespace {
 
 // Read into the configuration (gguf_config.h), not weights of a layer.
-constexpr absl::string_view kConfigTensors[] = {"rope_freqs.weight"};
+constexpr absl::string_view kConfigTensors[] = {"rope_freqs.weight", "rope_factors_long.weight",
+                                                "rope_factors_short.weight"};
 
 bool IsConfig(absl::string_view name) {
   return std::find(std::begin(kConfigTensors), std::end(kConfigTensors), name) != std::end(kConfigTensors);
@@ -37,7 +38,7 @@ absl::Status GgufWeights::Add(const std::string& gguf_name, const GgufTensorMatc
                               StoredTensor tensor) {
   if (match.change == GgufChange::kNormPlusOne) {
     LASTRO_RETURN_IF_ERROR(SubtractOne(gguf_name, &tensor));
-  } else if (match.change != GgufChange::kNone) {
+  } else if (match.change != GgufChange::kNone && match.change != GgufChange::kTransposed) {
     LASTRO_RETURN_IF_ERROR(ReorderRows(gguf_name, match.change, heads, &tensor));
   }
   if (!tensors_.emplace(match.name, std::move(tensor)).second) {

@@ -1,4 +1,5 @@
-// GgufWeights: the tensors of a GGUF file under their Hugging Face names and in that layout. Tensors that the format
+// GgufWeights: the tensors of a GGUF file under their Hugging Face names and in that layout, but for transposed ones,
+// which stay [out, in]: the configuration says so. Tensors that the format
 // does not change are views of the mapped file; reordered rows and changed norms are copies held here. Const after
 // Create and thread-safe.
 #pragma once

@@ -26,15 +26,20 @@ constexpr TypeRow kTypes[] = {
     {StoredType::kQ3_K, DataType::kQ3_K}, {StoredType::kQ4_K, DataType::kQ4_K},  {StoredType::kQ5_K, DataType::kQ5_K},
     {StoredType::kQ6_K, DataType::kQ6_K}, {StoredType::kMXFP4, DataType::kMXFP4}};
 
-absl::StatusOr<DataType> FloatType(const TensorFile& file, const std::string& name, StoredType type) {
-  for (const TypeRow& row : kTypes) {
-    if (row.stored == type) return row.type;
-  }
+absl::StatusOr<DataType> WeightType(const TensorFile& file, const std::string& name, StoredType type) {
+  if (const std::optional<DataType> found = DataTypeOf(type)) return *found;
   return absl::InvalidArgumentError(absl::StrCat(file.path(), ": tensor ", name, " is of type ", NameOf(type),
                                                  "; expected F32, F16 or BF16, or a quantised type"));
 }
 
 }  // namespace
+
+std::optional<DataType> DataTypeOf(StoredType type) {
+  for (const TypeRow& row : kTypes) {
+    if (row.stored == type) return row.type;
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Span<const int64_t> shape) {
   if (!file_.Contains(name)) {
@@ -47,7 +52,7 @@ absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Spa
                                                    ShapeText(shape), " by the configuration, found ",
                                                    ShapeText(tensor->shape)));
   }
-  LASTRO_ASSIGN_OR_RETURN(DataType type, FloatType(file_, name, tensor->type));
+  LASTRO_ASSIGN_OR_RETURN(DataType type, WeightType(file_, name, tensor->type));
   if (used_.insert(name).second) {
     parameters_ += tensor->elements();
     stored_bytes_ += static_cast<int64_t>(tensor->data.size());

@@ -2,6 +2,7 @@
 // of which were used, so that left-over tensors are noticed. Not thread-safe.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "engine/tensor_file.h"
 
 namespace lastro::engine {
+
+// The type of a tensor that may hold weights; nullopt for the others.
+std::optional<DataType> DataTypeOf(StoredType type);
 
 class TensorSource {
  public:

@@ -27,4 +27,18 @@ inline float Fp16ToFloat(uint16_t bits) {
   return sign ? -subnormal : subnormal;
 }
 
+// Round to nearest, ties to even; beyond the largest finite number infinity; NaN stays a (quiet) NaN.
+inline uint16_t FloatToFp16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint16_t sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
+  const float magnitude = std::abs(value);
+  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7E00);
+  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7C00);
+  // Below 2^-14 the spacing is that of the subnormals, 2^-24.
+  if (magnitude < 0x1p-14f)
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
+  const uint32_t rebased = std::bit_cast<uint32_t>(magnitude) - (112u << 23);
+  return static_cast<uint16_t>(sign | (rebased + 0xFFF + (rebased >> 13 & 1)) >> 13);
+}
+
 }  // namespace lastro::kernels

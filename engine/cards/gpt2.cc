@@ -39,6 +39,8 @@ absl::StatusOr<Architecture> Gpt2Card(const ModelFiles& files) {
   a.norm_eps = static_cast<float>(config.Double("layer_norm_epsilon", 0, 1, 1e-5));
   a.activation = config.Activation("activation_function", "gelu_new");
   a.tied_head = config.Bool("tie_word_embeddings", true);
+  // Not a member that the hub knows: a GGUF file holds these maps as [out, in].
+  const std::string linear_layout = config.String("linear_layout", "in_out");
   config.ExpectBool("scale_attn_weights", true);
   config.ExpectBool("scale_attn_by_inverse_layer_idx", false);
   config.ExpectBool("add_cross_attention", false);
@@ -50,7 +52,7 @@ absl::StatusOr<Architecture> Gpt2Card(const ModelFiles& files) {
   a.qkv_bias = a.attention_out_bias = a.mlp_bias = true;
   a.final_norm = a.has_head = true;
   a.qkv_packing = QkvPacking::kStacked;
-  a.transposed_linear = true;
+  a.transposed_linear = linear_layout == "in_out";
   a.tensors = Gpt2Tensors();
   return a;
 }

@@ -71,6 +71,8 @@ void AddCommands(CommandSet* set) {
   AddInspectCommand(set);
   AddModelsCommand(set);
   AddBenchCommand(set);
+  AddQuantizeCommand(set);
+  AddPerplexityCommand(set);
 }
 
 int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Environment& environment) {

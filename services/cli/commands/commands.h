@@ -16,6 +16,8 @@ void AddInspectCommand(CommandSet* set);
 void AddJobsCommand(CommandSet* set);
 void AddModelsCommand(CommandSet* set);
 void AddModelsVerifyCommand(CommandSet* set, CLI::App* models);
+void AddPerplexityCommand(CommandSet* set);
+void AddQuantizeCommand(CommandSet* set);
 void AddSearchCommand(CommandSet* set);
 void AddTokenizeCommand(CommandSet* set);
 

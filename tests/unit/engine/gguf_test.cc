@@ -252,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"TensorBeyondFile", Tensor({16}, kF32, 0, 60), "the file has 60"},
         BadCase{"NoDataSection", Bytes().Head(1, 0).Tensor("t", {1}, kF32, 0), "before its data section"},
         BadCase{"Overlap", Two(0), "hole, overlap"}, BadCase{"Hole", Two(64), "hole, overlap"},
-        BadCase{"TensorInfosTruncated", Bytes().Head(1, 0).Text("tensor").U32(4).U64(1).U64(1).Zeros(8),
+        BadCase{"TensorInfosTruncated", Bytes().Head(1, 0).Text("tensor").U32(4).U64(1).U64(1).U64(1),
                 "exceeds the file"}),
     [](const auto& info) { return std::string(info.param.name); });
 

@@ -234,7 +234,9 @@ TEST_F(CliTest, EveryCommandHasExamples) {
                               "tokenize",
                               "inspect",
                               "models",
-                              "bench"}) {
+                              "bench",
+                              "quantize",
+                              "perplexity"}) {
     std::vector<std::string> arguments = absl::StrSplit(command, ' ');
     arguments.push_back("--help");
     EXPECT_EQ(Lastro(arguments), kExitOk) << command;
@@ -484,6 +486,28 @@ TEST_F(IngestCliTest, SingleFilesAreUploaded) {
   EXPECT_EQ(Lastro({"ingest", folder / "a.md", "--sync"}), kExitUsage);
   EXPECT_EQ(Lastro({"ingest", folder / "missing.md"}), kExitFailure);
   EXPECT_EQ(Lastro({"ingest", folder / "a.md", "--meta", "=x"}), kExitUsage);
+}
+
+TEST_F(CliTest, QuantizeAndPerplexityWorkOnModelFiles) {
+  TempFolder folder;
+  const std::string model = std::string(LASTRO_SOURCE_DIR) + "/tests/golden/models/llama-gqa";
+  EXPECT_EQ(Lastro({"quantize", "--json", model, folder / "small.gguf", "--type", "q8_0"}), kExitOk) << err;
+  ASSERT_OK_AND_ASSIGN(JsonDocument summary, JsonDocument::Parse(out, "quantize"));
+  EXPECT_GT(*summary.root().GetInt("bytes_before", 0), *summary.root().GetInt("bytes_after", 0));
+  ASSERT_THAT(WriteFileAtomically(folder / "text.txt", std::string(100, 'a') + " text that is in the end there"),
+              IsOk());
+  EXPECT_EQ(Lastro({"perplexity", "--json", folder / "small.gguf", folder / "text.txt", "--baseline", model, "--window",
+                    "32", "--stride", "16"}),
+            kExitOk)
+      << err;
+  ASSERT_OK_AND_ASSIGN(JsonDocument result, JsonDocument::Parse(out, "perplexity"));
+  EXPECT_GT(*result.root().GetInt("tokens", 0), 50);
+  EXPECT_LT(*result.root().GetDouble("mean_divergence", 1), 0.01);
+  EXPECT_EQ(Lastro({"quantize", model, folder / "small.bin"}), kExitFailure);
+  EXPECT_THAT(err, HasSubstr("must end in .gguf"));
+  EXPECT_EQ(Lastro({"quantize", model, folder / "x.gguf", "--type", "q1"}), kExitFailure);
+  EXPECT_THAT(err, HasSubstr("q4_k_m"));
+  EXPECT_EQ(Lastro({"perplexity", folder / "small.gguf", folder / "none.txt"}), kExitFailure);
 }
 
 TEST(UriOfFile, IsThePathAsGiven) {
