@@ -1,17 +1,34 @@
 #include "engine/tokenizer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "engine/tokenizers/json_tokenizer.h"
+#include "engine/tokenizers/sentencepiece_model.h"
+#include "engine/tokenizers/vocabulary_spec.h"
 
 namespace lastro::engine {
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::string& tokenizer_json_path) {
-  LASTRO_ASSIGN_OR_RETURN(JsonDocument document, JsonDocument::ParseFile(tokenizer_json_path));
+namespace {
+
+constexpr uint64_t kMaxModelBytes = 256u << 20;
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadSentencePiece(const std::string& path) {
+  LASTRO_ASSIGN_OR_RETURN(std::string content, ReadFile(path, kMaxModelBytes));
+  LASTRO_ASSIGN_OR_RETURN(tokenizers::VocabularySpec spec, tokenizers::ParseSentencePieceModel(content, path));
+  return tokenizers::BuildTokenizer(std::move(spec));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Load(const std::string& path) {
+  if (absl::EndsWith(path, ".model")) return LoadSentencePiece(path);
+  LASTRO_ASSIGN_OR_RETURN(JsonDocument document, JsonDocument::ParseFile(path));
   return tokenizers::ParseTokenizer(document);
 }
 
@@ -40,6 +57,7 @@ std::vector<int32_t> ContextOf(const Tokenizer& tokenizer, const std::vector<int
   for (size_t count = 1; count <= std::min(kMaxContextIds, ids.size()); ++count) {
     std::vector<int32_t> context(ids.end() - static_cast<std::ptrdiff_t>(count), ids.end());
     std::string text = tokenizer.Decode(context);
+    if (text.empty()) continue;  // a space that a decoder drops at the start of a text
     if (IsValidUtf8(text) && !absl::StartsWith(text, kReplacement)) return context;
   }
   return {ids.back()};

@@ -1,5 +1,6 @@
-// Tokenizer: text <-> token ids exactly as the Hugging Face `tokenizers` library does for the same tokenizer.json, with
-// byte offsets into the input. Const after construction and thread-safe.
+// Tokenizer: text <-> token ids exactly as the Hugging Face `tokenizers` library does for the same tokenizer.json, or
+// the SentencePiece library for the same *.model, with byte offsets into the input. Const after construction and
+// thread-safe.
 //
 // Text of users and documents is encoded with special tokens off (the default): a text that spells "<|eos|>" becomes
 // ordinary pieces and never a control token. Malformed UTF-8 is replaced by U+FFFD before encoding; offsets still count
@@ -18,7 +19,8 @@
 
 namespace lastro::engine {
 
-// A token and the half-open byte range of the input it stands for; begin == end for tokens the template adds.
+// A token and the half-open byte range of the input it stands for; begin == end for tokens the template adds. Of the
+// byte tokens of one character, a SentencePiece model gives the range to the last and an empty one to the others.
 struct Token {
   int32_t id = 0;
   uint32_t begin = 0;
@@ -43,10 +45,12 @@ struct EncodeOptions {
 
 class Tokenizer {
  public:
-  // Reads a tokenizer.json. INVALID_ARGUMENT names the file, the field and what was expected; UNIMPLEMENTED names a
-  // component (model, normaliser, pre-tokeniser) that this version does not support.
-  static absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& tokenizer_json_path);
-  // The same of a tokenizer.json in memory; `name` opens error messages.
+  // Reads a SentencePiece model where the path ends in ".model", else a tokenizer.json. INVALID_ARGUMENT names the
+  // file, the field and what was expected; UNIMPLEMENTED names a component (model, normaliser, pre-tokeniser) that this
+  // version does not support. A *.model does not say what add_special should add: nothing (see
+  // tokenizers/vocabulary_spec.h).
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& path);
+  // A tokenizer.json in memory; `name` opens error messages.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(absl::string_view tokenizer_json, const std::string& name);
   virtual ~Tokenizer() = default;
 

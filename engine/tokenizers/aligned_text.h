@@ -36,6 +36,10 @@ struct RuneChange {
   int change;
 };
 
+// Whether a chain of rewriting steps that began with a text of `before` bytes should end because the text has grown out
+// of all proportion: only the steps of a hostile file can do that.
+inline bool GrewTooMuch(size_t before, size_t after) { return after > 64 * before + 65'536; }
+
 class AlignedText {
  public:
   // `input` with each maximal ill-formed UTF-8 sequence replaced by U+FFFD, whose range is that sequence.

@@ -80,10 +80,6 @@ class Bpe : public Model {
     LASTRO_ASSIGN_OR_RETURN(fuse_unknown_, component.GetBool("fuse_unk", false));
     LASTRO_ASSIGN_OR_RETURN(prefix_, component.GetString("continuing_subword_prefix", ""));
     LASTRO_ASSIGN_OR_RETURN(suffix_, component.GetString("end_of_word_suffix", ""));
-    if (byte_level_ && !(prefix_.empty() && suffix_.empty())) {
-      return absl::UnimplementedError(absl::StrCat(
-          component.path(), ": continuing_subword_prefix and end_of_word_suffix are not supported with ByteLevel"));
-    }
     return ReadUnknown(component, vocabulary);
   }
 

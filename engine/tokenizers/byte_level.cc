@@ -33,6 +33,15 @@ constexpr Alphabet kAlphabet;
 
 char32_t ByteToRune(uint8_t byte) { return kAlphabet.rune[byte]; }
 
+void SpellBytes(AlignedText* text) {
+  std::string bytes;
+  text->RewriteEach([&bytes](char32_t rune, std::string* out) {
+    bytes.clear();
+    AppendRune(rune, &bytes);
+    for (char byte : bytes) AppendRune(ByteToRune(static_cast<uint8_t>(byte)), out);
+  });
+}
+
 std::optional<std::string> BytesOf(absl::string_view token) {
   std::string bytes;
   while (!token.empty()) {

@@ -8,10 +8,14 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "engine/tokenizers/aligned_text.h"
 
 namespace lastro::engine::tokenizers {
 
 char32_t ByteToRune(uint8_t byte);
+
+// Replaces each character of `text` by the spelling of its bytes.
+void SpellBytes(AlignedText* text);
 
 // The bytes that `token` spells; nullopt when a character is not in the alphabet.
 std::optional<std::string> BytesOf(absl::string_view token);

@@ -23,6 +23,19 @@ absl::StatusOr<std::vector<JsonValue>> ItemsOf(const JsonValue& component, absl:
   return items;
 }
 
+absl::Status CheckSteps(const JsonValue& component, size_t steps) {
+  if (steps < kMaxItems) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(component.path(), ": more than ", kMaxItems, " steps"));
+}
+
+absl::StatusOr<std::string> GetReplacement(const JsonValue& component, absl::string_view key,
+                                           absl::string_view otherwise) {
+  LASTRO_ASSIGN_OR_RETURN(std::string value, component.GetString(key, otherwise));
+  if (value.size() <= kMaxReplacementBytes) return value;
+  return absl::InvalidArgumentError(
+      absl::StrCat(component.path(), ".", key, " has ", value.size(), " bytes; the limit is ", kMaxReplacementBytes));
+}
+
 absl::Status UnsupportedType(const JsonValue& component, absl::string_view type) {
   return absl::UnimplementedError(
       absl::StrCat(component.path(), ": type \"", type, "\" is not supported by this version"));

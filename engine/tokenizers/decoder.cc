@@ -39,6 +39,14 @@ class Fuse : public Decoder {
   void Apply(Tokens* tokens) const override { *tokens = {absl::StrJoin(*tokens, "")}; }
 };
 
+// The reference's way from tokens to written English, one replacement after the other.
+void CleanUp(std::string* token) {
+  static constexpr std::pair<const char*, const char*> kReplacements[] = {
+      {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
+      {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& replacement : kReplacements) *token = absl::StrReplaceAll(*token, {replacement});
+}
+
 class WordPiece : public Decoder {
  public:
   WordPiece(std::string prefix, bool cleanup) : prefix_(std::move(prefix)), cleanup_(cleanup) {}
@@ -52,14 +60,6 @@ class WordPiece : public Decoder {
   }
 
  private:
-  // The reference's replacements, one after the other.
-  static void CleanUp(std::string* token) {
-    static constexpr std::pair<const char*, const char*> kReplacements[] = {
-        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
-        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-    for (const auto& replacement : kReplacements) *token = absl::StrReplaceAll(*token, {replacement});
-  }
-
   std::string prefix_;
   bool cleanup_;
 };
@@ -160,6 +160,42 @@ class Metaspace : public Decoder {
   bool prepended_;
 };
 
+// Words end with a suffix, which becomes a space, but for the last token's.
+class Bpe : public Decoder {
+ public:
+  explicit Bpe(std::string suffix) : suffix_(std::move(suffix)) {}
+
+  void Apply(Tokens* tokens) const override {
+    for (std::string& token : *tokens) {
+      token = absl::StrReplaceAll(token, {{suffix_, &token == &tokens->back() ? "" : " "}});
+    }
+  }
+
+ private:
+  std::string suffix_;
+};
+
+// Connectionist temporal classification: equal neighbours are one, padding is nothing.
+class Ctc : public Decoder {
+ public:
+  Ctc(std::string pad, std::string delimiter, bool cleanup)
+      : pad_(std::move(pad)), delimiter_(std::move(delimiter)), cleanup_(cleanup) {}
+
+  void Apply(Tokens* tokens) const override {
+    tokens->erase(std::unique(tokens->begin(), tokens->end()), tokens->end());
+    for (std::string& token : *tokens) {
+      token = absl::StrReplaceAll(token, {{pad_, ""}});
+      if (!cleanup_) continue;
+      CleanUp(&token);
+      token = absl::StrReplaceAll(token, {{delimiter_, " "}});
+    }
+  }
+
+ private:
+  std::string pad_, delimiter_;
+  bool cleanup_;
+};
+
 class Sequence : public Decoder {
  public:
   explicit Sequence(std::vector<std::unique_ptr<Decoder>> steps) : steps_(std::move(steps)) {}
@@ -203,6 +239,25 @@ Result ParseMetaspace(const JsonValue& component) {
   return std::make_unique<Metaspace>(std::move(replacement), scheme != "never");
 }
 
+// A string member that must not be empty.
+absl::StatusOr<std::string> NonEmpty(const JsonValue& component, absl::string_view key, absl::string_view otherwise) {
+  LASTRO_ASSIGN_OR_RETURN(std::string value, component.GetString(key, otherwise));
+  if (!value.empty()) return value;
+  return absl::InvalidArgumentError(absl::StrCat(component.path(), ".", key, " must not be empty"));
+}
+
+Result ParseBpe(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::string suffix, NonEmpty(component, "suffix", "</w>"));
+  return std::make_unique<Bpe>(std::move(suffix));
+}
+
+Result ParseCtc(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::string pad, NonEmpty(component, "pad_token", "<pad>"));
+  LASTRO_ASSIGN_OR_RETURN(std::string delimiter, NonEmpty(component, "word_delimiter_token", "|"));
+  LASTRO_ASSIGN_OR_RETURN(bool cleanup, component.GetBool("cleanup", true));
+  return std::make_unique<Ctc>(std::move(pad), std::move(delimiter), cleanup);
+}
+
 Result ParseSequence(const JsonValue& component) {
   LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(component, "decoders"));
   std::vector<std::unique_ptr<Decoder>> steps;
@@ -226,6 +281,8 @@ Result ParseDecoder(const JsonValue& component) {
   if (type == "Strip") return ParseStrip(component);
   if (type == "Replace") return ParseReplace(component);
   if (type == "Metaspace") return ParseMetaspace(component);
+  if (type == "BPEDecoder") return ParseBpe(component);
+  if (type == "CTC") return ParseCtc(component);
   if (type == "Sequence") return ParseSequence(component);
   return UnsupportedType(component, type);
 }

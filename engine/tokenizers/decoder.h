@@ -18,8 +18,8 @@ class Decoder {
   virtual void Apply(std::vector<std::string>* tokens) const = 0;
 };
 
-// Reads ByteLevel, WordPiece, ByteFallback, Fuse, Strip, Replace, Metaspace or a Sequence of them; UNIMPLEMENTED names
-// any other type.
+// Reads ByteLevel, WordPiece, ByteFallback, Fuse, Strip, Replace, Metaspace, BPEDecoder, CTC or a Sequence of them;
+// UNIMPLEMENTED names any other type.
 absl::StatusOr<std::unique_ptr<Decoder>> ParseDecoder(const JsonValue& component);
 
 // What the reference does when a file has no decoder: tokens separated by spaces.

@@ -135,7 +135,9 @@ absl::Status ReadSteps(const JsonValue& root, Parts* parts) {
   }
   if (root.Has("pre_tokenizer")) {
     LASTRO_ASSIGN_OR_RETURN(JsonValue component, root.Get("pre_tokenizer"));
-    LASTRO_ASSIGN_OR_RETURN(parts->pre_tokenization, ParsePreTokenizer(component));
+    LASTRO_ASSIGN_OR_RETURN(JsonValue model, root.Get("model"));
+    LASTRO_ASSIGN_OR_RETURN(bool looks_up_bytes, LooksUpBytes(model));
+    LASTRO_ASSIGN_OR_RETURN(parts->pre_tokenization, ParsePreTokenizer(component, looks_up_bytes));
   }
   if (root.Has("decoder")) {
     LASTRO_ASSIGN_OR_RETURN(JsonValue component, root.Get("decoder"));
@@ -152,6 +154,8 @@ absl::Status ReadModel(const JsonValue& root, Parts* parts) {
   LASTRO_ASSIGN_OR_RETURN(JsonValue vocabulary, component.Get("vocab"));
   if (vocabulary.is_object()) {
     LASTRO_ASSIGN_OR_RETURN(parts->vocabulary, Vocabulary::Parse(vocabulary));
+  } else {
+    LASTRO_ASSIGN_OR_RETURN(parts->vocabulary, Vocabulary::ParseArray(vocabulary));
   }
   ModelContext context;
   context.byte_level = parts->pre_tokenization.byte_level;

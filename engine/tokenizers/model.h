@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "base/json.h"
 #include "engine/tokenizers/merge_queue.h"
+#include "engine/tokenizers/viterbi.h"
 #include "engine/tokenizers/vocabulary.h"
 
 namespace lastro::engine::tokenizers {
@@ -32,11 +33,13 @@ struct ModelScratch {
   };
   std::vector<Symbol> symbols;
   MergeQueue queue;
+  std::vector<PathNode<double>> paths;
+  std::vector<PathPiece> path;
 };
 
 // What the models need to know of the rest of the file.
 struct ModelContext {
-  bool byte_level = false;                   // words are raw bytes; the vocabulary spells them byte-level
+  bool byte_level = false;  // words are raw bytes; the vocabulary spells them byte-level (models that LooksUpBytes)
   absl::flat_hash_set<std::string> special;  // tokens that text may never become, except as the unknown token
 };
 
@@ -47,13 +50,23 @@ class Model {
   virtual void Tokenize(absl::string_view word, ModelScratch* scratch, std::vector<WordToken>* out) const = 0;
 };
 
-// Reads {"type": "BPE" or "WordPiece", ...}, whose "vocab" has been read into `vocabulary`. Older files have no type:
-// it is told from the members. UNIMPLEMENTED names any other model (Unigram, WordLevel) or option (dropout).
+// Reads {"type": "BPE", "WordPiece", "Unigram" or "WordLevel", ...}, whose "vocab" has been read into `vocabulary`.
+// Older files have no type: it is told from the members. UNIMPLEMENTED names any other model or option (dropout).
 absl::StatusOr<std::unique_ptr<Model>> ParseModel(const JsonValue& component, const Vocabulary& vocabulary,
                                                   const ModelContext& context);
 absl::StatusOr<std::unique_ptr<Model>> ParseBpe(const JsonValue& component, const Vocabulary& vocabulary,
                                                 const ModelContext& context);
 absl::StatusOr<std::unique_ptr<Model>> ParseWordPiece(const JsonValue& component, const Vocabulary& vocabulary,
                                                       const ModelContext& context);
+absl::StatusOr<std::unique_ptr<Model>> ParseUnigram(const JsonValue& component, const Vocabulary& vocabulary,
+                                                    const ModelContext& context);
+absl::StatusOr<std::unique_ptr<Model>> ParseWordLevel(const JsonValue& component, const Vocabulary& vocabulary,
+                                                      const ModelContext& context);
+
+// The "type" of a model component, told from the members where there is none.
+absl::StatusOr<std::string> ModelType(const JsonValue& component);
+
+// Whether the model looks bytes up itself, so that byte-level text need not be spelled out for it.
+absl::StatusOr<bool> LooksUpBytes(const JsonValue& component);
 
 }  // namespace lastro::engine::tokenizers

@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "engine/tokenizers/byte_level.h"
 #include "engine/tokenizers/component.h"
 #include "engine/tokenizers/pattern.h"
 #include "engine/tokenizers/unicode.h"
@@ -133,11 +134,42 @@ class Replace : public Normalizer {
   std::string content_;
 };
 
+// Control characters vanish and unusual white space becomes a space, as in the data of neural machine translation.
+class Nmt : public Normalizer {
+ public:
+  void Apply(AlignedText* text) const override {
+    text->RewriteEach([](char32_t rune, std::string* out) {
+      if (!IsDropped(rune)) AppendRune(IsSpaceLike(rune) ? U' ' : rune, out);
+    });
+  }
+
+ private:
+  static bool IsDropped(char32_t rune) {
+    return (rune >= 0x01 && rune <= 0x08) || rune == 0x0B || (rune >= 0x0E && rune <= 0x1F) || rune == 0x7F ||
+           rune == 0x8F || rune == 0x9F;
+  }
+  static bool IsSpaceLike(char32_t rune) {
+    return rune == 0x09 || rune == 0x0A || rune == 0x0C || rune == 0x0D || rune == 0x1680 ||
+           (rune >= 0x200B && rune <= 0x200F) || rune == 0x2028 || rune == 0x2029 || rune == 0x2581 || rune == 0xFEFF ||
+           rune == 0xFFFD;
+  }
+};
+
+// Spells each byte in the byte-level alphabet.
+class ByteLevel : public Normalizer {
+ public:
+  void Apply(AlignedText* text) const override { SpellBytes(text); }
+};
+
 class Sequence : public Normalizer {
  public:
   explicit Sequence(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
   void Apply(AlignedText* text) const override {
-    for (const auto& step : steps_) step->Apply(text);
+    const size_t before = text->text().size();
+    for (const auto& step : steps_) {
+      step->Apply(text);
+      if (GrewTooMuch(before, text->text().size())) return;
+    }
   }
 
  private:
@@ -146,13 +178,25 @@ class Sequence : public Normalizer {
 
 using Result = absl::StatusOr<std::unique_ptr<Normalizer>>;
 
-Result ParseSequence(const JsonValue& component) {
-  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(component, "normalizers"));
-  std::vector<std::unique_ptr<Normalizer>> steps;
+// Appends the steps of a Sequence, those of nested ones included.
+absl::Status AppendSteps(const JsonValue& sequence, std::vector<std::unique_ptr<Normalizer>>* steps) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(sequence, "normalizers"));
   for (const JsonValue& item : items) {
+    LASTRO_ASSIGN_OR_RETURN(std::string type, TypeOf(item));
+    if (type == "Sequence") {
+      LASTRO_RETURN_IF_ERROR(AppendSteps(item, steps));
+      continue;
+    }
+    LASTRO_RETURN_IF_ERROR(CheckSteps(item, steps->size()));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Normalizer> step, ParseNormalizer(item));
-    steps.push_back(std::move(step));
+    steps->push_back(std::move(step));
   }
+  return absl::OkStatus();
+}
+
+Result ParseSequence(const JsonValue& component) {
+  std::vector<std::unique_ptr<Normalizer>> steps;
+  LASTRO_RETURN_IF_ERROR(AppendSteps(component, &steps));
   return std::make_unique<Sequence>(std::move(steps));
 }
 
@@ -164,12 +208,12 @@ Result ParseStrip(const JsonValue& component) {
 
 Result ParseReplace(const JsonValue& component) {
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Pattern> pattern, ParsePattern(component));
-  LASTRO_ASSIGN_OR_RETURN(std::string content, component.GetString("content", ""));
+  LASTRO_ASSIGN_OR_RETURN(std::string content, GetReplacement(component, "content", ""));
   return std::make_unique<Replace>(std::move(pattern), std::move(content));
 }
 
 Result ParsePrepend(const JsonValue& component) {
-  LASTRO_ASSIGN_OR_RETURN(std::string prefix, component.GetString("prepend", ""));
+  LASTRO_ASSIGN_OR_RETURN(std::string prefix, GetReplacement(component, "prepend", ""));
   return std::make_unique<Prepend>(std::move(prefix));
 }
 
@@ -187,6 +231,9 @@ absl::StatusOr<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonValue& com
   if (type == "Strip") return ParseStrip(component);
   if (type == "Prepend") return ParsePrepend(component);
   if (type == "Replace") return ParseReplace(component);
+  if (type == "Nmt") return std::make_unique<Nmt>();
+  if (type == "ByteLevel") return std::make_unique<ByteLevel>();
+  if (type == "Precompiled") return ParsePrecompiled(component);
   if (type == "Sequence") return ParseSequence(component);
   return UnsupportedType(component, type);
 }

@@ -15,9 +15,10 @@ class Normalizer {
   virtual void Apply(AlignedText* text) const = 0;
 };
 
-// Reads BertNormalizer, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace or a Sequence of them.
-// UNIMPLEMENTED names any other type.
+// Reads BertNormalizer, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Nmt, ByteLevel,
+// Precompiled or a Sequence of them. UNIMPLEMENTED names any other type.
 absl::StatusOr<std::unique_ptr<Normalizer>> ParseNormalizer(const JsonValue& component);
+absl::StatusOr<std::unique_ptr<Normalizer>> ParsePrecompiled(const JsonValue& component);
 
 // The four Unicode normalisation forms, with the reference's alignment of what is composed and reordered.
 void ApplyNormalizationForm(bool compatibility, bool composed, AlignedText* text);

@@ -91,6 +91,28 @@ class WordOrSymbol : public Pattern {
   }
 };
 
+class ScriptRuns : public Pattern {
+ public:
+  void FindMatches(absl::string_view text, std::vector<Match>* matches) const override {
+    matches->clear();
+    int previous = kNoScript;
+    for (uint32_t at = 0; at < text.size();) {
+      DecodedRune decoded = DecodeRune(text.substr(at));
+      uint32_t end = at + static_cast<uint32_t>(decoded.length);
+      const int script = ScriptOf(decoded.rune);
+      if (script != kNoScript && script != previous) {
+        matches->push_back({at, end, true});
+        previous = script;
+      } else if (matches->empty()) {
+        matches->push_back({at, end, false});
+      } else {
+        matches->back().end = end;
+      }
+      at = end;
+    }
+  }
+};
+
 class RegexMatches : public Pattern {
  public:
   explicit RegexMatches(Regex regex) : regex_(std::move(regex)) {}
@@ -147,6 +169,8 @@ std::unique_ptr<Pattern> LiteralPattern(absl::string_view literal) { return std:
 std::unique_ptr<Pattern> RunePattern(bool (*predicate)(char32_t)) { return std::make_unique<RuneClass>(predicate); }
 
 std::unique_ptr<Pattern> WordOrSymbolPattern() { return std::make_unique<WordOrSymbol>(); }
+
+std::unique_ptr<Pattern> ScriptPattern() { return std::make_unique<ScriptRuns>(); }
 
 absl::StatusOr<std::unique_ptr<Pattern>> RegexPattern(absl::string_view expression, absl::string_view where) {
   LASTRO_ASSIGN_OR_RETURN(Regex regex, Regex::Compile(expression, where));

@@ -34,6 +34,10 @@ std::unique_ptr<Pattern> RunePattern(bool (*predicate)(char32_t));
 // keeps. (Its \w is that of another library than RegexPattern's.)
 std::unique_ptr<Pattern> WordOrSymbolPattern();
 
+// Stretches of one script, Japanese counted as Chinese; characters of no script belong to the stretch before them, and
+// those at the start of the text to none.
+std::unique_ptr<Pattern> ScriptPattern();
+
 // A regular expression in the reference's dialect; see regex.h. `where` opens error messages.
 absl::StatusOr<std::unique_ptr<Pattern>> RegexPattern(absl::string_view expression, absl::string_view where);
 

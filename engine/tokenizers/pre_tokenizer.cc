@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "engine/tokenizers/byte_level.h"
 #include "engine/tokenizers/component.h"
 #include "engine/tokenizers/pattern.h"
 #include "engine/tokenizers/unicode.h"
@@ -65,6 +66,28 @@ void PrefixPieces(Segment* segment, absl::string_view prefix, const Wanted& want
   segment->pieces = std::move(pieces);
 }
 
+// Rewrites every piece that is no added token: `rewrite(part)` changes an AlignedText.
+template <typename Rewrite>
+void RewritePieces(Segment* segment, const Rewrite& rewrite) {
+  AlignedText text;
+  std::vector<Piece> pieces;
+  pieces.reserve(segment->pieces.size());
+  for (const Piece& piece : segment->pieces) {
+    AlignedText part = segment->text.Slice(piece.begin, piece.end);
+    if (piece.added_id < 0) rewrite(&part);
+    uint32_t begin = static_cast<uint32_t>(text.text().size());
+    text.AppendPiece(part, 0, static_cast<uint32_t>(part.text().size()), "");
+    pieces.push_back({begin, static_cast<uint32_t>(text.text().size()), piece.added_id});
+  }
+  segment->text = std::move(text);
+  segment->pieces = std::move(pieces);
+}
+
+class SpellPieces : public PreTokenizer {
+ public:
+  void Apply(Segment* segment) const override { RewritePieces(segment, SpellBytes); }
+};
+
 class PrefixSpace : public PreTokenizer {
  public:
   void Apply(Segment* segment) const override {
@@ -96,22 +119,12 @@ class Metaspace : public PreTokenizer {
  private:
   // Every space outside added tokens.
   void ReplaceSpaces(Segment* segment) const {
-    AlignedText text;
-    std::vector<Piece> pieces;
     std::vector<Match> matches;
     std::unique_ptr<Pattern> space = LiteralPattern(" ");
-    for (const Piece& piece : segment->pieces) {
-      AlignedText part = segment->text.Slice(piece.begin, piece.end);
-      if (piece.added_id < 0) {
-        space->FindMatches(part.text(), &matches);
-        part.ReplaceMatches(matches, replacement_);
-      }
-      uint32_t begin = static_cast<uint32_t>(text.text().size());
-      text.AppendPiece(part, 0, static_cast<uint32_t>(part.text().size()), "");
-      pieces.push_back({begin, static_cast<uint32_t>(text.text().size()), piece.added_id});
-    }
-    segment->text = std::move(text);
-    segment->pieces = std::move(pieces);
+    RewritePieces(segment, [&](AlignedText* part) {
+      space->FindMatches(part->text(), &matches);
+      part->ReplaceMatches(matches, replacement_);
+    });
   }
 
   std::string replacement_;
@@ -123,7 +136,11 @@ class Sequence : public PreTokenizer {
  public:
   explicit Sequence(std::vector<std::unique_ptr<PreTokenizer>> steps) : steps_(std::move(steps)) {}
   void Apply(Segment* segment) const override {
-    for (const auto& step : steps_) step->Apply(segment);
+    const size_t before = segment->text.text().size();
+    for (const auto& step : steps_) {
+      step->Apply(segment);
+      if (GrewTooMuch(before, segment->text.text().size())) return;
+    }
   }
 
  private:
@@ -138,11 +155,15 @@ PreTokenization SplitAt(bool (*predicate)(char32_t), SplitBehavior behavior) {
   return Plain(std::make_unique<Split>(RunePattern(predicate), behavior, false));
 }
 
+PreTokenization SplitScripts() {
+  return Plain(std::make_unique<Split>(ScriptPattern(), SplitBehavior::kRemoved, /*invert=*/true));
+}
+
 PreTokenization WordsAndSymbols() {
   return Plain(std::make_unique<Split>(WordOrSymbolPattern(), SplitBehavior::kRemoved, /*invert=*/true));
 }
 
-Result ParseByteLevel(const JsonValue& component) {
+Result ParseByteLevel(const JsonValue& component, bool looks_up_bytes) {
   LASTRO_ASSIGN_OR_RETURN(bool prefix, component.GetBool("add_prefix_space", true));
   LASTRO_ASSIGN_OR_RETURN(bool use_regex, component.GetBool("use_regex", true));
   std::vector<std::unique_ptr<PreTokenizer>> steps;
@@ -151,7 +172,8 @@ Result ParseByteLevel(const JsonValue& component) {
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Pattern> words, RegexPattern(kGpt2Expression, component.path()));
     steps.push_back(std::make_unique<Split>(std::move(words), SplitBehavior::kIsolated, /*invert=*/false));
   }
-  return PreTokenization{std::make_unique<Sequence>(std::move(steps)), true};
+  if (!looks_up_bytes) steps.push_back(std::make_unique<SpellPieces>());
+  return PreTokenization{std::make_unique<Sequence>(std::move(steps)), looks_up_bytes};
 }
 
 Result ParseSplit(const JsonValue& component) {
@@ -189,7 +211,7 @@ absl::StatusOr<Metaspace::Scheme> ParseScheme(const JsonValue& component) {
 }
 
 Result ParseMetaspace(const JsonValue& component) {
-  LASTRO_ASSIGN_OR_RETURN(std::string replacement, component.GetString("replacement", "\u2581"));
+  LASTRO_ASSIGN_OR_RETURN(std::string replacement, GetReplacement(component, "replacement", "\u2581"));
   LASTRO_ASSIGN_OR_RETURN(Metaspace::Scheme scheme, ParseScheme(component));
   LASTRO_ASSIGN_OR_RETURN(bool split, component.GetBool("split", true));
   if (replacement.empty()) {
@@ -198,15 +220,37 @@ Result ParseMetaspace(const JsonValue& component) {
   return Plain(std::make_unique<Metaspace>(std::move(replacement), scheme, split));
 }
 
-Result ParseSequence(const JsonValue& component) {
-  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(component, "pretokenizers"));
+Result ParseCharDelimiterSplit(const JsonValue& component) {
+  LASTRO_ASSIGN_OR_RETURN(std::string delimiter, component.GetString("delimiter", ""));
+  if (delimiter.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(component.path(), ".delimiter must be one character"));
+  }
+  return Plain(std::make_unique<Split>(LiteralPattern(delimiter), SplitBehavior::kRemoved, /*invert=*/false));
+}
+
+// Appends the components of a Sequence that are none, in order.
+absl::Status Flatten(const JsonValue& sequence, std::vector<JsonValue>* components) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, ItemsOf(sequence, "pretokenizers"));
+  for (const JsonValue& item : items) {
+    LASTRO_ASSIGN_OR_RETURN(std::string type, TypeOf(item));
+    if (type == "Sequence") {
+      LASTRO_RETURN_IF_ERROR(Flatten(item, components));
+      continue;
+    }
+    LASTRO_RETURN_IF_ERROR(CheckSteps(item, components->size()));
+    components->push_back(item);
+  }
+  return absl::OkStatus();
+}
+
+Result ParseSequence(const JsonValue& component, bool looks_up_bytes) {
+  std::vector<JsonValue> components;
+  LASTRO_RETURN_IF_ERROR(Flatten(component, &components));
   std::vector<std::unique_ptr<PreTokenizer>> steps;
   bool byte_level = false;
-  for (const JsonValue& item : items) {
-    if (byte_level) {
-      return absl::UnimplementedError(absl::StrCat(item.path(), ": a step after ByteLevel is not supported"));
-    }
-    LASTRO_ASSIGN_OR_RETURN(PreTokenization step, ParsePreTokenizer(item));
+  for (size_t i = 0; i < components.size(); ++i) {
+    const bool last = i + 1 == components.size();
+    LASTRO_ASSIGN_OR_RETURN(PreTokenization step, ParsePreTokenizer(components[i], looks_up_bytes && last));
     byte_level = step.byte_level;
     steps.push_back(std::move(step.pre_tokenizer));
   }
@@ -215,9 +259,9 @@ Result ParseSequence(const JsonValue& component) {
 
 }  // namespace
 
-absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component) {
+absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component, bool looks_up_bytes) {
   LASTRO_ASSIGN_OR_RETURN(std::string type, TypeOf(component));
-  if (type == "ByteLevel") return ParseByteLevel(component);
+  if (type == "ByteLevel") return ParseByteLevel(component, looks_up_bytes);
   if (type == "Split") return ParseSplit(component);
   if (type == "Digits") return ParseDigits(component);
   if (type == "BertPreTokenizer") return BertWords();
@@ -225,7 +269,9 @@ absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component) {
   if (type == "WhitespaceSplit") return SplitAt(IsWhitespace, SplitBehavior::kRemoved);
   if (type == "Punctuation") return ParsePunctuation(component);
   if (type == "Metaspace") return ParseMetaspace(component);
-  if (type == "Sequence") return ParseSequence(component);
+  if (type == "CharDelimiterSplit") return ParseCharDelimiterSplit(component);
+  if (type == "UnicodeScripts") return SplitScripts();
+  if (type == "Sequence") return ParseSequence(component, looks_up_bytes);
   return UnsupportedType(component, type);
 }
 

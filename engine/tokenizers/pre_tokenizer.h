@@ -19,13 +19,14 @@ class PreTokenizer {
 
 struct PreTokenization {
   std::unique_ptr<PreTokenizer> pre_tokenizer;
-  // The words go to the model as bytes spelled in the byte-level alphabet. Nothing may follow that step, so it is not
-  // carried out on the text: the model looks up bytes instead.
+  // The words go to the model as bytes spelled in the byte-level alphabet, and nothing follows that step: it is not
+  // carried out on the text, the model looks up bytes instead.
   bool byte_level = false;
 };
 
-// Reads ByteLevel, Split, Digits, BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Metaspace or a Sequence
-// of them. UNIMPLEMENTED names any other type, and ByteLevel anywhere but last.
-absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component);
+// Reads ByteLevel, Split, Digits, BertPreTokenizer, Whitespace, WhitespaceSplit, Punctuation, Metaspace,
+// CharDelimiterSplit, UnicodeScripts or a Sequence of them. UNIMPLEMENTED names any other type. With `looks_up_bytes`
+// false, or where steps follow ByteLevel, that step spells the bytes out in the text.
+absl::StatusOr<PreTokenization> ParsePreTokenizer(const JsonValue& component, bool looks_up_bytes);
 
 }  // namespace lastro::engine::tokenizers

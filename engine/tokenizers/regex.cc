@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -22,7 +23,9 @@ struct Regex::Code {
 namespace {
 
 constexpr size_t kMaxExpressionBytes = 16'384;
-constexpr uint32_t kMatchLimit = 1'000'000;  // backtracking steps of one match
+constexpr uint64_t kMatchLimit = 1'000'000;  // backtracking steps of one match, with
+constexpr uint64_t kMatchLimitPerByte = 16;  // of the text
+constexpr int kMaxFailures = 64;             // attempts that exceed a limit
 constexpr uint32_t kHeapLimitKib = 65'536;
 constexpr size_t kJitStackStartBytes = 32 * 1024;
 constexpr size_t kJitStackMaxBytes = 1024 * 1024;
@@ -35,7 +38,6 @@ struct MatchState {
 
   MatchState() {
     LASTRO_CHECK(context != nullptr && data != nullptr && jit_stack != nullptr, "out of memory");
-    pcre2_set_match_limit(context, kMatchLimit);
     pcre2_set_heap_limit(context, kHeapLimitKib);
     pcre2_jit_stack_assign(context, nullptr, jit_stack);
   }
@@ -59,17 +61,25 @@ std::string Pcre2Message(int error) {
   return reinterpret_cast<const char*>(buffer);
 }
 
-// The byte range of the next match at or after `start`; nullopt when there is none or a limit was hit.
-std::optional<std::pair<size_t, size_t>> NextMatch(const pcre2_code* code, bool jit, absl::string_view text,
-                                                   size_t start) {
+struct Found {
+  enum class Kind { kMatch, kNone, kGaveUp };
+  Kind kind = Kind::kNone;
+  size_t begin = 0, end = 0;  // bytes, of a match
+};
+
+// The next match at or after `start`.
+Found NextMatch(const pcre2_code* code, bool jit, absl::string_view text, size_t start) {
   MatchState& state = ThisThreadsState();
+  pcre2_set_match_limit(state.context, static_cast<uint32_t>(std::min<uint64_t>(
+                                           kMatchLimit + kMatchLimitPerByte * text.size(), UINT32_MAX)));
   auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   int rc = jit ? pcre2_jit_match(code, subject, text.size(), start, 0, state.data, state.context)
                : pcre2_match(code, subject, text.size(), start, PCRE2_NO_UTF_CHECK, state.data, state.context);
-  if (rc < 0) return std::nullopt;
+  if (rc == PCRE2_ERROR_NOMATCH) return {};
+  if (rc < 0) return {Found::Kind::kGaveUp, 0, 0};
   const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(state.data);
-  if (ends[0] > ends[1] || ends[0] < start) return std::nullopt;  // \K inside a look-around; never translated
-  return std::make_pair(ends[0], ends[1]);
+  if (ends[0] > ends[1] || ends[0] < start) return {};  // \K inside a look-around; never translated
+  return {Found::Kind::kMatch, ends[0], ends[1]};
 }
 
 }  // namespace
@@ -97,18 +107,21 @@ absl::StatusOr<Regex> Regex::Compile(absl::string_view expression, absl::string_
 void Regex::ForEachMatch(absl::string_view text, absl::FunctionRef<void(uint32_t, uint32_t)> found) const {
   size_t start = 0;
   std::optional<size_t> previous_end;
+  int failures = 0;
+  auto step_over = [&] { start += start < text.size() ? DecodeRune(text.substr(start)).length : 1; };
   while (start <= text.size()) {
-    auto match = NextMatch(code_->code, code_->jit, text, start);
-    if (!match.has_value()) return;
-    auto [begin, end] = *match;
-    if (begin == end && previous_end == end) {  // no empty match right after a match: step over one character
-      if (start == text.size()) return;
-      start += DecodeRune(text.substr(start)).length;
-      continue;
+    const Found match = NextMatch(code_->code, code_->jit, text, start);
+    if (match.kind == Found::Kind::kNone) return;
+    if (match.kind == Found::Kind::kGaveUp) {
+      if (++failures == kMaxFailures) return;
+      step_over();
+    } else if (match.begin == match.end && previous_end == match.end) {
+      step_over();  // no empty match right after a match
+    } else {
+      found(static_cast<uint32_t>(match.begin), static_cast<uint32_t>(match.end));
+      start = match.end;
+      previous_end = match.end;
     }
-    found(static_cast<uint32_t>(begin), static_cast<uint32_t>(end));
-    start = end;
-    previous_end = end;
   }
 }
 

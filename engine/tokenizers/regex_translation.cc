@@ -95,10 +95,23 @@ class Translator {
 
   absl::Status InsideClass() {
     if (in_[at_] == '\\') return Escape();
-    if (in_[at_] == '[') return Unsupported("a class within a class");
+    if (in_[at_] == '[') return OpenUnion();
     if (LooksAt("&&")) return Unsupported("&&");
+    if (in_[at_] == ']' && unions_ > 0) {
+      --unions_;
+      Emit("", 1);
+      return absl::OkStatus();
+    }
     if (in_[at_] == ']') in_class_ = false;
     Copy(1);
+    return absl::OkStatus();
+  }
+
+  // A class within a class adds its characters to it: its brackets go.
+  absl::Status OpenUnion() {
+    if (LooksAt("[^") || LooksAt("[:") || LooksAt("[]")) return Unsupported("this class within a class");
+    ++unions_;
+    Emit("", 1);
     return absl::OkStatus();
   }
 
@@ -192,6 +205,7 @@ class Translator {
   absl::string_view where_;
   size_t at_ = 0;
   bool in_class_ = false;
+  int unions_ = 0;  // classes open within the class
   std::string out_;
 };
 

@@ -3,6 +3,7 @@
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
+#include <unicode/uscript.h>
 
 #include "base/check.h"
 #include "base/utf8.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int kBertUnicodeVersion = 8;
 constexpr int kNormalizationUnicodeVersion = 9;
+constexpr int kScriptUnicodeVersion = 9;
 
 bool AssignedBy(char32_t rune, int version) {
   UVersionInfo age;
@@ -84,6 +86,17 @@ bool IsChinese(char32_t rune) {
   return rune <= 0x4DBF || (rune >= 0x4E00 && rune <= 0x9FFF) || (rune >= 0xF900 && rune <= 0xFAFF) ||
          (rune >= 0x20000 && rune <= 0x2A6DF) || (rune >= 0x2A700 && rune <= 0x2B81F) ||
          (rune >= 0x2B920 && rune <= 0x2CEAF) || (rune >= 0x2F800 && rune <= 0x2FA1F);
+}
+
+int ScriptOf(char32_t rune) {
+  if (rune == ' ' || !AssignedBy(rune, kScriptUnicodeVersion)) return kNoScript;
+  if (rune == 0x30FC) return USCRIPT_HAN;                         // the sign for a long vowel
+  if (rune == 0x589 || rune == 0x61C) return USCRIPT_COMMON;      // in Unicode 9
+  if (rune == 0x953 || rune == 0x954) return USCRIPT_DEVANAGARI;  // in Unicode 9
+  UErrorCode error = U_ZERO_ERROR;
+  UScriptCode script = uscript_getScript(static_cast<UChar32>(rune), &error);
+  if (U_FAILURE(error) || script == USCRIPT_UNKNOWN) return kNoScript;
+  return script == USCRIPT_HIRAGANA || script == USCRIPT_KATAKANA ? USCRIPT_HAN : script;
 }
 
 bool IsContinuationByte(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }

@@ -1,6 +1,7 @@
 // Character classes and normalisation data as the reference `tokenizers` library sees them. Its parts carry tables of
-// different Unicode versions (8 for BERT's classes, 9 for normalisation, 15 for the rest); characters assigned later
-// than that count as unassigned there, and so they do here: an id must not change because ICU is newer. Pure functions.
+// different Unicode versions (8 for BERT's classes, 9 for normalisation and scripts, 15 for the rest); characters
+// assigned later than that count as unassigned there, and so they do here: an id must not change because ICU is newer.
+// Pure functions.
 #pragma once
 
 #include <vector>
@@ -18,6 +19,11 @@ bool IsBertMark(char32_t rune);     // Mn of Unicode 8
 bool IsMark(char32_t rune);         // M* of Unicode 9
 bool IsChinese(char32_t rune);      // the blocks BERT puts spaces around
 bool IsContinuationByte(char byte);
+
+// The script of a character (Unicode 9), Hiragana and Katakana counted as Han; kNoScript for a space and unassigned
+// characters.
+inline constexpr int kNoScript = -1;
+int ScriptOf(char32_t rune);
 
 // Lower case of one character without context; may be two characters. Appends to `out`.
 void AppendLower(char32_t rune, std::vector<char32_t>* out);

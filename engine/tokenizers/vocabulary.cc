@@ -24,6 +24,25 @@ absl::StatusOr<Vocabulary> Vocabulary::Parse(const JsonValue& object) {
   return vocabulary;
 }
 
+absl::StatusOr<Vocabulary> Vocabulary::ParseArray(const JsonValue& array) {
+  simdjson::dom::array entries;
+  if (array.element().get(entries) != simdjson::SUCCESS) {
+    return absl::InvalidArgumentError(absl::StrCat(array.path(), " must be an object or an array"));
+  }
+  Vocabulary vocabulary;
+  for (simdjson::dom::element entry : entries) {
+    std::string_view token;
+    simdjson::dom::array fields;
+    if (entry.get(fields) != simdjson::SUCCESS || fields.at(0).get(token) != simdjson::SUCCESS) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(array.path(), "[", vocabulary.size(), "] must be [\"piece\", score]"));
+    }
+    LASTRO_RETURN_IF_ERROR(
+        vocabulary.Add(absl::string_view(token.data(), token.size()), vocabulary.size(), array.path()));
+  }
+  return vocabulary;
+}
+
 absl::Status Vocabulary::Add(absl::string_view token, int32_t id, absl::string_view where) {
   if (token.size() > kMaxTokenBytes) {
     return absl::InvalidArgumentError(

@@ -19,6 +19,8 @@ class Vocabulary {
   // The object {"token": id, ...}. INVALID_ARGUMENT: a token twice, an id twice, negative or too large, a token of more
   // than 4,096 bytes; RESOURCE_EXHAUSTED: more than 4,194,304 tokens.
   static absl::StatusOr<Vocabulary> Parse(const JsonValue& object);
+  // The array [["token", ...], ...]: an id is an index. The same errors.
+  static absl::StatusOr<Vocabulary> ParseArray(const JsonValue& array);
 
   // Adds a token; INVALID_ARGUMENT when it or its id is there already, unless both belong together.
   absl::Status Add(absl::string_view token, int32_t id, absl::string_view where);

@@ -44,9 +44,6 @@ class WordPiece : public Model {
  public:
   static absl::StatusOr<std::unique_ptr<Model>> Parse(const JsonValue& component, const Vocabulary& vocabulary,
                                                       const ModelContext& context) {
-    if (context.byte_level) {
-      return absl::UnimplementedError(absl::StrCat(component.path(), ": WordPiece with ByteLevel is not supported"));
-    }
     auto model = std::make_unique<WordPiece>();
     LASTRO_RETURN_IF_ERROR(model->ReadOptions(component, vocabulary));
     model->ReadPieces(vocabulary, context);

@@ -1,9 +1,10 @@
 """Exports the tokenizer goldens: tokenizer files of several families, 10,000 difficult texts, and what the reference
 library makes of them. Deterministic for one version of the library.
 
-    python tests/golden/export_tokenizers.py          (from the repository's root; exported with tokenizers 0.20.3)
+    python tests/golden/export_tokenizers.py [NAME...]    (from the repository's root; all of them without names;
+                                                           exported with tokenizers 0.20.3 and sentencepiece 0.2.3)
 
-Needs nothing but the `tokenizers` package. Reads tests/golden/tokenizers/minilm.json.gz, the tokenizer of
+Needs nothing but the packages `tokenizers` and `sentencepiece`. Reads tests/golden/tokenizers/minilm.json.gz, the tokenizer of
 sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); trains the others on text it composes itself. Writes to
 tests/golden/tokenizers:
 
@@ -13,19 +14,29 @@ tests/golden/tokenizers:
                        u16 tokens per text; u16 low and u8 high part of each token's id;
                        i16 begin of each token less the end of the one before it, in bytes of the text; u16 its length;
                        u32 CRC-32 of each text's decoding, as UTF-8
+  NAME.model.gz        a SentencePiece model
+  NAME.sums.gz         for the other tokenizer.json and for the models: u32 number of texts; then for each text u32 CRC-32
+                       of its tokens (u32 id, begin, end of each) followed by its decoding
 
 Texts with an even index are encoded without special tokens, and specials spelled in them stay text; they are decoded
 with special tokens skipped. Texts with an odd index get special tokens, spelled ones are recognised, and none is skipped.
+SentencePiece models know no such difference: all texts are encoded without special tokens. (The reference lets text
+that spells a special token become one where the model has it as a piece; we never do, by design, so for even texts the
+reference runs on a copy of the file whose special pieces cannot be spelled.)
 Every text is at most 2,000 bytes long.
 """
+import base64
 import gzip
+import io
 import json
 import random
 import struct
+import sys
 import unicodedata
 import zlib
 from pathlib import Path
 
+import sentencepiece
 import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -319,23 +330,341 @@ def expectations(tokenizer, texts):
     return b"".join(struct.pack(f"<{len(values)}{kind}", *values) for kind, values in columns)
 
 
+def unspellable(spec):
+    """A copy of `spec` whose special pieces no text contains."""
+    spec = json.loads(json.dumps(spec))
+    special = {token["content"] for token in spec["added_tokens"] if token["special"]}
+    model = spec["model"]
+    if model["type"] == "Unigram":
+        model["vocab"] = [["\U0010fffd" + piece if piece in special else piece, score] for piece, score in model["vocab"]]
+    if model["type"] in ("WordLevel", "WordPiece"):
+        model["vocab"] = {"\U0010fffd" + word if word in special and word != model["unk_token"] else word: i
+                          for word, i in model["vocab"].items()}
+    return spec
+
+
+def checksum(tokens, decoded):
+    packed = b"".join(struct.pack("<3I", *token) for token in tokens)
+    return zlib.crc32(packed + decoded.encode())
+
+
+def sums(spec, texts):
+    tokenizer, plain = Tokenizer.from_str(json.dumps(spec)), Tokenizer.from_str(json.dumps(unspellable(spec)))
+    plain.encode_special_tokens = True
+    renumbered = {plain.token_to_id(token["content"]): token["id"] for token in spec["added_tokens"]}
+    values = []
+    for index, text in enumerate(texts):
+        odd = index % 2 == 1
+        encoding = (tokenizer if odd else plain).encode(text, add_special_tokens=odd)
+        ids = encoding.ids if odd else [renumbered.get(i, i) for i in encoding.ids]
+        to_byte = byte_offsets(text)
+        tokens = [(i, to_byte[b], to_byte[e]) for i, (b, e) in zip(ids, encoding.offsets)]
+        values.append(checksum(tokens, tokenizer.decode(ids, skip_special_tokens=not odd) if ids else ""))
+    return struct.pack(f"<{len(values) + 1}I", len(values), *values)
+
+
+def model_sums(model, texts):
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    values = []
+    for text in texts:
+        pieces = [dict((number, value) for number, value, _ in fields(piece))
+                  for tag, piece, _ in fields(processor.encode(text, return_type="serialized_proto")) if tag == 2]
+        tokens = [(piece.get(2, 0), piece.get(4, 0), piece.get(5, 0)) for piece in pieces]
+        values.append(checksum(tokens, processor.decode([token[0] for token in tokens]) if tokens else ""))
+    return struct.pack(f"<{len(values) + 1}I", len(values), *values)
+
+
+def train_model(size, **options):
+    """A SentencePiece model as bytes."""
+    writer = io.BytesIO()
+    lines = [line for text in list(training_corpus())[:12_000] for line in text.splitlines() if "\0" not in line]
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_writer=writer, vocab_size=size, num_threads=1,
+                                             minloglevel=2, **options)
+    return writer.getvalue()
+
+
+def varint(data, at):
+    value, shift = 0, 0
+    while True:
+        value |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+        if data[at - 1] < 0x80:
+            return value, at
+
+
+def fields(message):
+    """The fields of a protobuf message: number, value, and the bytes they take with their tag."""
+    at = 0
+    while at < len(message):
+        start = at
+        tag, at = varint(message, at)
+        if tag & 7 == 0:
+            value, at = varint(message, at)
+        else:
+            size, at = varint(message, at) if tag & 7 == 2 else ({1: 8, 5: 4}[tag & 7], at)
+            value, at = message[at:at + size], at + size
+        yield tag >> 3, value, message[start:at]
+
+
+def pieces_of(model):
+    """Piece and score of each piece; the precompiled charsmap."""
+    pieces, charsmap = [], b""
+    for number, value, _ in fields(model):
+        if number == 1:
+            piece = {key: content for key, content, _ in fields(value)}
+            pieces.append([piece[1].decode(), struct.unpack("<f", piece[2])[0] if 2 in piece else 0.0])
+        if number == 3:
+            charsmap = dict((key, content) for key, content, _ in fields(value)).get(2, b"")
+    return pieces, charsmap
+
+
+def sp_unigram():
+    return train_model(2000, model_type="unigram", character_coverage=0.98, user_defined_symbols=["TOK", "<left>", "  x"],
+                       control_symbols=["[CLS]", "<mask>"], unk_surface=" ? ")
+
+
+def sp_unigram_suffix():
+    return train_model(1500, model_type="unigram", character_coverage=0.98, normalization_rule_name="nfkc_cf",
+                       treat_whitespace_as_suffix=True, byte_fallback=True, remove_extra_whitespaces=False, pad_id=3)
+
+
+def sp_bpe():
+    return train_model(1500, model_type="bpe", character_coverage=0.98, normalization_rule_name="identity", byte_fallback=True,
+                       remove_extra_whitespaces=False, split_digits=True, user_defined_symbols=["TOK", "##ing"])
+
+
+def sp_bpe_unused():
+    """With pieces that may not come out, which are cut up again."""
+    model, out, count = train_model(1500, model_type="bpe", character_coverage=0.98, normalization_rule_name="nfkc"), b"", 0
+    for number, value, encoded in fields(model):
+        if number == 1 and 40 <= count < 640 and count % 3 == 0:
+            value += b"\x18\x05"  # type: UNUSED
+            encoded = b"\x0a" + bytes([len(value)]) + value
+        count += number == 1
+        out += encoded
+    return out
+
+
+def from_model(model, specials, **model_options):
+    """A Unigram tokenizer.json of a SentencePiece model, without normaliser and the rest."""
+    pieces, charsmap = pieces_of(model)
+    for i, special in enumerate(specials):
+        pieces[i] = [special, 0.0]
+    return {"version": "1.0", "added_tokens": [special_token(i, content) for i, content in enumerate(specials)],
+            "normalizer": None, "pre_tokenizer": None, "post_processor": None,
+            "decoder": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True},
+            "model": {"type": "Unigram", "unk_id": specials.index("<unk>"), "vocab": pieces, **model_options}}, charsmap
+
+
+def special_token(i, content, **options):
+    return {"id": i, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True,
+            **options}
+
+
+def precompiled(charsmap):
+    return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(charsmap).decode()}
+
+
+def template(single, tokens):
+    return json.loads(processors.TemplateProcessing(single=single, special_tokens=tokens).__getstate__())
+
+
+METASPACE = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True, "prepend_scheme": "always"}
+UNIGRAM = {"model_type": "unigram", "character_coverage": 0.98}
+
+
+def t5():
+    spec, charsmap = from_model(train_model(1500, **UNIGRAM, pad_id=0, eos_id=1, unk_id=2, bos_id=-1), ["<pad>", "</s>", "<unk>"])
+    spec["normalizer"] = precompiled(charsmap)
+    spec["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
+    spec["post_processor"] = template("$A </s>", [("</s>", 1)])
+    size = len(spec["model"]["vocab"])
+    spec["added_tokens"] += [special_token(size, "<mask>"), special_token(size + 1, "<left>", special=False, normalized=True)]
+    return spec
+
+
+def xlm_r():
+    spec, charsmap = from_model(train_model(1500, **UNIGRAM, pad_id=1, bos_id=0, eos_id=2, unk_id=3, normalization_rule_name="nfkc"),
+                             ["<s>", "<pad>", "</s>", "<unk>"])
+    spec["normalizer"] = {"type": "Sequence", "normalizers": [
+        precompiled(charsmap), {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}
+    spec["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, METASPACE]}
+    spec["post_processor"] = template("<s> $A </s>", [("<s>", 0), ("</s>", 2)])
+    spec["added_tokens"].append(special_token(len(spec["model"]["vocab"]), "<mask>", lstrip=True))
+    return spec
+
+
+def albert():
+    spec, charsmap = from_model(train_model(1200, **UNIGRAM, pad_id=0, unk_id=1, bos_id=2, eos_id=3, normalization_rule_name="nmt_nfkc_cf"),
+                             ["<pad>", "<unk>", "[CLS]", "[SEP]"])
+    spec["normalizer"] = {"type": "Sequence", "normalizers": [
+        {"type": "Replace", "pattern": {"String": "``"}, "content": "\""}, {"type": "Replace", "pattern": {"String": "''"}, "content": "\""},
+        {"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, precompiled(charsmap)]}
+    spec["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, METASPACE]}
+    spec["post_processor"] = template("[CLS] $A [SEP]", [("[CLS]", 2), ("[SEP]", 3)])
+    return spec
+
+
+def mbart():
+    """Also with byte fallback and the older clean-up of text."""
+    spec, _ = from_model(train_model(1500, **UNIGRAM, byte_fallback=True, pad_id=1, bos_id=0, eos_id=2, unk_id=3),
+                             ["<s>", "<pad>", "</s>", "<unk>"], byte_fallback=True)
+    size = len(spec["model"]["vocab"])
+    spec["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "NFKC"},
+                                                              {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}
+    spec["pre_tokenizer"] = METASPACE
+    spec["post_processor"] = template("$A </s> en_XX", [("</s>", 2), ("en_XX", size)])
+    spec["decoder"] = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, spec["decoder"]]}
+    spec["added_tokens"].append(special_token(size, "en_XX"))
+    return spec
+
+
+def sentencepiece_bpe(specials, **model_options):
+    t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    t.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
+    train_bpe(t, 2500, specials + [f"<0x{b:02X}>" for b in range(256)], alphabet=False, limit_alphabet=300)
+    spec = json.loads(t.to_str())
+    spec["added_tokens"] = spec["added_tokens"][:len(specials)]
+    return spec
+
+
+def llama2():
+    """Not legacy: the space goes before the text, not before each part of it."""
+    spec = sentencepiece_bpe(["<unk>", "<s>", "</s>"])
+    spec["normalizer"] = None
+    spec["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    spec["decoder"] = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+                                                        {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    spec["post_processor"] = template("<s> $A", [("<s>", 1)])
+    return spec
+
+
+def gemma():
+    spec = sentencepiece_bpe(["<pad>", "<eos>", "<bos>", "<unk>"])
+    spec["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    spec["pre_tokenizer"] = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    spec["decoder"] = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+                                                        {"type": "Fuse"}]}
+    spec["post_processor"] = template("<bos> $A", [("<bos>", 2)])
+    vocab = spec["model"]["vocab"]
+    for content in ("\n", "\n\n", "▁▁", "▁▁▁▁", "<mask>"):
+        spec["added_tokens"].append(special_token(vocab.setdefault(content, len(vocab)), content, special=content == "<mask>"))
+    spec["added_tokens"].sort(key=lambda token: token["id"])
+    return spec
+
+
+def falcon():
+    """With steps after the one that makes bytes of the text."""
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False), pre_tokenizers.Digits(individual_digits=False),
+        pre_tokenizers.Split(Regex("[0-9][0-9][0-9]"), "isolated")])
+    t.decoder = decoders.ByteLevel()
+    train_bpe(t, 2000, [">>TITLE<<", "<|endoftext|>"])
+    t.post_processor = processors.ByteLevel(trim_offsets=False)
+    return json.loads(t.to_str())
+
+
+BLOOM = " ?[^(\\s|[.,!?…。，、।۔،])]+"
+
+
+def bloom():
+    spec = with_split(BLOOM, 2000, None, processors.ByteLevel(trim_offsets=False), ["<unk>", "<s>", "</s>", "<pad>"])
+    return spec
+
+
+def roberta():
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    t.decoder = decoders.ByteLevel()
+    train_bpe(t, 2000, ["<s>", "<pad>", "</s>", "<unk>"])
+    t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    t.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    return json.loads(t.to_str())
+
+
+def clip():
+    t = Tokenizer(models.BPE(unk_token="<|endoftext|>", end_of_word_suffix="</w>", continuing_subword_prefix=""))
+    t.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed",
+                             invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    t.decoder = decoders.BPEDecoder(suffix="</w>")
+    train_bpe(t, 2000, ["<|startoftext|>", "<|endoftext|>"], end_of_word_suffix="</w>")
+    t.post_processor = processors.RobertaProcessing(("<|endoftext|>", 1), ("<|startoftext|>", 0), trim_offsets=False, add_prefix_space=False)
+    return json.loads(t.to_str())
+
+
+def scripts():
+    """WordLevel, and the steps that no well-known file has."""
+    t = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    t.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Nmt()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.UnicodeScripts(), pre_tokenizers.CharDelimiterSplit("|"), pre_tokenizers.Whitespace()])
+    t.train_from_iterator(training_corpus(), trainers.WordLevelTrainer(vocab_size=1500, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
+    t.decoder = decoders.CTC(pad_token="e", word_delimiter_token="a", cleanup=True)
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    return json.loads(t.to_str())
+
+
+def byte_words():
+    """Words spelled in bytes by the normaliser, through WordPiece."""
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", continuing_subword_prefix="@@", max_input_chars_per_word=50))
+    t.normalizer = normalizers.ByteLevel()
+    t.pre_tokenizer = pre_tokenizers.Split("Ġ", "merged_with_next")
+    t.train_from_iterator(training_corpus(), trainers.WordPieceTrainer(vocab_size=1500, special_tokens=["[UNK]", "[CLS]"], show_progress=False,
+                                                                      continuing_subword_prefix="@@", limit_alphabet=150))
+    t.decoder = decoders.WordPiece(prefix="@@", cleanup=True)
+    return json.loads(t.to_str())
+
+
 def write(name, content):
     (OUT / name).write_bytes(gzip.compress(content, 9, mtime=0))
+
+
+def export_columns(build, texts):
+    spec = build()
+    if build is not gpt2:
+        spec = without_special_merges(spec)
+    spec = json.dumps(spec, ensure_ascii=False, separators=(",", ":"))
+    write(f"{build.__name__}.json.gz", spec.encode())
+    write(f"{build.__name__}.expected.gz", expectations(Tokenizer.from_str(spec), texts))
+
+
+def export_sums(build, texts):
+    spec = without_special_merges(build())
+    write(f"{build.__name__}.json.gz", json.dumps(spec, ensure_ascii=False, separators=(",", ":")).encode())
+    write(f"{build.__name__}.sums.gz", sums(spec, texts))
+
+
+def export_model(build, texts):
+    model = build()
+    write(f"{build.__name__}.model.gz", model)
+    write(f"{build.__name__}.sums.gz", model_sums(model, texts))
+
+
+def export_minilm(build, texts):
+    write("minilm.expected.gz", expectations(build(), texts))
+
+
+def minilm():
+    return Tokenizer.from_str(gzip.decompress((OUT / "minilm.json.gz").read_bytes()).decode())
+
+
+EXPORTS = [(export_minilm, (minilm,)),
+           (export_columns, (gpt2, llama3, qwen, o200k, digits, byte_fallback, metaspace, cased_wordpiece)),
+           (export_sums, (t5, xlm_r, albert, mbart, llama2, gemma, falcon, bloom, roberta, clip, scripts, byte_words)),
+           (export_model, (sp_unigram, sp_unigram_suffix, sp_bpe, sp_bpe_unused))]
 
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     texts = compose_texts()
     write("texts.bin.gz", b"".join(struct.pack("<I", len(t.encode())) + t.encode() for t in texts))
-    minilm = Tokenizer.from_str(gzip.decompress((OUT / "minilm.json.gz").read_bytes()).decode())
-    write("minilm.expected.gz", expectations(minilm, texts))
-    for build in (gpt2, llama3, qwen, o200k, digits, byte_fallback, metaspace, cased_wordpiece):
-        spec = build()
-        if build is not gpt2:
-            spec = without_special_merges(spec)
-        spec = json.dumps(spec, ensure_ascii=False, separators=(",", ":"))
-        write(f"{build.__name__}.json.gz", spec.encode())
-        write(f"{build.__name__}.expected.gz", expectations(Tokenizer.from_str(spec), texts))
+    for export, builds in EXPORTS:
+        for build in builds:
+            if len(sys.argv) == 1 or build.__name__ in sys.argv[1:]:
+                export(build, texts)
     total = sum(path.stat().st_size for path in OUT.glob("*.gz"))
     print(f"tokenizers {tokenizers.__version__}: {len(texts)} texts, {total} bytes in {OUT.relative_to(ROOT)}")
 

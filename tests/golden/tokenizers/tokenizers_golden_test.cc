@@ -2,6 +2,7 @@
 // Written by ../export_tokenizers.py, which describes the files.
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -113,15 +114,18 @@ uint32_t Crc(const std::string& text) {
   return static_cast<uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(text.data()), static_cast<uInt>(text.size())));
 }
 
+// The tokenizer file NAME.json.gz or NAME.model.gz, loaded from where it was unpacked.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadGolden(const std::string& name, const TempFolder& folder) {
+  const bool json = std::filesystem::exists(kFolder + name + ".json.gz");
+  const std::string file = name + (json ? ".json" : ".model");
+  absl::Status written = WriteFileAtomically(folder / file, Gunzip(kFolder + file + ".gz"));
+  if (!written.ok()) return written;
+  return Tokenizer::Load(folder / file);
+}
+
 class TokenizersGoldenTest : public ::testing::TestWithParam<const char*> {
  protected:
-  absl::StatusOr<std::unique_ptr<Tokenizer>> Load() {
-    const std::string name = GetParam();
-    const std::string path = folder_ / (name + ".json");
-    absl::Status written = WriteFileAtomically(path, Gunzip(kFolder + name + ".json.gz"));
-    if (!written.ok()) return written;
-    return Tokenizer::Load(path);
-  }
+  absl::StatusOr<std::unique_ptr<Tokenizer>> Load() { return LoadGolden(GetParam(), folder_); }
   TempFolder folder_;
 };
 
@@ -149,13 +153,49 @@ TEST_P(TokenizersGoldenTest, IdsOffsetsAndDecodingsEqualTheReference) {
   EXPECT_EQ(differences, 0);
 }
 
-// Feeding ids one by one gives the same text as decoding them at once.
-TEST_P(TokenizersGoldenTest, StreamingEqualsDecoding) {
+class TokenizerSumsTest : public TokenizersGoldenTest {};
+
+// CRC-32 of tokens and decoding, as the exporter packs them.
+uint32_t Checksum(const std::vector<Token>& tokens, const std::string& decoded) {
+  std::string packed;
+  for (const Token& token : tokens) {
+    const uint32_t values[] = {static_cast<uint32_t>(token.id), token.begin, token.end};
+    packed.append(reinterpret_cast<const char*>(values), sizeof(values));
+  }
+  return Crc(packed + decoded);
+}
+
+std::vector<int32_t> IdsOf(const std::vector<Token>& tokens) {
+  std::vector<int32_t> ids;
+  for (const Token& token : tokens) ids.push_back(token.id);
+  return ids;
+}
+
+TEST_P(TokenizerSumsTest, IdsOffsetsAndDecodingsEqualTheReference) {
   ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  const bool json = std::filesystem::exists(folder_ / (std::string(GetParam()) + ".json"));
+  const std::vector<std::string> texts = Texts();
+  Reader reader(Gunzip(kFolder + GetParam() + ".sums.gz"));
+  ASSERT_EQ(reader.Column<uint32_t>(1)[0], texts.size());
+  const std::vector<uint32_t> expected = reader.Column<uint32_t>(texts.size());
+  int differences = 0;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const bool odd = json && i % 2 == 1;
+    std::vector<Token> tokens = tokenizer->EncodeWithOffsets(texts[i], {.add_special = odd, .parse_special = odd});
+    std::string decoded = ReplaceInvalidUtf8(tokenizer->Decode(IdsOf(tokens), /*skip_special=*/!odd));
+    if (Checksum(tokens, decoded) == expected[i] || ++differences > 5) continue;
+    ADD_FAILURE() << "text " << i << ": " << texts[i] << "\n  got " << Show(*tokenizer, tokens) << "\n  decoded to "
+                  << decoded;
+  }
+  EXPECT_EQ(differences, 0);
+}
+
+// Feeding ids one by one gives the same text as decoding them at once.
+void ExpectStreamingEqualsDecoding(const Tokenizer& tokenizer) {
   const std::vector<std::string> texts = Texts();
   for (size_t i = 0; i < texts.size(); i += 7) {
-    std::vector<int32_t> ids = tokenizer->Encode(texts[i]);
-    StreamDecoder stream(*tokenizer);
+    std::vector<int32_t> ids = tokenizer.Encode(texts[i]);
+    StreamDecoder stream(tokenizer);
     std::string streamed;
     for (int32_t id : ids) {
       std::string piece = stream.Push(id);
@@ -163,13 +203,88 @@ TEST_P(TokenizersGoldenTest, StreamingEqualsDecoding) {
       streamed += piece;
     }
     streamed += stream.Finish();
-    ASSERT_EQ(streamed, ReplaceInvalidUtf8(tokenizer->Decode(ids))) << "text " << i;
+    ASSERT_EQ(streamed, ReplaceInvalidUtf8(tokenizer.Decode(ids))) << "text " << i;
   }
 }
+
+TEST_P(TokenizersGoldenTest, StreamingEqualsDecoding) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  ExpectStreamingEqualsDecoding(*tokenizer);
+}
+
+// Decoders that look ahead (BPEDecoder) or join what is far apart (CTC) cannot be streamed and are left out.
+class StreamingTokenizerTest : public TokenizersGoldenTest {};
+
+TEST_P(StreamingTokenizerTest, StreamingEqualsDecoding) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  ExpectStreamingEqualsDecoding(*tokenizer);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StreamingTokenizerTest,
+                         ::testing::Values("t5", "xlm_r", "albert", "mbart", "llama2", "gemma", "falcon", "bloom",
+                                           "roberta", "byte_words", "sp_unigram", "sp_unigram_suffix", "sp_bpe",
+                                           "sp_bpe_unused"),
+                         [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(All, TokenizersGoldenTest,
                          ::testing::Values("minilm", "gpt2", "llama3", "qwen", "o200k", "digits", "byte_fallback",
                                            "metaspace", "cased_wordpiece"),
+                         [](const auto& info) { return std::string(info.param); });
+
+INSTANTIATE_TEST_SUITE_P(All, TokenizerSumsTest,
+                         ::testing::Values("t5", "xlm_r", "albert", "mbart", "llama2", "gemma", "falcon", "bloom",
+                                           "roberta", "clip", "scripts", "byte_words", "sp_unigram",
+                                           "sp_unigram_suffix", "sp_bpe", "sp_bpe_unused"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// Rules that hold of every tokenizer whatever the reference says.
+class TokenizerPropertiesTest : public TokenizersGoldenTest {};
+
+bool IsBoundary(const std::string& text, uint32_t at) {
+  return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
+}
+
+TEST_P(TokenizerPropertiesTest, OffsetsLieBetweenCharactersAndTextIsNeverControl) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  // Of the special tokens only the unknown one may come out of text.
+  const std::vector<std::string> unknown = {"<unk>", "[UNK]"};
+  const bool clip = std::string(GetParam()) == "clip";  // its unknown token is its end of text
+  for (const std::string& text : Texts()) {
+    for (const Token& token : tokenizer->EncodeWithOffsets(text)) {
+      ASSERT_LE(token.begin, token.end) << text;
+      ASSERT_LE(token.end, text.size()) << text;
+      ASSERT_TRUE(IsBoundary(text, token.begin) && IsBoundary(text, token.end)) << text;
+      const std::string name = tokenizer->IdToToken(token.id);
+      const bool allowed =
+          std::find(unknown.begin(), unknown.end(), name) != unknown.end() || (clip && name == "<|endoftext|>");
+      ASSERT_TRUE(!tokenizer->IsSpecial(token.id) || allowed) << name << " from " << text;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, TokenizerPropertiesTest,
+                         ::testing::Values("minilm", "gpt2", "llama3", "qwen", "o200k", "digits", "byte_fallback",
+                                           "metaspace", "cased_wordpiece", "t5", "xlm_r", "albert", "mbart", "llama2",
+                                           "gemma", "falcon", "bloom", "roberta", "clip", "scripts", "byte_words",
+                                           "sp_unigram", "sp_unigram_suffix", "sp_bpe", "sp_bpe_unused"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// Schemes that lose nothing give back the text, and their tokens come in the order of the text.
+class LosslessTokenizerTest : public TokenizersGoldenTest {};
+
+TEST_P(LosslessTokenizerTest, DecodingGivesBackTheText) {
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Tokenizer> tokenizer, Load());
+  for (const std::string& text : Texts()) {
+    // These stand for a space and a byte in some schemes.
+    if (text.find("\u2581") != std::string::npos || text.find("<0x41>") != std::string::npos) continue;
+    const std::vector<Token> tokens = tokenizer->EncodeWithOffsets(text);
+    ASSERT_EQ(tokenizer->Decode(IdsOf(tokens)), text);
+    for (size_t i = 1; i < tokens.size(); ++i) ASSERT_LE(tokens[i - 1].begin, tokens[i].begin) << text;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, LosslessTokenizerTest,
+                         ::testing::Values("gpt2", "llama3", "o200k", "falcon", "bloom", "roberta", "gemma", "sp_bpe"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(DeployedTokenizersTest, EveryBuiltInModelLoadsAndRoundTrips) {

@@ -37,6 +37,41 @@ TEST(RegexTest, EmptyMatchesNeverFollowAMatch) { EXPECT_EQ(Matches("x*", "axb"),
 
 TEST(RegexTest, AnchorsWorkOnLines) { EXPECT_EQ(Matches("^a$", "a\na"), (Ranges{{0, 1}, {2, 3}})); }
 
+TEST(RegexTest, ClassesWithinClassesAdd) {
+  EXPECT_EQ(Matches("[^(a|[bc])]+", "xay)zb"), (Ranges{{0, 1}, {2, 3}, {4, 5}}));
+}
+
+// The expressions of known tokenizers never give up, however long a run is: every byte is in a match.
+TEST(RegexTest, LongRunsAreMatchedWhole) {
+  const std::string llama3 =
+      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+)"
+      R"(|\s+(?!\S)|\s+)";
+  const std::string o200k =
+      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t)?)"
+      R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t)?)"
+      R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  for (const std::string& expression : {llama3, o200k}) {
+    for (const char* unit : {"a", "A", " ", "\n", ".", "ー", "\u0301"}) {
+      std::string text;
+      while (text.size() < 2'000'000) text += unit;
+      text += "x";
+      uint32_t covered = 0;
+      for (const auto& [begin, end] : Matches(expression, text)) {
+        ASSERT_EQ(begin, covered) << expression << " on " << unit;
+        covered = end;
+      }
+      EXPECT_EQ(covered, text.size()) << expression << " on " << unit;
+    }
+  }
+}
+
+// Where an attempt exceeds the limit the search goes on behind it.
+TEST(RegexTest, GivingUpDoesNotEndTheSearch) {
+  const std::string text = std::string(40, 'a') + " ok";
+  const Ranges matches = Matches("(?:a|a)*b|(?:(?:a+)+)+c|ok", text);
+  EXPECT_EQ(matches, (Ranges{{41, 43}}));
+}
+
 std::vector<std::string> Split(SplitBehavior behavior, bool invert, absl::string_view text) {
   std::vector<Match> matches;
   LiteralPattern("-")->FindMatches(text, &matches);
