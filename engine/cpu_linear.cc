@@ -19,7 +19,7 @@ constexpr int64_t kGemvWorkPerThread = 1 << 18;
 constexpr int64_t kSmallPiece = 32;
 constexpr int64_t kLargePiece = 128;
 // Rows from which quantised weights are turned into floats rather than multiplied as integers.
-constexpr int64_t kTiledRows = 24;
+constexpr int64_t kTiledRows = 28;
 // Floats of one such tile: half of a core's second-level cache of 1 MiB.
 constexpr int64_t kTileFloats = int64_t{1} << 17;
 

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "engine/gguf_config.h"
+#include "engine/gguf_tokenizer.h"
 #include "engine/hf_folder.h"
 
 namespace lastro::engine {
@@ -73,14 +74,7 @@ absl::Status GgufModel::ReadJson(const GgufFamily& family) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> GgufModel::LoadTokenizer() const {
-  if (!metadata().Has(kGgufTokenizerJsonKey)) {
-    return absl::UnimplementedError(
-        absl::StrCat(path_, " has no ", kGgufTokenizerJsonKey, "; tokenizers of other keys are not read yet"));
-  }
-  LASTRO_ASSIGN_OR_RETURN(absl::string_view json, metadata().String(kGgufTokenizerJsonKey));
-  return Tokenizer::Parse(json, absl::StrCat(path_, " (", kGgufTokenizerJsonKey, ")"));
-}
+absl::StatusOr<std::unique_ptr<Tokenizer>> GgufModel::LoadTokenizer() const { return LoadGgufTokenizer(metadata()); }
 
 std::string GgufModel::Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const {
   FingerprintBuilder builder;

@@ -155,4 +155,10 @@ std::vector<Piece> AddedTokenFinder::Find(absl::string_view text, bool parse_spe
   return pieces;
 }
 
+bool IsApart(ByteRange range, const std::vector<TextRange>& others) {
+  auto ends_after = std::upper_bound(others.begin(), others.end(), range.begin,
+                                     [](uint32_t begin, const TextRange& other) { return begin < other.end; });
+  return ends_after == others.end() || ends_after->begin >= range.end;
+}
+
 }  // namespace lastro::engine::tokenizers

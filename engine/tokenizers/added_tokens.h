@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/json.h"
+#include "engine/tokenizer.h"
 #include "engine/tokenizers/normalizer.h"
 #include "engine/tokenizers/segment.h"
 
@@ -30,6 +31,9 @@ struct AddedToken {
 
 // The array "added_tokens" of the file; at most 65,536, of at most 1,024 bytes each.
 absl::StatusOr<std::vector<AddedToken>> ParseAddedTokens(const JsonValue& root);
+
+// True when `range` touches none of `others`, which are in order and apart.
+bool IsApart(ByteRange range, const std::vector<TextRange>& others);
 
 // Finds the added tokens of one kind: those looked for in the raw text, or those in normalised text.
 class AddedTokenFinder {

@@ -30,13 +30,6 @@ struct Parts {
   std::unique_ptr<Decoder> decoder;
 };
 
-// True when `range` touches none of `others`, which are in order and apart.
-bool IsApart(ByteRange range, const std::vector<TextRange>& others) {
-  auto ends_after = std::upper_bound(others.begin(), others.end(), range.begin,
-                                     [](uint32_t begin, const TextRange& other) { return begin < other.end; });
-  return ends_after == others.end() || ends_after->begin >= range.end;
-}
-
 class JsonTokenizer : public Tokenizer {
  public:
   explicit JsonTokenizer(Parts parts)
@@ -97,8 +90,7 @@ class JsonTokenizer : public Tokenizer {
         segment.pieces.push_back({0, piece.end - piece.begin, piece.added_id});
       } else {
         if (parts_.normalizer != nullptr) parts_.normalizer->Apply(&segment.text);
-        segment.pieces =
-            normalized_finder_.Find(segment.text.text(), options.parse_special, allowed_in(segment.text));
+        segment.pieces = normalized_finder_.Find(segment.text.text(), options.parse_special, allowed_in(segment.text));
       }
       segments.push_back(std::move(segment));
     }

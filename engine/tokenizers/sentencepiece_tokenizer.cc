@@ -77,7 +77,10 @@ class SentencePieceTokenizer : public Tokenizer {
     const AlignedText input = AlignedText::FromInput(text);
     std::vector<Token> tokens;
     if (options.add_special && spec_.add_bos) tokens.push_back({*spec_.bos, 0, 0});
-    for (const Piece& piece : controls_.Find(input.text(), options.parse_special)) {
+    auto allowed = [&](uint32_t begin, uint32_t end) {
+      return IsApart(input.SourceOf(begin, end), options.plain_ranges);
+    };
+    for (const Piece& piece : controls_.Find(input.text(), options.parse_special, allowed)) {
       if (piece.added_id >= 0) {
         ByteRange source = input.SourceOf(piece.begin, piece.end);
         tokens.push_back({piece.added_id, source.begin, source.end});
