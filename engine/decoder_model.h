@@ -1,6 +1,6 @@
-// DecoderModel: a causal language model loaded from a Hugging Face folder. Weights are const after Load and
-// memory-mapped where they can be; the state of a request (its KV cache) is a DecoderSession. A model may be used from
-// many threads; a session from one at a time.
+// DecoderModel: a causal language model loaded from a Hugging Face folder or a GGUF file. Weights are const after Load
+// and memory-mapped where they can be; the state of a request (its KV cache) is a DecoderSession. A model may be used
+// from many threads; a session from one at a time.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 namespace lastro::engine {
 
 struct DecoderInfo {
-  std::string name;          // the folder's last component
+  std::string name;          // the path's last component
   std::string fingerprint;   // SHA-256 over weights, config and tokenizer
   std::string architecture;  // "llama"
   int vocab_size = 0;        // of the logits; may exceed the tokenizer's

@@ -1,5 +1,5 @@
-// EmbeddingModel: a sentence encoder loaded from a Hugging Face folder (config.json, model.safetensors, tokenizer.json,
-// modules.json, 1_Pooling/config.json), giving the vectors that sentence-transformers gives for it. Const after Load;
+// EmbeddingModel: a sentence encoder loaded from a GGUF file or a Hugging Face folder (config.json, model.safetensors,
+// tokenizer.json, modules.json, 1_Pooling/config.json): the vectors of sentence-transformers. Const after Load;
 // Embed may be called from several threads (calls share the compute pool).
 #pragma once
 
@@ -16,7 +16,7 @@
 namespace lastro::engine {
 
 struct EmbeddingInfo {
-  std::string name;          // the folder's last component
+  std::string name;          // the path's last component
   std::string fingerprint;   // SHA-256 over weights, tokenizer, pooling, normalisation, prefixes and dimension
   std::string architecture;  // "bert"
   int dimension = 0;

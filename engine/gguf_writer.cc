@@ -1,5 +1,7 @@
 #include "engine/gguf_writer.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -63,6 +65,7 @@ class PartFile {
     return absl::OkStatus();
   }
   absl::Status FinishAs(const std::string& path) {
+    if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) return ErrnoToStatus(errno, "write " + path_);
     FILE* file = std::exchange(file_, nullptr);
     if (std::fclose(file) != 0) return ErrnoToStatus(errno, "write " + path_);
     std::error_code error;

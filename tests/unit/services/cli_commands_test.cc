@@ -503,9 +503,9 @@ TEST_F(CliTest, QuantizeAndPerplexityWorkOnModelFiles) {
   ASSERT_OK_AND_ASSIGN(JsonDocument result, JsonDocument::Parse(out, "perplexity"));
   EXPECT_GT(*result.root().GetInt("tokens", 0), 50);
   EXPECT_LT(*result.root().GetDouble("mean_divergence", 1), 0.01);
-  EXPECT_EQ(Lastro({"quantize", model, folder / "small.bin"}), kExitFailure);
+  EXPECT_EQ(Lastro({"quantize", model, folder / "small.bin"}), kExitUsage);
   EXPECT_THAT(err, HasSubstr("must end in .gguf"));
-  EXPECT_EQ(Lastro({"quantize", model, folder / "x.gguf", "--type", "q1"}), kExitFailure);
+  EXPECT_EQ(Lastro({"quantize", model, folder / "x.gguf", "--type", "q1"}), kExitUsage);
   EXPECT_THAT(err, HasSubstr("q4_k_m"));
   EXPECT_EQ(Lastro({"perplexity", folder / "small.gguf", folder / "none.txt"}), kExitFailure);
 }
