@@ -248,7 +248,12 @@ Result ParseSequence(const JsonValue& component, bool looks_up_bytes) {
   LASTRO_RETURN_IF_ERROR(Flatten(component, &components));
   std::vector<std::unique_ptr<PreTokenizer>> steps;
   bool byte_level = false;
+  int spellings = 0;  // each may double the text: no file needs two
   for (size_t i = 0; i < components.size(); ++i) {
+    LASTRO_ASSIGN_OR_RETURN(std::string type, TypeOf(components[i]));
+    if (type == "ByteLevel" && ++spellings > 1) {
+      return absl::InvalidArgumentError(absl::StrCat(components[i].path(), ": ByteLevel occurs twice"));
+    }
     const bool last = i + 1 == components.size();
     LASTRO_ASSIGN_OR_RETURN(PreTokenization step, ParsePreTokenizer(components[i], looks_up_bytes && last));
     byte_level = step.byte_level;

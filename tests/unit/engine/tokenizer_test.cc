@@ -211,6 +211,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"VerbInRegex", WithRegex("(*UCP)a"), kUnimplemented, "(*"},
         BadFile{"NestedClass", WithRegex("[a[^b]]"), kUnimplemented, "class within"},
         BadFile{"BackReference", WithRegex("(a)\\\\1"), kUnimplemented, "\\1"},
+        BadFile{
+            "ByteLevelTwice",
+            File(kTiny,
+                 R"(,"pre_tokenizer":{"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"ByteLevel"}]})"),
+            kInvalid, "twice"},
         BadFile{"EmptyDelimiter", File(kTiny, R"(,"pre_tokenizer":{"type":"CharDelimiterSplit"})"), kInvalid,
                 "delimiter"},
         BadFile{"TemplateIdOutOfRange",
