@@ -91,7 +91,7 @@ struct Architecture {
   int64_t head_dim = 0;
   int64_t intermediate_size = 0;
   int64_t max_tokens = 0;
-  int64_t token_types = 0;  // rows of the type embedding; row 0 is added to every token
+  int64_t token_types = 0;  // rows of the type embedding, which is added to every token
 
   NormKind norm = NormKind::kRms;
   float norm_eps = 1e-6f;

@@ -103,6 +103,8 @@ struct SequenceSpan {
   int64_t position = 0;     // of the first row; the cache holds this many earlier tokens
   int64_t first_block = 0;  // where the sequence starts in the cache
   int64_t capacity = 0;     // tokens the sequence may grow to; at least position + rows is assumed
+  // The row of the sequence from which tokens are of type 1 (the second text of a pair); -1: none are.
+  int64_t second_segment = -1;
 };
 
 // As kernels::AttentionArgs says; pointers are device memory.

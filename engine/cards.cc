@@ -11,12 +11,29 @@ struct Family {
   absl::StatusOr<Architecture> (*card)(const ModelFiles& files);
 };
 
+// clang-format off
 constexpr Family kFamilies[] = {
-    {"bert", BertCard},     {"bloom", BloomCard},        {"falcon", FalconCard}, {"gemma", GemmaCard},
-    {"gemma2", Gemma2Card}, {"gemma3_text", Gemma3Card}, {"gpt2", Gpt2Card},     {"gpt_neox", GptNeoxCard},
-    {"llama", LlamaCard},   {"mistral", MistralCard},    {"mpt", MptCard},       {"phi3", Phi3Card},
-    {"qwen2", Qwen2Card},   {"qwen3", Qwen3Card},
+    {"bert", BertCard},
+    {"bloom", BloomCard},
+    {"camembert", RobertaCard},
+    {"distilbert", DistilBertCard},
+    {"falcon", FalconCard},
+    {"gemma", GemmaCard},
+    {"gemma2", Gemma2Card},
+    {"gemma3_text", Gemma3Card},
+    {"gpt2", Gpt2Card},
+    {"gpt_neox", GptNeoxCard},
+    {"llama", LlamaCard},
+    {"mistral", MistralCard},
+    {"modernbert", ModernBertCard},
+    {"mpt", MptCard},
+    {"phi3", Phi3Card},
+    {"qwen2", Qwen2Card},
+    {"qwen3", Qwen3Card},
+    {"roberta", RobertaCard},
+    {"xlm-roberta", RobertaCard},
 };
+// clang-format on
 
 std::string SupportedFamilies() {
   std::string names;

@@ -28,7 +28,7 @@ struct DecoderInfo {
   int64_t parameters = 0;
   int64_t weight_bytes = 0;
   std::vector<int32_t> eos_ids;
-  int32_t bos_id = -1;  // -1: none
+  int32_t bos_id = -1;       // -1: none
 };
 
 // Which positions of an Extend call give logits.

@@ -9,19 +9,12 @@
 #include "engine/backend.h"
 #include "engine/cards.h"
 #include "engine/model_files.h"
+#include "engine/packed_encoder.h"
 #include "engine/sentence_config.h"
 #include "engine/transformer.h"
 
 namespace lastro::engine {
 namespace {
-
-// Tokens of one packed batch (one step of the queue): enough for efficient products while activations stay in cache.
-constexpr int64_t kBatchTokens = 512;
-
-struct EncodedText {
-  size_t index = 0;  // in the caller's order
-  std::vector<int32_t> ids;
-};
 
 class LoadedEncoder : public EmbeddingModel {
  public:
@@ -36,20 +29,14 @@ class LoadedEncoder : public EmbeddingModel {
   absl::Status LoadParts(const std::string& path);
   void FillInfo();
   absl::StatusOr<EncodedText> Encode(size_t index, const std::string& text, bool truncate) const;
-  absl::Status RunBatch(absl::Span<const EncodedText> batch, const CallContext& context, float* vectors) const;
-  absl::Status ReserveBatch(int64_t blocks, int64_t texts) const;
 
   std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<PackedEncoder> encoder_;
   Backend* backend_ = nullptr;
   SentenceConfig config_;
   EmbeddingInfo info_;
-
-  // Used inside steps of the backend's queue only.
-  mutable TransformerScratch scratch_;
-  mutable KvCache cache_;
-  mutable std::unique_ptr<Buffer> pooled_;
 };
 
 absl::StatusOr<std::unique_ptr<EmbeddingModel>> LoadedEncoder::Create(const std::string& path, const Runtime& runtime) {
@@ -63,10 +50,11 @@ absl::StatusOr<std::unique_ptr<EmbeddingModel>> LoadedEncoder::Create(const std:
 absl::Status LoadedEncoder::LoadParts(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(files_, OpenModel(path));
   LASTRO_ASSIGN_OR_RETURN(Architecture architecture, ReadArchitecture(*files_));
-  if (architecture.causal) {
+  if (architecture.causal && !files_->pooling_config().has_value()) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " holds a model of type ", architecture.name, ", which is no sentence encoder"));
   }
+  architecture.has_head = false;
   LASTRO_ASSIGN_OR_RETURN(config_, ReadSentenceConfig(*files_, architecture.max_tokens));
   LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
   if (tokenizer_->vocab_size() > architecture.vocab_size) {
@@ -76,6 +64,7 @@ absl::Status LoadedEncoder::LoadParts(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(files_->weights(), architecture, *backend_));
   transformer_ = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *backend_);
+  encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
   return absl::OkStatus();
 }
 
@@ -87,11 +76,13 @@ void LoadedEncoder::FillInfo() {
   info_.max_tokens = static_cast<int>(config_.max_tokens);
   info_.normalized = config_.normalize;
   info_.parameters = transformer_->weights().parameters;
-  const std::vector<std::pair<std::string, std::string>> extra = {
-      {"pooling", config_.pooling == Pooling::kMean ? "mean" : "cls"},
-      {"normalize", config_.normalize ? "1" : "0"},
-      {"dimension", absl::StrCat(info_.dimension)},
-      {"max_tokens", absl::StrCat(info_.max_tokens)}};
+  info_.query_prefix = config_.query_prefix;
+  info_.document_prefix = config_.document_prefix;
+  const char* pooling = config_.pooling == Pooling::kMean ? "mean" : config_.pooling == Pooling::kCls ? "cls" : "last";
+  const std::vector<std::pair<std::string, std::string>> extra = {{"pooling", pooling},
+                                                                  {"normalize", config_.normalize ? "1" : "0"},
+                                                                  {"dimension", absl::StrCat(info_.dimension)},
+                                                                  {"max_tokens", absl::StrCat(info_.max_tokens)}};
   info_.fingerprint = files_->Fingerprint(extra);
 }
 
@@ -110,11 +101,7 @@ absl::StatusOr<EncodedText> LoadedEncoder::Encode(size_t index, const std::strin
                                                      " takes at most ", limit,
                                                      " (special tokens included): split it, or allow truncation"));
     }
-    size_t tail = 0;  // added by the template: special and of no bytes
-    while (tail < limit && tokenizer_->IsSpecial(tokens[tokens.size() - 1 - tail].id) &&
-           tokens[tokens.size() - 1 - tail].begin == tokens[tokens.size() - 1 - tail].end) {
-      ++tail;
-    }
+    const size_t tail = std::min(limit, TemplateTail(*tokenizer_, tokens));
     tokens.erase(tokens.begin() + static_cast<ptrdiff_t>(limit - tail), tokens.end() - static_cast<ptrdiff_t>(tail));
   }
   EncodedText encoded;
@@ -122,45 +109,6 @@ absl::StatusOr<EncodedText> LoadedEncoder::Encode(size_t index, const std::strin
   encoded.ids.reserve(tokens.size());
   for (const Token& token : tokens) encoded.ids.push_back(token.id);
   return encoded;
-}
-
-absl::Status LoadedEncoder::ReserveBatch(int64_t blocks, int64_t texts) const {
-  if (cache_.blocks() < blocks) {
-    cache_ = KvCache();
-    LASTRO_ASSIGN_OR_RETURN(cache_, KvCache::Create(*backend_, transformer_->architecture(), 1, blocks));
-  }
-  const int64_t floats = texts * info_.dimension;
-  if (pooled_ == nullptr || pooled_->floats() < floats) {
-    LASTRO_ASSIGN_OR_RETURN(pooled_, backend_->Allocate(floats));
-  }
-  return absl::OkStatus();
-}
-
-// `vectors` is the whole result; each text's vector goes to its own place.
-absl::Status LoadedEncoder::RunBatch(absl::Span<const EncodedText> batch, const CallContext& context,
-                                     float* vectors) const {
-  std::vector<int32_t> ids;
-  std::vector<SequenceSpan> sequences;
-  int64_t blocks = 0;
-  for (const EncodedText& text : batch) {
-    const int64_t rows = static_cast<int64_t>(text.ids.size());
-    sequences.push_back({static_cast<int64_t>(ids.size()), rows, 0, blocks});
-    ids.insert(ids.end(), text.ids.begin(), text.ids.end());
-    blocks += KvCache::BlocksFor(rows);
-  }
-  const int64_t count = static_cast<int64_t>(batch.size()), dimension = info_.dimension;
-  return backend_->queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(ReserveBatch(blocks, count));
-    LASTRO_RETURN_IF_ERROR(transformer_->Forward(ids, sequences, cache_, context, &scratch_));
-    const MatrixView pooled = {pooled_->data(), count, dimension, dimension};
-    backend_->Pool(config_.pooling, config_.normalize, sequences, scratch_.hidden, pooled);
-    for (int64_t i = 0; i < count; ++i) {
-      float* to = vectors + static_cast<int64_t>(batch[static_cast<size_t>(i)].index) * dimension;
-      backend_->CopyToHost(pooled.data + i * dimension, dimension, to);
-    }
-    backend_->Synchronize();
-    return absl::OkStatus();
-  });
 }
 
 absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::string> texts, bool truncate,
@@ -172,19 +120,18 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
     LASTRO_ASSIGN_OR_RETURN(EncodedText text, Encode(i, texts[i], truncate));
     encoded.push_back(std::move(text));
   }
-  std::stable_sort(encoded.begin(), encoded.end(),
-                   [](const EncodedText& a, const EncodedText& b) { return a.ids.size() < b.ids.size(); });
-  std::vector<float> vectors(texts.size() * static_cast<size_t>(info_.dimension));
-  size_t begin = 0;
-  while (begin < encoded.size()) {
-    size_t end = begin;
-    int64_t tokens = 0;
-    do {
-      tokens += static_cast<int64_t>(encoded[end++].ids.size());
-    } while (end < encoded.size() && tokens + static_cast<int64_t>(encoded[end].ids.size()) <= kBatchTokens);
-    LASTRO_RETURN_IF_ERROR(RunBatch(absl::MakeConstSpan(encoded).subspan(begin, end - begin), context, vectors.data()));
-    begin = end;
-  }
+  const int64_t dimension = info_.dimension;
+  std::vector<float> vectors(texts.size() * static_cast<size_t>(dimension));
+  LASTRO_RETURN_IF_ERROR(encoder_->Run(std::move(encoded), config_.pooling, config_.normalize, context,
+                                       [&](absl::Span<const EncodedText> batch, MatrixView pooled) {
+                                         for (size_t i = 0; i < batch.size(); ++i) {
+                                           backend_->CopyToHost(
+                                               pooled.data + static_cast<int64_t>(i) * dimension, dimension,
+                                               vectors.data() + static_cast<int64_t>(batch[i].index) * dimension);
+                                         }
+                                         backend_->Synchronize();
+                                         return absl::OkStatus();
+                                       }));
   // A vector that is not a number would poison every search it meets.
   if (!std::all_of(vectors.begin(), vectors.end(), [](float v) { return std::isfinite(v); })) {
     return absl::InternalError(

@@ -1,6 +1,7 @@
 // EmbeddingModel: a sentence encoder loaded from a GGUF file or a Hugging Face folder (config.json, model.safetensors,
-// tokenizer.json, modules.json, 1_Pooling/config.json): the vectors of sentence-transformers. Const after Load;
-// Embed may be called from several threads (calls share the compute pool).
+// tokenizer.json, modules.json, 1_Pooling/config.json): the vectors of sentence-transformers. Decoders that were trained
+// to embed (last-token pooling) are encoders too. Const after Load; Embed may be called from several threads (calls
+// share the compute pool).
 #pragma once
 
 #include <memory>
@@ -22,6 +23,10 @@ struct EmbeddingInfo {
   int dimension = 0;
   int max_tokens = 0;       // special tokens included
   bool normalized = false;  // vectors have unit length
+  // What the model was trained to see before a query and before a passage ("query: "); "" where nothing. The caller puts
+  // them before the texts.
+  std::string query_prefix;
+  std::string document_prefix;
   int64_t parameters = 0;
 };
 

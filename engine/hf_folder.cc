@@ -99,6 +99,7 @@ absl::Status HfFolder::ReadOptionalFiles() {
   LASTRO_ASSIGN_OR_RETURN(tokenizer_config_, ReadJsonIfThere(path_, "tokenizer_config.json"));
   LASTRO_ASSIGN_OR_RETURN(modules_, ReadJsonIfThere(path_, "modules.json"));
   LASTRO_ASSIGN_OR_RETURN(sentence_bert_config_, ReadJsonIfThere(path_, "sentence_bert_config.json"));
+  LASTRO_ASSIGN_OR_RETURN(sentence_transformers_config_, ReadJsonIfThere(path_, "config_sentence_transformers.json"));
   return absl::OkStatus();
 }
 
@@ -140,8 +141,8 @@ std::string HfFolder::Fingerprint(absl::Span<const std::pair<std::string, std::s
   for (const MappedFile& file : weights_->files()) builder.Add("weights", AsText(file.bytes()));
   builder.Add("tokenizer.json", tokenizer_sha256_);
   builder.Add(config_.name, config_.text);
-  for (const std::optional<File>* file :
-       {&generation_config_, &tokenizer_config_, &modules_, &sentence_bert_config_, &pooling_config_}) {
+  for (const std::optional<File>* file : {&generation_config_, &tokenizer_config_, &modules_, &sentence_bert_config_,
+                                          &sentence_transformers_config_, &pooling_config_}) {
     if (file->has_value()) builder.Add((*file)->name, (*file)->text);
   }
   for (const auto& [name, value] : extra) builder.Add(name, value);

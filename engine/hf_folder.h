@@ -38,6 +38,7 @@ class HfFolder : public ModelFiles {
   std::optional<JsonValue> tokenizer_config() const override { return Root(tokenizer_config_); }
   std::optional<JsonValue> modules() const override { return Root(modules_); }
   std::optional<JsonValue> sentence_bert_config() const override { return Root(sentence_bert_config_); }
+  std::optional<JsonValue> sentence_transformers_config() const override { return Root(sentence_transformers_config_); }
   std::optional<JsonValue> pooling_config() const override { return Root(pooling_config_); }
 
   using ModelFiles::Fingerprint;
@@ -71,6 +72,7 @@ class HfFolder : public ModelFiles {
   std::optional<File> tokenizer_config_;
   std::optional<File> modules_;
   std::optional<File> sentence_bert_config_;
+  std::optional<File> sentence_transformers_config_;
   std::optional<File> pooling_config_;
   std::optional<SafetensorsFile> weights_;
 };

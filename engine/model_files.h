@@ -36,6 +36,7 @@ class ModelFiles {
   virtual std::optional<JsonValue> tokenizer_config() const = 0;
   virtual std::optional<JsonValue> modules() const = 0;
   virtual std::optional<JsonValue> sentence_bert_config() const = 0;
+  virtual std::optional<JsonValue> sentence_transformers_config() const { return std::nullopt; }
   // config.json of the module of type ...Pooling in modules.json, else 1_Pooling/config.json.
   virtual std::optional<JsonValue> pooling_config() const = 0;
 

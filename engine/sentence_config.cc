@@ -33,14 +33,35 @@ absl::Status ReadPooling(const JsonValue& json, SentenceConfig* config) {
     LASTRO_ASSIGN_OR_RETURN(bool on, json.GetBool(mode, false));
     if (on) chosen.push_back(mode);
   }
-  if (chosen.size() == 1 && (chosen[0] == kModes[0] || chosen[0] == kModes[1])) {
-    config->pooling = chosen[0] == kModes[0] ? Pooling::kMean : Pooling::kCls;
+  const std::string mode = chosen.size() == 1 ? chosen[0] : "";
+  if (mode == kModes[0] || mode == kModes[1] || mode == kModes[5]) {
+    config->pooling = mode == kModes[0] ? Pooling::kMean : mode == kModes[1] ? Pooling::kCls : Pooling::kLast;
     return absl::OkStatus();
   }
   std::string found;
-  for (const std::string& mode : chosen) absl::StrAppend(&found, found.empty() ? "" : ", ", mode);
+  for (const std::string& name : chosen) absl::StrAppend(&found, found.empty() ? "" : ", ", name);
   return absl::UnimplementedError(absl::StrCat(json.path(), " pooling by {", found,
-                                               "} is not supported; supported: one of ", kModes[0], ", ", kModes[1]));
+                                               "} is not supported; supported: one of ", kModes[0], ", ", kModes[1],
+                                               ", ", kModes[5]));
+}
+
+// config_sentence_transformers.json names prompts freely; these are the names in use.
+absl::Status ReadPrompts(const JsonValue& json, SentenceConfig* config) {
+  if (!json.Has("prompts")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue prompts, json.Get("prompts"));
+  LASTRO_ASSIGN_OR_RETURN(std::string by_default, json.GetString("default_prompt_name", ""));
+  std::string otherwise;
+  if (!by_default.empty()) {
+    LASTRO_ASSIGN_OR_RETURN(otherwise, prompts.GetString(by_default, ""));
+  }
+  config->document_prefix = otherwise;
+  LASTRO_ASSIGN_OR_RETURN(config->query_prefix, prompts.GetString("query", otherwise));
+  for (const char* name : {"document", "passage", "corpus"}) {
+    if (!prompts.Has(name)) continue;
+    LASTRO_ASSIGN_OR_RETURN(config->document_prefix, prompts.GetString(name, ""));
+    break;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -49,6 +70,14 @@ absl::StatusOr<SentenceConfig> ReadSentenceConfig(const ModelFiles& files, int64
   SentenceConfig config;
   if (files.modules().has_value()) LASTRO_RETURN_IF_ERROR(ReadModules(*files.modules(), &config));
   if (files.pooling_config().has_value()) LASTRO_RETURN_IF_ERROR(ReadPooling(*files.pooling_config(), &config));
+  if (files.sentence_transformers_config().has_value()) {
+    LASTRO_RETURN_IF_ERROR(ReadPrompts(*files.sentence_transformers_config(), &config));
+  }
+  if (files.pooling_config().has_value() && config.query_prefix + config.document_prefix != "") {
+    ConfigReader pooling(*files.pooling_config());
+    pooling.ExpectBool("include_prompt", true);  // else the prefix would not be pooled
+    LASTRO_RETURN_IF_ERROR(pooling.status());
+  }
   config.max_tokens = max_positions;
   if (files.sentence_bert_config().has_value() && files.sentence_bert_config()->Has("max_seq_length")) {
     ConfigReader reader(*files.sentence_bert_config());

@@ -1,6 +1,8 @@
 // SentenceConfig: what the sentence-transformers files of a folder say beside the encoder itself: pooling,
-// normalisation and the longest text. Pure function, thread-safe.
+// normalisation, the longest text and prefixes. Pure function, thread-safe.
 #pragma once
+
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "engine/backend.h"
@@ -12,6 +14,8 @@ struct SentenceConfig {
   Pooling pooling = Pooling::kMean;
   bool normalize = false;
   int64_t max_tokens = 0;  // special tokens included
+  // What the model was trained to see before a query and before a passage; "" where nothing.
+  std::string query_prefix, document_prefix;
 };
 
 // `max_positions` is the encoder's own limit. Without modules.json: mean pooling and no normalisation, as

@@ -103,7 +103,12 @@ void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const Sequ
   backend_.Embed(*weights_.token_embedding, ids, false, scratch->hidden);
   if (a.embedding_scale != 1.0f) backend_.Map(MapKind::kScale, a.embedding_scale, scratch->hidden);
   if (weights_.type_embedding != nullptr) {
-    backend_.Embed(*weights_.type_embedding, std::vector<int32_t>(ids.size(), 0), true, scratch->hidden);
+    std::vector<int32_t> types(ids.size(), 0);
+    for (const SequenceSpan& s : sequences) {
+      if (s.second_segment < 0 || a.token_types < 2) continue;
+      for (int64_t row = s.second_segment; row < s.rows; ++row) types[static_cast<size_t>(s.first_row + row)] = 1;
+    }
+    backend_.Embed(*weights_.type_embedding, types, true, scratch->hidden);
   }
   if (a.positions == PositionKind::kLearned) {
     std::vector<int32_t> positions;

@@ -113,7 +113,7 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<P
     biases.insert(biases.end(), values.begin(), values.end());
   }
   LinearHints hints;
-  hints.few_rows = a_.causal;
+  hints.few_rows = a_.causal && a_.has_head;
   return backend_.LoadLinear(matrices, biases, hints);
 }
 
@@ -133,7 +133,7 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Sliced(const std::string& 
     if (bias) biases.insert(biases.end(), stored.begin() + slice.begin, stored.begin() + slice.begin + slice.rows);
   }
   LinearHints hints;
-  hints.few_rows = a_.causal;
+  hints.few_rows = a_.causal && a_.has_head;
   return backend_.LoadLinear(parts, biases, hints);
 }
 
@@ -262,7 +262,8 @@ absl::StatusOr<TransformerWeights> Loader::Load() {
   }
   LASTRO_RETURN_IF_ERROR(LoadHead());
   std::vector<std::string> ignored = a_.tensors.ignored;
-  if (a_.tied_head && !a_.tensors.head.empty()) ignored.push_back(absl::StrCat(a_.tensors.head, ".weight"));
+  if ((a_.tied_head || !a_.has_head) && !a_.tensors.head.empty())
+    ignored.push_back(absl::StrCat(a_.tensors.head, ".weight"));
   LASTRO_RETURN_IF_ERROR(source_.CheckAllUsed(ignored));
   weights_.parameters = source_.parameters();
   weights_.stored_bytes = source_.stored_bytes();

@@ -214,22 +214,43 @@ absl::Status ReadWindows(ConfigReader& config, absl::FunctionRef<bool(int64_t)> 
     for (int64_t layer = 0; layer < a->layers; ++layer) a->windows.push_back(windowed(layer) ? window : 0);
     return absl::OkStatus();
   }
-  LASTRO_ASSIGN_OR_RETURN(JsonValue list, json.Get("layer_types"));
-  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> types, list.AsArray());
-  for (const JsonValue& item : types) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> types, ReadLayerTypes(config, *a));
+  for (const std::string& type : types) a->windows.push_back(type == "sliding_attention" ? window : 0);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> ReadLayerTypes(const ConfigReader& config, const Architecture& a) {
+  LASTRO_ASSIGN_OR_RETURN(JsonValue list, config.config().Get("layer_types"));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, list.AsArray());
+  std::vector<std::string> types;
+  for (const JsonValue& item : items) {
     LASTRO_ASSIGN_OR_RETURN(absl::string_view type, item.AsString());
     if (type != "sliding_attention" && type != "full_attention") {
       return absl::UnimplementedError(absl::StrCat(item.path(), " \"", type,
                                                    "\" is not supported; supported: full_attention, "
                                                    "sliding_attention"));
     }
-    a->windows.push_back(type == "sliding_attention" ? window : 0);
+    types.emplace_back(type);
   }
-  if (static_cast<int64_t>(types.size()) != a->layers) {
+  if (static_cast<int64_t>(types.size()) != a.layers) {
     return absl::InvalidArgumentError(
-        absl::StrCat(list.path(), " names ", types.size(), " layers; num_hidden_layers is ", a->layers));
+        absl::StrCat(list.path(), " names ", types.size(), " layers; num_hidden_layers is ", a.layers));
   }
-  return absl::OkStatus();
+  return types;
+}
+
+absl::Status ReadLocalRope(const JsonValue& config, double theta, Architecture* a) {
+  a->local_rope.emplace();
+  a->local_rope->rotary_dim = a->rope.rotary_dim;
+  a->local_rope->theta = theta;
+  if (!config.Has("rope_parameters")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue parameters, config.Get("rope_parameters"));
+  if (!parameters.Has("sliding_attention")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue local, parameters.Get("sliding_attention"));
+  ConfigReader reader(local);
+  a->local_rope->theta = reader.Double("rope_theta", 1e-3, 1e15, theta);
+  reader.ExpectString("rope_type", "default");
+  return reader.status();
 }
 
 absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a) {

@@ -3,6 +3,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/json.h"
 #include "engine/architecture.h"
 #include "engine/config_reader.h"
@@ -42,6 +43,12 @@ absl::Status ReadRope(const JsonValue& config, double theta, double fraction, Ar
 // windows from sliding_window and layer_types; without layer_types `windowed(layer)` says which layers have one. No
 // windows where sliding_window is null or absent.
 absl::Status ReadWindows(ConfigReader& config, absl::FunctionRef<bool(int64_t)> windowed, Architecture* a);
+
+// local_rope with rotary_dim of rope: `theta`, or in version 5 rope_parameters.sliding_attention.
+absl::Status ReadLocalRope(const JsonValue& config, double theta, Architecture* a);
+
+// layer_types: full_attention or sliding_attention, one a layer. REQUIRES: the field is there.
+absl::StatusOr<std::vector<std::string>> ReadLayerTypes(const ConfigReader& config, const Architecture& a);
 
 // End-of-text is a set: what config.json and generation_config.json name together.
 absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a);

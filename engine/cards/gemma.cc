@@ -41,21 +41,6 @@ void ReadSandwich(ConfigReader& config, double attention_softcap, double logit_s
   a->tensors.post_mlp_norm = "layers.{}.post_feedforward_layernorm";
 }
 
-// The theta of layers with a window: rope_local_base_freq, or in version 5 rope_parameters.sliding_attention.
-absl::Status ReadLocalRope(ConfigReader& config, Architecture* a) {
-  a->local_rope.emplace();
-  a->local_rope->rotary_dim = a->rope.rotary_dim;
-  a->local_rope->theta = config.Double("rope_local_base_freq", 1e-3, 1e15, 10000.0);
-  if (!config.config().Has("rope_parameters")) return config.status();
-  LASTRO_ASSIGN_OR_RETURN(JsonValue parameters, config.config().Get("rope_parameters"));
-  if (!parameters.Has("sliding_attention")) return config.status();
-  LASTRO_ASSIGN_OR_RETURN(JsonValue local, parameters.Get("sliding_attention"));
-  ConfigReader reader(local);
-  a->local_rope->theta = reader.Double("rope_theta", 1e-3, 1e15, a->local_rope->theta);
-  reader.ExpectString("rope_type", "default");
-  return reader.status();
-}
-
 }  // namespace
 
 absl::StatusOr<Architecture> GemmaCard(const ModelFiles& files) {
@@ -92,7 +77,8 @@ absl::StatusOr<Architecture> Gemma3Card(const ModelFiles& files) {
       config.Int(config.FirstOf({"sliding_window_pattern", "_sliding_window_pattern"}), 1, kMaxLayers, 6);
   LASTRO_RETURN_IF_ERROR(ReadWindows(
       config, [pattern](int64_t layer) { return (layer + 1) % pattern != 0; }, &a));
-  LASTRO_RETURN_IF_ERROR(ReadLocalRope(config, &a));
+  const double local_theta = config.Double("rope_local_base_freq", 1e-3, 1e15, 10000.0);
+  LASTRO_RETURN_IF_ERROR(ReadLocalRope(config.config(), local_theta, &a));
   a.qk_norm = QkNorm::kHead;
   a.tensors.q_norm = "layers.{}.self_attn.q_norm";
   a.tensors.k_norm = "layers.{}.self_attn.k_norm";

@@ -11,16 +11,10 @@
 #include "engine/runtime.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"
+#include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
 namespace {
-
-std::unique_ptr<Runtime> NewRuntime(ComputeType type) {
-  RuntimeOptions options;
-  options.compute_type = type;
-  options.threads = 2;
-  return *Runtime::Create(options);
-}
 
 double Cosine(const float* a, const float* b, size_t n) {
   double dot = 0, aa = 0, bb = 0;
@@ -62,9 +56,16 @@ Golden ReadGoldenVectors(const std::string& folder) {
   return golden;
 }
 
-class BertGolden : public ::testing::TestWithParam<const char*> {};
+// The folders with vectors and a checkpoint: all-MiniLM-L6-v2 has only vectors here.
+std::vector<std::string> EncoderFolders() {
+  std::vector<std::string> folders = testing::GoldenFolders("vectors");
+  std::erase(folders, "minilm");
+  return folders;
+}
 
-TEST_P(BertGolden, Fp32MatchesReference) {
+class EncoderGolden : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(EncoderGolden, Fp32MatchesReference) {
   const std::string folder = testing::GoldenPath(GetParam());
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, EmbeddingModel::Load(folder, *runtime));
@@ -75,7 +76,7 @@ TEST_P(BertGolden, Fp32MatchesReference) {
   for (size_t i = 0; i < vectors.size(); ++i) ASSERT_NEAR(vectors[i], golden.vectors.floats[i], 5e-5) << i;
 }
 
-TEST_P(BertGolden, Bf16IsClose) {
+TEST_P(EncoderGolden, Bf16IsClose) {
   const std::string folder = testing::GoldenPath(GetParam());
   auto runtime = NewRuntime(ComputeType::kBFloat16);
   ASSERT_OK_AND_ASSIGN(auto model, EmbeddingModel::Load(folder, *runtime));
@@ -84,11 +85,37 @@ TEST_P(BertGolden, Bf16IsClose) {
   EXPECT_GE(LowestCosine(vectors, golden.vectors.floats, static_cast<size_t>(model->info().dimension)), 0.999);
 }
 
-INSTANTIATE_TEST_SUITE_P(Bert, BertGolden, ::testing::Values("bert-mean", "bert-cls-f16"), [](const auto& info) {
-  std::string name = info.param;
-  std::replace(name.begin(), name.end(), '-', '_');
-  return name;
-});
+// Each fact that reference.json lists, changed a little, must show by far.
+TEST_P(EncoderGolden, ChangedFactsShow) {
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  const Golden golden = ReadGoldenVectors(testing::GoldenPath(GetParam()));
+  for (const auto& [from, to] : testing::Perturbations(GetParam())) {
+    SCOPED_TRACE(from + " -> " + to);
+    EditedModel changed(GetParam());
+    changed.Edit("config.json", from, to);
+    auto model = EmbeddingModel::Load(changed.path(), *runtime);
+    if (!model.ok()) continue;  // a shape no longer fits: noticed all the same
+    ASSERT_OK_AND_ASSIGN(std::vector<float> vectors, (*model)->Embed(golden.texts, false, CallContext()));
+    float largest = 0;
+    for (size_t i = 0; i < vectors.size(); ++i) {
+      largest = std::max(largest, std::abs(vectors[i] - golden.vectors.floats[i]));
+    }
+    EXPECT_GT(largest, 1e-3f);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EncoderGolden, ::testing::ValuesIn(EncoderFolders()),
+                         [](const auto& info) { return testing::TestName(info.param); });
+
+TEST(EncoderPrefixes, AreReadFromTheFolder) {
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  ASSERT_OK_AND_ASSIGN(auto e5, EmbeddingModel::Load(testing::GoldenPath("roberta-mean"), *runtime));
+  EXPECT_EQ(e5->info().query_prefix, "query: ");
+  EXPECT_EQ(e5->info().document_prefix, "passage: ");
+  ASSERT_OK_AND_ASSIGN(auto qwen, EmbeddingModel::Load(testing::GoldenPath("qwen3-embedding"), *runtime));
+  EXPECT_EQ(qwen->info().query_prefix, "Instruct: find\nQuery:");
+  EXPECT_EQ(qwen->info().document_prefix, "");
+}
 
 // The folder of all-MiniLM-L6-v2, "" when it is not on this machine.
 std::string MiniLmFolder() {

@@ -13,11 +13,17 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (BloomConfig, BloomForCausalLM, FalconConfig, FalconForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
-                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, MistralConfig,
-                          MistralForCausalLM, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import (BertConfig, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
+                          DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
+                          Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
+                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM,
+                          MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
+                          ModernBertModel, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, RobertaConfig, RobertaModel,
+                          XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel)
+
+from export_models import bert_texts, word_piece_tokenizer
 
 OUT = Path(__file__).resolve().parent / "models"
 PROMPT_LENGTHS = {1: 1, 17: 1, 129: 4, 300: 9}  # tokens -> stride of the positions that are stored
@@ -66,6 +72,29 @@ def tiny_tokenizer():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(pieces[:3])
+    return tokenizer
+
+
+def word_pieces():
+    """BERT's kind, with the pair template."""
+    tokenizer, _ = word_piece_tokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return tokenizer
+
+
+def roberta_pieces(pad_id):
+    """RoBERTa's kind: byte-level BPE, <s> a </s></s> b </s>."""
+    pieces = ["<s>", "</s>", "\u0120", *"abcdefghijklmnopqrstuvwxyz", *".,?!"]
+    pieces.insert(pad_id, "<pad>")
+    merges = [("t", "h"), ("th", "e"), ("\u0120", "the"), ("e", "r")]
+    pieces += [a + b for a, b in merges]
+    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", pieces.index("</s>")), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>"])
     return tokenizer
 
 
@@ -126,6 +155,63 @@ def export_decoder(name, seed, family, model_class, config, dtype=torch.bfloat16
         expected[f"logits.{length}"] = logits[::stride].contiguous()
         print(name, length, "logits: std %.2f" % logits.std())
     save_file(expected, folder / "expected.safetensors")
+
+
+def plain_texts():
+    """For tokenizers that know ASCII letters only."""
+    return [text for text in bert_texts() if text.isascii() and text == text.lower() and len(text) < 300]
+
+
+def encoder_output(model, tokenizer, text):
+    with torch.no_grad():
+        return model(torch.tensor([tokenizer.encode(text).ids])).last_hidden_state[0]
+
+
+def export_encoder(name, seed, family, model_class, config, tokenizer, pooling, normalize, texts, dtype=torch.bfloat16,
+                   prompts=None, edit=None, perturb=None, **options):
+    config._attn_implementation = "eager"
+    model = model_class(config, **options).eval()
+    folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    kinds = [("", "Transformer"), ("1_Pooling", "Pooling")] + ([("2_Normalize", "Normalize")] if normalize else [])
+    write_json(folder / "modules.json", [
+        {"idx": i, "name": str(i), "path": path, "type": "sentence_transformers.models." + kind}
+        for i, (path, kind) in enumerate(kinds)])
+    modes = {"cls": "cls_token", "mean": "mean_tokens", "last": "lasttoken"}
+    write_json(folder / "1_Pooling" / "config.json", {
+        "word_embedding_dimension": config.hidden_size,
+        **{"pooling_mode_" + mode: pooling == key for key, mode in modes.items()}})
+    if prompts:
+        write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
+    vectors = []
+    for text in texts:
+        hidden = encoder_output(model, tokenizer, text)
+        vector = {"cls": hidden[0], "mean": hidden.mean(0), "last": hidden[-1]}[pooling]
+        vectors.append(vector / vector.norm() if normalize else vector)
+    write_json(folder / "texts.json", texts)
+    save_file({"vectors": torch.stack(vectors)}, folder / "expected.safetensors")
+    print(name, "vectors:", len(vectors), "longest", max(len(tokenizer.encode(t).ids) for t in texts))
+
+
+def export_classifier(name, seed, family, model_class, config, tokenizer, dtype=torch.bfloat16, edit=None, perturb=None):
+    """Logits of texts and of pairs of texts."""
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
+    folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    texts = [text for text in plain_texts() if text]
+    pairs = [[text, None] for text in texts] + [[texts[i - 1], text] for i, text in enumerate(texts)]
+    scores = []
+    for first, second in pairs:
+        encoding = tokenizer.encode(first, second) if second is not None else tokenizer.encode(first)
+        inputs = {"input_ids": torch.tensor([encoding.ids])}
+        if getattr(config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = torch.tensor([encoding.type_ids])
+        with torch.no_grad():
+            scores.append(model(**inputs).logits[0])
+    write_json(folder / "pairs.json", pairs)
+    save_file({"scores": torch.stack(scores)}, folder / "expected.safetensors")
+    print(name, "scores: std %.2f" % torch.stack(scores).std())
 
 
 def sizes(hidden, inner, layers, heads, kv_heads=None, **options):
@@ -277,7 +363,69 @@ def bloom():
         hidden_size=32, n_layer=2, n_head=4, **common), torch.float32)
 
 
-FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom]
+def roberta():
+    def config(config_class, tokenizer, hidden, layers, heads, pad_id, **options):
+        return config_class(**{**sizes(hidden, 40, layers, heads), "vocab_size": tokenizer.get_vocab_size(),
+                               "pad_token_id": pad_id, "type_vocab_size": 1, "layer_norm_eps": 1e-5,
+                               "max_position_embeddings": 290, **options})
+    tokenizer = roberta_pieces(1)
+    export_encoder("roberta-mean", 301, "RoBERTa", RobertaModel, config(
+        RobertaConfig, tokenizer, 36, 2, 3, 1), tokenizer, "mean", True, plain_texts(),
+        prompts={"query": "query: ", "passage": "passage: "}, perturb={"pad_token_id": 0}, add_pooling_layer=False)
+    tokenizer = roberta_pieces(5)
+    export_encoder("xlm-roberta-cls", 302, "XLM-RoBERTa", XLMRobertaModel, config(
+        XLMRobertaConfig, tokenizer, 40, 2, 5, 5), tokenizer, "cls", False, plain_texts(), add_pooling_layer=False)
+    tokenizer = roberta_pieces(1)
+    export_classifier("roberta-pairs", 303, "XLM-RoBERTa cross-encoder", XLMRobertaForSequenceClassification, config(
+        XLMRobertaConfig, tokenizer, 32, 2, 4, 1, num_labels=1), tokenizer)
+
+
+def bert():
+    def config(tokenizer, **options):
+        return BertConfig(**{**sizes(36, 40, 2, 3), "vocab_size": tokenizer.get_vocab_size(),
+                             "max_position_embeddings": 290, **options})
+    tokenizer = word_pieces()
+    export_classifier("bert-pairs", 311, "BERT cross-encoder", BertForSequenceClassification, config(
+        tokenizer, num_labels=1), tokenizer)
+    export_classifier("bert-labels", 312, "BERT classifier", BertForSequenceClassification, config(
+        tokenizer, num_labels=3, hidden_act="gelu_new"), tokenizer, torch.float16, perturb={"hidden_act": "relu"})
+    small = dict(dim=36, n_layers=2, n_heads=3, hidden_dim=40, vocab_size=tokenizer.get_vocab_size(),
+                 max_position_embeddings=290)
+    export_encoder("distilbert-mean", 313, "DistilBERT", DistilBertModel, DistilBertConfig(**small), tokenizer, "mean",
+                   False, bert_texts())
+    export_classifier("distilbert-labels", 314, "DistilBERT classifier", DistilBertForSequenceClassification,
+                      DistilBertConfig(**small, num_labels=2), tokenizer)
+
+
+def modernbert():
+    tokenizer = word_pieces()
+    def config(hidden, layers, heads, **options):
+        return ModernBertConfig(**{**sizes(hidden, 40, layers, heads), "vocab_size": tokenizer.get_vocab_size(),
+                                   "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3, "reference_compile": False,
+                                   **options})
+    export_encoder("modernbert-mean", 321, "ModernBERT", ModernBertModel, config(
+        36, 4, 3, local_attention=14, global_rope_theta=9000.0, local_rope_theta=700.0), tokenizer, "mean", True,
+        bert_texts(), perturb={"local_attention": 16, "global_rope_theta": 8000.0, "local_rope_theta": 800.0,
+                               "global_attn_every_n_layers": 2})
+    export_encoder("modernbert-biased-cls", 322, "ModernBERT", ModernBertModel, config(
+        40, 3, 2, local_attention=15, global_attn_every_n_layers=2, norm_bias=True, attention_bias=True, mlp_bias=True),
+        tokenizer, "cls", False, bert_texts(), perturb={"local_attention": 16})
+    export_classifier("modernbert-pairs", 323, "ModernBERT cross-encoder", ModernBertForSequenceClassification, config(
+        32, 3, 4, local_attention=20, classifier_pooling="mean", num_labels=1), tokenizer)
+    export_classifier("modernbert-labels", 324, "ModernBERT classifier", ModernBertForSequenceClassification, config(
+        32, 2, 2, classifier_bias=True, norm_bias=True, num_labels=4), tokenizer, perturb={"classifier_activation": "relu"})
+
+
+def qwen3_embedding():
+    tokenizer = tiny_tokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    export_encoder("qwen3-embedding", 331, "Qwen3-Embedding", Qwen3Model, Qwen3Config(
+        **sizes(32, 40, 2, 4, 2, head_dim=10, tie_word_embeddings=True)), tokenizer, "last", True, plain_texts(),
+        prompts={"query": "Instruct: find\nQuery:", "document": ""})
+
+
+FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom, roberta, bert, modernbert,
+            qwen3_embedding]
 
 
 def main():

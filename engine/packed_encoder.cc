@@ -1,0 +1,78 @@
+#include "engine/packed_encoder.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/status_macros.h"
+
+namespace lastro::engine {
+namespace {
+
+// Tokens of one packed batch (one step of the queue): enough for efficient products while activations stay in cache.
+constexpr int64_t kBatchTokens = 512;
+
+}  // namespace
+
+absl::Status PackedEncoder::Reserve(int64_t blocks, int64_t texts) const {
+  if (cache_.blocks() < blocks) {
+    cache_ = KvCache();
+    LASTRO_ASSIGN_OR_RETURN(cache_, KvCache::Create(backend_, transformer_.architecture(), 1, blocks));
+  }
+  const int64_t floats = texts * transformer_.architecture().hidden_size;
+  if (pooled_ == nullptr || pooled_->floats() < floats) {
+    LASTRO_ASSIGN_OR_RETURN(pooled_, backend_.Allocate(floats));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PackedEncoder::RunBatch(absl::Span<const EncodedText> batch, Pooling pooling, bool normalize,
+                                     const CallContext& context, Consumer consume) const {
+  std::vector<int32_t> ids;
+  std::vector<SequenceSpan> sequences;
+  int64_t blocks = 0;
+  for (const EncodedText& text : batch) {
+    const int64_t rows = static_cast<int64_t>(text.ids.size());
+    sequences.push_back({static_cast<int64_t>(ids.size()), rows, 0, blocks, rows, text.second_segment});
+    ids.insert(ids.end(), text.ids.begin(), text.ids.end());
+    blocks += KvCache::BlocksFor(rows);
+  }
+  const int64_t count = static_cast<int64_t>(batch.size()), width = transformer_.architecture().hidden_size;
+  return backend_.queue().Run(context, [&]() -> absl::Status {
+    LASTRO_RETURN_IF_ERROR(Reserve(blocks, count));
+    LASTRO_RETURN_IF_ERROR(transformer_.Forward(ids, sequences, cache_, context, &scratch_));
+    transformer_.NormOutput(&scratch_);
+    const MatrixView pooled = {pooled_->data(), count, width, width};
+    backend_.Pool(pooling, normalize, sequences, scratch_.hidden, pooled);
+    return consume(batch, pooled);
+  });
+}
+
+absl::Status PackedEncoder::Run(std::vector<EncodedText> texts, Pooling pooling, bool normalize,
+                                const CallContext& context, Consumer consume) const {
+  std::stable_sort(texts.begin(), texts.end(),
+                   [](const EncodedText& a, const EncodedText& b) { return a.ids.size() < b.ids.size(); });
+  size_t begin = 0;
+  while (begin < texts.size()) {
+    size_t end = begin;
+    int64_t tokens = 0;
+    do {
+      tokens += static_cast<int64_t>(texts[end++].ids.size());
+    } while (end < texts.size() && tokens + static_cast<int64_t>(texts[end].ids.size()) <= kBatchTokens);
+    LASTRO_RETURN_IF_ERROR(
+        RunBatch(absl::MakeConstSpan(texts).subspan(begin, end - begin), pooling, normalize, context, consume));
+    begin = end;
+  }
+  return absl::OkStatus();
+}
+
+size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens) {
+  size_t tail = 0;
+  while (tail < tokens.size()) {
+    const Token& token = tokens[tokens.size() - 1 - tail];
+    if (!tokenizer.IsSpecial(token.id) || token.begin != token.end) break;
+    ++tail;
+  }
+  return tail;
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,55 @@
+// PackedEncoder: runs an encoder over many sequences, several to a step: sorted by length, packed without padding,
+// pooled to one vector each. Thread-safe; steps run in the backend's queue.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "engine/backend.h"
+#include "engine/kv_cache.h"
+#include "engine/tokenizer.h"
+#include "engine/transformer.h"
+
+namespace lastro::engine {
+
+struct EncodedText {
+  size_t index = 0;  // in the caller's order
+  std::vector<int32_t> ids;
+  int64_t second_segment = -1;  // SequenceSpan::second_segment
+};
+
+class PackedEncoder {
+ public:
+  // Both must outlive the object.
+  PackedEncoder(const Transformer& transformer, Backend& backend) : transformer_(transformer), backend_(backend) {}
+
+  // Calls consume(batch, pooled) for every batch, inside its step: `pooled` [batch.size(), hidden_size] is device
+  // memory. Each sequence must have 1 to max_tokens tokens. CANCELLED and DEADLINE_EXCEEDED between layers and batches;
+  // consume's errors as they are.
+  using Consumer = absl::FunctionRef<absl::Status(absl::Span<const EncodedText> batch, MatrixView pooled)>;
+  absl::Status Run(std::vector<EncodedText> texts, Pooling pooling, bool normalize, const CallContext& context,
+                   Consumer consume) const;
+
+ private:
+  absl::Status RunBatch(absl::Span<const EncodedText> batch, Pooling pooling, bool normalize,
+                        const CallContext& context, Consumer consume) const;
+  absl::Status Reserve(int64_t blocks, int64_t texts) const;
+
+  const Transformer& transformer_;
+  Backend& backend_;
+  // Used inside steps of the backend's queue only.
+  mutable TransformerScratch scratch_;
+  mutable KvCache cache_;
+  mutable std::unique_ptr<Buffer> pooled_;
+};
+
+// Tokens at the end of `tokens` that the template added: special and of no bytes.
+size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens);
+
+}  // namespace lastro::engine

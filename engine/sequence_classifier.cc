@@ -1,0 +1,173 @@
+#include "engine/sequence_classifier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/cards.h"
+#include "engine/classifier_head.h"
+#include "engine/model_files.h"
+#include "engine/packed_encoder.h"
+#include "engine/sentence_config.h"
+
+namespace lastro::engine {
+namespace {
+
+class LoadedClassifier : public SequenceClassifier {
+ public:
+  static absl::StatusOr<std::unique_ptr<SequenceClassifier>> Create(const std::string& path, const Runtime& runtime);
+
+  const ClassifierInfo& info() const override { return info_; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  absl::StatusOr<std::vector<float>> Score(absl::Span<const TextPair> pairs, bool truncate,
+                                           const CallContext& context) const override;
+
+ private:
+  absl::Status LoadParts(const std::string& path);
+  absl::StatusOr<EncodedText> Encode(size_t index, const TextPair& pair, bool truncate) const;
+  absl::Status ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const;
+  void Activate(MatrixView x) const;
+
+  std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<PackedEncoder> encoder_;
+  Backend* backend_ = nullptr;
+  ClassifierHead head_;
+  ClassifierWeights weights_;
+  ClassifierInfo info_;
+  mutable std::unique_ptr<Buffer> scratch_;  // of ApplyHead, inside steps of the backend's queue only
+};
+
+absl::StatusOr<std::unique_ptr<SequenceClassifier>> LoadedClassifier::Create(const std::string& path,
+                                                                             const Runtime& runtime) {
+  auto model = std::make_unique<LoadedClassifier>();
+  model->backend_ = &runtime.backend();
+  LASTRO_RETURN_IF_ERROR(model->LoadParts(path));
+  return model;
+}
+
+absl::Status LoadedClassifier::LoadParts(const std::string& path) {
+  LASTRO_ASSIGN_OR_RETURN(files_, OpenModel(path));
+  LASTRO_ASSIGN_OR_RETURN(Architecture a, ReadArchitecture(*files_));
+  LASTRO_ASSIGN_OR_RETURN(head_, ReadClassifierHead(*files_));
+  LASTRO_ASSIGN_OR_RETURN(SentenceConfig limits, ReadSentenceConfig(*files_, a.max_tokens));
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
+  if (tokenizer_->vocab_size() > a.vocab_size) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
+                                                   ", the model's vocabulary only ", a.vocab_size));
+  }
+  for (const std::string& name : {head_.dense, head_.norm, head_.out}) {
+    if (!name.empty()) a.tensors.ignored.push_back(absl::StrCat(name, "."));
+  }
+  LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights, LoadTransformerWeights(files_->weights(), a, *backend_));
+  LASTRO_ASSIGN_OR_RETURN(weights_, LoadClassifierWeights(files_->weights(), head_, a, *backend_));
+  info_.name = files_->name();
+  info_.fingerprint = files_->Fingerprint();
+  info_.architecture = a.name;
+  info_.labels = static_cast<int>(head_.labels);
+  info_.max_tokens = static_cast<int>(limits.max_tokens);
+  info_.parameters = weights.parameters;
+  transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
+  encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
+  return absl::OkStatus();
+}
+
+// first as the template surrounds it, then the separators that are missing, second, and the template's end again.
+absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPair& pair, bool truncate) const {
+  EncodeOptions special;
+  special.add_special = true;
+  const std::vector<Token> first = tokenizer_->EncodeWithOffsets(pair.first, special);
+  const size_t limit = static_cast<size_t>(info_.max_tokens), tail = TemplateTail(*tokenizer_, first);
+  EncodedText text;
+  text.index = index;
+  for (const Token& token : first) text.ids.push_back(token.id);
+  const std::vector<int32_t> end(text.ids.end() - static_cast<ptrdiff_t>(tail), text.ids.end());
+  std::vector<int32_t> cut;  // what truncation may take from
+  if (pair.second.has_value()) {
+    for (int64_t i = 1; i < head_.pair_separators; ++i) text.ids.insert(text.ids.end(), end.begin(), end.end());
+    text.second_segment = static_cast<int64_t>(text.ids.size());
+    cut = tokenizer_->Encode(*pair.second);
+  } else {
+    text.ids.resize(text.ids.size() - tail);
+    std::swap(cut, text.ids);
+  }
+  const size_t kept = text.ids.size() + end.size(), total = kept + cut.size();
+  if (total > limit && (!truncate || kept >= limit)) {
+    return absl::InvalidArgumentError(absl::StrCat("pair ", index, " has ", total, " tokens; ", info_.name,
+                                                   " takes at most ", limit,
+                                                   " (special tokens included): split it, or allow truncation"));
+  }
+  if (total == 0) return absl::InvalidArgumentError(absl::StrCat("text ", index, " has no tokens"));
+  cut.resize(std::min(cut.size(), limit - kept));
+  text.ids.insert(text.ids.end(), cut.begin(), cut.end());
+  text.ids.insert(text.ids.end(), end.begin(), end.end());
+  return text;
+}
+
+void LoadedClassifier::Activate(MatrixView x) const {
+  switch (head_.activation) {
+    case ClassifierActivation::kTanh:
+      return backend_->Map(MapKind::kSoftcap, 1.0f, x);
+    case ClassifierActivation::kRelu:
+      return backend_->Activation(ActivationKind::kRelu, false, x, x);
+    case ClassifierActivation::kGeluErf:
+      return backend_->Activation(ActivationKind::kGeluErf, false, x, x);
+    case ClassifierActivation::kGeluTanh:
+      return backend_->Activation(ActivationKind::kGeluTanh, false, x, x);
+    case ClassifierActivation::kSilu:
+      return backend_->Activation(ActivationKind::kSilu, false, x, x);
+  }
+}
+
+absl::Status LoadedClassifier::ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const {
+  const int64_t rows = pooled.rows, floats = rows * (pooled.cols + head_.labels);
+  if (scratch_ == nullptr || scratch_->floats() < floats) {
+    LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(floats));
+  }
+  const MatrixView dense = {scratch_->data(), rows, pooled.cols, pooled.cols};
+  const MatrixView out = {scratch_->data() + rows * pooled.cols, rows, head_.labels, head_.labels};
+  backend_->Linear(*weights_.dense, pooled, dense);
+  Activate(dense);
+  if (weights_.norm.weight != nullptr) {
+    const float* bias = weights_.norm.bias != nullptr ? weights_.norm.bias->data() : nullptr;
+    backend_->Norm({weights_.norm.weight->data(), bias, transformer_->architecture().norm_eps, false}, dense, dense);
+  }
+  backend_->Linear(*weights_.out, dense, out);
+  for (int64_t i = 0; i < rows; ++i) {
+    float* to = logits + static_cast<int64_t>(batch[static_cast<size_t>(i)].index) * head_.labels;
+    backend_->CopyToHost(out.data + i * head_.labels, head_.labels, to);
+  }
+  backend_->Synchronize();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<float>> LoadedClassifier::Score(absl::Span<const TextPair> pairs, bool truncate,
+                                                           const CallContext& context) const {
+  std::vector<EncodedText> encoded;
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    LASTRO_ASSIGN_OR_RETURN(EncodedText text, Encode(i, pairs[i], truncate));
+    encoded.push_back(std::move(text));
+  }
+  std::vector<float> logits(pairs.size() * static_cast<size_t>(head_.labels));
+  LASTRO_RETURN_IF_ERROR(encoder_->Run(
+      std::move(encoded), head_.pooling, false, context,
+      [&](absl::Span<const EncodedText> batch, MatrixView pooled) { return ApplyHead(batch, pooled, logits.data()); }));
+  if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+    return absl::InternalError(
+        absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));
+  }
+  return logits;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SequenceClassifier>> SequenceClassifier::Load(const std::string& folder,
+                                                                             const Runtime& runtime) {
+  return LoadedClassifier::Create(folder, runtime);
+}
+
+}  // namespace lastro::engine
