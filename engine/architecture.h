@@ -54,7 +54,8 @@ enum class QkvPacking {
 // How gate and up of an MLP lie in the file.
 enum class GatePacking {
   kSeparate,
-  kStacked,  // one tensor: all of gate, all of up
+  kStacked,      // one tensor: all of gate, all of up
+  kInterleaved,  // one tensor: gate and up row by row
 };
 
 // Names of the tensors without ".weight" / ".bias"; "{}" stands for the layer. "" where the family has none: a norm
@@ -124,7 +125,9 @@ struct Architecture {
   kernels::ActivationKind activation = kernels::ActivationKind::kSilu;
   bool gated_mlp = false;
 
-  // Mixture of experts (0: one MLP): the `experts_per_token` best by the router's logits, weighted by their softmax.
+  // Mixture of experts (0: one MLP): the `experts_per_token` best by the logits of a router with bias, weighted by the
+  // softmax over those. The tensors gate_up and down hold all experts: [experts, in, out], or as MXFP4
+  // [experts, out, in].
   int64_t experts = 0;
   int64_t experts_per_token = 0;
 

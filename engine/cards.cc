@@ -23,6 +23,7 @@ constexpr Family kFamilies[] = {
     {"gemma3_text", Gemma3Card},
     {"gpt2", Gpt2Card},
     {"gpt_neox", GptNeoxCard},
+    {"gpt_oss", GptOssCard},
     {"llama", LlamaCard},
     {"mistral", MistralCard},
     {"modernbert", ModernBertCard},
@@ -49,7 +50,7 @@ absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
   if (model_type.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(config.path(), " model_type is missing; it names the architecture"));
   }
-  if (config.Has("quantization_config")) {
+  if (config.Has("quantization_config") && model_type != "gpt_oss") {  // its card reads MXFP4
     return absl::UnimplementedError(
         absl::StrCat(config.path(), " quantization_config: quantised weights are not supported yet"));
   }

@@ -23,13 +23,14 @@ absl::StatusOr<Architecture> Gemma2Card(const ModelFiles& files);  // Gemma 2
 absl::StatusOr<Architecture> Gemma3Card(const ModelFiles& files);  // Gemma 3, text only
 absl::StatusOr<Architecture> Gpt2Card(const ModelFiles& files);
 absl::StatusOr<Architecture> GptNeoxCard(const ModelFiles& files);  // GPT-NeoX, Pythia, Dolly
-absl::StatusOr<Architecture> LlamaCard(const ModelFiles& files);    // Llama 1-3, SmolLM, TinyLlama
+absl::StatusOr<Architecture> GptOssCard(const ModelFiles& files);
+absl::StatusOr<Architecture> LlamaCard(const ModelFiles& files);  // Llama 1-3, SmolLM, TinyLlama
 absl::StatusOr<Architecture> MistralCard(const ModelFiles& files);
 absl::StatusOr<Architecture> ModernBertCard(const ModelFiles& files);
 absl::StatusOr<Architecture> MptCard(const ModelFiles& files);
-absl::StatusOr<Architecture> Phi3Card(const ModelFiles& files);  // Phi-3, 3.5 and 4
-absl::StatusOr<Architecture> Qwen2Card(const ModelFiles& files);  // Qwen2, 2.5
-absl::StatusOr<Architecture> Qwen3Card(const ModelFiles& files);  // Qwen3, Qwen3-Embedding
+absl::StatusOr<Architecture> Phi3Card(const ModelFiles& files);     // Phi-3, 3.5 and 4
+absl::StatusOr<Architecture> Qwen2Card(const ModelFiles& files);    // Qwen2, 2.5
+absl::StatusOr<Architecture> Qwen3Card(const ModelFiles& files);    // Qwen3, Qwen3-Embedding
 absl::StatusOr<Architecture> RobertaCard(const ModelFiles& files);  // RoBERTa, XLM-R, CamemBERT
 
 }  // namespace lastro::engine

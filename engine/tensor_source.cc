@@ -41,7 +41,7 @@ std::optional<DataType> DataTypeOf(StoredType type) {
   return std::nullopt;
 }
 
-absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Span<const int64_t> shape) {
+absl::StatusOr<const StoredTensor*> TensorSource::TakeStored(const std::string& name, absl::Span<const int64_t> shape) {
   if (!file_.Contains(name)) {
     return absl::InvalidArgumentError(absl::StrCat(file_.path(), ": tensor ", name, " ", ShapeText(shape),
                                                    " is missing; the configuration expects it"));
@@ -52,12 +52,31 @@ absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Spa
                                                    ShapeText(shape), " by the configuration, found ",
                                                    ShapeText(tensor->shape)));
   }
-  LASTRO_ASSIGN_OR_RETURN(DataType type, WeightType(file_, name, tensor->type));
   if (used_.insert(name).second) {
     parameters_ += tensor->elements();
     stored_bytes_ += static_cast<int64_t>(tensor->data.size());
   }
+  return tensor;
+}
+
+absl::StatusOr<HostMatrix> TensorSource::Take(const std::string& name, absl::Span<const int64_t> shape) {
+  LASTRO_ASSIGN_OR_RETURN(const StoredTensor* tensor, TakeStored(name, shape));
+  LASTRO_ASSIGN_OR_RETURN(DataType type, WeightType(file_, name, tensor->type));
   return HostMatrix{type, tensor->data.data(), shape.front(), shape.back()};
+}
+
+absl::StatusOr<HostMatrix> TensorSource::Matrices(absl::string_view name, int64_t count, int64_t rows, int64_t cols) {
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, Take(absl::StrCat(prefix_, name), {count, rows, cols}));
+  matrix.rows = count * rows;
+  return matrix;
+}
+
+absl::StatusOr<absl::Span<const uint8_t>> TensorSource::Bytes(absl::string_view name, absl::Span<const int64_t> shape) {
+  const std::string whole = absl::StrCat(prefix_, name);
+  LASTRO_ASSIGN_OR_RETURN(const StoredTensor* tensor, TakeStored(whole, shape));
+  if (tensor->type == StoredType::kU8) return tensor->data;
+  return absl::InvalidArgumentError(
+      absl::StrCat(file_.path(), ": tensor ", whole, " is of type ", NameOf(tensor->type), "; expected U8"));
 }
 
 absl::StatusOr<HostMatrix> TensorSource::Matrix(absl::string_view name, int64_t rows, int64_t cols) {

@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/backend.h"
 #include "engine/tensor_file.h"
@@ -27,6 +28,11 @@ class TensorSource {
   absl::StatusOr<HostMatrix> UnprefixedMatrix(const std::string& name, int64_t rows, int64_t cols);
   absl::StatusOr<std::vector<float>> Vector(absl::string_view name, int64_t size);
   absl::StatusOr<std::vector<float>> UnprefixedVector(const std::string& name, int64_t size);
+  // `count` matrices in one tensor [count, rows, cols], as one of count * rows rows.
+  absl::StatusOr<HostMatrix> Matrices(absl::string_view name, int64_t count, int64_t rows, int64_t cols);
+  // The bytes of a U8 tensor.
+  absl::StatusOr<absl::Span<const uint8_t>> Bytes(absl::string_view name, absl::Span<const int64_t> shape);
+  bool Contains(absl::string_view name) const { return file_.Contains(absl::StrCat(prefix_, name)); }
   // All elements of a small tensor of any shape.
   absl::StatusOr<std::vector<float>> Flat(absl::string_view name, absl::Span<const int64_t> shape);
 
@@ -38,6 +44,7 @@ class TensorSource {
 
  private:
   absl::StatusOr<std::vector<float>> Floats(const std::string& name, absl::Span<const int64_t> shape);
+  absl::StatusOr<const StoredTensor*> TakeStored(const std::string& name, absl::Span<const int64_t> shape);
   absl::StatusOr<HostMatrix> Take(const std::string& name, absl::Span<const int64_t> shape);
 
   const TensorFile& file_;

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/expert_routing.h"
 #include "engine/rope.h"
 
 namespace lastro::engine {
@@ -39,6 +40,9 @@ absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a
                         {&mlp, (a.gated_mlp ? 2 : 1) * a.intermediate_size},
                         {&activated, a.intermediate_size},
                         {&branch, a.residual == ResidualOrder::kParallel ? a.hidden_size : 0},
+                        {&router_logits, a.experts},
+                        {&gathered, a.experts > 0 ? a.hidden_size : 0},
+                        {&routed, a.experts > 0 ? a.hidden_size : 0},
                         {&cos, half},
                         {&sin, half},
                         {&local_cos, local_half},
@@ -175,10 +179,36 @@ void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> s
   backend_.Linear(*weights.attention_out, scratch->attended, out);
 }
 
-void Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const {
+// Returns where the result is: `out`, or scratch of a mixture.
+MatrixView Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out,
+                                 TransformerScratch* scratch) const {
+  if (layer.router != nullptr) return ExpertsBlock(layer, x, scratch);
   backend_.Linear(*layer.mlp_in, x, scratch->mlp);
   backend_.Activation(architecture_.activation, architecture_.gated_mlp, scratch->mlp, scratch->activated);
   backend_.Linear(*layer.mlp_out, scratch->activated, out);
+  return out;
+}
+
+MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const {
+  const Architecture& a = architecture_;
+  backend_.Linear(*layer.router, x, scratch->router_logits);
+  std::vector<float> logits(static_cast<size_t>(x.rows * a.experts));
+  backend_.CopyToHost(scratch->router_logits.data, x.rows * a.experts, logits.data());
+  backend_.Synchronize();
+  const std::vector<ExpertRows> routed = RouteToExperts(logits, a.experts, a.experts_per_token);
+  const std::vector<float> zeros(static_cast<size_t>(x.rows * x.cols));
+  backend_.CopyToDevice(zeros.data(), x.rows * x.cols, scratch->routed.data);
+  for (size_t e = 0; e < routed.size(); ++e) {
+    const int64_t rows = static_cast<int64_t>(routed[e].rows.size());
+    if (rows == 0) continue;
+    const MatrixView gathered = scratch->gathered.Rows(0, rows), activated = scratch->activated.Rows(0, rows);
+    backend_.GatherRows(x, routed[e].rows, gathered);
+    backend_.Linear(*layer.experts[e].in, gathered, scratch->mlp.Rows(0, rows));
+    backend_.Activation(a.activation, a.gated_mlp, scratch->mlp.Rows(0, rows), activated);
+    backend_.Linear(*layer.experts[e].out, activated, gathered);
+    backend_.AddScaledRows(gathered, routed[e].rows, routed[e].factors, scratch->routed);
+  }
+  return scratch->routed;
 }
 
 void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
@@ -193,9 +223,9 @@ void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences,
   if (!pre) Norm(weights.attention_norm, hidden, hidden);
 
   x = pre ? Norm(weights.mlp_norm, hidden, normed) : hidden;
-  MlpBlock(weights, x, normed, scratch);
-  Norm(weights.post_mlp_norm, normed, normed);
-  backend_.Add(normed, hidden);
+  const MatrixView mlp = MlpBlock(weights, x, normed, scratch);
+  Norm(weights.post_mlp_norm, mlp, mlp);
+  backend_.Add(mlp, hidden);
   if (!pre) Norm(weights.mlp_norm, hidden, hidden);
 }
 
@@ -207,9 +237,9 @@ void Transformer::ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> se
   const MatrixView x = Norm(weights.attention_norm, hidden, normed);
   AttentionBlock(layer, sequences, cache, x, scratch->branch, scratch);
   const bool own_norm = weights.mlp_norm.weight != nullptr;
-  MlpBlock(weights, own_norm ? Norm(weights.mlp_norm, hidden, normed) : x, normed, scratch);
+  const MatrixView mlp = MlpBlock(weights, own_norm ? Norm(weights.mlp_norm, hidden, normed) : x, normed, scratch);
   backend_.Add(scratch->branch, hidden);
-  backend_.Add(normed, hidden);
+  backend_.Add(mlp, hidden);
 }
 
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,

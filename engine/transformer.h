@@ -25,6 +25,8 @@ class TransformerScratch {
 
   MatrixView hidden, normed, qkv, attended, mlp, activated;  // [rows, ...] of the last Reserve
   MatrixView branch;                                         // [rows, hidden], of ResidualOrder::kParallel
+  MatrixView router_logits;                                  // [rows, experts]
+  MatrixView gathered, routed;                               // [rows, hidden], of a mixture of experts
   MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
   MatrixView local_cos, local_sin;                           // as cos and sin, of Architecture::local_rope
   MatrixView logits;                                         // [head rows, vocab_size] of ReserveLogits
@@ -70,7 +72,8 @@ class Transformer {
                       MatrixView out, TransformerScratch* scratch) const;
   void PrepareHeads(int64_t layer, TransformerScratch* scratch) const;
   AttentionOptions OptionsOf(int64_t layer) const;
-  void MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  MatrixView MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  MatrixView ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const;
   NormParams ParamsOf(const NormWeights& weights) const;
   MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
+#include "engine/mxfp4.h"
 #include "engine/position_bias.h"
 #include "engine/tensor_source.h"
 
@@ -35,6 +36,11 @@ class Loader {
   absl::Status LoadLayer(int64_t layer, LayerWeights* weights);
   absl::Status LoadAttention(int64_t layer, LayerWeights* weights);
   absl::Status LoadMlp(int64_t layer, LayerWeights* weights);
+  absl::Status LoadExperts(int64_t layer, LayerWeights* weights);
+  absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Experts(const std::string& name, int64_t rows,
+                                                                     int64_t cols, bool interleaved);
+  absl::StatusOr<std::vector<HostMatrix>> ExpertMatrices(const std::string& name, int64_t rows, int64_t cols);
+  absl::StatusOr<std::vector<HostMatrix>> Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols);
   absl::Status LoadHead();
   absl::StatusOr<std::unique_ptr<TableWeight>> Table(const std::string& name, int64_t rows);
   absl::StatusOr<NormWeights> Norm(const std::string& name, int64_t width);
@@ -207,6 +213,7 @@ absl::Status Loader::LoadAttention(int64_t layer, LayerWeights* weights) {
 }
 
 absl::Status Loader::LoadMlp(int64_t layer, LayerWeights* weights) {
+  if (a_.experts > 0) return LoadExperts(layer, weights);
   const TensorNames& names = a_.tensors;
   std::vector<Part> in;
   if (a_.gated_mlp && a_.gate_packing == GatePacking::kStacked) {
@@ -219,6 +226,70 @@ absl::Status Loader::LoadMlp(int64_t layer, LayerWeights* weights) {
   LASTRO_ASSIGN_OR_RETURN(weights->mlp_in, Linear(in, a_.hidden_size, a_.mlp_bias));
   LASTRO_ASSIGN_OR_RETURN(weights->mlp_out,
                           Linear({{OfLayer(names.down, layer), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias));
+  return absl::OkStatus();
+}
+
+// The experts' matrices as [rows, cols] each.
+absl::StatusOr<std::vector<HostMatrix>> Loader::ExpertMatrices(const std::string& name, int64_t rows, int64_t cols) {
+  if (source_.Contains(absl::StrCat(name, "_blocks"))) return Mxfp4Matrices(name, rows, cols);
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix all, source_.Matrices(name, a_.experts, cols, rows));
+  std::vector<HostMatrix> matrices;
+  for (int64_t e = 0; e < a_.experts; ++e) matrices.push_back(Transposed(all.Rows(e * cols, cols)));
+  return matrices;
+}
+
+absl::StatusOr<std::vector<HostMatrix>> Loader::Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols) {
+  const int64_t runs = cols / kMxfp4Run;
+  if (cols % kMxfp4Run != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is stored as MXFP4; its rows of ", cols, " must be whole runs of ", kMxfp4Run));
+  }
+  LASTRO_ASSIGN_OR_RETURN(absl::Span<const uint8_t> blocks,
+                          source_.Bytes(absl::StrCat(name, "_blocks"), {a_.experts, rows, runs, kMxfp4RunBytes}));
+  LASTRO_ASSIGN_OR_RETURN(absl::Span<const uint8_t> scales,
+                          source_.Bytes(absl::StrCat(name, "_scales"), {a_.experts, rows, runs}));
+  std::vector<HostMatrix> matrices;
+  for (int64_t e = 0; e < a_.experts; ++e) {
+    std::vector<uint8_t>& decoded = weights_.converted.emplace_back(static_cast<size_t>(2 * rows * cols));
+    uint16_t* to = reinterpret_cast<uint16_t*>(decoded.data());
+    for (int64_t run = e * rows * runs; run < (e + 1) * rows * runs; ++run, to += kMxfp4Run) {
+      DecodeMxfp4Run(blocks.data() + run * kMxfp4RunBytes, scales[static_cast<size_t>(run)], to);
+    }
+    matrices.push_back({DataType::kBF16, decoded.data(), rows, cols});
+  }
+  return matrices;
+}
+
+// The same map of every expert. `interleaved`: rows 0, 2, 4 ... come first, then 1, 3, 5 ...
+absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Loader::Experts(const std::string& name, int64_t rows,
+                                                                           int64_t cols, bool interleaved) {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<HostMatrix> matrices, ExpertMatrices(name, rows, cols));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<float> biases, source_.Flat(absl::StrCat(name, "_bias"), {a_.experts, rows}));
+  LinearHints hints;  // an expert gets few rows at a time
+  hints.few_rows = true;
+  hints.many_rows = false;
+  std::vector<std::unique_ptr<LinearWeight>> maps;
+  for (int64_t e = 0; e < a_.experts; ++e) {
+    std::vector<HostMatrix> parts;
+    std::vector<float> bias;
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t row = !interleaved ? i : i < (rows + 1) / 2 ? 2 * i : 2 * (i - (rows + 1) / 2) + 1;
+      if (interleaved) parts.push_back(matrices[static_cast<size_t>(e)].Rows(row, 1));
+      bias.push_back(biases[static_cast<size_t>(e * rows + row)]);
+    }
+    if (!interleaved) parts.push_back(matrices[static_cast<size_t>(e)]);
+    LASTRO_ASSIGN_OR_RETURN(maps.emplace_back(), backend_.LoadLinear(parts, bias, hints));
+  }
+  return maps;
+}
+
+absl::Status Loader::LoadExperts(int64_t layer, LayerWeights* weights) {
+  const TensorNames& names = a_.tensors;
+  LASTRO_ASSIGN_OR_RETURN(weights->router, Linear({{OfLayer(names.router, layer), a_.experts}}, a_.hidden_size, true));
+  LASTRO_ASSIGN_OR_RETURN(auto in, Experts(OfLayer(names.gate_up, layer), 2 * a_.intermediate_size, a_.hidden_size,
+                                           a_.gate_packing == GatePacking::kInterleaved));
+  LASTRO_ASSIGN_OR_RETURN(auto out, Experts(OfLayer(names.down, layer), a_.hidden_size, a_.intermediate_size, false));
+  for (size_t e = 0; e < in.size(); ++e) weights->experts.push_back({std::move(in[e]), std::move(out[e])});
   return absl::OkStatus();
 }
 

@@ -19,6 +19,12 @@ struct NormWeights {
   std::unique_ptr<Buffer> bias;    // [width] or null
 };
 
+// One expert of a mixture: shapes as mlp_in and mlp_out.
+struct ExpertWeights {
+  std::unique_ptr<LinearWeight> in;
+  std::unique_ptr<LinearWeight> out;
+};
+
 struct LayerWeights {
   NormWeights attention_norm;       // before attention, or with ResidualOrder::kPost after it was added
   NormWeights post_attention_norm;  // of attention's output, before it is added
@@ -30,6 +36,8 @@ struct LayerWeights {
   std::unique_ptr<Buffer> sinks;                // [heads] or null
   std::unique_ptr<LinearWeight> mlp_in;         // [intermediate or 2 * intermediate (gate, up), hidden]
   std::unique_ptr<LinearWeight> mlp_out;        // [hidden, intermediate]
+  std::unique_ptr<LinearWeight> router;         // [experts, hidden], or null: then mlp_in and mlp_out are there
+  std::vector<ExpertWeights> experts;
 };
 
 // PositionBias (engine/position_bias.h) on the device.

@@ -106,10 +106,12 @@ TEST_P(DecoderGolden, Fp32InOddPieces) { ExpectFp32({1, 7, 16, 2, 33, 3, 100, 5}
 TEST_P(DecoderGolden, Fp32TokenByToken) { ExpectFp32({1}); }
 
 TEST_P(DecoderGolden, Bf16) {
+  // In a mixture of experts rounding sends rows that are near a tie to another expert.
+  const double bound = GetParam().rfind("gpt-oss", 0) == 0 ? 5e-2 : 2e-2;
   for (const std::vector<size_t>& pieces :
        {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
-    ForCases(ComputeType::kBFloat16, pieces, 0.1, [](const Difference& d) {
-      EXPECT_LE(d.relative, 2e-2);
+    ForCases(ComputeType::kBFloat16, pieces, 0.1, [&](const Difference& d) {
+      EXPECT_LE(d.relative, bound);
       EXPECT_EQ(d.other_argmax, 0);
     });
   }

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (BertConfig, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
                           DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
                           Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
-                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM,
+                          GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GptOssConfig, GptOssForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM,
                           MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
                           ModernBertModel, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
                           Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, RobertaConfig, RobertaModel,
@@ -49,7 +49,8 @@ def randomize(model, seed):
             parameter.data = 0.2 * noise
         else:
             fan_in = parameter.shape[-2] if kind == "Conv1D" or parameter.dim() == 3 else parameter.shape[-1]
-            parameter.data = 1.2 * noise / fan_in ** 0.5
+            wide = 4 if name.endswith("experts.gate_up_proj") else 1  # so that the clamps are met
+            parameter.data = 1.2 * wide * noise / fan_in ** 0.5
 
 
 def store_as(model, dtype):
@@ -63,6 +64,29 @@ def store_as(model, dtype):
             seen.add(parameter.data_ptr())
             stored[name] = parameter.data.to(dtype).contiguous()
     return stored
+
+
+E2M1 = torch.tensor([0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+
+
+def take_mxfp4_experts(model):
+    """Rounds the experts of gpt-oss to MXFP4 in place; returns the tensors of the quantised checkpoint: rows of outputs,
+    runs of 32 inputs, two values a byte with the lower half first, scales 2^(byte - 127)."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        if not name.endswith(("gate_up_proj", "down_proj")) or parameter.dim() != 3:
+            continue
+        runs = parameter.data.transpose(1, 2).unflatten(-1, (-1, 32))  # [experts, out, runs, 32]
+        exponent = torch.floor(torch.log2(runs.abs().amax(-1, keepdim=True))) - 2
+        scaled = runs / 2 ** exponent
+        code = (scaled.abs().unsqueeze(-1) - E2M1).abs().argmin(-1)
+        negative = scaled < 0
+        values = torch.where(negative, -E2M1[code], E2M1[code]) * 2 ** exponent
+        parameter.data = values.flatten(-2).transpose(1, 2).contiguous()
+        code = code + 8 * negative
+        tensors[name + "_blocks"] = (code[..., 0::2] + 16 * code[..., 1::2]).to(torch.uint8).contiguous()
+        tensors[name + "_scales"] = (exponent.squeeze(-1) + 127).to(torch.uint8).contiguous()
+    return tensors
 
 
 def tiny_tokenizer():
@@ -125,12 +149,16 @@ def perturbation(config, key, value):
     return [field + json.dumps(inner[last]), field + json.dumps(value)]
 
 
-def write_checkpoint(name, seed, model, family, dtype, edit, perturb):
+def write_checkpoint(name, seed, model, family, dtype, edit, perturb, mxfp4_experts=False):
     randomize(model, seed)
     folder = OUT / name
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(store_as(model, dtype), folder / "model.safetensors", {"format": "pt"})
+    experts = take_mxfp4_experts(model) if mxfp4_experts else {}
+    stored = {key: value for key, value in store_as(model, dtype).items() if key + "_blocks" not in experts}
+    save_file({**stored, **experts}, folder / "model.safetensors", {"format": "pt"})
     config = config_json(model.config, edit)
+    if mxfp4_experts:
+        config["quantization_config"] = {"quant_method": "mxfp4"}
     write_json(folder / "config.json", config)
     write_json(folder / "reference.json", {
         "family": family, "model": type(model).__name__, "reference": f"transformers {transformers.__version__}",
@@ -139,11 +167,11 @@ def write_checkpoint(name, seed, model, family, dtype, edit, perturb):
 
 
 def export_decoder(name, seed, family, model_class, config, dtype=torch.bfloat16, edit=None, perturb=None,
-                   attention="eager"):
+                   attention="eager", mxfp4_experts=False):
     """`perturb` maps fields of config.json to other values, each of which must change the logits."""
     config._attn_implementation = attention
     model = model_class(config).eval()
-    folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb)
+    folder = write_checkpoint(name, seed, model, family, dtype, edit, perturb, mxfp4_experts)
     tiny_tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
     expected = {}
     generator = torch.Generator().manual_seed(seed + 1)
@@ -424,8 +452,20 @@ def qwen3_embedding():
         prompts={"query": "Instruct: find\nQuery:", "document": ""})
 
 
+def gpt_oss():
+    def config(**options):
+        return GptOssConfig(**sizes(32, 32, 2, 4, 2, head_dim=10, num_local_experts=5, num_experts_per_tok=2,
+                                    sliding_window=19, rope_theta=900.0, rope_scaling={
+                                        "rope_type": "yarn", "factor": 6.0, "beta_fast": 8.0, "beta_slow": 0.5,
+                                        "truncate": False, "original_max_position_embeddings": 64}, **options))
+    export_decoder("gpt-oss", 401, "gpt-oss", GptOssForCausalLM, config(), perturb={
+        "sliding_window": 18, "num_experts_per_tok": 3, "rope_scaling.truncate": True, "rope_scaling.factor": 7.0})
+    export_decoder("gpt-oss-mxfp4", 402, "gpt-oss (MXFP4)", GptOssForCausalLM, config(), mxfp4_experts=True, perturb={
+        "sliding_window": 20, "rope_scaling.original_max_position_embeddings": 100})
+
+
 FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom, roberta, bert, modernbert,
-            qwen3_embedding]
+            qwen3_embedding, gpt_oss]
 
 
 def main():
