@@ -72,6 +72,7 @@ struct TensorNames {
   std::string final_norm;
   std::string relative_bias;
   std::string head;                  // never prefixed
+  std::string head_bias;             // the tensor's whole name, [1, vocab_size]; never prefixed
   std::vector<std::string> ignored;  // substrings of names that may be in the file and are not used
 };
 
@@ -137,7 +138,6 @@ struct Architecture {
 
   bool has_head = false;  // a vocabulary head; with tied_head its weights are the token embedding
   bool tied_head = false;
-  bool head_bias = false;
   float logit_scale = 1.0f;
   float logit_softcap = 0.0f;  // 0: none
 
@@ -152,6 +152,14 @@ struct Architecture {
   int64_t q_dim() const { return heads * head_dim; }
   int64_t kv_dim() const { return kv_heads * head_dim; }
   int64_t window(int64_t layer) const { return windows.empty() ? 0 : windows[static_cast<size_t>(layer)]; }
+};
+
+// An encoder and the decoder that attends to its output; both have the encoder's hidden_size and vocabulary.
+struct Seq2SeqArchitecture {
+  Architecture encoder, decoder;
+  int32_t start_id = 0;        // the first token of every target
+  int32_t forced_bos_id = -1;  // the second; -1: free
+  int32_t forced_eos_id = -1;  // the last of a target of the longest length; -1: free
 };
 
 }  // namespace lastro::engine

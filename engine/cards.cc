@@ -42,10 +42,8 @@ std::string SupportedFamilies() {
   return names;
 }
 
-}  // namespace
-
-absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
-  const JsonValue config = files.config();
+// The value of model_type, which must be there, and weights that are not quantised in a way no card reads.
+absl::StatusOr<std::string> ReadModelType(const JsonValue& config) {
   LASTRO_ASSIGN_OR_RETURN(std::string model_type, config.GetString("model_type", ""));
   if (model_type.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(config.path(), " model_type is missing; it names the architecture"));
@@ -54,11 +52,28 @@ absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
     return absl::UnimplementedError(
         absl::StrCat(config.path(), " quantization_config: quantised weights are not supported yet"));
   }
+  return model_type;
+}
+
+}  // namespace
+
+absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
+  const JsonValue config = files.config();
+  LASTRO_ASSIGN_OR_RETURN(std::string model_type, ReadModelType(config));
   for (const Family& family : kFamilies) {
     if (model_type == family.model_type) return family.card(files);
   }
   return absl::UnimplementedError(absl::StrCat(config.path(), " model_type \"", model_type,
                                                "\" is not supported; supported: ", SupportedFamilies()));
+}
+
+absl::StatusOr<Seq2SeqArchitecture> ReadSeq2SeqArchitecture(const ModelFiles& files) {
+  const JsonValue config = files.config();
+  LASTRO_ASSIGN_OR_RETURN(std::string model_type, ReadModelType(config));
+  if (model_type == "bart") return BartCard(files);
+  if (model_type == "t5") return T5Card(files);
+  return absl::UnimplementedError(absl::StrCat(config.path(), " model_type \"", model_type,
+                                               "\" is not supported as encoder and decoder; supported: bart, t5"));
 }
 
 }  // namespace lastro::engine

@@ -14,6 +14,12 @@ namespace lastro::engine {
 // support (named, with those it does); INVALID_ARGUMENT for a field that is missing, of another type or out of range.
 absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files);
 
+// As ReadArchitecture, for families of encoder and decoder.
+absl::StatusOr<Seq2SeqArchitecture> ReadSeq2SeqArchitecture(const ModelFiles& files);
+
+absl::StatusOr<Seq2SeqArchitecture> BartCard(const ModelFiles& files);
+absl::StatusOr<Seq2SeqArchitecture> T5Card(const ModelFiles& files);  // T5, T5 1.1, FLAN-T5
+
 absl::StatusOr<Architecture> BertCard(const ModelFiles& files);  // BERT encoders (MiniLM, BGE, E5)
 absl::StatusOr<Architecture> BloomCard(const ModelFiles& files);
 absl::StatusOr<Architecture> DistilBertCard(const ModelFiles& files);

@@ -112,8 +112,8 @@ absl::StatusOr<std::vector<float>> TensorSource::Vector(absl::string_view name, 
   return Floats(absl::StrCat(prefix_, name), {size});
 }
 
-absl::StatusOr<std::vector<float>> TensorSource::UnprefixedVector(const std::string& name, int64_t size) {
-  return Floats(name, {size});
+absl::StatusOr<std::vector<float>> TensorSource::UnprefixedRow(const std::string& name, int64_t size) {
+  return Floats(name, {1, size});
 }
 
 absl::StatusOr<std::vector<float>> TensorSource::Flat(absl::string_view name, absl::Span<const int64_t> shape) {

@@ -27,7 +27,7 @@ class TensorSource {
   absl::StatusOr<HostMatrix> Matrix(absl::string_view name, int64_t rows, int64_t cols);
   absl::StatusOr<HostMatrix> UnprefixedMatrix(const std::string& name, int64_t rows, int64_t cols);
   absl::StatusOr<std::vector<float>> Vector(absl::string_view name, int64_t size);
-  absl::StatusOr<std::vector<float>> UnprefixedVector(const std::string& name, int64_t size);
+  absl::StatusOr<std::vector<float>> UnprefixedRow(const std::string& name, int64_t size);  // [1, size]
   // `count` matrices in one tensor [count, rows, cols], as one of count * rows rows.
   absl::StatusOr<HostMatrix> Matrices(absl::string_view name, int64_t count, int64_t rows, int64_t cols);
   // The bytes of a U8 tensor.

@@ -43,6 +43,7 @@ absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a
                         {&router_logits, a.experts},
                         {&gathered, a.experts > 0 ? a.hidden_size : 0},
                         {&routed, a.experts > 0 ? a.hidden_size : 0},
+                        {&cross_q, a.cross_attention ? a.q_dim() : 0},
                         {&cos, half},
                         {&sin, half},
                         {&local_cos, local_half},
@@ -211,8 +212,44 @@ MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, Tr
   return scratch->routed;
 }
 
+absl::StatusOr<CrossMemory> Transformer::Remember(MatrixView encoded) const {
+  const Architecture& a = architecture_;
+  LASTRO_CHECK(a.cross_attention && encoded.cols == a.hidden_size);
+  CrossMemory memory;
+  memory.tokens = encoded.rows;
+  LASTRO_ASSIGN_OR_RETURN(memory.cache, KvCache::Create(backend_, a, a.layers, KvCache::BlocksFor(encoded.rows)));
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(encoded.rows * 2 * a.kv_dim()));
+  const MatrixView kv = {buffer->data(), encoded.rows, 2 * a.kv_dim(), 2 * a.kv_dim()};
+  const SequenceSpan all = {0, encoded.rows, 0, 0, encoded.rows};
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    backend_.Linear(*weights_.layers[static_cast<size_t>(layer)].cross_kv, encoded, kv);
+    backend_.StoreKv(absl::MakeConstSpan(&all, 1), kv.Columns(0, a.kv_dim()), kv.Columns(a.kv_dim(), a.kv_dim()),
+                     memory.cache.Layer(layer));
+  }
+  backend_.Synchronize();  // before `buffer` goes
+  return memory;
+}
+
+// hidden += attention over the memory, in the order of the other branches.
+void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const CrossMemory& memory,
+                                 TransformerScratch* scratch) const {
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  const MatrixView hidden = scratch->hidden, normed = scratch->normed;
+  const bool pre = architecture_.residual == ResidualOrder::kPre;
+  AttentionOptions options;
+  options.causal = false;
+  options.scale = OptionsOf(layer).scale;
+  options.memory_tokens = memory.tokens;
+  backend_.Linear(*weights.cross_q, pre ? Norm(weights.cross_attention_norm, hidden, normed) : hidden,
+                  scratch->cross_q);
+  backend_.Attention(options, sequences, scratch->cross_q, memory.cache.Layer(layer), scratch->attended);
+  backend_.Linear(*weights.cross_out, scratch->attended, normed);
+  backend_.Add(normed, hidden);
+  if (!pre) Norm(weights.cross_attention_norm, hidden, hidden);
+}
+
 void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
-                        TransformerScratch* scratch) const {
+                        const CrossMemory* memory, TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
   const bool pre = architecture_.residual == ResidualOrder::kPre;
@@ -221,6 +258,7 @@ void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences,
   Norm(weights.post_attention_norm, normed, normed);
   backend_.Add(normed, hidden);
   if (!pre) Norm(weights.attention_norm, hidden, hidden);
+  if (memory != nullptr) CrossAttention(layer, sequences, *memory, scratch);
 
   x = pre ? Norm(weights.mlp_norm, hidden, normed) : hidden;
   const MatrixView mlp = MlpBlock(weights, x, normed, scratch);
@@ -243,7 +281,9 @@ void Transformer::ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> se
 }
 
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                                  const KvCache& cache, const CallContext& context, TransformerScratch* scratch) const {
+                                  const KvCache& cache, const CallContext& context, TransformerScratch* scratch,
+                                  const CrossMemory* memory) const {
+  LASTRO_CHECK((memory != nullptr) == architecture_.cross_attention);
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   EmbedRows(ids, sequences, scratch);
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
@@ -251,7 +291,7 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
     if (architecture_.residual == ResidualOrder::kParallel) {
       ParallelLayer(layer, sequences, cache.Layer(layer), scratch);
     } else {
-      Layer(layer, sequences, cache.Layer(layer), scratch);
+      Layer(layer, sequences, cache.Layer(layer), memory, scratch);
     }
   }
   return absl::OkStatus();

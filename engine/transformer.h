@@ -27,6 +27,7 @@ class TransformerScratch {
   MatrixView branch;                                         // [rows, hidden], of ResidualOrder::kParallel
   MatrixView router_logits;                                  // [rows, experts]
   MatrixView gathered, routed;                               // [rows, hidden], of a mixture of experts
+  MatrixView cross_q;                                        // [rows, q_dim], of cross-attention
   MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
   MatrixView local_cos, local_sin;                           // as cos and sin, of Architecture::local_rope
   MatrixView logits;                                         // [head rows, vocab_size] of ReserveLogits
@@ -37,6 +38,12 @@ class TransformerScratch {
  private:
   std::unique_ptr<Buffer> buffer_;
   std::unique_ptr<Buffer> logits_buffer_;
+};
+
+// What a decoder attends to: keys and values of an encoder's output, for each layer.
+struct CrossMemory {
+  KvCache cache;
+  int64_t tokens = 0;
 };
 
 class Transformer {
@@ -50,8 +57,13 @@ class Transformer {
   // Runs the packed rows `ids`, split into `sequences`, and leaves the last layer's output in scratch->hidden. Keys and
   // values go into `cache`. `context` is checked between layers; after an error the cache's tokens from each sequence's
   // position on are unspecified. REQUIRES: ids and positions in range, room in the cache.
+  // `memory` is given to architectures with cross-attention, and to them only.
   absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, const KvCache& cache,
-                       const CallContext& context, TransformerScratch* scratch) const;
+                       const CallContext& context, TransformerScratch* scratch,
+                       const CrossMemory* memory = nullptr) const;
+
+  // The memory of an encoder's output [rows, hidden_size], device memory. RESOURCE_EXHAUSTED.
+  absl::StatusOr<CrossMemory> Remember(MatrixView encoded) const;
 
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
@@ -64,8 +76,10 @@ class Transformer {
                  TransformerScratch* scratch) const;
   void FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
                   MatrixView sin) const;
-  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache, const CrossMemory* memory,
              TransformerScratch* scratch) const;
+  void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const CrossMemory& memory,
+                      TransformerScratch* scratch) const;
   void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
                      TransformerScratch* scratch) const;
   void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache, MatrixView x,

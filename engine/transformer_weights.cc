@@ -35,6 +35,7 @@ class Loader {
   absl::Status LoadPositionBias();
   absl::Status LoadLayer(int64_t layer, LayerWeights* weights);
   absl::Status LoadAttention(int64_t layer, LayerWeights* weights);
+  absl::Status LoadCrossAttention(int64_t layer, LayerWeights* weights);
   absl::Status LoadMlp(int64_t layer, LayerWeights* weights);
   absl::Status LoadExperts(int64_t layer, LayerWeights* weights);
   absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Experts(const std::string& name, int64_t rows,
@@ -178,6 +179,14 @@ absl::Status Loader::LoadEmbeddings() {
 }
 
 absl::Status Loader::LoadPositionBias() {
+  // The table has an entry for each head and distance: a configuration must not make it as large as it likes.
+  constexpr int64_t kMaxEntries = int64_t{1} << 27;
+  const bool has_table = !a_.alibi_slopes.empty() || a_.relative_bias.has_value();
+  if (has_table && a_.max_tokens > kMaxEntries / (2 * a_.heads)) {
+    return absl::ResourceExhaustedError(absl::StrCat("position biases of ", a_.heads, " heads and ", a_.max_tokens,
+                                                     " tokens are more than ", kMaxEntries,
+                                                     " numbers; lower the context length in config.json"));
+  }
   PositionBias bias;
   if (!a_.alibi_slopes.empty()) {
     bias = AlibiTable(a_);
@@ -209,6 +218,20 @@ absl::Status Loader::LoadAttention(int64_t layer, LayerWeights* weights) {
     LASTRO_ASSIGN_OR_RETURN(std::vector<float> sinks, source_.Vector(OfLayer(names.sinks, layer), a_.heads));
     LASTRO_ASSIGN_OR_RETURN(weights->sinks, OnDevice(sinks));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Loader::LoadCrossAttention(int64_t layer, LayerWeights* weights) {
+  const TensorNames& names = a_.tensors;
+  LASTRO_ASSIGN_OR_RETURN(weights->cross_attention_norm,
+                          Norm(OfLayer(names.cross_attention_norm, layer), a_.hidden_size));
+  LASTRO_ASSIGN_OR_RETURN(weights->cross_q,
+                          Linear({{OfLayer(names.cross_q, layer), a_.q_dim()}}, a_.hidden_size, a_.qkv_bias));
+  LASTRO_ASSIGN_OR_RETURN(weights->cross_kv, Linear({{OfLayer(names.cross_k, layer), a_.kv_dim()},
+                                                     {OfLayer(names.cross_v, layer), a_.kv_dim()}},
+                                                    a_.hidden_size, a_.qkv_bias));
+  LASTRO_ASSIGN_OR_RETURN(weights->cross_out, Linear({{OfLayer(names.cross_out, layer), a_.hidden_size}}, a_.q_dim(),
+                                                     a_.attention_out_bias));
   return absl::OkStatus();
 }
 
@@ -303,6 +326,7 @@ absl::Status Loader::LoadLayer(int64_t layer, LayerWeights* weights) {
   LASTRO_ASSIGN_OR_RETURN(weights->mlp_norm, Norm(OfLayer(names.mlp_norm, layer), a_.hidden_size));
   LASTRO_ASSIGN_OR_RETURN(weights->post_mlp_norm, Norm(OfLayer(names.post_mlp_norm, layer), a_.hidden_size));
   LASTRO_RETURN_IF_ERROR(LoadAttention(layer, weights));
+  if (a_.cross_attention) LASTRO_RETURN_IF_ERROR(LoadCrossAttention(layer, weights));
   return LoadMlp(layer, weights);
 }
 
@@ -313,8 +337,8 @@ absl::Status Loader::LoadHead() {
                    : source_.UnprefixedMatrix(absl::StrCat(a_.tensors.head, ".weight"), a_.vocab_size, a_.hidden_size);
   LASTRO_RETURN_IF_ERROR(head.status());
   std::vector<float> bias;
-  if (a_.head_bias) {
-    LASTRO_ASSIGN_OR_RETURN(bias, source_.UnprefixedVector(absl::StrCat(a_.tensors.head, ".bias"), a_.vocab_size));
+  if (!a_.tensors.head_bias.empty()) {
+    LASTRO_ASSIGN_OR_RETURN(bias, source_.UnprefixedRow(a_.tensors.head_bias, a_.vocab_size));
   }
   LinearHints hints;  // one row per prompt and decoded token; all rows only for scoring, where speed matters less
   hints.few_rows = true;

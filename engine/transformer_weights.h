@@ -34,6 +34,10 @@ struct LayerWeights {
   std::unique_ptr<LinearWeight> qkv;            // [(heads + 2 kv_heads) * head_dim, hidden]
   std::unique_ptr<LinearWeight> attention_out;  // [hidden, heads * head_dim]
   std::unique_ptr<Buffer> sinks;                // [heads] or null
+  NormWeights cross_attention_norm;             // these four of a decoder that attends to an encoder
+  std::unique_ptr<LinearWeight> cross_q;        // [heads * head_dim, hidden]
+  std::unique_ptr<LinearWeight> cross_kv;       // [2 kv_heads * head_dim, hidden]
+  std::unique_ptr<LinearWeight> cross_out;      // [hidden, heads * head_dim]
   std::unique_ptr<LinearWeight> mlp_in;         // [intermediate or 2 * intermediate (gate, up), hidden]
   std::unique_ptr<LinearWeight> mlp_out;        // [hidden, intermediate]
   std::unique_ptr<LinearWeight> router;         // [experts, hidden], or null: then mlp_in and mlp_out are there

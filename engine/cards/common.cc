@@ -270,6 +270,21 @@ absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a) {
   return absl::OkStatus();
 }
 
+absl::Status ReadSeq2SeqIds(const ModelFiles& files, int32_t start, Seq2SeqArchitecture* both) {
+  LASTRO_RETURN_IF_ERROR(ReadSpecialIds(files, &both->decoder));
+  both->start_id = start;
+  const int64_t last = both->decoder.vocab_size - 1;
+  for (const std::optional<JsonValue>& json : {std::optional<JsonValue>(files.config()), files.generation_config()}) {
+    if (!json.has_value()) continue;
+    ConfigReader reader(*json);
+    both->start_id = static_cast<int32_t>(reader.Int("decoder_start_token_id", 0, last, both->start_id));
+    both->forced_bos_id = static_cast<int32_t>(reader.Int("forced_bos_token_id", -1, last, both->forced_bos_id));
+    both->forced_eos_id = static_cast<int32_t>(reader.Int("forced_eos_token_id", -1, last, both->forced_eos_id));
+    LASTRO_RETURN_IF_ERROR(reader.status());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadLlamaLike(const ModelFiles& files, const DecoderDefaults& defaults, ConfigReader& config,
                            Architecture* a) {
   a->vocab_size = config.Int("vocab_size", 1, kMaxVocab);

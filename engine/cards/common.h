@@ -53,4 +53,7 @@ absl::StatusOr<std::vector<std::string>> ReadLayerTypes(const ConfigReader& conf
 // End-of-text is a set: what config.json and generation_config.json name together.
 absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a);
 
+// eos_ids of the decoder, and start_id, forced_bos_id and forced_eos_id from both files; `start` where none says.
+absl::Status ReadSeq2SeqIds(const ModelFiles& files, int32_t start, Seq2SeqArchitecture* both);
+
 }  // namespace lastro::engine

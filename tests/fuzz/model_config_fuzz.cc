@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "engine/cards.h"
+#include "engine/classifier_head.h"
 #include "engine/hf_folder.h"
 
 namespace {
@@ -37,6 +38,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Folder folder;
   Write(folder.path + "/config.json", std::string(reinterpret_cast<const char*>(data), size));
   auto opened = lastro::engine::HfFolder::Open(folder.path);
-  if (opened.ok()) lastro::engine::ReadArchitecture(**opened).status().IgnoreError();
+  if (!opened.ok()) return 0;
+  lastro::engine::ReadArchitecture(**opened).status().IgnoreError();
+  lastro::engine::ReadSeq2SeqArchitecture(**opened).status().IgnoreError();
+  lastro::engine::ReadClassifierHead(**opened).status().IgnoreError();
   return 0;
 }

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (BertConfig, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
+from transformers import (BartConfig, BartForConditionalGeneration, BertConfig, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
                           DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
                           Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
                           GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GptOssConfig, GptOssForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM,
                           MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
                           ModernBertModel, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, RobertaConfig, RobertaModel,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration,
                           XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel)
 
 from export_models import bert_texts, word_piece_tokenizer
@@ -242,6 +242,33 @@ def export_classifier(name, seed, family, model_class, config, tokenizer, dtype=
     print(name, "scores: std %.2f" % torch.stack(scores).std())
 
 
+def export_seq2seq(name, seed, family, model_class, config, dtype=torch.bfloat16, perturb=None, steps=16):
+    """Greedy targets of sources of several lengths, and the logits at each step."""
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
+    folder = write_checkpoint(name, seed, model, family, dtype, None, perturb)
+    generator = torch.Generator().manual_seed(seed + 1)
+    if hasattr(model, "final_logits_bias"):
+        model.final_logits_bias = 0.5 * torch.randn(model.final_logits_bias.shape, generator=generator)
+        stored = load_file(folder / "model.safetensors")
+        stored["final_logits_bias"] = model.final_logits_bias
+        save_file(stored, folder / "model.safetensors", {"format": "pt"})
+    tiny_tokenizer().save(str(folder / "tokenizer.json"), pretty=False)
+    expected = {}
+    for length in (1, 17, 129):
+        source = torch.randint(3, VOCAB, (1, length), generator=generator)
+        target = [config.decoder_start_token_id]
+        for _ in range(steps):
+            with torch.no_grad():
+                logits = model(input_ids=source, decoder_input_ids=torch.tensor([target])).logits[0]
+            target.append(int(logits[-1].argmax()))
+        expected[f"source.{length}"] = source[0].to(torch.int32)
+        expected[f"target.{length}"] = torch.tensor(target, dtype=torch.int32)
+        expected[f"target_logits.{length}"] = logits.contiguous()
+        print(name, length, "logits: std %.2f" % logits.std(), "distinct", len(set(target)))
+    save_file(expected, folder / "expected.safetensors")
+
+
 def sizes(hidden, inner, layers, heads, kv_heads=None, **options):
     common = dict(vocab_size=VOCAB, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
                   num_attention_heads=heads, max_position_embeddings=512, **IDS)
@@ -334,7 +361,7 @@ def phi3():
 
 
 def gpt2():
-    common = dict(vocab_size=VOCAB, n_positions=512, **IDS)
+    common = dict(vocab_size=VOCAB, n_positions=300, **IDS)
     export_decoder("gpt2", 201, "GPT-2", GPT2LMHeadModel, GPT2Config(n_embd=36, n_layer=2, n_head=3, **common),
                    perturb={"activation_function": "relu"})
     export_decoder("gpt2-inner-untied-f16", 202, "GPT-2", GPT2LMHeadModel, GPT2Config(
@@ -368,7 +395,7 @@ def falcon():
     export_decoder("falcon-grouped-one-norm", 223, "Falcon (11B)", FalconForCausalLM, config(
         32, 2, 4, num_kv_heads=4, new_decoder_architecture=True, num_ln_in_parallel_attn=1, ffn_hidden_size=40))
     export_decoder("falcon-rw-alibi", 224, "Falcon (RW, ALiBi)", FalconForCausalLM, config(
-        48, 2, 6, alibi=True, multi_query=False, parallel_attn=False, bias=True), perturb={"alibi": False},
+        36, 2, 6, alibi=True, multi_query=False, parallel_attn=False, bias=True), perturb={"alibi": False},
         attention="sdpa")  # this version's eager path adds ALiBi twice
 
 
@@ -376,7 +403,7 @@ def mpt():
     def config(width, heads, attention):
         return MptConfig(d_model=width, n_heads=heads, n_layers=2, max_seq_len=512, vocab_size=VOCAB,
                          attn_config=attention)
-    export_decoder("mpt", 231, "MPT", MptForCausalLM, config(48, 6, {"alibi": True}),
+    export_decoder("mpt", 231, "MPT", MptForCausalLM, config(36, 6, {"alibi": True}),
                    perturb={"attn_config.alibi_bias_max": 9})
     export_decoder("mpt-clip-scale", 232, "MPT", MptForCausalLM, config(
         32, 4, {"alibi": True, "clip_qkv": 0.7, "softmax_scale": 0.9}),  # the reference leaves alibi_bias_max out
@@ -385,10 +412,10 @@ def mpt():
 
 def bloom():
     common = dict(vocab_size=VOCAB, seq_length=512, **IDS)
-    export_decoder("bloom", 241, "BLOOM", BloomForCausalLM, BloomConfig(hidden_size=48, n_layer=2, n_head=6, **common),
+    export_decoder("bloom", 241, "BLOOM", BloomForCausalLM, BloomConfig(hidden_size=36, n_layer=2, n_head=6, **common),
                    perturb={"layer_norm_epsilon": 1e-2})
     export_decoder("bloom-f32", 242, "BLOOM", BloomForCausalLM, BloomConfig(
-        hidden_size=32, n_layer=2, n_head=4, **common), torch.float32)
+        hidden_size=24, n_layer=2, n_head=4, **common), torch.float32)
 
 
 def roberta():
@@ -464,8 +491,32 @@ def gpt_oss():
         "sliding_window": 20, "rope_scaling.original_max_position_embeddings": 100})
 
 
+def t5():
+    def config(**options):
+        return T5Config(vocab_size=VOCAB, num_layers=2, d_ff=40, pad_token_id=2, eos_token_id=1,
+                        decoder_start_token_id=2, **options)
+    export_seq2seq("t5-tied-relu", 501, "T5", T5ForConditionalGeneration, config(
+        d_model=32, d_kv=8, num_heads=4), perturb={"layer_norm_epsilon": 1e-2})
+    export_seq2seq("flan-t5-gated", 502, "FLAN-T5", T5ForConditionalGeneration, config(
+        d_model=36, d_kv=10, num_heads=3, num_decoder_layers=3, feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False, relative_attention_num_buckets=8, relative_attention_max_distance=20),
+        perturb={"relative_attention_max_distance": 24, "feed_forward_proj": "gated-silu"})
+
+
+def bart():
+    def config(width, heads, **options):
+        return BartConfig(vocab_size=VOCAB, d_model=width, encoder_layers=2, decoder_layers=2,
+                          encoder_attention_heads=heads, decoder_attention_heads=heads, encoder_ffn_dim=40,
+                          decoder_ffn_dim=48, max_position_embeddings=140, decoder_start_token_id=1,
+                          forced_eos_token_id=None, **IDS, **options)
+    export_seq2seq("bart", 511, "BART", BartForConditionalGeneration, config(36, 3), perturb={
+        "activation_function": "relu"})
+    export_seq2seq("bart-scaled", 512, "BART", BartForConditionalGeneration, config(
+        40, 5, scale_embedding=True), torch.float16, perturb={"scale_embedding": False})
+
+
 FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom, roberta, bert, modernbert,
-            qwen3_embedding, gpt_oss]
+            qwen3_embedding, gpt_oss, t5, bart]
 
 
 def main():

@@ -1,0 +1,27 @@
+// The session that DecoderModel and Seq2SeqModel share: a KV cache, extended piece by piece through the backend's
+// queue, and for the latter what its decoder attends to.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "engine/decoder_model.h"
+#include "engine/kv_cache.h"
+#include "engine/model_files.h"
+#include "engine/transformer.h"
+
+namespace lastro::engine {
+
+// What sessions use of their model.
+struct DecoderCore {
+  std::unique_ptr<ModelFiles> files;  // the weights may view its mapped files
+  std::unique_ptr<Transformer> transformer;
+  Backend* backend = nullptr;
+  mutable TransformerScratch scratch;  // used inside steps of the backend's queue only
+};
+
+// `core` must outlive the session. RESOURCE_EXHAUSTED when there is no memory for `capacity` tokens.
+absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCore& core, int capacity,
+                                                                 std::optional<CrossMemory> memory);
+
+}  // namespace lastro::engine
