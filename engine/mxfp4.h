@@ -8,9 +8,10 @@ namespace lastro::engine {
 
 inline constexpr int64_t kMxfp4Run = 32;
 inline constexpr int64_t kMxfp4RunBytes = 16;
+inline constexpr int64_t kMxfp4BlockBytes = 17;
 
-// out[0:32] as bf16, exactly: the values have two significant bits. A scale of 255 (NaN) gives NaN; products below the
-// smallest normal bf16 become zero.
-void DecodeMxfp4Run(const uint8_t* values, uint8_t scale, uint16_t* out);
+// The same numbers as one block of DataType::kMXFP4 (kernels/quant.h): the scale, then bytes whose lower halves are the
+// first 16 values and whose upper halves are the others.
+void RepackMxfp4Run(const uint8_t* values, uint8_t scale, uint8_t* block);
 
 }  // namespace lastro::engine

@@ -40,8 +40,10 @@ class Loader {
   absl::Status LoadExperts(int64_t layer, LayerWeights* weights);
   absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Experts(const std::string& name, int64_t rows,
                                                                      int64_t cols, bool interleaved);
-  absl::StatusOr<std::vector<HostMatrix>> ExpertMatrices(const std::string& name, int64_t rows, int64_t cols);
-  absl::StatusOr<std::vector<HostMatrix>> Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols);
+  absl::StatusOr<std::vector<HostMatrix>> ExpertMatrices(const std::string& name, int64_t rows, int64_t cols,
+                                                         bool interleaved);
+  absl::StatusOr<std::vector<HostMatrix>> Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols,
+                                                        bool interleaved);
   absl::Status LoadHead();
   absl::StatusOr<std::unique_ptr<TableWeight>> Table(const std::string& name, int64_t rows);
   absl::StatusOr<NormWeights> Norm(const std::string& name, int64_t width);
@@ -51,7 +53,7 @@ class Loader {
                                                        int64_t cols, bool bias);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Qkv(int64_t layer);
   absl::StatusOr<std::unique_ptr<Buffer>> OnDevice(absl::Span<const float> values);
-  HostMatrix Transposed(const HostMatrix& matrix);
+  absl::StatusOr<HostMatrix> Transposed(const std::string& name, const HostMatrix& matrix, bool interleaved);
 
   TensorSource source_;
   const Architecture& a_;
@@ -89,16 +91,27 @@ absl::StatusOr<NormWeights> Loader::Norm(const std::string& name, int64_t width)
   return norm;
 }
 
-HostMatrix Loader::Transposed(const HostMatrix& matrix) {
+// Where row `row` of `rows` goes: with `interleaved`, rows 0, 2, 4 ... come first, then 1, 3, 5 ...
+int64_t StackedRow(int64_t row, int64_t rows, bool interleaved) {
+  return !interleaved ? row : row % 2 == 0 ? row / 2 : (rows + 1) / 2 + row / 2;
+}
+
+// `matrix`, of the tensor `name`, with columns as rows, in the order of StackedRow.
+absl::StatusOr<HostMatrix> Loader::Transposed(const std::string& name, const HostMatrix& matrix, bool interleaved) {
+  if (kernels::IsQuantized(matrix.type)) {
+    return absl::UnimplementedError(
+        absl::StrCat("tensor ", name, " is quantised along its outputs; quantised weights must be stored [out, in]"));
+  }
   const size_t element = static_cast<size_t>(matrix.row_bytes() / matrix.cols);
   std::vector<uint8_t>& to = weights_.converted.emplace_back(static_cast<size_t>(matrix.rows * matrix.row_bytes()));
   for (int64_t r = 0; r < matrix.rows; ++r) {
     const uint8_t* from = matrix.data + r * matrix.row_bytes();
     for (int64_t c = 0; c < matrix.cols; ++c, from += element) {
-      std::memcpy(to.data() + static_cast<size_t>(c * matrix.rows + r) * element, from, element);
+      const int64_t row = StackedRow(c, matrix.cols, interleaved);
+      std::memcpy(to.data() + static_cast<size_t>(row * matrix.rows + r) * element, from, element);
     }
   }
-  return {matrix.type, to.data(), matrix.cols, matrix.rows};
+  return HostMatrix{matrix.type, to.data(), matrix.cols, matrix.rows};
 }
 
 // A linear map's weights as [rows, cols], however they are stored.
@@ -106,7 +119,7 @@ absl::StatusOr<HostMatrix> Loader::Matrix(const std::string& name, int64_t rows,
   const std::string whole = absl::StrCat(name, ".weight");
   if (!a_.transposed_linear) return source_.Matrix(whole, rows, cols);
   LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source_.Matrix(whole, cols, rows));
-  return Transposed(matrix);
+  return Transposed(whole, matrix, false);
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<Part>& parts, int64_t cols, bool bias) {
@@ -252,16 +265,21 @@ absl::Status Loader::LoadMlp(int64_t layer, LayerWeights* weights) {
   return absl::OkStatus();
 }
 
-// The experts' matrices as [rows, cols] each.
-absl::StatusOr<std::vector<HostMatrix>> Loader::ExpertMatrices(const std::string& name, int64_t rows, int64_t cols) {
-  if (source_.Contains(absl::StrCat(name, "_blocks"))) return Mxfp4Matrices(name, rows, cols);
+// The experts' matrices as [rows, cols] each, rows in the order of StackedRow.
+absl::StatusOr<std::vector<HostMatrix>> Loader::ExpertMatrices(const std::string& name, int64_t rows, int64_t cols,
+                                                               bool interleaved) {
+  if (source_.Contains(absl::StrCat(name, "_blocks"))) return Mxfp4Matrices(name, rows, cols, interleaved);
   LASTRO_ASSIGN_OR_RETURN(HostMatrix all, source_.Matrices(name, a_.experts, cols, rows));
   std::vector<HostMatrix> matrices;
-  for (int64_t e = 0; e < a_.experts; ++e) matrices.push_back(Transposed(all.Rows(e * cols, cols)));
+  for (int64_t e = 0; e < a_.experts; ++e) {
+    LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, Transposed(name, all.Rows(e * cols, cols), interleaved));
+    matrices.push_back(matrix);
+  }
   return matrices;
 }
 
-absl::StatusOr<std::vector<HostMatrix>> Loader::Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols) {
+absl::StatusOr<std::vector<HostMatrix>> Loader::Mxfp4Matrices(const std::string& name, int64_t rows, int64_t cols,
+                                                              bool interleaved) {
   const int64_t runs = cols / kMxfp4Run;
   if (cols % kMxfp4Run != 0) {
     return absl::InvalidArgumentError(
@@ -273,35 +291,33 @@ absl::StatusOr<std::vector<HostMatrix>> Loader::Mxfp4Matrices(const std::string&
                           source_.Bytes(absl::StrCat(name, "_scales"), {a_.experts, rows, runs}));
   std::vector<HostMatrix> matrices;
   for (int64_t e = 0; e < a_.experts; ++e) {
-    std::vector<uint8_t>& decoded = weights_.converted.emplace_back(static_cast<size_t>(2 * rows * cols));
-    uint16_t* to = reinterpret_cast<uint16_t*>(decoded.data());
-    for (int64_t run = e * rows * runs; run < (e + 1) * rows * runs; ++run, to += kMxfp4Run) {
-      DecodeMxfp4Run(blocks.data() + run * kMxfp4RunBytes, scales[static_cast<size_t>(run)], to);
+    std::vector<uint8_t>& packed = weights_.converted.emplace_back(static_cast<size_t>(rows * runs * kMxfp4BlockBytes));
+    for (int64_t row = 0; row < rows; ++row) {
+      uint8_t* to = packed.data() + StackedRow(row, rows, interleaved) * runs * kMxfp4BlockBytes;
+      for (int64_t run = (e * rows + row) * runs; run < (e * rows + row + 1) * runs; ++run, to += kMxfp4BlockBytes) {
+        RepackMxfp4Run(blocks.data() + run * kMxfp4RunBytes, scales[static_cast<size_t>(run)], to);
+      }
     }
-    matrices.push_back({DataType::kBF16, decoded.data(), rows, cols});
+    matrices.push_back({DataType::kMXFP4, packed.data(), rows, cols});
   }
   return matrices;
 }
 
-// The same map of every expert. `interleaved`: rows 0, 2, 4 ... come first, then 1, 3, 5 ...
+// The same map of every expert.
 absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Loader::Experts(const std::string& name, int64_t rows,
                                                                            int64_t cols, bool interleaved) {
-  LASTRO_ASSIGN_OR_RETURN(std::vector<HostMatrix> matrices, ExpertMatrices(name, rows, cols));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<HostMatrix> matrices, ExpertMatrices(name, rows, cols, interleaved));
   LASTRO_ASSIGN_OR_RETURN(std::vector<float> biases, source_.Flat(absl::StrCat(name, "_bias"), {a_.experts, rows}));
   LinearHints hints;  // an expert gets few rows at a time
   hints.few_rows = true;
   hints.many_rows = false;
   std::vector<std::unique_ptr<LinearWeight>> maps;
   for (int64_t e = 0; e < a_.experts; ++e) {
-    std::vector<HostMatrix> parts;
-    std::vector<float> bias;
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t row = !interleaved ? i : i < (rows + 1) / 2 ? 2 * i : 2 * (i - (rows + 1) / 2) + 1;
-      if (interleaved) parts.push_back(matrices[static_cast<size_t>(e)].Rows(row, 1));
-      bias.push_back(biases[static_cast<size_t>(e * rows + row)]);
+    std::vector<float> bias(static_cast<size_t>(rows));
+    for (int64_t row = 0; row < rows; ++row) {
+      bias[static_cast<size_t>(StackedRow(row, rows, interleaved))] = biases[static_cast<size_t>(e * rows + row)];
     }
-    if (!interleaved) parts.push_back(matrices[static_cast<size_t>(e)]);
-    LASTRO_ASSIGN_OR_RETURN(maps.emplace_back(), backend_.LoadLinear(parts, bias, hints));
+    LASTRO_ASSIGN_OR_RETURN(maps.emplace_back(), backend_.LoadLinear({matrices[static_cast<size_t>(e)]}, bias, hints));
   }
   return maps;
 }

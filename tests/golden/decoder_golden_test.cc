@@ -93,7 +93,7 @@ class DecoderGolden : public ::testing::TestWithParam<std::string> {
   }
 
   void ExpectFp32(const std::vector<size_t>& pieces) {
-    const double tolerance = testing::IsFamilyGolden(GetParam()) ? 2e-4 : 1e-4;
+    const double tolerance = testing::Tolerance(GetParam());
     ForCases(ComputeType::kFloat32, pieces, 2e-4, [&](const Difference& d) {
       EXPECT_LE(d.largest, tolerance);
       EXPECT_EQ(d.other_argmax, 0);

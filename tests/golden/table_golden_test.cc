@@ -124,7 +124,7 @@ TEST(GoldenTable, LargestErrorOfEveryFamily) {
       row.compared = kind.compared;
       ++row.checkpoints;
       const double error = kind.error(folder, *expected, *runtime);
-      EXPECT_LE(error, 2e-4) << name;
+      EXPECT_LE(error, testing::Tolerance(name)) << name;
       row.largest = std::max(row.largest, error);
     }
   }

@@ -221,6 +221,46 @@ TEST(OtherCardsTest, NameWhatChangesTheMathematicsAndIsNotSupported) {
   ExpectRefusal("neox-parallel", {"\"rotary_pct\": 0.4", "\"rotary_pct\": 0.2", kInvalid, "rotary components"});
 }
 
+TEST(GptOssCardTest, ReadsAndRefuses) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("gpt-oss-mxfp4")));
+  EXPECT_EQ(a.experts, 5);
+  EXPECT_EQ(a.experts_per_token, 2);
+  EXPECT_THAT(a.windows, ElementsAre(19, 0));
+  EXPECT_TRUE(a.attention_sinks && !a.rope.truncate);
+  for (const Refusal& refusal : std::initializer_list<Refusal>{
+           {"\"quant_method\": \"mxfp4\"", "\"quant_method\": \"gptq\"", kUnimplemented, "\"gptq\" is not supported"},
+           {"{", "{\"swiglu_limit\": 5,", kUnimplemented, "swiglu_limit = 5"},
+           {"\"num_experts_per_tok\": 2", "\"num_experts_per_tok\": 6", kInvalid, "exceeds num_local_experts 5"},
+           {"\"rope_scaling\"", "\"rope\"", kInvalid, "rope_scaling is missing"},
+       }) {
+    ExpectRefusal("gpt-oss-mxfp4", refusal);
+  }
+}
+
+TEST(Seq2SeqCardTest, ReadsBothStacks) {
+  auto files = HfFolder::Open(TinyModel("flan-t5-gated"));
+  ASSERT_THAT(files, testing::IsOk());
+  ASSERT_OK_AND_ASSIGN(Seq2SeqArchitecture both, ReadSeq2SeqArchitecture(**files));
+  EXPECT_EQ(both.encoder.layers, 2);
+  EXPECT_EQ(both.decoder.layers, 3);
+  EXPECT_EQ(both.start_id, 2);
+  EXPECT_EQ(both.decoder.logit_scale, 1.0f);
+  EXPECT_TRUE(both.decoder.cross_attention && both.decoder.causal && !both.encoder.causal);
+  EditedModel model("flan-t5-gated");
+  model.Edit("config.json", "gated-gelu", "gated-mish");
+  auto edited = HfFolder::Open(model.path());
+  ASSERT_THAT(edited, testing::IsOk());
+  EXPECT_THAT(ReadSeq2SeqArchitecture(**edited), StatusIs(kUnimplemented, HasSubstr("gated-mish")));
+}
+
+TEST(RobertaCardTest, PositionsStartAfterThePaddingId) {
+  ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("xlm-roberta-cls")));
+  EXPECT_EQ(a.position_offset, 6);
+  EXPECT_EQ(a.max_tokens, 284);
+  ExpectRefusal("xlm-roberta-cls", {"\"max_position_embeddings\": 290", "\"max_position_embeddings\": 6", kInvalid,
+                                    "must exceed pad_token_id"});
+}
+
 TEST(BertCardTest, ReadsAndRefuses) {
   ASSERT_OK_AND_ASSIGN(Architecture a, Card(EditedModel("bert-cls-f16")));
   EXPECT_EQ(a.name, "bert");
