@@ -126,11 +126,12 @@ struct Architecture {
   kernels::ActivationKind activation = kernels::ActivationKind::kSilu;
   bool gated_mlp = false;
 
-  // Mixture of experts (0: one MLP): the `experts_per_token` best by the logits of a router with bias, weighted by the
-  // softmax over those. The tensors gate_up and down hold all experts: [experts, in, out], or as MXFP4
-  // [experts, out, in].
+  // Mixture of experts (0: one MLP): the `experts_per_token` best by the router's logits, weighted by the softmax over
+  // those. With GatePacking::kSeparate each expert has tensors of its own ("{e}" in their names stands for it), else
+  // gate_up and down hold all experts: [experts, in, out], or as MXFP4 [experts, out, in].
   int64_t experts = 0;
   int64_t experts_per_token = 0;
+  bool router_bias = false;
 
   bool qkv_bias = false;
   bool attention_out_bias = false;

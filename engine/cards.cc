@@ -26,11 +26,13 @@ constexpr Family kFamilies[] = {
     {"gpt_oss", GptOssCard},
     {"llama", LlamaCard},
     {"mistral", MistralCard},
+    {"mixtral", MixtralCard},
     {"modernbert", ModernBertCard},
     {"mpt", MptCard},
     {"phi3", Phi3Card},
     {"qwen2", Qwen2Card},
     {"qwen3", Qwen3Card},
+    {"qwen3_moe", Qwen3MoeCard},
     {"roberta", RobertaCard},
     {"xlm-roberta", RobertaCard},
 };

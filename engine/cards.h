@@ -32,11 +32,13 @@ absl::StatusOr<Architecture> GptNeoxCard(const ModelFiles& files);  // GPT-NeoX,
 absl::StatusOr<Architecture> GptOssCard(const ModelFiles& files);
 absl::StatusOr<Architecture> LlamaCard(const ModelFiles& files);  // Llama 1-3, SmolLM, TinyLlama
 absl::StatusOr<Architecture> MistralCard(const ModelFiles& files);
+absl::StatusOr<Architecture> MixtralCard(const ModelFiles& files);
 absl::StatusOr<Architecture> ModernBertCard(const ModelFiles& files);
 absl::StatusOr<Architecture> MptCard(const ModelFiles& files);
-absl::StatusOr<Architecture> Phi3Card(const ModelFiles& files);     // Phi-3, 3.5 and 4
-absl::StatusOr<Architecture> Qwen2Card(const ModelFiles& files);    // Qwen2, 2.5
-absl::StatusOr<Architecture> Qwen3Card(const ModelFiles& files);    // Qwen3, Qwen3-Embedding
+absl::StatusOr<Architecture> Phi3Card(const ModelFiles& files);   // Phi-3, 3.5 and 4
+absl::StatusOr<Architecture> Qwen2Card(const ModelFiles& files);  // Qwen2, 2.5
+absl::StatusOr<Architecture> Qwen3Card(const ModelFiles& files);  // Qwen3, Qwen3-Embedding
+absl::StatusOr<Architecture> Qwen3MoeCard(const ModelFiles& files);
 absl::StatusOr<Architecture> RobertaCard(const ModelFiles& files);  // RoBERTa, XLM-R, CamemBERT
 
 }  // namespace lastro::engine

@@ -38,6 +38,7 @@ class Loader {
   absl::Status LoadCrossAttention(int64_t layer, LayerWeights* weights);
   absl::Status LoadMlp(int64_t layer, LayerWeights* weights);
   absl::Status LoadExperts(int64_t layer, LayerWeights* weights);
+  absl::Status LoadSeparateExperts(int64_t layer, LayerWeights* weights);
   absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Experts(const std::string& name, int64_t rows,
                                                                      int64_t cols, bool interleaved);
   absl::StatusOr<std::vector<HostMatrix>> ExpertMatrices(const std::string& name, int64_t rows, int64_t cols,
@@ -48,7 +49,8 @@ class Loader {
   absl::StatusOr<std::unique_ptr<TableWeight>> Table(const std::string& name, int64_t rows);
   absl::StatusOr<NormWeights> Norm(const std::string& name, int64_t width);
   absl::StatusOr<HostMatrix> Matrix(const std::string& name, int64_t rows, int64_t cols);
-  absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t cols, bool bias);
+  absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t cols, bool bias,
+                                                       bool many_rows = true);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Sliced(const std::string& name, absl::Span<const Slice> slices,
                                                        int64_t cols, bool bias);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Qkv(int64_t layer);
@@ -122,7 +124,8 @@ absl::StatusOr<HostMatrix> Loader::Matrix(const std::string& name, int64_t rows,
   return Transposed(whole, matrix, false);
 }
 
-absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<Part>& parts, int64_t cols, bool bias) {
+absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<Part>& parts, int64_t cols, bool bias,
+                                                             bool many_rows) {
   std::vector<HostMatrix> matrices;
   std::vector<float> biases;
   for (const Part& part : parts) {
@@ -134,6 +137,7 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<P
   }
   LinearHints hints;
   hints.few_rows = a_.causal && a_.has_head;
+  hints.many_rows = many_rows || !hints.few_rows;
   return backend_.LoadLinear(matrices, biases, hints);
 }
 
@@ -322,9 +326,26 @@ absl::StatusOr<std::vector<std::unique_ptr<LinearWeight>>> Loader::Experts(const
   return maps;
 }
 
+absl::Status Loader::LoadSeparateExperts(int64_t layer, LayerWeights* weights) {
+  for (int64_t e = 0; e < a_.experts; ++e) {
+    auto name = [&](const std::string& pattern) {
+      return absl::StrReplaceAll(OfLayer(pattern, layer), {{"{e}", absl::StrCat(e)}});
+    };
+    ExpertWeights& expert = weights->experts.emplace_back();
+    LASTRO_ASSIGN_OR_RETURN(
+        expert.in, Linear({{name(a_.tensors.gate), a_.intermediate_size}, {name(a_.tensors.up), a_.intermediate_size}},
+                          a_.hidden_size, a_.mlp_bias, false));
+    LASTRO_ASSIGN_OR_RETURN(
+        expert.out, Linear({{name(a_.tensors.down), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias, false));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Loader::LoadExperts(int64_t layer, LayerWeights* weights) {
   const TensorNames& names = a_.tensors;
-  LASTRO_ASSIGN_OR_RETURN(weights->router, Linear({{OfLayer(names.router, layer), a_.experts}}, a_.hidden_size, true));
+  LASTRO_ASSIGN_OR_RETURN(weights->router,
+                          Linear({{OfLayer(names.router, layer), a_.experts}}, a_.hidden_size, a_.router_bias));
+  if (a_.gate_packing == GatePacking::kSeparate) return LoadSeparateExperts(layer, weights);
   LASTRO_ASSIGN_OR_RETURN(auto in, Experts(OfLayer(names.gate_up, layer), 2 * a_.intermediate_size, a_.hidden_size,
                                            a_.gate_packing == GatePacking::kInterleaved));
   LASTRO_ASSIGN_OR_RETURN(auto out, Experts(OfLayer(names.down, layer), a_.hidden_size, a_.intermediate_size, false));

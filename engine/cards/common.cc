@@ -253,6 +253,16 @@ absl::Status ReadLocalRope(const JsonValue& config, double theta, Architecture* 
   return reader.status();
 }
 
+absl::Status ReadExpertCounts(ConfigReader& config, int64_t experts, int64_t per_token, Architecture* a) {
+  const absl::string_view key = config.FirstOf({"num_local_experts", "num_experts"});
+  a->experts = config.Int(key, 1, 4096, experts);
+  a->experts_per_token = config.Int(config.FirstOf({"num_experts_per_tok", "experts_per_token"}), 1, 4096, per_token);
+  LASTRO_RETURN_IF_ERROR(config.status());
+  if (a->experts_per_token <= a->experts) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(config.config().path(), " num_experts_per_tok ", a->experts_per_token,
+                                                 " exceeds ", key, " ", a->experts));
+}
+
 absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a) {
   std::vector<int32_t> bos;
   for (const std::optional<JsonValue>& json : {std::optional<JsonValue>(files.config()), files.generation_config()}) {

@@ -50,6 +50,9 @@ absl::Status ReadLocalRope(const JsonValue& config, double theta, Architecture* 
 // layer_types: full_attention or sliding_attention, one a layer. REQUIRES: the field is there.
 absl::StatusOr<std::vector<std::string>> ReadLayerTypes(const ConfigReader& config, const Architecture& a);
 
+// experts and experts_per_token, with these where they are left out.
+absl::Status ReadExpertCounts(ConfigReader& config, int64_t experts, int64_t per_token, Architecture* a);
+
 // End-of-text is a set: what config.json and generation_config.json name together.
 absl::Status ReadSpecialIds(const ModelFiles& files, Architecture* a);
 

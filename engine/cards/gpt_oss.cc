@@ -18,14 +18,8 @@ absl::Status CheckQuantization(const JsonValue& config) {
 }
 
 absl::Status ReadExperts(ConfigReader& config, Architecture* a) {
-  a->experts = config.Int(config.FirstOf({"num_local_experts", "num_experts"}), 1, 4096, 128);
-  a->experts_per_token = config.Int(config.FirstOf({"num_experts_per_tok", "experts_per_token"}), 1, 4096, 4);
   const double limit = config.Double("swiglu_limit", 0, 1e9, kernels::kSwigluLimit);
-  LASTRO_RETURN_IF_ERROR(config.status());
-  if (a->experts_per_token > a->experts) {
-    return absl::InvalidArgumentError(absl::StrCat(config.config().path(), " num_experts_per_tok ",
-                                                   a->experts_per_token, " exceeds num_local_experts ", a->experts));
-  }
+  LASTRO_RETURN_IF_ERROR(ReadExpertCounts(config, 128, 4, a));
   if (limit != kernels::kSwigluLimit) {
     return absl::UnimplementedError(
         absl::StrCat(config.config().path(), " swiglu_limit = ", limit, " is not supported; supported: 7"));
@@ -57,7 +51,7 @@ absl::StatusOr<Architecture> GptOssCard(const ModelFiles& files) {
   LASTRO_RETURN_IF_ERROR(ReadExperts(config, &a));
   a.activation = kernels::ActivationKind::kClampedSwiglu;
   a.qkv_bias = a.attention_out_bias = a.mlp_bias = true;
-  a.attention_sinks = true;
+  a.attention_sinks = a.router_bias = true;
   a.gate_packing = GatePacking::kInterleaved;
   a.tensors.sinks = "layers.{}.self_attn.sinks";
   a.tensors.router = "layers.{}.mlp.router";

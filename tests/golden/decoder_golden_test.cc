@@ -107,7 +107,8 @@ TEST_P(DecoderGolden, Fp32TokenByToken) { ExpectFp32({1}); }
 
 TEST_P(DecoderGolden, Bf16) {
   // In a mixture of experts rounding sends rows that are near a tie to another expert.
-  const double bound = GetParam().rfind("gpt-oss", 0) == 0 ? 5e-2 : 2e-2;
+  const bool mixture = GetParam().rfind("gpt-oss", 0) == 0 || GetParam() == "mixtral" || GetParam() == "qwen3-moe";
+  const double bound = mixture ? 5e-2 : 2e-2;
   for (const std::vector<size_t>& pieces :
        {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
     ForCases(ComputeType::kBFloat16, pieces, 0.1, [&](const Difference& d) {

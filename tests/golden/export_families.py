@@ -18,9 +18,9 @@ from transformers import (BartConfig, BartForConditionalGeneration, BertConfig, 
                           DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
                           Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
                           GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GptOssConfig, GptOssForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM,
-                          MistralConfig, MistralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
+                          MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
                           ModernBertModel, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, Qwen3MoeConfig, Qwen3MoeForCausalLM, RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration,
                           XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel)
 
 from export_models import bert_texts, word_piece_tokenizer
@@ -491,6 +491,15 @@ def gpt_oss():
         "sliding_window": 20, "rope_scaling.original_max_position_embeddings": 100})
 
 
+def mixtures():
+    export_decoder("mixtral", 411, "Mixtral", MixtralForCausalLM, MixtralConfig(
+        **sizes(32, 24, 2, 4, 2, num_local_experts=4, num_experts_per_tok=2, sliding_window=None)),
+        perturb={"num_experts_per_tok": 1})
+    export_decoder("qwen3-moe", 412, "Qwen3-MoE", Qwen3MoeForCausalLM, Qwen3MoeConfig(
+        **sizes(32, 40, 2, 4, 2, head_dim=10, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=24,
+                norm_topk_prob=True, tie_word_embeddings=True)), perturb={"num_experts_per_tok": 2})
+
+
 def t5():
     def config(**options):
         return T5Config(vocab_size=VOCAB, num_layers=2, d_ff=40, pad_token_id=2, eos_token_id=1,
@@ -516,7 +525,7 @@ def bart():
 
 
 FAMILIES = [mistral, qwen2, qwen3, gemma, phi3, gpt2, gpt_neox, falcon, mpt, bloom, roberta, bert, modernbert,
-            qwen3_embedding, gpt_oss, t5, bart]
+            qwen3_embedding, gpt_oss, mixtures, t5, bart]
 
 
 def main():
