@@ -67,11 +67,17 @@ class Generation {
         sampler_(options.sampling),
         decoder_(model.tokenizer()),
         stops_(options.stop),
-        seen_(prompt.begin(), prompt.end()) {}
+        end_ids_(options.stop_ids),
+        seen_(prompt.begin(), prompt.end()) {
+    if (options.ignore_eos) return;
+    end_ids_.insert(end_ids_.end(), model.info().eos_ids.begin(), model.info().eos_ids.end());
+  }
 
   absl::StatusOr<GenerateResult> Run(const CallContext& context);
 
  private:
+  // The next token, as the constraint (if any) allows.
+  absl::StatusOr<int32_t> Choose();
   // Samples a token from logits_, adds it to the result and shows it; sets `done` when the text has ended.
   absl::Status Step(bool* done);
   // The text that `id` makes safe to show; with `last`, also all that is held back.
@@ -85,8 +91,10 @@ class Generation {
   Sampler sampler_;
   StreamDecoder decoder_;
   StopMatcher stops_;
-  std::vector<int32_t> seen_;  // prompt and generated
+  std::vector<int32_t> end_ids_;  // those that end the text
+  std::vector<int32_t> seen_;     // prompt and generated
   std::vector<float> logits_;
+  std::vector<float> allowed_;  // logits_ with what the constraint forbids masked
   GenerateResult result_;
 };
 
@@ -102,19 +110,28 @@ std::string Generation::TextOf(int32_t id, bool last) {
   return text;
 }
 
+absl::StatusOr<int32_t> Generation::Choose() {
+  if (options_.constraint == nullptr) return sampler_.Sample(logits_, seen_);
+  allowed_ = logits_;
+  LASTRO_RETURN_IF_ERROR(options_.constraint->Mask(end_ids_, absl::MakeSpan(allowed_)));
+  LASTRO_ASSIGN_OR_RETURN(int32_t id, sampler_.Sample(allowed_, seen_));
+  if (!Contains(end_ids_, id)) LASTRO_RETURN_IF_ERROR(options_.constraint->Accept(id));
+  return id;
+}
+
 absl::Status Generation::Step(bool* done) {
   GeneratedToken token;
-  LASTRO_ASSIGN_OR_RETURN(token.id, sampler_.Sample(logits_, seen_));
+  LASTRO_ASSIGN_OR_RETURN(token.id, Choose());
   if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits_, token.id);
   if (options_.top_logprobs > 0) token.top = TopLogprobs(logits_, options_.top_logprobs);
-  const bool ended =
-      (!options_.ignore_eos && Contains(model_.info().eos_ids, token.id)) || Contains(options_.stop_ids, token.id);
+  const bool ended = Contains(end_ids_, token.id);
   const bool full = static_cast<int>(result_.tokens.size()) + 1 == options_.max_new_tokens;
-  token.text = ended ? HeldText() : TextOf(token.id, full);
-  *done = ended || full || stops_.found();
-  result_.finish = stops_.found() ? FinishReason::kStopString
-                   : ended        ? FinishReason::kEndOfText
-                                  : FinishReason::kMaxTokens;
+  const bool whole = !ended && options_.constraint != nullptr && options_.constraint->MustEnd();
+  token.text = ended ? HeldText() : TextOf(token.id, full || whole);
+  *done = ended || full || whole || stops_.found();
+  result_.finish = stops_.found()   ? FinishReason::kStopString
+                   : ended || whole ? FinishReason::kEndOfText
+                                    : FinishReason::kMaxTokens;
   result_.text += token.text;
   seen_.push_back(token.id);
   result_.tokens.push_back(std::move(token));

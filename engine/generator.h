@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
+#include "engine/constrained/token_constraint.h"
 #include "engine/decoder_model.h"
 #include "engine/sampler.h"
 
@@ -23,6 +24,9 @@ struct GenerateOptions {
   std::vector<int32_t> stop_ids;  // beside the model's own end-of-text ids
   int top_logprobs = -1;          // -1: none; 0: of the chosen tokens only; N: also the N best alternatives
   bool ignore_eos = false;        // for benchmarks
+  // What the text must be, such as JSON of a schema; fresh, not owned, used by this text only. The text ends where
+  // nothing can follow, or at an end id where it may end; max_new_tokens may cut it before.
+  TokenConstraint* constraint = nullptr;
 };
 
 struct GeneratedToken {

@@ -23,16 +23,16 @@ std::optional<Value> LoopAttribute(const Loop& loop, absl::string_view name) {
   if (name == "first") return Value(index == 0);
   if (name == "last") return Value(index == length - 1);
   if (name == "length") return Value(length);
-  if (name == "depth") return Value(int64_t{loop.depth});
-  if (name == "depth0") return Value(int64_t{loop.depth - 1});
+  // Deeper only inside recursive loops, which there are none of.
+  if (name == "depth") return Value(int64_t{1});
+  if (name == "depth0") return Value(int64_t{0});
   if (name == "previtem") return index > 0 ? loop.items[loop.index - 1] : Value::MissingName("loop.previtem");
   if (name == "nextitem") return index + 1 < length ? loop.items[loop.index + 1] : Value::MissingName("loop.nextitem");
   return std::nullopt;
 }
 
 absl::Status OfUndefined(const Value& value, absl::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("'", value.MissingWhat(), "' is undefined, so it has no ", what));
+  return absl::InvalidArgumentError(absl::StrCat("'", value.MissingWhat(), "' is undefined, so it has no ", what));
 }
 
 Value IndexInto(const Value& value, int64_t index) {

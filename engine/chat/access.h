@@ -15,7 +15,6 @@ namespace lastro::engine::chat {
 struct Loop {
   std::vector<Value> items;
   size_t index = 0;
-  int depth = 1;
 };
 
 // value.name: a method, else a member. Undefined when there is neither; INVALID_ARGUMENT of an undefined value.

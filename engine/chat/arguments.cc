@@ -33,8 +33,8 @@ absl::Status Arguments::Check(absl::string_view what, size_t least, size_t most,
     }
   }
   if (positional.size() >= least && positional.size() <= most) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(what, " takes ", least == most ? "" : absl::StrCat(least, " to "), most,
-                                                 " arguments, not ", positional.size()));
+  return absl::InvalidArgumentError(absl::StrCat(what, " takes ", least == most ? "" : absl::StrCat(least, " to "),
+                                                 most, " arguments, not ", positional.size()));
 }
 
 absl::StatusOr<int64_t> Arguments::Int(size_t position, absl::string_view name, int64_t otherwise) const {

@@ -20,8 +20,8 @@ struct Arguments {
   // The argument at `position`, or given by `name`; nullptr when absent.
   const Value* Find(size_t position, absl::string_view name) const;
 
-  // INVALID_ARGUMENT unless there are `least` to `most` positional arguments and all keywords are in `names`. `what` opens
-  // the message.
+  // INVALID_ARGUMENT unless there are `least` to `most` positional arguments and all keywords are in `names`. `what`
+  // opens the message.
   absl::Status Check(absl::string_view what, size_t least, size_t most,
                      absl::Span<const absl::string_view> names = {}) const;
 

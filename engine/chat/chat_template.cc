@@ -10,8 +10,8 @@
 namespace lastro::engine::chat {
 namespace {
 
-constexpr absl::string_view kRoles[] = {"system", "developer", "user", "assistant", "model",
-                                        "tool",   "function",  "ipython"};
+constexpr absl::string_view kRoles[] = {"system", "developer", "user",     "assistant",
+                                        "model",  "tool",      "function", "ipython"};
 
 // The message with a known role marked as trusted.
 absl::StatusOr<Value> WithTrustedRole(const Value& message) {
@@ -29,8 +29,8 @@ absl::StatusOr<Value> WithTrustedRole(const Value& message) {
 }  // namespace
 
 Value MakeMessage(absl::string_view role, absl::string_view content) {
-  return *Value::MakeDict({{Text("role", true), Value::Untrusted(role)},
-                           {Text("content", true), Value::Untrusted(content)}});
+  return *Value::MakeDict(
+      {{Text("role", true), Value::Untrusted(role)}, {Text("content", true), Value::Untrusted(content)}});
 }
 
 absl::StatusOr<ChatTemplate> ChatTemplate::Parse(absl::string_view source) {

@@ -1,13 +1,14 @@
-// ChatTemplate: a model's chat template (the Jinja text of its tokenizer_config.json or chat_template.jinja), rendered as
-// transformers' apply_chat_template does. Const after Parse, thread-safe.
+// ChatTemplate: a model's chat template (the Jinja text of its tokenizer_config.json or chat_template.jinja), rendered
+// as transformers' apply_chat_template does. Const after Parse, thread-safe.
 //
 // Supported: the expressions of Jinja2; for, if, set, macro, call, filter, generation, break and continue; the filters,
-// tests and methods of filters.cc, value_tests.cc and methods.cc; range, dict, namespace, raise_exception, strftime_now.
-// Anything else fails with its name and line. A template is bounded in steps, memory and depth, whatever it says.
+// tests and methods of filters.cc, value_tests.cc and methods.cc; range, dict, namespace, raise_exception,
+// strftime_now. Anything else fails with its name and line. A template is bounded in steps, memory and depth, whatever
+// it says.
 //
 // Control tokens come from the template only: the rendering remembers which bytes came from messages, and EncodeChat
-// recognises special tokens nowhere in those. Roles of a fixed list count as the template's, as some templates build their
-// control tokens from them ("<|user|>"); any other role does not.
+// recognises special tokens nowhere in those. Roles of a fixed list count as the template's, as some templates build
+// their control tokens from them ("<|user|>"); any other role does not.
 #pragma once
 
 #include <memory>
@@ -45,8 +46,8 @@ struct RenderLimits {
 
 class ChatTemplate {
  public:
-  // INVALID_ARGUMENT for a malformed template, one over 1 MiB or nested too deep; UNIMPLEMENTED for a construct this version
-  // does not have. Messages name the construct and the line.
+  // INVALID_ARGUMENT for a malformed template, one over 1 MiB or nested too deep; UNIMPLEMENTED for a construct this
+  // version does not have. Messages name the construct and the line.
   static absl::StatusOr<ChatTemplate> Parse(absl::string_view source);
 
   // INVALID_ARGUMENT when the template refuses the messages (its words are in the message) or errs on them;
@@ -61,9 +62,9 @@ class ChatTemplate {
 // The text of all pieces.
 std::string Concatenate(const std::vector<Piece>& pieces);
 
-// The ids of a rendering. Special tokens are recognised where all their bytes are trusted; all else is encoded as in the
-// whole text, so that without specials spelled in messages the ids are those of
-// Encode(Concatenate(pieces), {.parse_special = true}).
+// The ids of a rendering. Special tokens are recognised where all their bytes are trusted; all else is encoded as in
+// the whole text, so that without specials spelled in messages the ids are those of Encode(Concatenate(pieces),
+// {.parse_special = true}).
 std::vector<int32_t> EncodeChat(const Tokenizer& tokenizer, const std::vector<Piece>& pieces);
 
 }  // namespace lastro::engine::chat

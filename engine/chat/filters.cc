@@ -29,7 +29,8 @@ struct Call {
     return arguments.Check(absl::StrCat("the filter '", name, "'"), 0, most, names);
   }
   absl::Status WrongValue() const {
-    if (value.is_undefined()) return absl::InvalidArgumentError(absl::StrCat("'", value.MissingWhat(), "' is undefined"));
+    if (value.is_undefined())
+      return absl::InvalidArgumentError(absl::StrCat("'", value.MissingWhat(), "' is undefined"));
     return absl::InvalidArgumentError(absl::StrCat("the filter '", name, "' does not take ", value.KindName()));
   }
   absl::StatusOr<Text> Printed() const { return PrintedText(value, budget); }
@@ -254,6 +255,7 @@ absl::StatusOr<Value> JoinFilter(const Call& call) {
 }
 
 absl::StatusOr<Value> Map(const Call& call) {
+  if (!call.value.Truth()) return Value::MakeList({});
   LASTRO_ASSIGN_OR_RETURN(std::vector<Value> items, call.Items());
   const bool by_name = !call.arguments.positional.empty();
   if (!by_name) {
@@ -281,6 +283,7 @@ absl::StatusOr<Value> Map(const Call& call) {
 
 // select, reject (of the items themselves), selectattr, rejectattr (of an attribute): by a test, or by truth.
 absl::StatusOr<Value> SelectItems(const Call& call) {
+  if (!call.value.Truth()) return Value::MakeList({});
   LASTRO_ASSIGN_OR_RETURN(std::vector<Value> items, call.Items());
   const size_t test_at = call.name.size() > 6 ? 1 : 0;  // after the attribute
   if (call.arguments.positional.size() < test_at) return call.Check(0).ok() ? call.WrongValue() : call.Check(0);
@@ -317,7 +320,8 @@ absl::StatusOr<Value> SortKey(const Value& value, bool case_sensitive, Budget* b
 absl::StatusOr<Value> SortBy(std::vector<std::pair<Value, Value>> keyed, bool reverse, Budget* budget) {
   absl::Status status;
   auto less = [&](const auto& a, const auto& b) {
-    absl::StatusOr<bool> result = ApplyComparison("<", reverse ? b.first : a.first, reverse ? a.first : b.first, budget);
+    absl::StatusOr<bool> result =
+        ApplyComparison("<", reverse ? b.first : a.first, reverse ? a.first : b.first, budget);
     if (!result.ok() && status.ok()) status = result.status();
     return result.ok() && *result;
   };

@@ -10,8 +10,8 @@ namespace lastro::engine::chat {
 
 bool IsFilter(absl::string_view name);
 
-// REQUIRES: IsFilter(name). INVALID_ARGUMENT for a value or arguments it does not take, UNIMPLEMENTED for a filter or test
-// named by an argument (`map('name')`) that there is not; without a line.
+// REQUIRES: IsFilter(name). INVALID_ARGUMENT for a value or arguments it does not take, UNIMPLEMENTED for a filter or
+// test named by an argument (`map('name')`) that there is not; without a line.
 absl::StatusOr<Value> ApplyFilter(absl::string_view name, const Value& value, const Arguments& arguments,
                                   Budget* budget);
 

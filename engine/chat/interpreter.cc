@@ -32,8 +32,8 @@ absl::Status Invalid(absl::string_view message) { return absl::InvalidArgumentEr
 
 absl::StatusOr<Value> FormatTime(const Text& format, absl::CivilSecond now) {
   if (format.size() > kMaxTimeFormatBytes) {
-    return Invalid(absl::StrCat("strftime_now: a format of ", format.size(), " bytes; the limit is ",
-                                kMaxTimeFormatBytes));
+    return Invalid(
+        absl::StrCat("strftime_now: a format of ", format.size(), " bytes; the limit is ", kMaxTimeFormatBytes));
   }
   std::tm time = {};
   time.tm_year = static_cast<int>(now.year()) - 1900;
@@ -197,7 +197,6 @@ absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteFor(const Statement& state
   LASTRO_RETURN_IF_ERROR(budget_->Write(kScopeBytes));
   Loop& loop = loops_.emplace_back();
   loop.items = std::move(items);
-  loop.depth = ++loop_depth_;
   absl::StatusOr<Flow> flow = Flow::kNext;
   for (; loop.index < loop.items.size(); ++loop.index) {
     inner->variables.clear();
@@ -206,7 +205,6 @@ absl::StatusOr<Interpreter::Flow> Interpreter::ExecuteFor(const Statement& state
     flow = bound.ok() ? Execute(statement.bodies[0], inner, out) : absl::StatusOr<Flow>(bound);
     if (!flow.ok() || *flow == Flow::kBreak) break;
   }
-  --loop_depth_;
   loop = Loop();  // a template may still hold it: it is an empty loop then
   if (!flow.ok()) return flow.status();
   return Flow::kNext;
@@ -316,8 +314,7 @@ absl::StatusOr<Value> Interpreter::EvaluateKind(const Expression& expression, co
       break;
   }
   LASTRO_ASSIGN_OR_RETURN(Value second, Evaluate(*expression.operands[1], scope));
-  return expression.kind == Kind::kItem ? GetItem(first, second)
-                                        : ApplyBinary(expression.name, first, second, budget_);
+  return expression.kind == Kind::kItem ? GetItem(first, second) : ApplyBinary(expression.name, first, second, budget_);
 }
 
 Value Interpreter::LookUp(const std::string& name, const Scope& scope) const {
@@ -405,8 +402,7 @@ absl::StatusOr<Arguments> Interpreter::EvaluateArguments(const Expression& expre
   return arguments;
 }
 
-absl::StatusOr<Value> Interpreter::EvaluateCall(const Expression& expression, const Scope& scope,
-                                                const Macro* caller) {
+absl::StatusOr<Value> Interpreter::EvaluateCall(const Expression& expression, const Scope& scope, const Macro* caller) {
   LASTRO_ASSIGN_OR_RETURN(Value callee, Evaluate(*expression.operands[0], scope));
   LASTRO_ASSIGN_OR_RETURN(Arguments arguments, EvaluateArguments(expression, scope));
   if (const Macro* macro = callee.AsMacro()) return CallMacro(*macro, arguments, caller);

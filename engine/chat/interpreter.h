@@ -37,9 +37,9 @@ class Interpreter {
   Interpreter(absl::CivilSecond now, Budget* budget) : now_(now), budget_(budget) {}
   Interpreter(const Interpreter&) = delete;
 
-  // Renders `body`, which must outlive the interpreter, with `variables`. INVALID_ARGUMENT for what a template does wrong
-  // and for raise_exception (with its message), UNIMPLEMENTED for a function there is not, RESOURCE_EXHAUSTED; messages
-  // open with the line.
+  // Renders `body`, which must outlive the interpreter, with `variables`. INVALID_ARGUMENT for what a template does
+  // wrong and for raise_exception (with its message), UNIMPLEMENTED for a function there is not, RESOURCE_EXHAUSTED;
+  // messages open with the line.
   absl::StatusOr<Text> Run(const Body& body, std::vector<std::pair<std::string, Value>> variables);
 
  private:
@@ -80,7 +80,6 @@ class Interpreter {
   const absl::CivilSecond now_;
   Budget* const budget_;
   int depth_ = 0;       // of evaluation
-  int loop_depth_ = 0;  // loops within loops
   Value filter_input_;  // the text of a filter block or block set, for the filter at the start of its chain
   std::deque<Scope> scopes_;
   std::deque<Namespace> namespaces_;

@@ -14,9 +14,8 @@ namespace {
 
 constexpr size_t kMaxSourceBytes = 1 << 20;
 // Longest first.
-constexpr absl::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~",
-                                            "[",  "]",  "(",  ")",  "{",  "}",  ">", "<", "=", ".", ":", "|",
-                                            ",",  ";"};
+constexpr absl::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+                                            "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
 
 // Line ends as "\n", and without one at the end.
 std::string NormalizeNewlines(absl::string_view source) {
@@ -230,7 +229,8 @@ absl::Status Lexer::AddInside(bool variable, bool* ended) {
   }
   if (!absl::ascii_isalpha(first) && first != '_') return AddOperator();
   size_t end = at_;
-  while (end < source_.size() && (absl::ascii_isalnum(static_cast<unsigned char>(source_[end])) || source_[end] == '_')) {
+  while (end < source_.size() &&
+         (absl::ascii_isalnum(static_cast<unsigned char>(source_[end])) || source_[end] == '_')) {
     ++end;
   }
   Add(LexToken::Kind::kName, source_.substr(at_, end - at_));

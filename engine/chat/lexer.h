@@ -1,6 +1,7 @@
-// The lexer of templates: Jinja2's, with trim_blocks and lstrip_blocks on and keep_trailing_newline off, as transformers
-// configures it. White space control is done here: what remains of the text between tags is exactly what is printed.
-// Source: the Jinja2 documentation, "Whitespace Control"; the behaviour of Jinja2 3.1 where that leaves room.
+// The lexer of templates: Jinja2's, with trim_blocks and lstrip_blocks on and keep_trailing_newline off, as
+// transformers configures it. White space control is done here: what remains of the text between tags is exactly what
+// is printed. Source: the Jinja2 documentation, "Whitespace Control"; the behaviour of Jinja2 3.1 where that leaves
+// room.
 #pragma once
 
 #include <string>
@@ -21,7 +22,7 @@ struct LexToken {
     kName,
     kInteger,
     kFloat,
-    kString,         // unescaped
+    kString,  // unescaped
     kOperator,
     kEnd,
   };

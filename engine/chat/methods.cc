@@ -57,8 +57,7 @@ absl::StatusOr<Value> AffixMethod(const Text& text, absl::string_view name, cons
                            [&](const Value& affix) { return affix.AsText() && matches(*affix.AsText()); }));
 }
 
-absl::StatusOr<Value> RemoveAffixMethod(const Text& text, absl::string_view name, const Arguments& arguments,
-                                        Budget*) {
+absl::StatusOr<Value> RemoveAffixMethod(const Text& text, absl::string_view name, const Arguments& arguments, Budget*) {
   LASTRO_RETURN_IF_ERROR(arguments.Check(name, 1, 1));
   LASTRO_ASSIGN_OR_RETURN(Text affix, arguments.String(0, "affix", ""));
   if (name == "removeprefix") {
@@ -86,8 +85,7 @@ absl::StatusOr<Value> ReplaceMethod(const Text& text, absl::string_view name, co
   return Value(Replace(text, from, to, limit));
 }
 
-absl::StatusOr<Value> JoinMethod(const Text& text, absl::string_view name, const Arguments& arguments,
-                                 Budget* budget) {
+absl::StatusOr<Value> JoinMethod(const Text& text, absl::string_view name, const Arguments& arguments, Budget* budget) {
   LASTRO_RETURN_IF_ERROR(arguments.Check(name, 1, 1));
   LASTRO_ASSIGN_OR_RETURN(std::vector<Value> items, ItemsOf(arguments.positional[0], budget));
   return Join(text, items, false, budget);

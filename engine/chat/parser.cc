@@ -58,7 +58,9 @@ class Parser {
   }
   bool Accept(absl::string_view op) { return Peek().Is(op) && (Next(), true); }
   bool AcceptName(absl::string_view name) { return Peek().IsName(name) && (Next(), true); }
-  absl::Status Expect(absl::string_view op) { return Accept(op) ? absl::OkStatus() : Unexpected(absl::StrCat("'", op, "'")); }
+  absl::Status Expect(absl::string_view op) {
+    return Accept(op) ? absl::OkStatus() : Unexpected(absl::StrCat("'", op, "'"));
+  }
   absl::StatusOr<std::string> ExpectName() {
     if (Peek().kind != Token::kName) return Unexpected("a name");
     return Next().text;
@@ -227,8 +229,7 @@ absl::Status Parser::ParseIf(Statement* statement) {
     LASTRO_ASSIGN_OR_RETURN(ExpressionPtr condition, ParseTuple());
     statement->expressions.push_back(std::move(condition));
     LASTRO_RETURN_IF_ERROR(ExpectBlockEnd());
-    LASTRO_ASSIGN_OR_RETURN(std::string end,
-                            ParseBody({"elif", "else", "endif"}, &statement->bodies.emplace_back()));
+    LASTRO_ASSIGN_OR_RETURN(std::string end, ParseBody({"elif", "else", "endif"}, &statement->bodies.emplace_back()));
     if (end == "else") return ParseBlock("endif", statement);
     if (end == "endif") return ExpectBlockEnd();
   }
@@ -643,8 +644,8 @@ absl::StatusOr<ExpressionPtr> Parser::ParseTest(ExpressionPtr node) {
   const bool reserved = std::find(std::begin(kReserved), std::end(kReserved), next.text) != std::end(kReserved);
   if (next.Is("(")) {
     LASTRO_RETURN_IF_ERROR(ParseArguments(test.get()));
-  } else if ((next.kind == Token::kName && !reserved) || next.kind == Token::kString ||
-             next.kind == Token::kInteger || next.kind == Token::kFloat || next.Is("[") || next.Is("{")) {
+  } else if ((next.kind == Token::kName && !reserved) || next.kind == Token::kString || next.kind == Token::kInteger ||
+             next.kind == Token::kFloat || next.Is("[") || next.Is("{")) {
     Level level(&depth_);
     LASTRO_RETURN_IF_ERROR(CheckDepth());
     LASTRO_ASSIGN_OR_RETURN(ExpressionPtr argument, ParsePrimary());

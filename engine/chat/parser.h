@@ -1,5 +1,5 @@
-// The parser of templates: Jinja2's expressions and the statements for, if, set, macro, call, filter, generation, break and
-// continue.
+// The parser of templates: Jinja2's expressions and the statements for, if, set, macro, call, filter, generation, break
+// and continue.
 #pragma once
 
 #include "absl/status/statusor.h"

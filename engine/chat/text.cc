@@ -86,8 +86,8 @@ std::vector<size_t> Text::Offsets() const {
 }
 
 size_t Text::Length() const {
-  return static_cast<size_t>(std::count_if(
-      bytes_.begin(), bytes_.end(), [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(bytes_.begin(), bytes_.end(),
+                                           [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }));
 }
 
 bool IsPythonSpace(char32_t rune) {
@@ -212,8 +212,7 @@ Text WithCase(const Text& text, Case to) {
 
 bool AllOf(const Text& text, bool (*holds)(char32_t)) {
   const std::vector<Rune> runes = RunesOf(text.bytes());
-  return !runes.empty() &&
-         std::all_of(runes.begin(), runes.end(), [&](const Rune& rune) { return holds(rune.rune); });
+  return !runes.empty() && std::all_of(runes.begin(), runes.end(), [&](const Rune& rune) { return holds(rune.rune); });
 }
 
 }  // namespace lastro::engine::chat

@@ -68,7 +68,8 @@ class Value {
   static Value None();
   static Value MissingName(absl::string_view name);
 
-  // RESOURCE_EXHAUSTED when the result nests too deep or is too large. Of equal keys the last value wins, at the place of the first.
+  // RESOURCE_EXHAUSTED when the result nests too deep or is too large. Of equal keys the last value wins, at the place
+  // of the first.
   static absl::StatusOr<Value> MakeList(std::vector<Value> items, bool tuple = false);
   static absl::StatusOr<Value> MakeDict(std::vector<std::pair<Text, Value>> items);
 
@@ -109,9 +110,9 @@ class Value {
 
  private:
   struct NoneType {};
-  using Data = std::variant<Undefined, NoneType, bool, int64_t, double, std::shared_ptr<const Text>,
-                            std::shared_ptr<const List>, std::shared_ptr<const Dict>, std::shared_ptr<const Builtin>,
-                            Namespace*, const Macro*, const Loop*>;
+  using Data =
+      std::variant<Undefined, NoneType, bool, int64_t, double, std::shared_ptr<const Text>, std::shared_ptr<const List>,
+                   std::shared_ptr<const Dict>, std::shared_ptr<const Builtin>, Namespace*, const Macro*, const Loop*>;
   explicit Value(Data data) : data_(std::move(data)) {}
 
   template <typename T>

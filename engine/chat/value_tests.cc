@@ -42,8 +42,8 @@ const absl::flat_hash_map<absl::string_view, Predicate>& Predicates() {
 
 const absl::flat_hash_map<absl::string_view, absl::string_view>& Comparisons() {
   static const auto* const kComparisons = new absl::flat_hash_map<absl::string_view, absl::string_view>{
-      {"eq", "=="},       {"equalto", "=="},  {"ne", "!="}, {"lt", "<"},        {"lessthan", "<"},
-      {"le", "<="},       {"gt", ">"},        {"ge", ">="}, {"greaterthan", ">"}, {"in", "in"},
+      {"eq", "=="}, {"equalto", "=="}, {"ne", "!="}, {"lt", "<"},          {"lessthan", "<"},
+      {"le", "<="}, {"gt", ">"},       {"ge", ">="}, {"greaterthan", ">"}, {"in", "in"},
   };
   return *kComparisons;
 }
@@ -60,8 +60,7 @@ bool IsTest(absl::string_view name) {
          name == "divisibleby" || name == "sameas";
 }
 
-absl::StatusOr<bool> ApplyTest(absl::string_view name, const Value& value, const Arguments& arguments,
-                               Budget* budget) {
+absl::StatusOr<bool> ApplyTest(absl::string_view name, const Value& value, const Arguments& arguments, Budget* budget) {
   if (auto predicate = Predicates().find(name); predicate != Predicates().end()) {
     LASTRO_RETURN_IF_ERROR(arguments.Check(absl::StrCat("the test '", name, "'"), 0, 0));
     return predicate->second(value);

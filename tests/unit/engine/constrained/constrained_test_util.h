@@ -1,0 +1,153 @@
+// What the tests of constrained decoding share: a small vocabulary with awkward tokens, and an obvious validator.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "engine/tokenizer.h"
+#include "engine/tokenizers/json_tokenizer.h"
+
+namespace lastro::engine::constrained {
+
+// The text of a byte in a byte-level vocabulary.
+inline std::string ByteLevelChar(uint8_t byte) {
+  const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  std::string out;
+  int shifted = 256;
+  for (int other = 0; other < byte && !printable; ++other) {
+    const bool kept = (other >= 33 && other <= 126) || (other >= 161 && other <= 172) || other >= 174;
+    if (!kept) ++shifted;
+  }
+  AppendRune(printable ? byte : static_cast<char32_t>(shifted), &out);
+  return out;
+}
+
+inline std::string JsonString(const std::string& text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+// All bytes, then `pieces` (their bytes), then "<end>", special.
+inline std::unique_ptr<Tokenizer> ByteTokenizer(const std::vector<std::string>& pieces) {
+  std::string vocabulary;
+  int id = 0;
+  auto add = [&](const std::string& bytes) {
+    std::string token;
+    for (char byte : bytes) token += ByteLevelChar(static_cast<uint8_t>(byte));
+    absl::StrAppend(&vocabulary, id == 0 ? "" : ",", JsonString(token), ":", id);
+    ++id;
+  };
+  for (int byte = 0; byte < 256; ++byte) add(std::string(1, static_cast<char>(byte)));
+  for (const std::string& piece : pieces) add(piece);
+  const std::string json = absl::StrCat(R"({"added_tokens": [{"special": true, "content": "<end>", "id": )", id,
+                                        R"(}], "model": {"type": "BPE", "merges": [], "vocab": {)", vocabulary,
+                                        R"(}}, "decoder": {"type": "ByteLevel"},
+      "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}})");
+  return *tokenizers::ParseTokenizer(*JsonDocument::Parse(json, "test"));
+}
+
+// Tokens that span parts of the grammar, and pieces of characters.
+inline std::vector<std::string> AwkwardPieces() {
+  return {"{\"",  "\":",    "\": ",         "\", \"",   "\"}",      "},{",     "]}", "}}",   "[[",
+          "[1",   ", ",     "true",         "false}",   "null",     "tr",      "0.", "-1",   "12",
+          "e+",   "\\u00",  "\\ud83d\\ude", "\xF0\x9F", "\x98\x80", "\xA9\"",  "ab", "name", "\"name\"",
+          "\"}]", "\"a\":", "\\\"",         " \"",      ": [",      "d\":{\"", "00"};
+}
+
+inline size_t RuneCount(absl::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// Plain validation of the keywords that the compiler takes, written from the specification.
+inline bool Validates(const JsonValue& value, const JsonValue& schema, const JsonValue& root) {
+  if (schema.is_bool()) return *schema.AsBool();
+  auto same = [](const JsonValue& a, const JsonValue& b) {
+    return simdjson::minify(a.element()) == simdjson::minify(b.element());
+  };
+  if (auto ref = schema.Get("$ref"); ref.ok()) {
+    JsonValue target = root;
+    std::string pointer(*ref->AsString());
+    for (size_t at = 1; at < pointer.size();) {
+      const size_t end = std::min(pointer.find('/', at + 1), pointer.size());
+      target = *target.Get(pointer.substr(at + 1, end - at - 1));
+      at = end;
+    }
+    if (!Validates(value, target, root)) return false;
+  }
+  if (auto type = schema.Get("type"); type.ok()) {
+    const std::vector<JsonValue> types = type->is_array() ? *type->AsArray() : std::vector<JsonValue>{*type};
+    if (!std::any_of(types.begin(), types.end(), [&](const JsonValue& t) {
+          const absl::string_view name = *t.AsString();
+          return (name == "object" && value.is_object()) || (name == "array" && value.is_array()) ||
+                 (name == "string" && value.is_string()) || (name == "boolean" && value.is_bool()) ||
+                 (name == "null" && value.is_null()) || (name == "number" && value.is_number()) ||
+                 (name == "integer" && value.is_number() &&
+                  !(value.element().type() == simdjson::dom::element_type::DOUBLE));
+        })) {
+      return false;
+    }
+  }
+  if (auto constant = schema.Get("const"); constant.ok() && !same(value, *constant)) return false;
+  if (auto list = schema.Get("enum"); list.ok()) {
+    const std::vector<JsonValue> entries = *list->AsArray();
+    if (std::none_of(entries.begin(), entries.end(), [&](const JsonValue& e) { return same(value, e); })) return false;
+  }
+  for (const char* keyword : {"anyOf", "oneOf"}) {
+    auto list = schema.Get(keyword);
+    if (!list.ok()) continue;
+    const std::vector<JsonValue> entries = *list->AsArray();
+    const auto count =
+        std::count_if(entries.begin(), entries.end(), [&](const JsonValue& e) { return Validates(value, e, root); });
+    if (count == 0 || (keyword[0] == 'o' && count != 1)) return false;
+  }
+  if (value.is_string()) {
+    const int64_t length = static_cast<int64_t>(RuneCount(*value.AsString()));
+    if (length < *schema.GetInt("minLength", 0) || length > *schema.GetInt("maxLength", INT64_MAX)) return false;
+  }
+  if (value.is_number() && !(value.element().type() == simdjson::dom::element_type::DOUBLE)) {
+    const int64_t number = *value.AsInt();
+    if (number < *schema.GetInt("minimum", INT64_MIN) || number > *schema.GetInt("maximum", INT64_MAX)) return false;
+    if (schema.Has("exclusiveMinimum") && number <= *schema.GetInt("exclusiveMinimum", 0)) return false;
+    if (schema.Has("exclusiveMaximum") && number >= *schema.GetInt("exclusiveMaximum", 0)) return false;
+  }
+  if (value.is_array()) {
+    const std::vector<JsonValue> items = *value.AsArray();
+    const int64_t count = static_cast<int64_t>(items.size());
+    if (count < *schema.GetInt("minItems", 0) || count > *schema.GetInt("maxItems", INT64_MAX)) return false;
+    if (auto item = schema.Get("items"); item.ok()) {
+      if (!std::all_of(items.begin(), items.end(), [&](const JsonValue& v) { return Validates(v, *item, root); }))
+        return false;
+    }
+  }
+  if (value.is_object()) {
+    if (auto required = schema.Get("required"); required.ok()) {
+      const std::vector<JsonValue> names = *required->AsArray();
+      for (const JsonValue& name : names) {
+        if (!value.Get(*name.AsString()).ok()) return false;
+      }
+    }
+    const simdjson::dom::object members = value.element().get_object().value();
+    for (auto [key, member] : members) {
+      const absl::string_view name(key.data(), key.size());
+      auto properties = schema.Get("properties");
+      auto property = properties.ok() ? properties->Get(name) : properties;
+      auto other = schema.Get("additionalProperties");
+      const JsonValue child(member, "member");
+      if (property.ok() ? !Validates(child, *property, root) : other.ok() && !Validates(child, *other, root))
+        return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace lastro::engine::constrained
