@@ -92,7 +92,8 @@ std::string ObjectType(const Value& schema, const std::string& indent) {
   const Value* properties = schema.Find("properties");
   const std::vector<Value>& required = ItemsAt(schema, "required");
   for (size_t i = 0; properties != nullptr && properties->AsDict() && i < properties->AsDict()->items.size(); ++i) {
-    const auto& [key, property] = properties->AsDict()->items[i];
+    const Text& key = properties->AsDict()->items[i].first;
+    const Value& property = properties->AsDict()->items[i].second;
     const bool optional =
         std::none_of(required.begin(), required.end(), [&](const Value& name) { return Equal(name, Value(key)); });
     const std::string name = absl::StrCat(key.bytes(), optional ? "?" : "");

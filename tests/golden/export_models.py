@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
@@ -128,6 +128,37 @@ def export_llama(name, seed, dtype=torch.float32, edit_config=None, generation_c
         expected[f"logits.{length}"] = logits[::stride].contiguous()
         print(name, length, "logits: std %.2f" % logits.std())
     save_file(expected, folder / "expected.safetensors")
+
+
+def export_beams(name):
+    """What generate(num_beams) finds for a decoder exported above; tokens that come often are made to end texts."""
+    folder = OUT / name
+    config = LlamaConfig(**json.loads((folder / "config.json").read_text()), attn_implementation="eager")
+    model = LlamaForCausalLM(config).eval()
+    model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+    model.tie_weights()
+    generator = torch.Generator().manual_seed(5)
+    cases = []
+    for width, penalty, early, ends in [(1, 1.0, False, []), (2, 1.0, False, []), (4, 1.0, False, [40]),
+                                        (4, 0.0, False, [20, 60]), (3, 2.0, True, [30, 70, 110]),
+                                        (5, -0.5, "never", [50, 90]), (4, 1.5, "never", [45, 46, 47]),
+                                        (6, 1.0, True, list(range(60, 80))),
+                                        (4, 1.0, False, list(range(20, 170, 5))),
+                                        (3, 0.7, "never", list(range(10, 176, 4)))]:
+        prompt = torch.randint(3, DECODER_VOCAB, (1, 9), generator=generator)
+        out = model.generate(prompt, attention_mask=torch.ones_like(prompt), num_beams=width, length_penalty=penalty,
+                             early_stopping=early, max_new_tokens=24, do_sample=False, num_return_sequences=width,
+                             eos_token_id=ends or None, pad_token_id=0, return_dict_in_generate=True,
+                             output_scores=True, synced_gpus=False)
+        ids = [row[prompt.shape[1]:].tolist() for row in out.sequences]
+        for row in ids:  # up to where it ends
+            del row[next((i for i, token in enumerate(row) if token in ends), len(row)):]
+        scores = out.sequences_scores.tolist() if width > 1 else []
+        cases.append({"prompt": prompt[0].tolist(), "width": width, "length_penalty": penalty,
+                      "early_stopping": str(early).lower(), "max_new_tokens": 24, "ends": ends, "ids": ids,
+                      "scores": scores})
+    write_json(folder / "beams.json", cases)
+    print(name, "beams:", [[len(row) for row in case["ids"]] for case in cases])
 
 
 def bert_texts():
@@ -247,6 +278,8 @@ def main():
                  num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=5, mlp_bias=True,
                  tie_word_embeddings=False, rope_theta=2000.0, rope_scaling={"rope_type": "linear", "factor": 2.5},
                  edit_config=use_rope_parameters)
+    for name in ("llama-gqa", "llama-scaled-tied"):
+        export_beams(name)
     export_bert("bert-mean", 44, torch.float32, "mean", True, hidden_size=36, num_hidden_layers=2,
                 num_attention_heads=3, intermediate_size=50, hidden_act="gelu")
     export_bert("bert-cls-f16", 55, torch.float16, "cls", False, hidden_size=40, num_hidden_layers=3,
