@@ -1,5 +1,5 @@
-// Generation on top of a DecoderModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities; and
-// scoring of given continuations. Functions are thread-safe (each call has its own session).
+// Generation on top of a DecoderModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities;
+// and scoring of given continuations. Functions are thread-safe (each call has its own session).
 #pragma once
 
 #include <functional>
@@ -20,18 +20,18 @@ enum class FinishReason { kEndOfText, kStopString, kMaxTokens };
 struct GenerateOptions {
   SamplingParams sampling;
   int max_new_tokens = 256;
-  std::vector<std::string> stop;      // the text ends before the first of these
-  std::vector<int32_t> stop_ids;      // beside the model's own end-of-text ids
-  int top_logprobs = -1;              // -1: none; 0: of the chosen tokens only; N: also the N best alternatives
-  bool ignore_eos = false;            // for benchmarks
-  // What the text must be, such as JSON of a schema; fresh, not owned, used by this text only. The text ends where nothing
-  // can follow, or at an end id where it may end; max_new_tokens may cut it before.
+  std::vector<std::string> stop;  // the text ends before the first of these
+  std::vector<int32_t> stop_ids;  // beside the model's own end-of-text ids
+  int top_logprobs = -1;          // -1: none; 0: of the chosen tokens only; N: also the N best alternatives
+  bool ignore_eos = false;        // for benchmarks
+  // What the text must be, such as JSON of a schema; fresh, not owned, used by this text only. The text ends where
+  // nothing can follow, or at an end id where it may end; max_new_tokens may cut it before.
   TokenConstraint* constraint = nullptr;
 };
 
 struct GeneratedToken {
   int32_t id = 0;
-  std::string text;                   // whole UTF-8 that this token completed; "" while a code point or stop is open
+  std::string text;  // whole UTF-8 that this token completed; "" while a code point or stop is open
   float logprob = 0;
   std::vector<TokenLogprob> top;
 };
@@ -48,8 +48,8 @@ struct GenerateResult {
 // Called after each token; a non-OK status ends the generation with that status.
 using TokenSink = std::function<absl::Status(const GeneratedToken&)>;
 
-// Generates after `prompt`. Errors: INVALID_ARGUMENT when the prompt is empty, or when prompt and max_new_tokens together
-// exceed the context (both counts and the limit in the message; nothing is ever cut in silence); CANCELLED and
+// Generates after `prompt`. Errors: INVALID_ARGUMENT when the prompt is empty, or when prompt and max_new_tokens
+// together exceed the context (both counts and the limit in the message; nothing is ever cut in silence); CANCELLED and
 // DEADLINE_EXCEEDED within one step.
 absl::StatusOr<GenerateResult> Generate(const DecoderModel& model, absl::Span<const int32_t> prompt,
                                         const GenerateOptions& options, const CallContext& context,
@@ -60,9 +60,11 @@ struct ContinuationScore {
   int tokens = 0;
 };
 
-// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. Errors as Generate.
-absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(
-    const DecoderModel& model, absl::Span<const int32_t> prompt,
-    absl::Span<const std::vector<int32_t>> continuations, const CallContext& context);
+// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. Errors as
+// Generate.
+absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderModel& model,
+                                                                  absl::Span<const int32_t> prompt,
+                                                                  absl::Span<const std::vector<int32_t>> continuations,
+                                                                  const CallContext& context);
 
 }  // namespace lastro::engine

@@ -157,7 +157,7 @@ def export_beams(name):
         cases.append({"prompt": prompt[0].tolist(), "width": width, "length_penalty": penalty,
                       "early_stopping": str(early).lower(), "max_new_tokens": 24, "ends": ends, "ids": ids,
                       "scores": scores})
-    write_json(folder / "beams.json", cases)
+    (folder / "beams.json").write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
     print(name, "beams:", [[len(row) for row in case["ids"]] for case in cases])
 
 
