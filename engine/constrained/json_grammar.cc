@@ -246,7 +246,12 @@ void JsonGrammar::AddDigitsBetween(NodeId from, absl::string_view low, absl::str
     automaton_->AddEmpty(from, to);
     return;
   }
-  const int rest = static_cast<int>(low.size()) - 1;
+  // Any digits: without this, both sides of a range would split again and again.
+  const int length = static_cast<int>(low.size()), rest = length - 1;
+  if (low.find_first_not_of('0') == absl::string_view::npos && high.find_first_not_of('9') == absl::string_view::npos) {
+    automaton_->AddEmpty(AddDigits(from, length, length), to);
+    return;
+  }
   const NodeId after_low = automaton_->NewNode(), after_high = automaton_->NewNode();
   AddByte(from, low[0], after_low);
   AddDigitsBetween(after_low, low.substr(1), std::string(static_cast<size_t>(rest), '9'), to);

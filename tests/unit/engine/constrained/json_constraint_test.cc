@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "engine/constrained/schema_compiler.h"
 #include "engine/generator.h"
 #include "tests/unit/engine/constrained/constrained_test_util.h"
 #include "tests/unit/engine/model_test_util.h"
@@ -96,6 +97,17 @@ TEST(JsonSchemaTest, IntegerBounds) {
           << low << " " << high << " " << value;
     }
   }
+}
+
+// As wide as integers go, and still a small automaton.
+TEST(JsonSchemaTest, WideIntegerBounds) {
+  ASSERT_OK_AND_ASSIGN(JsonSchema schema, JsonSchema::Parse(R"({"type": "integer", "minimum": -123456789012345678})"));
+  EXPECT_TRUE(schema.Matches("-123456789012345678"));
+  EXPECT_FALSE(schema.Matches("-123456789012345679"));
+  EXPECT_TRUE(schema.Matches("999999999999999999"));
+  ASSERT_OK_AND_ASSIGN(JsonDocument document, JsonDocument::Parse(R"({"type": "integer", "maximum": 40})", "schema"));
+  ASSERT_OK_AND_ASSIGN(Automaton automaton, CompileSchema(document.root()));
+  EXPECT_LT(automaton.size(), 2000u);
 }
 
 TEST(JsonSchemaTest, WhatIsNotObeyedIsRefusedByName) {
