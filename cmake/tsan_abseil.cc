@@ -1,17 +1,35 @@
-// Debian's Abseil is not instrumented, so ThreadSanitizer does not see that its mutexes order anything and calls every
-// use of them a race. In builds with -fsanitize=thread this file is linked into every program: its definitions take the
+// Debian's Abseil is not instrumented, so ThreadSanitizer does not see that its mutexes and notifications order anything
+// and calls every use of them a race. In builds with -fsanitize=thread this file is linked into every program: its definitions take the
 // place of the shared library's for all callers, gRPC included, tell the sanitizer what happens before what, and call
-// the library's own. Conditions that Unlock and Await evaluate for other threads run with reads ignored: the library
+// the library's own. What is reported inside gRPC and the libraries below it is suppressed: they order their threads
+// with atomics that the sanitizer cannot see either. Our own code in gRPC's threads is not suppressed. Conditions that
+// Unlock and Await evaluate for other threads run with reads ignored: the library
 // holds the mutex then, where the sanitizer cannot see it.
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 
 extern "C" {
 void AnnotateIgnoreReadsBegin(const char* file, int line);
 void AnnotateIgnoreReadsEnd(const char* file, int line);
+
+// A report is dropped when a frame of one of its stacks is in such a library; handlers are called by libgrpc++, which is
+// not listed.
+const char* __tsan_default_suppressions() {
+  return "race:libgrpc.so\n"
+         "race:libgpr.so\n"
+         "race:libupb.so\n"
+         "race:libabsl_\n"
+         "race:grpc::ProtoBufferReader\n"
+         "race:grpc::internal::FillMetadataArray\n"
+         "race:grpc::internal::CallOpClientRecvStatus\n"
+         "race:grpc::ServerContextBase::\n"
+         "race:grpc::Status::\n"
+         "race:closure_impl::closure_wrapper\n";
+}
 }
 
 namespace {
@@ -119,6 +137,26 @@ bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   LASTRO_LIBRARY_FUNCTION("_ZN4absl7debian37CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE", bool, CondVar*, Mutex*,
                           Time);
   return WhileWaiting(mutex, [&] { return library(this, mutex, deadline); });
+}
+
+void Notification::Notify() {
+  LASTRO_LIBRARY_FUNCTION("_ZN4absl7debian312Notification6NotifyEv", void, Notification*);
+  __tsan_release(this);
+  library(this);
+}
+
+void Notification::WaitForNotification() const {
+  LASTRO_LIBRARY_FUNCTION("_ZNK4absl7debian312Notification19WaitForNotificationEv", void, const Notification*);
+  library(this);
+  __tsan_acquire(const_cast<Notification*>(this));
+}
+
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  LASTRO_LIBRARY_FUNCTION("_ZNK4absl7debian312Notification30WaitForNotificationWithTimeoutENS0_8DurationE", bool,
+                          const Notification*, Duration);
+  const bool notified = library(this, timeout);
+  if (notified) __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
 }
 
 ABSL_NAMESPACE_END

@@ -249,8 +249,9 @@ absl::Status CheckSameModel(const Architecture& original, const Architecture& wr
       {"activation", a.activation == b.activation && a.gated_mlp == b.gated_mlp},
       {"experts", a.experts == b.experts && a.experts_per_token == b.experts_per_token},
       {"biases", a.qkv_bias == b.qkv_bias && a.attention_out_bias == b.attention_out_bias && a.mlp_bias == b.mlp_bias},
-      {"head", a.has_head == b.has_head && a.tied_head == b.tied_head && a.head_bias == b.head_bias &&
-                   Near(a.logit_scale, b.logit_scale) && Near(a.logit_softcap, b.logit_softcap)},
+      {"head", a.has_head == b.has_head && a.tied_head == b.tied_head &&
+                   a.tensors.head_bias.empty() == b.tensors.head_bias.empty() && Near(a.logit_scale, b.logit_scale) &&
+                   Near(a.logit_softcap, b.logit_softcap)},
       {"special tokens", a.eos_ids == b.eos_ids && a.bos_id == b.bos_id}};
   for (const auto& [fact, same] : facts) {
     if (same) continue;
