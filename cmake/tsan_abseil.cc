@@ -28,6 +28,9 @@ const char* __tsan_default_suppressions() {
          "race:grpc::internal::CallOpClientRecvStatus\n"
          "race:grpc::ServerContextBase::\n"
          "race:grpc::Status::\n"
+         "race:grpc::CompletionQueue::~CompletionQueue\n"
+         "race:grpc::GrpcLibraryCodegen\n"
+         "race:grpc::Server::SyncRequest\n"
          "race:closure_impl::closure_wrapper\n";
 }
 }
