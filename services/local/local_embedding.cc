@@ -36,7 +36,7 @@ struct ClusterItems {
 
 class LocalEmbedding : public EmbeddingApi {
  public:
-  LocalEmbedding(ModelProvider* models, RetrievalApi* retrieval) : models_(*models), retrieval_(*retrieval) {}
+  LocalEmbedding(ModelProvider* models, RetrievalApi* retrieval) : models_(*models), retrieval_(retrieval) {}
 
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxRequestBytes));
@@ -128,7 +128,7 @@ class LocalEmbedding : public EmbeddingApi {
     *list.mutable_filter() = chunks.filter();
     list.set_page_size(kPageSize);
     do {
-      LASTRO_ASSIGN_OR_RETURN(v1::ListDocumentsResponse page, retrieval_.ListDocuments(list, context));
+      LASTRO_ASSIGN_OR_RETURN(v1::ListDocumentsResponse page, retrieval_->ListDocuments(list, context));
       for (const v1::Document& document : page.documents()) {
         LASTRO_RETURN_IF_ERROR(AddDocument(document, context, &input));
       }
@@ -145,7 +145,7 @@ class LocalEmbedding : public EmbeddingApi {
     request.set_collection(document.collection());
     request.set_document_id(document.id());
     request.set_include_vectors(true);
-    absl::StatusOr<v1::ListChunksResponse> chunks = retrieval_.ListChunks(request, context);
+    absl::StatusOr<v1::ListChunksResponse> chunks = retrieval_->ListChunks(request, context);
     if (absl::IsNotFound(chunks.status())) return absl::OkStatus();  // deleted meanwhile
     LASTRO_RETURN_IF_ERROR(chunks.status());
     for (const v1::Chunk& chunk : chunks->chunks()) {
@@ -165,7 +165,7 @@ class LocalEmbedding : public EmbeddingApi {
   }
 
   ModelProvider& models_;
-  RetrievalApi& retrieval_;
+  RetrievalApi* const retrieval_;  // unused, and may be null, where only texts are given
 };
 
 }  // namespace
