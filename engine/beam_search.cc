@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMaxWidth = 64;
 
-absl::Status CheckOptions(const DecoderModel& model, size_t prompt, const BeamOptions& options) {
+absl::Status CheckOptions(const BeamOptions& options) {
   auto in_range = [](const char* field, double value, double low, double high) {
     if (value >= low && value <= high) return absl::OkStatus();
     return absl::InvalidArgumentError(absl::StrCat(field, " = ", value, " is out of range [", low, ", ", high, "]"));
@@ -25,18 +25,12 @@ absl::Status CheckOptions(const DecoderModel& model, size_t prompt, const BeamOp
   LASTRO_RETURN_IF_ERROR(in_range("width", options.width, 1, kMaxWidth));
   LASTRO_RETURN_IF_ERROR(in_range("results", options.results, 1, options.width));
   LASTRO_RETURN_IF_ERROR(in_range("length_penalty", options.length_penalty, -100, 100));
-  LASTRO_RETURN_IF_ERROR(in_range("max_new_tokens", options.max_new_tokens, 1, std::numeric_limits<int>::max()));
-  if (prompt == 0) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
-  const size_t limit = static_cast<size_t>(model.info().max_tokens), more = static_cast<size_t>(options.max_new_tokens);
-  if (prompt <= limit && more <= limit - prompt) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("a prompt of ", prompt, " tokens and ", more,
-                                                 " new tokens exceed the context of ", model.info().name, ", ", limit,
-                                                 " tokens: shorten the prompt or ask for fewer"));
+  return in_range("max_new_tokens", options.max_new_tokens, 1, std::numeric_limits<int>::max());
 }
 
 // A continuation that is still open.
 struct Beam {
-  std::vector<int32_t> ids;  // prompt and generated
+  std::vector<int32_t> ids;  // Opening::tokens and generated
   double logprob = 0;
   std::vector<float> logits;  // behind the last id
 };
@@ -89,19 +83,14 @@ class Hypotheses {
 
 class Search {
  public:
-  Search(const DecoderModel& model, absl::Span<const int32_t> prompt, const BeamOptions& options)
-      : model_(model),
-        prompt_tokens_(prompt.size()),
-        options_(options),
-        hypotheses_(options),
-        end_ids_(options.stop_ids) {
+  Search(const LanguageModel& model, const BeamOptions& options)
+      : model_(model), options_(options), hypotheses_(options), end_ids_(options.stop_ids) {
     if (!options.ignore_eos) {
       end_ids_.insert(end_ids_.end(), model.info().eos_ids.begin(), model.info().eos_ids.end());
     }
-    beams_.push_back({{prompt.begin(), prompt.end()}, 0, {}});
   }
 
-  absl::StatusOr<std::vector<BeamResult>> Run(const CallContext& context);
+  absl::StatusOr<std::vector<BeamResult>> Run(absl::Span<const int32_t> prompt, const CallContext& context);
 
  private:
   // A session and what its cache holds.
@@ -110,18 +99,19 @@ class Search {
     std::vector<int32_t> ids;
   };
 
-  absl::Status NewCaches();
+  // A cache for each beam, and the first beam.
+  absl::Status OpenAll(absl::Span<const int32_t> prompt, const CallContext& context);
   // Computes the logits of every beam, each in the cache that shares most with it.
   absl::Status Compute(const CallContext& context);
   std::vector<Candidate> BestCandidates() const;
   // Goes on with the best candidates; sets `done` when the search is over.
   absl::Status Step(int length, bool* done);
   absl::Span<const int32_t> Generated(const Beam& beam) const {
-    return absl::MakeConstSpan(beam.ids).subspan(prompt_tokens_);
+    return absl::MakeConstSpan(beam.ids).subspan(opening_tokens_);
   }
 
-  const DecoderModel& model_;
-  const size_t prompt_tokens_;
+  const LanguageModel& model_;
+  size_t opening_tokens_ = 0;
   const BeamOptions& options_;
   Hypotheses hypotheses_;
   std::vector<int32_t> end_ids_;
@@ -129,13 +119,13 @@ class Search {
   std::vector<Cache> caches_;
 };
 
-absl::Status Search::NewCaches() {
+absl::Status Search::OpenAll(absl::Span<const int32_t> prompt, const CallContext& context) {
   for (int i = 0; i < options_.width; ++i) {
-    Cache cache;
-    LASTRO_ASSIGN_OR_RETURN(
-        cache.session,
-        model_.NewSession(static_cast<int>(prompt_tokens_ + static_cast<size_t>(options_.max_new_tokens))));
-    caches_.push_back(std::move(cache));
+    LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, context));
+    caches_.push_back({std::move(opening.session), {}});
+    if (i > 0) continue;
+    opening_tokens_ = opening.tokens.size();
+    beams_.push_back({std::move(opening.tokens), 0, {}});
   }
   return absl::OkStatus();
 }
@@ -207,8 +197,8 @@ absl::Status Search::Step(int length, bool* done) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<BeamResult>> Search::Run(const CallContext& context) {
-  LASTRO_RETURN_IF_ERROR(NewCaches());
+absl::StatusOr<std::vector<BeamResult>> Search::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
+  LASTRO_RETURN_IF_ERROR(OpenAll(prompt, context));
   bool done = false;
   for (int length = 1; length <= options_.max_new_tokens && !done; ++length) {
     LASTRO_RETURN_IF_ERROR(Compute(context));
@@ -227,10 +217,10 @@ absl::StatusOr<std::vector<BeamResult>> Search::Run(const CallContext& context) 
 
 }  // namespace
 
-absl::StatusOr<std::vector<BeamResult>> BeamSearch(const DecoderModel& model, absl::Span<const int32_t> prompt,
+absl::StatusOr<std::vector<BeamResult>> BeamSearch(const LanguageModel& model, absl::Span<const int32_t> prompt,
                                                    const BeamOptions& options, const CallContext& context) {
-  LASTRO_RETURN_IF_ERROR(CheckOptions(model, prompt.size(), options));
-  return Search(model, prompt, options).Run(context);
+  LASTRO_RETURN_IF_ERROR(CheckOptions(options));
+  return Search(model, options).Run(prompt, context);
 }
 
 }  // namespace lastro::engine

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
-#include "engine/decoder_model.h"
+#include "engine/language_model.h"
 #include "engine/generator.h"
 
 namespace lastro::engine {
@@ -42,7 +42,7 @@ struct BeamResult {
 };
 
 // The best continuations found, best first. The prompt is computed once for each beam. Errors as Generate.
-absl::StatusOr<std::vector<BeamResult>> BeamSearch(const DecoderModel& model, absl::Span<const int32_t> prompt,
+absl::StatusOr<std::vector<BeamResult>> BeamSearch(const LanguageModel& model, absl::Span<const int32_t> prompt,
                                                    const BeamOptions& options, const CallContext& context);
 
 }  // namespace lastro::engine

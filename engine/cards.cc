@@ -69,6 +69,11 @@ absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files) {
                                                "\" is not supported; supported: ", SupportedFamilies()));
 }
 
+bool IsSeq2Seq(const ModelFiles& files) {
+  const absl::StatusOr<std::string> model_type = ReadModelType(files.config());
+  return model_type.ok() && (*model_type == "bart" || *model_type == "t5");
+}
+
 absl::StatusOr<Seq2SeqArchitecture> ReadSeq2SeqArchitecture(const ModelFiles& files) {
   const JsonValue config = files.config();
   LASTRO_ASSIGN_OR_RETURN(std::string model_type, ReadModelType(config));

@@ -14,7 +14,9 @@ namespace lastro::engine {
 // support (named, with those it does); INVALID_ARGUMENT for a field that is missing, of another type or out of range.
 absl::StatusOr<Architecture> ReadArchitecture(const ModelFiles& files);
 
-// As ReadArchitecture, for families of encoder and decoder.
+// True when config.json's model_type is a family of encoder and decoder.
+bool IsSeq2Seq(const ModelFiles& files);
+// As ReadArchitecture, for these.
 absl::StatusOr<Seq2SeqArchitecture> ReadSeq2SeqArchitecture(const ModelFiles& files);
 
 absl::StatusOr<Seq2SeqArchitecture> BartCard(const ModelFiles& files);

@@ -21,7 +21,10 @@ class LoadedDecoder : public DecoderModel {
 
   const DecoderInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const ModelFiles& files() const override { return *core_.files; }
   absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const override;
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+                               const CallContext& context) const override;
 
  private:
   void FillInfo();
@@ -70,6 +73,21 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedDecoder::NewSession(int ca
                                                    info_.max_tokens, "], the context of ", info_.name));
   }
   return NewCachedSession(core_, capacity_tokens, std::nullopt);
+}
+
+absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, int new_tokens,
+                                            const CallContext&) const {
+  const size_t limit = static_cast<size_t>(info_.max_tokens), more = static_cast<size_t>(new_tokens);
+  if (prompt.empty()) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
+  if (new_tokens < 0 || prompt.size() > limit || more > limit - prompt.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("a prompt of ", prompt.size(), " tokens and ", new_tokens,
+                                                   " new tokens exceed the context of ", info_.name, ", ", limit,
+                                                   " tokens: shorten the prompt or ask for fewer"));
+  }
+  Opening opening;
+  opening.tokens.assign(prompt.begin(), prompt.end());
+  LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(static_cast<int>(prompt.size() + more)));
+  return opening;
 }
 
 }  // namespace

@@ -3,62 +3,21 @@
 // from many threads; a session from one at a time.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
-#include "base/call_context.h"
+#include "engine/language_model.h"
 #include "engine/runtime.h"
-#include "engine/tokenizer.h"
 
 namespace lastro::engine {
 
-struct DecoderInfo {
-  std::string name;          // the path's last component
-  std::string fingerprint;   // SHA-256 over weights, config and tokenizer
-  std::string architecture;  // "llama"
-  int vocab_size = 0;        // of the logits; may exceed the tokenizer's
-  int max_tokens = 0;        // context length, prompt and generated tokens together
-  int layers = 0;
-  int hidden_size = 0;
-  int64_t parameters = 0;
-  int64_t weight_bytes = 0;
-  std::vector<int32_t> eos_ids;
-  int32_t bos_id = -1;       // -1: none
-};
-
-// Which positions of an Extend call give logits.
-enum class LogitsOf { kNone, kLast, kAll };
-
-class DecoderSession {
- public:
-  virtual ~DecoderSession() = default;
-
-  virtual int length() const = 0;  // tokens in the cache
-
-  // Runs `tokens` after those already in the cache. `logits` (may be null with kNone) receives row-major
-  // [1 or tokens.size(), vocab_size] fp32. Prompts are run in pieces; `context` is checked between pieces and layers.
-  // RESOURCE_EXHAUSTED when the session's capacity would be exceeded (with both counts); CANCELLED, DEADLINE_EXCEEDED.
-  // On any error the cache holds what it held before the call.
-  virtual absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
-                              std::vector<float>* logits) = 0;
-
-  // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
-  virtual void Truncate(int length) = 0;
-};
-
-class DecoderModel {
+class DecoderModel : public LanguageModel {
  public:
   // `runtime` must outlive the model. Errors as EmbeddingModel::Load.
   static absl::StatusOr<std::unique_ptr<DecoderModel>> Load(const std::string& folder, const Runtime& runtime);
-  virtual ~DecoderModel() = default;
 
-  virtual const DecoderInfo& info() const = 0;
-  virtual const Tokenizer& tokenizer() const = 0;
+  const DecoderModel* AsDecoder() const override { return this; }
 
   // An empty session for up to `capacity_tokens` (at most info().max_tokens). INVALID_ARGUMENT when out of range.
   virtual absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const = 0;

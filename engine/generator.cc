@@ -20,15 +20,6 @@ double MillisSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-absl::Status CheckLength(const DecoderModel& model, size_t prompt, size_t more, const char* what) {
-  const size_t limit = static_cast<size_t>(model.info().max_tokens);
-  if (prompt == 0) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
-  if (prompt <= limit && more <= limit - prompt) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("a prompt of ", prompt, " tokens and ", more, " ", what,
-                                                 " exceed the context of ", model.info().name, ", ", limit,
-                                                 " tokens: shorten the prompt or ask for fewer"));
-}
-
 absl::Status CheckOptions(const GenerateOptions& options) {
   LASTRO_RETURN_IF_ERROR(options.sampling.Validate());
   if (options.max_new_tokens < 1) {
@@ -59,21 +50,19 @@ bool Contains(const std::vector<int32_t>& ids, int32_t id) {
 // The state of one generated text.
 class Generation {
  public:
-  Generation(const DecoderModel& model, absl::Span<const int32_t> prompt, const GenerateOptions& options,
-             const TokenSink& sink)
+  Generation(const LanguageModel& model, const GenerateOptions& options, const TokenSink& sink)
       : model_(model),
         options_(options),
         sink_(sink),
         sampler_(options.sampling),
         decoder_(model.tokenizer()),
         stops_(options.stop),
-        end_ids_(options.stop_ids),
-        seen_(prompt.begin(), prompt.end()) {
+        end_ids_(options.stop_ids) {
     if (options.ignore_eos) return;
     end_ids_.insert(end_ids_.end(), model.info().eos_ids.begin(), model.info().eos_ids.end());
   }
 
-  absl::StatusOr<GenerateResult> Run(const CallContext& context);
+  absl::StatusOr<GenerateResult> Run(absl::Span<const int32_t> prompt, const CallContext& context);
 
  private:
   // The next token, as the constraint (if any) allows.
@@ -85,14 +74,15 @@ class Generation {
   // What is held back, at the end of the text. The token that ends a text shows this and nothing of its own.
   std::string HeldText();
 
-  const DecoderModel& model_;
+  const LanguageModel& model_;
   const GenerateOptions& options_;
   const TokenSink& sink_;
   Sampler sampler_;
   StreamDecoder decoder_;
   StopMatcher stops_;
   std::vector<int32_t> end_ids_;  // those that end the text
-  std::vector<int32_t> seen_;     // prompt and generated
+  std::vector<int32_t> seen_;     // Opening::tokens and generated
+  size_t opening_tokens_ = 0;
   std::vector<float> logits_;
   std::vector<float> allowed_;  // logits_ with what the constraint forbids masked
   GenerateResult result_;
@@ -111,10 +101,12 @@ std::string Generation::TextOf(int32_t id, bool last) {
 }
 
 absl::StatusOr<int32_t> Generation::Choose() {
-  if (options_.constraint == nullptr) return sampler_.Sample(logits_, seen_);
+  const absl::Span<const int32_t> opening = absl::MakeConstSpan(seen_).first(opening_tokens_);
+  const absl::Span<const int32_t> generated = absl::MakeConstSpan(seen_).subspan(opening_tokens_);
+  if (options_.constraint == nullptr) return sampler_.Sample(logits_, opening, generated);
   allowed_ = logits_;
   LASTRO_RETURN_IF_ERROR(options_.constraint->Mask(end_ids_, absl::MakeSpan(allowed_)));
-  LASTRO_ASSIGN_OR_RETURN(int32_t id, sampler_.Sample(allowed_, seen_));
+  LASTRO_ASSIGN_OR_RETURN(int32_t id, sampler_.Sample(allowed_, opening, generated));
   if (!Contains(end_ids_, id)) LASTRO_RETURN_IF_ERROR(options_.constraint->Accept(id));
   return id;
 }
@@ -138,11 +130,13 @@ absl::Status Generation::Step(bool* done) {
   return sink_ ? sink_(result_.tokens.back()) : absl::OkStatus();
 }
 
-absl::StatusOr<GenerateResult> Generation::Run(const CallContext& context) {
-  result_.prompt_tokens = static_cast<int>(seen_.size());
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<DecoderSession> session,
-                          model_.NewSession(result_.prompt_tokens + options_.max_new_tokens));
+absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
+  result_.prompt_tokens = static_cast<int>(prompt.size());
   auto start = std::chrono::steady_clock::now();
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, context));
+  DecoderSession* const session = opening.session.get();
+  seen_ = std::move(opening.tokens);
+  opening_tokens_ = seen_.size();
   LASTRO_RETURN_IF_ERROR(session->Extend(seen_, LogitsOf::kLast, context, &logits_));
   result_.prefill_ms = MillisSince(start);
   start = std::chrono::steady_clock::now();
@@ -182,15 +176,14 @@ absl::StatusOr<ContinuationScore> ScoreOne(DecoderSession& session, absl::Span<c
 
 }  // namespace
 
-absl::StatusOr<GenerateResult> Generate(const DecoderModel& model, absl::Span<const int32_t> prompt,
+absl::StatusOr<GenerateResult> Generate(const LanguageModel& model, absl::Span<const int32_t> prompt,
                                         const GenerateOptions& options, const CallContext& context,
                                         const TokenSink& sink) {
   LASTRO_RETURN_IF_ERROR(CheckOptions(options));
-  LASTRO_RETURN_IF_ERROR(CheckLength(model, prompt.size(), static_cast<size_t>(options.max_new_tokens), "new tokens"));
-  return Generation(model, prompt, options, sink).Run(context);
+  return Generation(model, options, sink).Run(prompt, context);
 }
 
-absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderModel& model,
+absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
                                                                   absl::Span<const int32_t> prompt,
                                                                   absl::Span<const std::vector<int32_t>> continuations,
                                                                   const CallContext& context) {
@@ -205,17 +198,16 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderM
       }
     }
   }
-  LASTRO_RETURN_IF_ERROR(CheckLength(model, prompt.size(), longest, "tokens of continuation"));
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<DecoderSession> session,
-                          model.NewSession(static_cast<int>(prompt.size() + longest)));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), context));
+  DecoderSession* const session = opening.session.get();
   std::vector<float> prompt_logits;
-  LASTRO_RETURN_IF_ERROR(session->Extend(prompt, LogitsOf::kLast, context, &prompt_logits));
+  LASTRO_RETURN_IF_ERROR(session->Extend(opening.tokens, LogitsOf::kLast, context, &prompt_logits));
   std::vector<ContinuationScore> scores;
   for (const std::vector<int32_t>& tokens : continuations) {
     LASTRO_ASSIGN_OR_RETURN(ContinuationScore score,
                             ScoreOne(*session, prompt_logits, static_cast<size_t>(vocab), tokens, context));
     scores.push_back(score);
-    session->Truncate(static_cast<int>(prompt.size()));
+    session->Truncate(static_cast<int>(opening.tokens.size()));
   }
   return scores;
 }

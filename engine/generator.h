@@ -1,4 +1,4 @@
-// Generation on top of a DecoderModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities;
+// Generation on top of a LanguageModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities;
 // and scoring of given continuations. Functions are thread-safe (each call has its own session).
 #pragma once
 
@@ -10,7 +10,7 @@
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "engine/constrained/token_constraint.h"
-#include "engine/decoder_model.h"
+#include "engine/language_model.h"
 #include "engine/sampler.h"
 
 namespace lastro::engine {
@@ -51,7 +51,7 @@ using TokenSink = std::function<absl::Status(const GeneratedToken&)>;
 // Generates after `prompt`. Errors: INVALID_ARGUMENT when the prompt is empty, or when prompt and max_new_tokens
 // together exceed the context (both counts and the limit in the message; nothing is ever cut in silence); CANCELLED and
 // DEADLINE_EXCEEDED within one step.
-absl::StatusOr<GenerateResult> Generate(const DecoderModel& model, absl::Span<const int32_t> prompt,
+absl::StatusOr<GenerateResult> Generate(const LanguageModel& model, absl::Span<const int32_t> prompt,
                                         const GenerateOptions& options, const CallContext& context,
                                         const TokenSink& sink = nullptr);
 
@@ -62,7 +62,7 @@ struct ContinuationScore {
 
 // log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. Errors as
 // Generate.
-absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const DecoderModel& model,
+absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
                                                                   absl::Span<const int32_t> prompt,
                                                                   absl::Span<const std::vector<int32_t>> continuations,
                                                                   const CallContext& context);

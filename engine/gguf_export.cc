@@ -119,15 +119,14 @@ void AddSpecialIds(const Architecture& a, GgufWriter* writer) {
 }
 
 absl::Status AddTokenizer(const HfFolder& folder, GgufWriter* writer) {
+  if (!absl::EndsWith(folder.tokenizer_path(), ".json")) {
+    return absl::UnimplementedError(absl::StrCat(
+        folder.tokenizer_path(), " cannot be written into a GGUF file; save the tokenizer as tokenizer.json first"));
+  }
   LASTRO_ASSIGN_OR_RETURN(std::string json, ReadFile(folder.tokenizer_path(), kMaxTokenizerBytes));
   writer->AddString(kGgufTokenizerJsonKey, json);
-  if (!folder.tokenizer_config().has_value() || !folder.tokenizer_config()->Has("chat_template")) {
-    return absl::OkStatus();
-  }
-  LASTRO_ASSIGN_OR_RETURN(JsonValue chat, folder.tokenizer_config()->Get("chat_template"));
-  if (!chat.is_string()) return absl::OkStatus();  // a list of named templates has no place in the format
-  LASTRO_ASSIGN_OR_RETURN(absl::string_view text, chat.AsString());
-  writer->AddString("tokenizer.chat_template", text);
+  LASTRO_ASSIGN_OR_RETURN(std::optional<std::string> chat, folder.ChatTemplate());
+  if (chat.has_value()) writer->AddString("tokenizer.chat_template", *chat);
   return absl::OkStatus();
 }
 

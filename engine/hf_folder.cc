@@ -8,11 +8,13 @@
 #include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "engine/hf_tokenizer.h"
 
 namespace lastro::engine {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = 16u << 20;
+constexpr char kChatTemplate[] = "chat_template.jinja";
 
 bool Exists(const std::string& path) {
   std::error_code error;
@@ -76,10 +78,7 @@ absl::StatusOr<std::optional<HfFolder::File>> HfFolder::ReadJsonIfThere(const st
 }
 
 HfFolder::HfFolder(std::string path, File config)
-    : path_(std::move(path)),
-      name_(LastComponent(path_)),
-      tokenizer_path_(path_ + "/tokenizer.json"),
-      config_(std::move(config)) {}
+    : path_(std::move(path)), name_(LastComponent(path_)), config_(std::move(config)) {}
 
 absl::StatusOr<std::unique_ptr<HfFolder>> HfFolder::Open(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(File config, ReadJson(path, "config.json"));
@@ -100,6 +99,10 @@ absl::Status HfFolder::ReadOptionalFiles() {
   LASTRO_ASSIGN_OR_RETURN(modules_, ReadJsonIfThere(path_, "modules.json"));
   LASTRO_ASSIGN_OR_RETURN(sentence_bert_config_, ReadJsonIfThere(path_, "sentence_bert_config.json"));
   LASTRO_ASSIGN_OR_RETURN(sentence_transformers_config_, ReadJsonIfThere(path_, "config_sentence_transformers.json"));
+  LASTRO_ASSIGN_OR_RETURN(special_tokens_map_, ReadJsonIfThere(path_, "special_tokens_map.json"));
+  const std::string chat_template = absl::StrCat(path_, "/", kChatTemplate);
+  if (!Exists(chat_template)) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(chat_template_, ReadFile(chat_template, kMaxConfigBytes));
   return absl::OkStatus();
 }
 
@@ -117,6 +120,7 @@ absl::Status HfFolder::ReadPooling() {
 }
 
 absl::Status HfFolder::OpenTokenizer() {
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_path_, FindHfTokenizer(path_));
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(tokenizer_path_));
   tokenizer_sha256_ = Sha256Hex(AsText(file.bytes()));
   return absl::OkStatus();
@@ -134,17 +138,24 @@ absl::Status HfFolder::OpenWeights() {
                    "them to safetensors, or name a .gguf file itself"));
 }
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> HfFolder::LoadTokenizer() const { return Tokenizer::Load(tokenizer_path_); }
+absl::StatusOr<std::unique_ptr<Tokenizer>> HfFolder::LoadTokenizer() const {
+  return LoadHfTokenizer(tokenizer_path_, tokenizer_config());
+}
+
+absl::StatusOr<std::optional<std::string>> HfFolder::ChatTemplate() const {
+  return chat_template_.has_value() ? chat_template_ : ModelFiles::ChatTemplate();
+}
 
 std::string HfFolder::Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const {
   FingerprintBuilder builder;
   for (const MappedFile& file : weights_->files()) builder.Add("weights", AsText(file.bytes()));
-  builder.Add("tokenizer.json", tokenizer_sha256_);
+  builder.Add(LastComponent(tokenizer_path_), tokenizer_sha256_);
   builder.Add(config_.name, config_.text);
   for (const std::optional<File>* file : {&generation_config_, &tokenizer_config_, &modules_, &sentence_bert_config_,
                                           &sentence_transformers_config_, &pooling_config_}) {
     if (file->has_value()) builder.Add((*file)->name, (*file)->text);
   }
+  if (chat_template_.has_value()) builder.Add(kChatTemplate, *chat_template_);
   for (const auto& [name, value] : extra) builder.Add(name, value);
   return builder.FinishHex();
 }

@@ -22,7 +22,7 @@ namespace lastro::engine {
 class HfFolder : public ModelFiles {
  public:
   // Opens `path`. Weights are model.safetensors, or else the shards of model.safetensors.index.json. Errors: NOT_FOUND
-  // (config.json, tokenizer.json or the weights are missing: named), INVALID_ARGUMENT (malformed; which file and
+  // (config.json, the tokenizer or the weights are missing: named), INVALID_ARGUMENT (malformed; which file and
   // field).
   static absl::StatusOr<std::unique_ptr<HfFolder>> Open(const std::string& path);
 
@@ -39,7 +39,9 @@ class HfFolder : public ModelFiles {
   std::optional<JsonValue> modules() const override { return Root(modules_); }
   std::optional<JsonValue> sentence_bert_config() const override { return Root(sentence_bert_config_); }
   std::optional<JsonValue> sentence_transformers_config() const override { return Root(sentence_transformers_config_); }
+  std::optional<JsonValue> special_tokens_map() const override { return Root(special_tokens_map_); }
   std::optional<JsonValue> pooling_config() const override { return Root(pooling_config_); }
+  absl::StatusOr<std::optional<std::string>> ChatTemplate() const override;
 
   using ModelFiles::Fingerprint;
   std::string Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const override;
@@ -73,7 +75,9 @@ class HfFolder : public ModelFiles {
   std::optional<File> modules_;
   std::optional<File> sentence_bert_config_;
   std::optional<File> sentence_transformers_config_;
+  std::optional<File> special_tokens_map_;
   std::optional<File> pooling_config_;
+  std::optional<std::string> chat_template_;  // of chat_template.jinja
   std::optional<SafetensorsFile> weights_;
 };
 

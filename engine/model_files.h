@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/json.h"
 #include "engine/tensor_file.h"
@@ -37,8 +38,16 @@ class ModelFiles {
   virtual std::optional<JsonValue> modules() const = 0;
   virtual std::optional<JsonValue> sentence_bert_config() const = 0;
   virtual std::optional<JsonValue> sentence_transformers_config() const { return std::nullopt; }
+  virtual std::optional<JsonValue> special_tokens_map() const { return std::nullopt; }
   // config.json of the module of type ...Pooling in modules.json, else 1_Pooling/config.json.
   virtual std::optional<JsonValue> pooling_config() const = 0;
+
+  // The Jinja text that writes conversations: chat_template.jinja, else of tokenizer_config.json (of several, the one
+  // named "default"); nullopt when there is none. INVALID_ARGUMENT when it is no text.
+  virtual absl::StatusOr<std::optional<std::string>> ChatTemplate() const;
+  // The text of a special token such as "bos_token": of tokenizer_config.json, else special_tokens_map.json; "" when
+  // neither names one.
+  absl::StatusOr<std::string> SpecialToken(absl::string_view name) const;
 
   // Lower-case hexadecimal SHA-256 over the content of all files that make the model and over `extra` parts (name,
   // value), such as prefixes and the dimension. Reads the weights once (45 MB take about 30 ms with SHA instructions).

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -65,6 +66,8 @@ absl::Status SamplingParams::Validate() const {
   LASTRO_RETURN_IF_ERROR(InRange("top_p", top_p, 1e-6, 1));
   LASTRO_RETURN_IF_ERROR(InRange("min_p", min_p, 0, 1));
   LASTRO_RETURN_IF_ERROR(InRange("repetition_penalty", repetition_penalty, 1e-3, kMaxPenalty));
+  LASTRO_RETURN_IF_ERROR(InRange("presence_penalty", presence_penalty, -kMaxPenalty, kMaxPenalty));
+  LASTRO_RETURN_IF_ERROR(InRange("frequency_penalty", frequency_penalty, -kMaxPenalty, kMaxPenalty));
   for (const auto& [id, bias] : logit_bias) {
     if (id < 0) return absl::InvalidArgumentError(absl::StrCat("logit_bias: ", id, " is no token id"));
     LASTRO_RETURN_IF_ERROR(InRange("logit_bias", bias, -1e6, 1e6));
@@ -74,22 +77,41 @@ absl::Status SamplingParams::Validate() const {
 
 Sampler::Sampler(const SamplingParams& params) : params_(params), random_(params.seed) {}
 
-absl::StatusOr<int32_t> Sampler::Sample(absl::Span<const float> logits, absl::Span<const int32_t> seen) {
-  penalised_.assign(logits.begin(), logits.end());
+// penalised_, from logits to what is sampled from.
+absl::Status Sampler::Penalise(absl::Span<const int32_t> prompt, absl::Span<const int32_t> generated) {
+  auto known = [&](int32_t id) { return id >= 0 && static_cast<size_t>(id) < penalised_.size(); };
   if (params_.repetition_penalty != 1.0f) {
-    for (int32_t id : absl::flat_hash_set<int32_t>(seen.begin(), seen.end())) {
-      if (id < 0 || static_cast<size_t>(id) >= logits.size()) continue;
+    absl::flat_hash_set<int32_t> seen(prompt.begin(), prompt.end());
+    seen.insert(generated.begin(), generated.end());
+    for (int32_t id : seen) {
+      if (!known(id)) continue;
       float& logit = penalised_[static_cast<size_t>(id)];
       logit = logit > 0 ? logit / params_.repetition_penalty : logit * params_.repetition_penalty;
     }
   }
+  if (params_.presence_penalty != 0.0f || params_.frequency_penalty != 0.0f) {
+    absl::flat_hash_map<int32_t, int> counts;
+    for (int32_t id : generated) ++counts[id];
+    for (const auto& [id, count] : counts) {
+      if (!known(id)) continue;
+      penalised_[static_cast<size_t>(id)] -=
+          params_.presence_penalty + params_.frequency_penalty * static_cast<float>(count);
+    }
+  }
   for (const auto& [id, bias] : params_.logit_bias) {
-    if (static_cast<size_t>(id) >= logits.size()) {
+    if (!known(id)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("logit_bias: token id ", id, " is not in the vocabulary of ", logits.size(), " ids"));
+          absl::StrCat("logit_bias: token id ", id, " is not in the vocabulary of ", penalised_.size(), " ids"));
     }
     penalised_[static_cast<size_t>(id)] += bias;
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int32_t> Sampler::Sample(absl::Span<const float> logits, absl::Span<const int32_t> prompt,
+                                        absl::Span<const int32_t> generated) {
+  penalised_.assign(logits.begin(), logits.end());
+  LASTRO_RETURN_IF_ERROR(Penalise(prompt, generated));
   candidates_.clear();
   for (size_t i = 0; i < penalised_.size(); ++i) {
     if (std::isfinite(penalised_[i])) candidates_.emplace_back(penalised_[i], static_cast<int32_t>(i));

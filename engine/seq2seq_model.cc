@@ -17,6 +17,9 @@ class LoadedSeq2Seq : public Seq2SeqModel {
 
   const Seq2SeqInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  const ModelFiles& files() const override { return *core_.files; }
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+                               const CallContext& context) const override;
   absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(absl::Span<const int32_t> source, int capacity_tokens,
                                                              const CallContext& context) const override;
 
@@ -48,11 +51,15 @@ absl::StatusOr<std::unique_ptr<Seq2SeqModel>> LoadedSeq2Seq::Create(const std::s
   info.architecture = both.decoder.name;
   info.vocab_size = static_cast<int>(both.decoder.vocab_size);
   info.max_source_tokens = static_cast<int>(both.encoder.max_tokens);
-  info.max_target_tokens = static_cast<int>(both.decoder.max_tokens);
+  info.max_tokens = static_cast<int>(both.decoder.max_tokens);
   info.start_id = both.start_id;
   info.forced_bos_id = both.forced_bos_id;
   info.forced_eos_id = both.forced_eos_id;
   info.eos_ids = both.decoder.eos_ids;
+  info.bos_id = both.decoder.bos_id;
+  info.layers = static_cast<int>(both.decoder.layers);
+  info.hidden_size = static_cast<int>(both.decoder.hidden_size);
+  info.weight_bytes = encoder.stored_bytes + decoder.stored_bytes;
   info.parameters = encoder.parameters + decoder.parameters - both.encoder.vocab_size * both.encoder.hidden_size;
   model->encoder_ = std::make_unique<Transformer>(std::move(both.encoder), std::move(encoder), *core.backend);
   core.transformer = std::make_unique<Transformer>(std::move(both.decoder), std::move(decoder), *core.backend);
@@ -64,9 +71,9 @@ absl::Status LoadedSeq2Seq::CheckRequest(absl::Span<const int32_t> source, int c
     return absl::InvalidArgumentError(absl::StrCat("a source of ", source.size(), " tokens is out of range [1, ",
                                                    info_.max_source_tokens, "] of ", info_.name));
   }
-  if (capacity_tokens < 1 || capacity_tokens > info_.max_target_tokens) {
+  if (capacity_tokens < 1 || capacity_tokens > info_.max_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a target of ", capacity_tokens, " tokens is out of range [1, ",
-                                                   info_.max_target_tokens, "] of ", info_.name));
+                                                   info_.max_tokens, "] of ", info_.name));
   }
   for (int32_t id : source) {
     if (id < 0 || id >= info_.vocab_size) {
@@ -100,6 +107,20 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedSeq2Seq::NewSession(absl::
   LASTRO_RETURN_IF_ERROR(CheckRequest(source, capacity_tokens));
   LASTRO_ASSIGN_OR_RETURN(CrossMemory memory, Encode(source, context));
   return NewCachedSession(core_, capacity_tokens, std::move(memory));
+}
+
+absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens,
+                                            const CallContext& context) const {
+  Opening opening;
+  opening.tokens = {info_.start_id};
+  if (info_.forced_bos_id >= 0) opening.tokens.push_back(info_.forced_bos_id);
+  const int fixed = static_cast<int>(opening.tokens.size());
+  if (new_tokens < 0 || new_tokens > info_.max_tokens - fixed) {
+    return absl::InvalidArgumentError(absl::StrCat(new_tokens, " new tokens are out of range; ", info_.name,
+                                                   " writes at most ", info_.max_tokens - fixed));
+  }
+  LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(prompt, fixed + new_tokens, context));
+  return opening;
 }
 
 }  // namespace

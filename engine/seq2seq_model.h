@@ -10,34 +10,24 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
-#include "engine/decoder_model.h"
+#include "engine/language_model.h"
 #include "engine/runtime.h"
-#include "engine/tokenizer.h"
 
 namespace lastro::engine {
 
-struct Seq2SeqInfo {
-  std::string name;          // the folder's last component
-  std::string fingerprint;   // SHA-256 over weights, configuration and tokenizer
-  std::string architecture;  // "t5"
-  int vocab_size = 0;
-  int max_source_tokens = 0;
-  int max_target_tokens = 0;
+// max_tokens is a target's, max_source_tokens a source's.
+struct Seq2SeqInfo : DecoderInfo {
   int32_t start_id = 0;        // the first token of every target
   int32_t forced_bos_id = -1;  // the second, where the model fixes it; -1: free
   int32_t forced_eos_id = -1;  // the last, where a target reaches its longest; -1: free
-  std::vector<int32_t> eos_ids;
-  int64_t parameters = 0;
 };
 
-class Seq2SeqModel {
+class Seq2SeqModel : public LanguageModel {
  public:
   // `runtime` must outlive the model. Errors as EmbeddingModel::Load.
   static absl::StatusOr<std::unique_ptr<Seq2SeqModel>> Load(const std::string& folder, const Runtime& runtime);
-  virtual ~Seq2SeqModel() = default;
 
-  virtual const Seq2SeqInfo& info() const = 0;
-  virtual const Tokenizer& tokenizer() const = 0;
+  const Seq2SeqInfo& info() const override = 0;
 
   // Encodes `source` (1 to max_source_tokens ids, special tokens included) and returns an empty session for a target of
   // up to `capacity_tokens`, the start token included: extend it by info().start_id first. INVALID_ARGUMENT when a

@@ -67,6 +67,8 @@ void AddCommands(CommandSet* set) {
   AddJobsCommand(set);
   AddEmbedCommand(set);
   AddClusterCommand(set);
+  AddGenerateCommand(set);
+  AddChatCommand(set);
   AddTokenizeCommand(set);
   AddInspectCommand(set);
   AddModelsCommand(set);

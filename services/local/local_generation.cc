@@ -2,7 +2,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "engine/beam_search.h"
+#include "engine/chat/chat_format.h"
 #include "engine/generator.h"
+#include "services/local/conversation.h"
 #include "services/local/local_services.h"
 #include "services/local/sampling_options.h"
 
@@ -14,9 +17,12 @@ constexpr int kMaxCountedTexts = 1'024;
 
 v1::FinishReason ToProto(engine::FinishReason reason) {
   switch (reason) {
-    case engine::FinishReason::kEndOfText: return v1::END_OF_TEXT;
-    case engine::FinishReason::kStopString: return v1::STOP_STRING;
-    case engine::FinishReason::kMaxTokens: return v1::MAX_TOKENS;
+    case engine::FinishReason::kEndOfText:
+      return v1::END_OF_TEXT;
+    case engine::FinishReason::kStopString:
+      return v1::STOP_STRING;
+    case engine::FinishReason::kMaxTokens:
+      return v1::MAX_TOKENS;
   }
   return v1::FINISH_REASON_UNSPECIFIED;
 }
@@ -42,25 +48,141 @@ void AddStage(const char* stage, double ms, v1::GenerateResponse* response) {
   duration->set_duration_ms(ms);
 }
 
+void FillModel(const engine::LanguageModel& model, v1::GenerateResponse* response) {
+  response->set_model(model.info().name);
+  response->set_fingerprint(model.info().fingerprint);
+}
+
+// One generated text: its tokens are shown and gathered as the prompt's format reads them.
+class Generation {
+ public:
+  // The arguments must outlive the object.
+  Generation(const v1::GenerateRequest& request, const LoadedDecoder& decoder, const Sink<v1::GeneratedToken>& sink)
+      : request_(request), decoder_(decoder), sink_(sink) {}
+
+  absl::StatusOr<v1::GenerateResponse> Run(const CallContext& context) {
+    LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request_));
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::TokenConstraint> constraint,
+                            decoder_.response_formats->NewConstraint(request_.response_format()));
+    options.constraint = constraint.get();
+    logprobs_ = options.top_logprobs >= 0;
+    const bool content_only = constraint != nullptr;
+    LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder_.format->Render(request_.prompt(), content_only));
+    options.stop_ids = decoder_.format->StopIds(request_.prompt());
+    reader_ = decoder_.format->NewReader(request_.prompt(), content_only);
+    if (reader_ != nullptr && !options.stop.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("stop cannot be used in chats of ", decoder_.model->info().name,
+                                                     ", whose replies have channels; leave it out"));
+    }
+    engine::TokenSink show;
+    if (sink_ || reader_ != nullptr) show = [this](const engine::GeneratedToken& token) { return Show(token); };
+    LASTRO_ASSIGN_OR_RETURN(engine::GenerateResult result,
+                            engine::Generate(*decoder_.model, prompt, options, context, show));
+    return ToResponse(result);
+  }
+
+ private:
+  absl::Status Show(const engine::GeneratedToken& token) {
+    v1::GeneratedToken shown = ToProto(token, decoder_.model->tokenizer(), logprobs_);
+    if (reader_ != nullptr) {
+      LASTRO_ASSIGN_OR_RETURN(engine::chat::Reply read, reader_->Push(token.id, token.text));
+      shown.set_text(read.content);
+      shown.set_reasoning(read.reasoning);
+      Append(std::move(read));
+    }
+    return sink_ ? sink_(shown) : absl::OkStatus();
+  }
+
+  void Append(engine::chat::Reply read) {
+    reply_.content += read.content;
+    reply_.reasoning += read.reasoning;
+    for (engine::chat::ToolCall& call : read.tool_calls) reply_.tool_calls.push_back(std::move(call));
+  }
+
+  v1::GenerateResponse ToResponse(const engine::GenerateResult& result) {
+    v1::GenerateResponse response;
+    response.set_finish_reason(ToProto(result.finish));
+    if (reader_ != nullptr) {
+      Append(reader_->Finish());
+    } else {
+      reply_.content = result.text;
+    }
+    if (!reply_.tool_calls.empty()) response.set_finish_reason(v1::TOOL_CALLS);
+    response.set_text(reply_.content);
+    if (request_.prompt().has_chat()) *response.mutable_message() = ToMessage(reply_);
+    if (logprobs_) {
+      for (const engine::GeneratedToken& token : result.tokens) {
+        *response.add_tokens() = ToProto(token, decoder_.model->tokenizer(), true);
+      }
+    }
+    response.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
+    response.mutable_usage()->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
+    AddStage("prefill", result.prefill_ms, &response);
+    AddStage("decode", result.decode_ms, &response);
+    FillModel(*decoder_.model, &response);
+    return response;
+  }
+
+  const v1::GenerateRequest& request_;
+  const LoadedDecoder& decoder_;
+  const Sink<v1::GeneratedToken>& sink_;
+  bool logprobs_ = false;
+  std::unique_ptr<engine::chat::ReplyReader> reader_;
+  engine::chat::Reply reply_;
+};
+
+// The text of a reply of `ids`, as the prompt's format reads it.
+absl::StatusOr<std::string> ContentOf(const engine::BeamResult& result, const v1::Prompt& prompt,
+                                      const PromptFormat& format) {
+  std::unique_ptr<engine::chat::ReplyReader> reader = format.NewReader(prompt, /*content_only=*/true);
+  if (reader == nullptr) return result.text;
+  std::string content;
+  for (int32_t id : result.ids) {
+    LASTRO_ASSIGN_OR_RETURN(engine::chat::Reply read, reader->Push(id, ""));
+    content += read.content;
+  }
+  return content + reader->Finish().content;
+}
+
+absl::StatusOr<v1::GenerateResponse> GenerateByBeams(const v1::GenerateRequest& request, const LoadedDecoder& decoder,
+                                                     const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(engine::BeamOptions options, ToBeamOptions(request));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder.format->Render(request.prompt(), /*content_only=*/true));
+  options.stop_ids = decoder.format->StopIds(request.prompt());
+  LASTRO_ASSIGN_OR_RETURN(std::vector<engine::BeamResult> results,
+                          engine::BeamSearch(*decoder.model, prompt, options, context));
+  v1::GenerateResponse response;
+  for (const engine::BeamResult& result : results) {
+    v1::GenerateResponse::Candidate* candidate = response.add_candidates();
+    LASTRO_ASSIGN_OR_RETURN(*candidate->mutable_text(), ContentOf(result, request.prompt(), *decoder.format));
+    candidate->set_logprob(result.logprob);
+    candidate->set_score(result.score);
+    candidate->set_finish_reason(ToProto(result.finish));
+    candidate->set_tokens(static_cast<int32_t>(result.ids.size()));
+  }
+  if (response.candidates_size() > 0) {
+    response.set_text(response.candidates(0).text());
+    response.set_finish_reason(response.candidates(0).finish_reason());
+    response.mutable_usage()->set_completion_tokens(response.candidates(0).tokens());
+  }
+  if (request.prompt().has_chat()) *response.mutable_message() = ToMessage({response.text(), "", {}});
+  response.mutable_usage()->set_prompt_tokens(static_cast<int32_t>(prompt.size()));
+  FillModel(*decoder.model, &response);
+  return response;
+}
+
 class LocalGeneration : public GenerationApi {
  public:
   explicit LocalGeneration(ModelProvider* models) : models_(*models) {}
 
   absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest& request, const CallContext& context,
                                                 const Sink<v1::GeneratedToken>& sink) override {
-    LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request));
-    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
-    LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder->format->Render(request.prompt()));
-    if (request.prompt().has_grounded()) options.stop_ids = decoder->format->StopIds();
-    const engine::Tokenizer& tokenizer = decoder->model->tokenizer();
-    const bool logprobs = options.top_logprobs >= 0;
-    engine::TokenSink forward;
-    if (sink) {
-      forward = [&](const engine::GeneratedToken& token) { return sink(ToProto(token, tokenizer, logprobs)); };
+    if (request.has_beams() && sink) {
+      return absl::InvalidArgumentError("a text found by beam search comes whole; call Generate, not GenerateStream");
     }
-    LASTRO_ASSIGN_OR_RETURN(engine::GenerateResult result,
-                            engine::Generate(*decoder->model, prompt, options, context, forward));
-    return ToResponse(result, *decoder, logprobs);
+    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    if (request.has_beams()) return GenerateByBeams(request, *decoder, context);
+    return Generation(request, *decoder, sink).Run(context);
   }
 
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, const CallContext& context) override {
@@ -116,25 +238,6 @@ class LocalGeneration : public GenerationApi {
   }
 
  private:
-  static v1::GenerateResponse ToResponse(const engine::GenerateResult& result, const LoadedDecoder& decoder,
-                                         bool logprobs) {
-    v1::GenerateResponse response;
-    response.set_text(result.text);
-    response.set_finish_reason(ToProto(result.finish));
-    if (logprobs) {
-      for (const engine::GeneratedToken& token : result.tokens) {
-        *response.add_tokens() = ToProto(token, decoder.model->tokenizer(), true);
-      }
-    }
-    response.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
-    response.mutable_usage()->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
-    AddStage("prefill", result.prefill_ms, &response);
-    AddStage("decode", result.decode_ms, &response);
-    response.set_model(decoder.model->info().name);
-    response.set_fingerprint(decoder.model->info().fingerprint);
-    return response;
-  }
-
   ModelProvider& models_;
 };
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "engine/decoder_model.h"
 #include "engine/sampler.h"
 #include "services/local/local_services.h"
 
@@ -71,7 +72,11 @@ class LocalInspect : public InspectApi {
           absl::StrCat("top is ", request.top(), "; it must be from 0 (the default) to ", kMaxTop));
     }
     LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
-    const engine::DecoderModel& model = *decoder->model;
+    if (decoder->model->AsDecoder() == nullptr) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          decoder->model->info().name, " is an encoder and decoder; prompts of decoders alone can be inspected"));
+    }
+    const engine::DecoderModel& model = *decoder->model->AsDecoder();
     LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> ids, decoder->format->Render(request.prompt()));
     LASTRO_RETURN_IF_ERROR(CheckLength(request, ids.size(), model.info()));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderSession> session,

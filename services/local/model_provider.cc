@@ -2,6 +2,8 @@
 
 #include "base/call_context.h"
 #include "base/status_macros.h"
+#include "engine/chat/chat_format.h"
+#include "engine/decoder_model.h"
 #include "engine/self_test.h"
 
 namespace lastro::services {
@@ -27,10 +29,12 @@ absl::StatusOr<const LoadedDecoder*> ModelProvider::Decoder() {
   absl::MutexLock lock(&mutex_);
   if (decoder_.model == nullptr) {
     LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
-    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderModel> model,
-                            engine::DecoderModel::Load(decoder_folder_, *runtime));
-    LASTRO_RETURN_IF_ERROR(SelfTest(*model, decoder_folder_));
-    LASTRO_ASSIGN_OR_RETURN(decoder_.format, PromptFormat::Load(decoder_folder_, model->tokenizer(), model->info()));
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::LanguageModel> model,
+                            engine::LanguageModel::Load(decoder_folder_, *runtime));
+    if (model->AsDecoder() != nullptr) LASTRO_RETURN_IF_ERROR(SelfTest(*model->AsDecoder(), decoder_folder_));
+    LASTRO_ASSIGN_OR_RETURN(decoder_.format, PromptFormat::Load(decoder_folder_, model->tokenizer(), model->info(),
+                                                                engine::chat::ChatFormat::Load(*model)));
+    decoder_.response_formats = std::make_unique<ResponseFormats>(model->tokenizer());
     decoder_.model = std::move(model);
   }
   return &decoder_;

@@ -1,5 +1,5 @@
-// ModelProvider: the models of this process, loaded at their first use or before. Thread-safe; models live as long as the
-// provider.
+// ModelProvider: the models of this process, loaded at their first use or before. Thread-safe; models live as long as
+// the provider.
 #pragma once
 
 #include <memory>
@@ -9,17 +9,19 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
+#include "engine/language_model.h"
 #include "engine/runtime.h"
 #include "services/local/prompt_format.h"
+#include "services/local/response_formats.h"
 
 namespace lastro::services {
 
-// A decoder and how its prompts are written.
+// A model that writes text, how its prompts are written, and what its texts may be made to be.
 struct LoadedDecoder {
-  std::unique_ptr<engine::DecoderModel> model;
+  std::unique_ptr<engine::LanguageModel> model;
   std::unique_ptr<PromptFormat> format;
+  std::unique_ptr<ResponseFormats> response_formats;
 };
 
 class ModelProvider {

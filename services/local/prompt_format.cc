@@ -1,15 +1,28 @@
 #include "services/local/prompt_format.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/json.h"
 #include "base/status_macros.h"
+#include "services/local/conversation.h"
 
 namespace lastro::services {
 namespace {
 
 constexpr int kMaxPassages = 100;
+
+constexpr char kInstructions[] = "Answer the question with sentences quoted from the passages.";
+
+// The passages by number, one below the other.
+std::string PassagesInWords(const v1::Prompt::Grounded& grounded) {
+  std::string text;
+  for (int i = 0; i < grounded.passages_size(); ++i) {
+    absl::StrAppend(&text, "Passage ", i + 1, ":\n", grounded.passages(i), "\n\n");
+  }
+  return text;
+}
 
 // Control tokens around plain text: begin (passage number newline text)* question text answer.
 class QuotingFormat : public PromptFormat {
@@ -18,17 +31,14 @@ class QuotingFormat : public PromptFormat {
     int32_t begin, passage, question, answer, none, cite, end;
   };
 
-  QuotingFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info, const Tokens& tokens)
-      : PromptFormat(tokenizer, info), tokens_(tokens) {}
+  QuotingFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info, absl::StatusOr<ChatFormatPtr> chat,
+                const Tokens& tokens)
+      : PromptFormat(tokenizer, info, std::move(chat)), tokens_(tokens) {}
 
-  std::vector<int32_t> Continuation(const v1::Prompt& prompt, const std::string& text) const override {
-    return tokenizer_.Encode(prompt.has_grounded() ? absl::StrCat(" ", text) : text);
-  }
   std::optional<int32_t> NoneToken() const override { return tokens_.none; }
-  std::vector<int32_t> StopIds() const override { return {tokens_.cite, tokens_.none, tokens_.end}; }
 
  protected:
-  std::vector<int32_t> RenderGrounded(const v1::Prompt::Grounded& grounded) const override {
+  absl::StatusOr<std::vector<int32_t>> RenderGrounded(const v1::Prompt::Grounded& grounded) const override {
     std::vector<int32_t> ids = {tokens_.begin};
     for (int i = 0; i < grounded.passages_size(); ++i) {
       ids.push_back(tokens_.passage);
@@ -39,32 +49,51 @@ class QuotingFormat : public PromptFormat {
     ids.push_back(tokens_.answer);
     return ids;
   }
+  std::vector<int32_t> GroundedStopIds() const override { return {tokens_.cite, tokens_.none, tokens_.end}; }
 
  private:
   const Tokens tokens_;
 };
 
-// Instructions in words, for a decoder of which nothing more is known.
+// Instructions in words, for a model of which nothing more is known.
 class PlainFormat : public PromptFormat {
  public:
-  PlainFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info) : PromptFormat(tokenizer, info) {}
-
-  std::vector<int32_t> Continuation(const v1::Prompt& prompt, const std::string& text) const override {
-    return tokenizer_.Encode(prompt.has_grounded() ? absl::StrCat(" ", text) : text);
-  }
+  PlainFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info, absl::StatusOr<ChatFormatPtr> chat)
+      : PromptFormat(tokenizer, info, std::move(chat)) {}
 
  protected:
-  std::vector<int32_t> RenderGrounded(const v1::Prompt::Grounded& grounded) const override {
-    std::string text = "Answer the question with sentences quoted from the passages.\n\n";
-    for (int i = 0; i < grounded.passages_size(); ++i) {
-      absl::StrAppend(&text, "Passage ", i + 1, ":\n", grounded.passages(i), "\n\n");
-    }
-    absl::StrAppend(&text, "Question: ", grounded.question(), "\nAnswer:");
-    std::vector<int32_t> ids;
-    AppendBegin(&ids);
-    AppendText(text, &ids);
-    return ids;
+  absl::StatusOr<std::vector<int32_t>> RenderGrounded(const v1::Prompt::Grounded& grounded) const override {
+    return TextIds(
+        absl::StrCat(kInstructions, "\n\n", PassagesInWords(grounded), "Question: ", grounded.question(), "\nAnswer:"));
   }
+};
+
+// The same in a conversation: instructions as the system's message, or where the template has no such role as the head
+// of the user's.
+class ConversingFormat : public PromptFormat {
+ public:
+  ConversingFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info, ChatFormatPtr chat)
+      : PromptFormat(tokenizer, info, std::move(chat)) {}
+
+ protected:
+  absl::StatusOr<std::vector<int32_t>> RenderGrounded(const v1::Prompt::Grounded& grounded) const override {
+    engine::chat::Conversation conversation;
+    conversation.now = LocalNow();
+    const std::string content = absl::StrCat(PassagesInWords(grounded), "Question: ", grounded.question());
+    conversation.messages.resize(2);
+    conversation.messages[0].role = "system";
+    conversation.messages[0].content = kInstructions;
+    conversation.messages[1].role = "user";
+    conversation.messages[1].content = content;
+    absl::StatusOr<std::vector<int32_t>> ids = chat()->Render(conversation, /*content_only=*/true);
+    if (!absl::IsInvalidArgument(ids.status())) return ids;
+    conversation.messages.erase(conversation.messages.begin());
+    conversation.messages[0].content = absl::StrCat(kInstructions, "\n\n", content);
+    return chat()->Render(conversation, /*content_only=*/true);
+  }
+  const char* AnswerPrefix() const override { return ""; }
+  std::vector<int32_t> GroundedStopIds() const override { return chat()->StopIds(); }
+  bool GroundedIsChat() const override { return true; }
 };
 
 absl::StatusOr<QuotingFormat::Tokens> ReadTokens(const JsonValue& root, const engine::Tokenizer& tokenizer) {
@@ -90,10 +119,14 @@ absl::StatusOr<QuotingFormat::Tokens> ReadTokens(const JsonValue& root, const en
 
 absl::StatusOr<std::unique_ptr<PromptFormat>> PromptFormat::Load(const std::string& folder,
                                                                  const engine::Tokenizer& tokenizer,
-                                                                 const engine::DecoderInfo& info) {
+                                                                 const engine::DecoderInfo& info,
+                                                                 absl::StatusOr<ChatFormatPtr> chat) {
   const std::string path = (std::filesystem::path(folder) / "lastro_prompt.json").string();
   absl::StatusOr<JsonDocument> document = JsonDocument::ParseFile(path, 1 << 20);
-  if (absl::IsNotFound(document.status())) return std::make_unique<PlainFormat>(tokenizer, info);
+  if (absl::IsNotFound(document.status())) {
+    if (!chat.ok() || *chat == nullptr) return std::make_unique<PlainFormat>(tokenizer, info, std::move(chat));
+    return std::make_unique<ConversingFormat>(tokenizer, info, *std::move(chat));
+  }
   LASTRO_RETURN_IF_ERROR(document.status());
   LASTRO_ASSIGN_OR_RETURN(std::string format, document->root().GetString("format", ""));
   if (format != "lastro-qa-v1") {
@@ -101,7 +134,21 @@ absl::StatusOr<std::unique_ptr<PromptFormat>> PromptFormat::Load(const std::stri
         absl::StrCat(path, ": format \"", format, "\" is not known; this version reads \"lastro-qa-v1\""));
   }
   LASTRO_ASSIGN_OR_RETURN(QuotingFormat::Tokens tokens, ReadTokens(document->root(), tokenizer));
-  return std::make_unique<QuotingFormat>(tokenizer, info, tokens);
+  return std::make_unique<QuotingFormat>(tokenizer, info, std::move(chat), tokens);
+}
+
+PromptFormat::PromptFormat(const engine::Tokenizer& tokenizer, const engine::DecoderInfo& info,
+                           absl::StatusOr<ChatFormatPtr> chat)
+    : tokenizer_(tokenizer), info_(info) {
+  if (!chat.ok()) {
+    no_chat_ = absl::FailedPreconditionError(
+        absl::StrCat("the chat template of ", info.name, " cannot be used: ", chat.status().message()));
+  } else if (*chat == nullptr) {
+    no_chat_ = absl::FailedPreconditionError(
+        absl::StrCat(info.name, " has no chat template; give a text as the prompt, or a model that converses"));
+  } else {
+    chat_ = *std::move(chat);
+  }
 }
 
 void PromptFormat::AppendText(const std::string& text, std::vector<int32_t>* ids) const {
@@ -109,17 +156,28 @@ void PromptFormat::AppendText(const std::string& text, std::vector<int32_t>* ids
   ids->insert(ids->end(), encoded.begin(), encoded.end());
 }
 
-void PromptFormat::AppendBegin(std::vector<int32_t>* ids) const {
-  if (bos_id_ >= 0) ids->push_back(bos_id_);
+std::vector<int32_t> PromptFormat::TextIds(const std::string& text) const {
+  if (info_.max_source_tokens > 0) return tokenizer_.Encode(text, {.add_special = true});
+  std::vector<int32_t> ids;
+  if (info_.bos_id >= 0) ids.push_back(info_.bos_id);
+  AppendText(text, &ids);
+  return ids;
 }
 
-absl::StatusOr<std::vector<int32_t>> PromptFormat::Render(const v1::Prompt& prompt) const {
-  std::vector<int32_t> ids;
+absl::StatusOr<std::vector<int32_t>> PromptFormat::CheckedIds(const v1::TokenIds& tokens) const {
+  for (int32_t id : tokens.ids()) {
+    if (id < 0 || id >= info_.vocab_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("prompt.tokens holds ", id, "; ids go from 0 to ", info_.vocab_size - 1));
+    }
+  }
+  return std::vector<int32_t>(tokens.ids().begin(), tokens.ids().end());
+}
+
+absl::StatusOr<std::vector<int32_t>> PromptFormat::Render(const v1::Prompt& prompt, bool content_only) const {
   switch (prompt.prompt_case()) {
     case v1::Prompt::kText:
-      AppendBegin(&ids);
-      AppendText(prompt.text(), &ids);
-      return ids;
+      return TextIds(prompt.text());
     case v1::Prompt::kGrounded:
       if (prompt.grounded().passages_size() > kMaxPassages) {
         return absl::InvalidArgumentError(absl::StrCat("prompt.grounded has ", prompt.grounded().passages_size(),
@@ -127,17 +185,30 @@ absl::StatusOr<std::vector<int32_t>> PromptFormat::Render(const v1::Prompt& prom
       }
       return RenderGrounded(prompt.grounded());
     case v1::Prompt::kTokens:
-      for (int32_t id : prompt.tokens().ids()) {
-        if (id < 0 || id >= vocab_size_) {
-          return absl::InvalidArgumentError(
-              absl::StrCat("prompt.tokens holds ", id, "; ids go from 0 to ", vocab_size_ - 1));
-        }
-      }
-      return std::vector<int32_t>(prompt.tokens().ids().begin(), prompt.tokens().ids().end());
+      return CheckedIds(prompt.tokens());
+    case v1::Prompt::kChat: {
+      LASTRO_RETURN_IF_ERROR(no_chat_);
+      LASTRO_ASSIGN_OR_RETURN(engine::chat::Conversation conversation, ToConversation(prompt.chat()));
+      return chat_->Render(conversation, content_only);
+    }
     case v1::Prompt::PROMPT_NOT_SET:
       break;
   }
   return absl::InvalidArgumentError("prompt is not set");
+}
+
+std::vector<int32_t> PromptFormat::Continuation(const v1::Prompt& prompt, const std::string& text) const {
+  return tokenizer_.Encode(prompt.has_grounded() ? absl::StrCat(AnswerPrefix(), text) : text);
+}
+
+std::vector<int32_t> PromptFormat::StopIds(const v1::Prompt& prompt) const {
+  if (prompt.has_grounded()) return GroundedStopIds();
+  return prompt.has_chat() && chat_ != nullptr ? chat_->StopIds() : std::vector<int32_t>();
+}
+
+std::unique_ptr<engine::chat::ReplyReader> PromptFormat::NewReader(const v1::Prompt& prompt, bool content_only) const {
+  if (!IsChat(prompt) || chat_ == nullptr || chat_->reply_is_text()) return nullptr;
+  return chat_->NewReader(content_only || prompt.has_grounded());
 }
 
 }  // namespace lastro::services

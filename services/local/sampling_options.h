@@ -2,6 +2,7 @@
 #pragma once
 
 #include "absl/status/statusor.h"
+#include "engine/beam_search.h"
 #include "engine/generator.h"
 #include "lastro/v1/generation.pb.h"
 
@@ -9,5 +10,8 @@ namespace lastro::services {
 
 // INVALID_ARGUMENT names the field, its value and the limit.
 absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequest& request);
+
+// Of a request with beams. INVALID_ARGUMENT also where something is asked for that beam search does not do.
+absl::StatusOr<engine::BeamOptions> ToBeamOptions(const v1::GenerateRequest& request);
 
 }  // namespace lastro::services

@@ -2,6 +2,7 @@
 from the protos and with the CLI as a client."""
 
 import contextlib
+import json
 import tempfile
 import unittest
 
@@ -9,9 +10,9 @@ import grpc
 
 from programs import SAMPLE, Daemon, check_citation, cli_json, proto, source_bytes, wait_for_job
 
-ask_pb, embedding_pb, ingest_pb, retrieval_pb = (proto(n) for n in ("ask_pb2", "embedding_pb2", "ingest_pb2", "retrieval_pb2"))
-ask_grpc, embedding_grpc, ingest_grpc, retrieval_grpc = (
-    proto(n) for n in ("ask_pb2_grpc", "embedding_pb2_grpc", "ingest_pb2_grpc", "retrieval_pb2_grpc"))
+SERVICES = ("ask", "embedding", "generation", "ingest", "retrieval")
+ask_pb, embedding_pb, generation_pb, ingest_pb, retrieval_pb = (proto(name + "_pb2") for name in SERVICES)
+ask_grpc, embedding_grpc, generation_grpc, ingest_grpc, retrieval_grpc = (proto(name + "_pb2_grpc") for name in SERVICES)
 
 QUESTIONS = ["At what wind speed do we have to stop bunkering?",
              "Qual é o prazo normal de pagamento das faturas dos fornecedores?"]
@@ -20,7 +21,7 @@ QUESTIONS = ["At what wind speed do we have to stop bunkering?",
 class EndToEnd:
     """Tests that every deployment passes. Subclasses set the addresses of the services."""
 
-    ask_address = ingest_address = embedding_address = retrieval_address = None
+    ask_address = ingest_address = embedding_address = generation_address = retrieval_address = None
 
     @classmethod
     def start(cls, *arguments, **keywords):
@@ -36,6 +37,7 @@ class EndToEnd:
             cls.ask = ask_grpc.AskServiceStub(channel(cls.ask_address))
             cls.ingest = ingest_grpc.IngestServiceStub(channel(cls.ingest_address))
             cls.embedding = embedding_grpc.EmbeddingServiceStub(channel(cls.embedding_address))
+            cls.generation = generation_grpc.GenerationServiceStub(channel(cls.generation_address))
             cls.retrieval = retrieval_grpc.RetrievalServiceStub(channel(cls.retrieval_address))
             job = cls.ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=str(SAMPLE)), timeout=30)
             cls.job = wait_for_job(cls.ingest, job.id)
@@ -95,6 +97,27 @@ class EndToEnd:
             self.assertAlmostEqual(dot(vector, vector), 1.0, places=3)
         self.assertGreater(dot(vectors[0], vectors[1]), dot(vectors[0], vectors[2]))
 
+    def test_generate_streams_json_of_a_schema(self):
+        schema = {"type": "object", "properties": {"port": {"enum": ["Lisboa", "Porto"]}, "berth": {"type": "integer", "minimum": 1, "maximum": 9}},
+                  "required": ["port", "berth"], "additionalProperties": False}
+        request = generation_pb.GenerateRequest(
+            prompt=generation_pb.Prompt(text="As JSON: "), max_new_tokens=64,
+            response_format=generation_pb.ResponseFormat(json_schema=json.dumps(schema)))
+        events = list(self.generation.GenerateStream(request, timeout=60))
+        result = events[-1].result
+        self.assertEqual("".join(event.token.text for event in events), result.text)
+        self.assertEqual(result.finish_reason, generation_pb.END_OF_TEXT)
+        value = json.loads(result.text)
+        self.assertIn(value["port"], ["Lisboa", "Porto"])
+        self.assertIn(value["berth"], range(1, 10))
+
+    def test_a_model_without_a_chat_template_says_so(self):
+        chat = generation_pb.Chat(messages=[generation_pb.ChatMessage(role="user", content="Hello")])
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.generation.Generate(generation_pb.GenerateRequest(prompt=generation_pb.Prompt(chat=chat)), timeout=30)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.FAILED_PRECONDITION)
+        self.assertIn("chat template", raised.exception.details())
+
     def test_upload_search_delete(self):
         content = "The zephyrine valve of boiler nine is opened with key seventeen.\n".encode()
         parts = [ingest_pb.UploadRequest(header=ingest_pb.UploadRequest.Header(uri="notes/valve.txt", collection="uploads")),
@@ -141,7 +164,8 @@ class OneProcess(EndToEnd, unittest.TestCase):
     @classmethod
     def start_services(cls):
         daemon = cls.start(data=cls.data)
-        cls.ask_address = cls.ingest_address = cls.embedding_address = cls.retrieval_address = daemon.address
+        cls.ask_address = cls.ingest_address = cls.embedding_address = daemon.address
+        cls.generation_address = cls.retrieval_address = daemon.address
 
     def test_cluster_groups_the_collection(self):
         request = embedding_pb.ClusterRequest(clusters=3, seed=1)
@@ -159,7 +183,8 @@ class FourProcesses(EndToEnd, unittest.TestCase):
         retrieval = cls.start("--roles=retrieval", "--embedding-address", embedding.address, data=cls.data)
         both = cls.start("--roles=ingest,ask", "--embedding-address", embedding.address, "--generation-address",
                          generation.address, "--retrieval-address", retrieval.address)
-        cls.embedding_address, cls.retrieval_address = embedding.address, retrieval.address
+        cls.embedding_address, cls.generation_address = embedding.address, generation.address
+        cls.retrieval_address = retrieval.address
         cls.ask_address = cls.ingest_address = both.address
 
 

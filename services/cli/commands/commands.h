@@ -7,10 +7,12 @@ namespace lastro::services {
 
 void AddAskCommand(CommandSet* set);
 void AddBenchCommand(CommandSet* set);
+void AddChatCommand(CommandSet* set);
 void AddClusterCommand(CommandSet* set);
 void AddCollectionsCommand(CommandSet* set);
 void AddDocsCommand(CommandSet* set);
 void AddEmbedCommand(CommandSet* set);
+void AddGenerateCommand(CommandSet* set);
 void AddIngestCommand(CommandSet* set);
 void AddInspectCommand(CommandSet* set);
 void AddJobsCommand(CommandSet* set);

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/utf8.h"
+#include "engine/hf_tokenizer.h"
 #include "engine/tokenizer.h"
 #include "tests/test_util.h"
 
@@ -296,6 +298,67 @@ TEST(DeployedTokenizersTest, EveryBuiltInModelLoadsAndRoundTrips) {
     const std::string text = "the answer is in the document";
     EXPECT_EQ((*tokenizer)->Decode((*tokenizer)->Encode(text)), text) << path;
   }
+}
+
+// A SentencePiece model in a model's folder, with what tokenizer_config.json says around it.
+class HfTokenizerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_THAT(WriteFileAtomically(folder_ / "tokenizer.model", Gunzip(kFolder + "sp_bpe.model.gz")), IsOk());
+    ASSERT_OK_AND_ASSIGN(plain_, Tokenizer::Load(folder_ / "tokenizer.model"));
+  }
+  absl::StatusOr<std::unique_ptr<Tokenizer>> Load(const std::string& config) {
+    auto document = JsonDocument::Parse(config, "tokenizer_config.json");
+    if (!document.ok()) return document.status();
+    auto path = FindHfTokenizer(folder_.path());
+    if (!path.ok()) return path.status();
+    return LoadHfTokenizer(*path, document->root());
+  }
+  std::string Added(int offset, const std::string& token) const {
+    return "\"" + std::to_string(plain_->vocab_size() + offset) + "\": " + token;
+  }
+  TempFolder folder_;
+  std::unique_ptr<Tokenizer> plain_;
+};
+
+TEST_F(HfTokenizerTest, ClassesSayWhatIsAdded) {
+  const std::vector<int32_t> ids = plain_->Encode("the cat");
+  std::vector<int32_t> with_bos = ids, with_eos = ids;
+  with_bos.insert(with_bos.begin(), *plain_->TokenToId("<s>"));
+  with_eos.push_back(*plain_->TokenToId("</s>"));
+  ASSERT_OK_AND_ASSIGN(auto llama, Load(R"({"tokenizer_class": "LlamaTokenizerFast"})"));
+  EXPECT_EQ(llama->Encode("the cat"), ids);
+  EXPECT_EQ(llama->Encode("the cat", {.add_special = true}), with_bos);
+  ASSERT_OK_AND_ASSIGN(auto t5, Load(R"({"tokenizer_class": "T5Tokenizer"})"));
+  EXPECT_EQ(t5->Encode("the cat", {.add_special = true}), with_eos);
+  ASSERT_OK_AND_ASSIGN(auto neither, Load(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": false})"));
+  EXPECT_EQ(neither->Encode("the cat", {.add_special = true}), ids);
+  EXPECT_THAT(Load(R"({"tokenizer_class": "XLMRobertaTokenizer"})"),
+              testing::StatusIs(absl::StatusCode::kUnimplemented, ::testing::HasSubstr("XLMRobertaTokenizer")));
+}
+
+TEST_F(HfTokenizerTest, TokensBehindTheModelsOwn) {
+  const std::string head = R"({"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {)";
+  ASSERT_OK_AND_ASSIGN(auto chat, Load(head + Added(1, R"({"content": "<|b|>", "special": true})") + "," +
+                                       Added(0, R"({"content": "<|a|>", "special": true})") + "}}"));
+  EXPECT_EQ(chat->TokenToId("<|a|>"), plain_->vocab_size());
+  EXPECT_EQ(chat->TokenToId("<|b|>"), plain_->vocab_size() + 1);
+  EXPECT_TRUE(chat->IsSpecial(plain_->vocab_size()));
+  const std::vector<int32_t> spelled = chat->Encode("<|a|>");
+  EXPECT_EQ(std::count(spelled.begin(), spelled.end(), plain_->vocab_size()), 0);
+  EXPECT_THAT(Load(head + Added(1, R"({"content": "<|b|>"})") + "}}"),
+              testing::StatusIs(absl::StatusCode::kInvalidArgument, ::testing::HasSubstr("none of the ids")));
+  EXPECT_THAT(Load(head + R"("-1": {"content": "x"}}})"),
+              testing::StatusIs(absl::StatusCode::kInvalidArgument, ::testing::HasSubstr("no token id")));
+}
+
+TEST_F(HfTokenizerTest, TokenizerJsonComesFirst) {
+  ASSERT_THAT(WriteFileAtomically(folder_ / "tokenizer.json", Gunzip(kFolder + "gpt2.json.gz")), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto gpt2, Load("{}"));
+  EXPECT_NE(gpt2->vocab_size(), plain_->vocab_size());
+  TempFolder empty;
+  EXPECT_THAT(FindHfTokenizer(empty.path()),
+              testing::StatusIs(absl::StatusCode::kNotFound, ::testing::HasSubstr("tokenizer.model")));
 }
 
 }  // namespace

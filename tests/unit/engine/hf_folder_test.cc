@@ -74,6 +74,48 @@ TEST_F(HfFolderTest, MissingFilesAreNamed) {
   }
 }
 
+TEST_F(HfFolderTest, ChatTemplatesComeFromTheirFileOrTheTokenizersConfiguration) {
+  auto chat_template = [&]() -> absl::StatusOr<std::optional<std::string>> {
+    auto opened = HfFolder::Open(folder_.path());
+    if (!opened.ok()) return opened.status();
+    return (*opened)->ChatTemplate();
+  };
+  auto expect = [&](const std::optional<std::string>& expected) {
+    auto found = chat_template();
+    ASSERT_THAT(found, IsOk());
+    EXPECT_EQ(*found, expected);
+  };
+  expect(std::nullopt);
+  Write("tokenizer_config.json", R"({"chat_template": "one"})");
+  expect("one");
+  Write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"},
+                                                       {"name": "default", "template": "d"}]})");
+  expect("d");
+  Write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}]})");
+  expect(std::nullopt);
+  const std::string before = Fingerprint();
+  Write("chat_template.jinja", "file");
+  expect("file");
+  EXPECT_NE(Fingerprint(), before);  // it changes what the model reads
+  std::filesystem::remove(folder_ / "chat_template.jinja");
+  Write("tokenizer_config.json", R"({"chat_template": 5})");
+  EXPECT_THAT(chat_template(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("chat_template")));
+}
+
+TEST_F(HfFolderTest, SpecialTokensByName) {
+  auto token = [&](const char* name) {
+    auto opened = HfFolder::Open(folder_.path());
+    EXPECT_THAT(opened, IsOk());
+    return *(*opened)->SpecialToken(name);
+  };
+  EXPECT_EQ(token("bos_token"), "");
+  Write("special_tokens_map.json", R"({"bos_token": {"content": "<map>", "lstrip": false}, "eos_token": "</s>"})");
+  EXPECT_EQ(token("bos_token"), "<map>");
+  Write("tokenizer_config.json", R"({"bos_token": "<config>", "eos_token": null})");
+  EXPECT_EQ(token("bos_token"), "<config>");
+  EXPECT_EQ(token("eos_token"), "</s>");
+}
+
 TEST_F(HfFolderTest, ConfigMustBeAnObject) {
   Write("config.json", "[1]");
   EXPECT_THAT(HfFolder::Open(folder_.path()), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("an object")));

@@ -28,7 +28,7 @@ std::map<int32_t, int> Histogram(const SamplingParams& params, const std::vector
                                  const std::vector<int32_t>& seen = {}) {
   Sampler sampler(params);
   std::map<int32_t, int> counts;
-  for (int i = 0; i < draws; ++i) ++counts[sampler.Sample(logits, seen).value()];
+  for (int i = 0; i < draws; ++i) ++counts[sampler.Sample(logits, seen, {}).value()];
   return counts;
 }
 
@@ -42,14 +42,14 @@ std::vector<double> Softmax(const std::vector<float>& logits, double temperature
 
 TEST(SamplerTest, GreedyTakesTheBestAndTheLowerIdOfATie) {
   Sampler sampler({});
-  EXPECT_EQ(sampler.Sample({1.0f, 3.0f, 3.0f, -2.0f}, {}).value(), 1);
-  EXPECT_EQ(sampler.Sample({kNaN, -kInfinity, -5.0f, kNaN}, {}).value(), 2);
+  EXPECT_EQ(sampler.Sample({1.0f, 3.0f, 3.0f, -2.0f}, {}, {}).value(), 1);
+  EXPECT_EQ(sampler.Sample({kNaN, -kInfinity, -5.0f, kNaN}, {}, {}).value(), 2);
 }
 
 TEST(SamplerTest, NoFiniteLogitIsAnError) {
   Sampler sampler({});
-  EXPECT_THAT(sampler.Sample({kNaN, kNaN}, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("finite")));
-  EXPECT_THAT(sampler.Sample({}, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("finite")));
+  EXPECT_THAT(sampler.Sample({kNaN, kNaN}, {}, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("finite")));
+  EXPECT_THAT(sampler.Sample({}, {}, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("finite")));
 }
 
 TEST(SamplerTest, DrawsFollowTheSoftmaxAtTheTemperature) {
@@ -71,7 +71,7 @@ TEST(SamplerTest, SameSeedSameDrawsOtherSeedOthers) {
     params.seed = seed;
     Sampler sampler(params);
     std::vector<int32_t> ids;
-    for (int i = 0; i < 30; ++i) ids.push_back(sampler.Sample(logits, {}).value());
+    for (int i = 0; i < 30; ++i) ids.push_back(sampler.Sample(logits, {}, {}).value());
     return ids;
   };
   EXPECT_EQ(draw(1), draw(1));
@@ -119,18 +119,34 @@ TEST(SamplerTest, RepetitionPenaltyOncePerTokenOnBothSigns) {
   SamplingParams params;
   params.repetition_penalty = 2.0f;
   Sampler sampler(params);
-  EXPECT_EQ(sampler.Sample({3.0f, 2.0f}, {0, 0, 0}).value(), 1);  // 3 / 2 < 2
-  EXPECT_EQ(sampler.Sample({5.0f, 2.0f}, {0, 0, 0}).value(), 0);  // 5 / 2 > 2: not divided three times
-  EXPECT_EQ(sampler.Sample({-1.0f, -1.5f}, {0}).value(), 1);      // -1 * 2 < -1.5
-  EXPECT_EQ(sampler.Sample({1.0f, 0.5f}, {-5, 99}).value(), 0);   // ids outside are ignored
+  EXPECT_EQ(sampler.Sample({3.0f, 2.0f}, {0, 0}, {0}).value(), 1);   // 3 / 2 < 2
+  EXPECT_EQ(sampler.Sample({5.0f, 2.0f}, {0, 0}, {0}).value(), 0);   // 5 / 2 > 2: not divided three times
+  EXPECT_EQ(sampler.Sample({-1.0f, -1.5f}, {0}, {}).value(), 1);     // -1 * 2 < -1.5
+  EXPECT_EQ(sampler.Sample({1.0f, 0.5f}, {-5, 99}, {}).value(), 0);  // ids outside are ignored
+}
+
+TEST(SamplerTest, PresenceAndFrequencyPenaltiesOfGeneratedTokens) {
+  SamplingParams params;
+  params.presence_penalty = 1.0f;
+  Sampler presence(params);
+  EXPECT_EQ(presence.Sample({3.0f, 2.5f}, {}, {0, 0, 0}).value(), 1);  // 3 - 1 < 2.5
+  EXPECT_EQ(presence.Sample({3.0f, 1.5f}, {}, {0, 0, 0}).value(), 0);  // once, not three times
+  EXPECT_EQ(presence.Sample({3.0f, 2.5f}, {0, 0}, {}).value(), 0);     // the prompt does not count
+  params.presence_penalty = 0.0f;
+  params.frequency_penalty = 0.5f;
+  Sampler frequency(params);
+  EXPECT_EQ(frequency.Sample({3.0f, 1.7f}, {}, {0, 0, 0}).value(), 1);  // 3 - 1.5 < 1.7
+  EXPECT_EQ(frequency.Sample({3.0f, 1.7f}, {}, {0, 0}).value(), 0);
+  params.frequency_penalty = std::nanf("");
+  EXPECT_THAT(params.Validate(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("frequency_penalty")));
 }
 
 TEST(SamplerTest, LogitBias) {
   SamplingParams params;
   params.logit_bias = {{2, 10.0f}, {0, -10.0f}};
-  EXPECT_EQ(Sampler(params).Sample({3.0f, 2.0f, 0.0f}, {}).value(), 2);
+  EXPECT_EQ(Sampler(params).Sample({3.0f, 2.0f, 0.0f}, {}, {}).value(), 2);
   params.logit_bias = {{3, 1.0f}};
-  EXPECT_THAT(Sampler(params).Sample({3.0f, 2.0f, 0.0f}, {}),
+  EXPECT_THAT(Sampler(params).Sample({3.0f, 2.0f, 0.0f}, {}, {}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("logit_bias")));
 }
 

@@ -39,6 +39,9 @@ struct FakeState {
   v1::ClusterRequest cluster_request;
   v1::ClusterResponse clusters;
   std::vector<int> embed_batches;
+  std::vector<v1::GenerateRequest> generate_requests;
+  std::vector<v1::GeneratedToken> generated_tokens;
+  v1::GenerateResponse generated;
 };
 
 class CliFakeEmbedding : public EmbeddingApi {
@@ -69,11 +72,18 @@ class CliFakeEmbedding : public EmbeddingApi {
   FakeState* const state_;
 };
 
+// Says what the test put in, one delta a token.
 class CliFakeGeneration : public GenerationApi {
  public:
-  absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest&, const CallContext&,
-                                                const Sink<v1::GeneratedToken>&) override {
-    return absl::UnimplementedError("not used by the command line");
+  explicit CliFakeGeneration(FakeState* state) : state_(state) {}
+  absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest& request, const CallContext&,
+                                                const Sink<v1::GeneratedToken>& sink) override {
+    state_->generate_requests.push_back(request);
+    for (const v1::GeneratedToken& token : state_->generated_tokens) {
+      if (!sink) continue;
+      if (absl::Status status = sink(token); !status.ok()) return status;
+    }
+    return state_->generated;
   }
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest&, const CallContext&) override {
     return absl::UnimplementedError("not used by the command line");
@@ -81,6 +91,9 @@ class CliFakeGeneration : public GenerationApi {
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     return absl::UnimplementedError("not used by the command line");
   }
+
+ private:
+  FakeState* const state_;
 };
 
 class CliFakeRetrieval : public RetrievalApi {
@@ -237,7 +250,7 @@ class FakeModels : public ModelApi {
 class FakeNode : public Node {
  public:
   explicit FakeNode(FakeState* state)
-      : embedding_(state), retrieval_(state), ingest_(state), ask_(state), inspect_(state) {}
+      : embedding_(state), generation_(state), retrieval_(state), ingest_(state), ask_(state), inspect_(state) {}
   EmbeddingApi& embedding() override { return embedding_; }
   GenerationApi& generation() override { return generation_; }
   RetrievalApi& retrieval() override { return retrieval_; }

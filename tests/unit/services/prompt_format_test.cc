@@ -24,7 +24,7 @@ class PromptFormatTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(tokenizer_, engine::Tokenizer::Load(std::string(kDecoder) + "/tokenizer.json"));
     info_.vocab_size = tokenizer_->vocab_size();
     info_.bos_id = Id("<|bos|>");
-    ASSERT_OK_AND_ASSIGN(format_, PromptFormat::Load(kDecoder, *tokenizer_, info_));
+    ASSERT_OK_AND_ASSIGN(format_, PromptFormat::Load(kDecoder, *tokenizer_, info_, nullptr));
   }
 
   int32_t Id(const std::string& token) const {
@@ -40,7 +40,7 @@ class PromptFormatTest : public ::testing::Test {
     std::string changed = absl::StrReplaceAll(*json, {{from, to}});
     EXPECT_NE(changed, *json);
     EXPECT_THAT(WriteFileAtomically(folder_ / "lastro_prompt.json", changed), IsOk());
-    return PromptFormat::Load(folder_.path(), *tokenizer_, info_);
+    return PromptFormat::Load(folder_.path(), *tokenizer_, info_, nullptr);
   }
 
   lastro::testing::TempFolder folder_;
@@ -97,7 +97,7 @@ TEST_F(PromptFormatTest, ContinuationsOfGroundedPromptsBeginWithASpace) {
 
 TEST_F(PromptFormatTest, NoneAndStopTokens) {
   EXPECT_EQ(format_->NoneToken(), Id("<|none|>"));
-  EXPECT_THAT(format_->StopIds(), UnorderedElementsAre(Id("<|cite|>"), Id("<|none|>"), Id("<|eos|>")));
+  EXPECT_THAT(format_->StopIds(Grounded({}, "")), UnorderedElementsAre(Id("<|cite|>"), Id("<|none|>"), Id("<|eos|>")));
 }
 
 TEST_F(PromptFormatTest, TokenIdsAreTakenAsTheyAreAndChecked) {
@@ -120,7 +120,7 @@ TEST_F(PromptFormatTest, PromptsThatCannotBeWritten) {
 }
 
 TEST_F(PromptFormatTest, WithoutAFormatFileTheInstructionsAreInWords) {
-  ASSERT_OK_AND_ASSIGN(std::unique_ptr<PromptFormat> plain, PromptFormat::Load(folder_.path(), *tokenizer_, info_));
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<PromptFormat> plain, PromptFormat::Load(folder_.path(), *tokenizer_, info_, nullptr));
   ASSERT_OK_AND_ASSIGN(std::vector<int32_t> ids, plain->Render(Grounded({"The sea is blue."}, "What is blue?")));
   EXPECT_EQ(ids[0], Id("<|bos|>"));
   std::string text = tokenizer_->Decode(ids);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "engine/chat/chat_template.h"
+#include "engine/chat/harmony_format.h"
 #include "engine/tokenizers/json_tokenizer.h"
 #include "tests/test_util.h"
 
@@ -223,6 +224,75 @@ TEST_F(HarmonyTokensTest, WhatTheFormatHasNotIsRefused) {
   EXPECT_THAT(Parsed("<|channel|>a<|channel|>b<|message|>"), StatusIs(kInvalid, HasSubstr("order")));
   EXPECT_THAT(Parsed("<|channel|>final x y<|message|>"), StatusIs(kInvalid, HasSubstr("\"y\"")));
   EXPECT_THAT(Parsed(std::string(2000, 'x')), StatusIs(kInvalid, HasSubstr("header")));
+}
+
+Conversation Asking(const std::string& question) {
+  Conversation conversation;
+  conversation.messages.emplace_back().role = "user";
+  conversation.messages.back().content = question;
+  conversation.now = absl::CivilSecond(2026, 2, 3, 4, 5, 6);
+  return conversation;
+}
+
+TEST_F(HarmonyTokensTest, ConversationsBecomeMessagesOfTheFormat) {
+  const HarmonyFormat format(*tokenizer_, tokens_);
+  Conversation conversation = Asking("When?");
+  conversation.messages.insert(conversation.messages.begin(), ChatMessage{"system", "Be brief.", "", "", {}, ""});
+  conversation.messages.push_back({"assistant", "", "", "Look it up.", {{"c1", "ferry", "{\"day\":1}"}}, ""});
+  conversation.messages.push_back({"tool", "at nine", "", "", {}, "c1"});
+  conversation.tools.push_back({"ferry", "Times", ""});
+  conversation.variables.emplace_back("reasoning_effort", Value::Untrusted("low"));
+  ASSERT_OK_AND_ASSIGN(std::vector<int32_t> ids, format.Render(conversation, false));
+  const std::string text = tokenizer_->Decode(ids, /*skip_special=*/false);
+  EXPECT_THAT(text, HasSubstr("Current date: 2026-02-03"));
+  EXPECT_THAT(text, HasSubstr("Reasoning: low"));
+  EXPECT_THAT(text, HasSubstr("Be brief."));
+  EXPECT_THAT(text, HasSubstr("type ferry = () => any;"));
+  EXPECT_THAT(text, HasSubstr("<|start|>assistant<|channel|>analysis<|message|>Look it up.<|end|>"
+                              "<|start|>assistant to=functions.ferry<|channel|>commentary <|constrain|>json<|message|>"
+                              "{\"day\":1}<|call|><|start|>functions.ferry to=assistant<|channel|>commentary<|message|>"
+                              "at nine<|end|><|start|>assistant"));
+  conversation.messages.back().tool_call_id = "c2";
+  EXPECT_THAT(format.Render(conversation, false), StatusIs(kInvalid, HasSubstr("tool_call_id")));
+  conversation.messages.back().role = "wizard";
+  EXPECT_THAT(format.Render(conversation, false), StatusIs(kInvalid, HasSubstr("wizard")));
+}
+
+TEST_F(HarmonyTokensTest, RepliesAreReadAsReasoningContentAndCalls) {
+  const HarmonyFormat format(*tokenizer_, tokens_);
+  auto read = [&](const std::string& text, bool content_only) {
+    auto reader = format.NewReader(content_only);
+    Reply all;
+    auto add = [&](const Reply& piece) {
+      all.content += piece.content;
+      all.reasoning += piece.reasoning;
+      all.tool_calls.insert(all.tool_calls.end(), piece.tool_calls.begin(), piece.tool_calls.end());
+    };
+    for (int32_t id : Ids(text)) {
+      auto piece = reader->Push(id, "");
+      EXPECT_THAT(piece, IsOk());
+      if (piece.ok()) add(*piece);
+    }
+    add(reader->Finish());
+    return all;
+  };
+  Reply reply = read("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
+                     false);
+  EXPECT_EQ(reply.reasoning, "hm");
+  EXPECT_EQ(reply.content, "Yes.");
+  reply = read("<|channel|>commentary to=functions.ferry <|constrain|>json<|message|>{}<|call|>", false);
+  EXPECT_EQ(reply.content, "");
+  ASSERT_EQ(reply.tool_calls.size(), 1u);
+  EXPECT_EQ(reply.tool_calls[0].name, "ferry");
+  EXPECT_EQ(reply.tool_calls[0].arguments, "{}");
+  EXPECT_EQ(read("{\"a\":1}", true).content, "{\"a\":1}");  // the header stands in the prompt
+  EXPECT_EQ(read("<|channel|>final<|message|>cut", false).content, "cut");
+  EXPECT_TRUE(read("<|channel|>commentary to=functions.f<|message|>{\"cut", false).tool_calls.empty());
+  EXPECT_THAT(format.NewReader(false)->Push(tokens_.end, ""),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("broke its own format")));
+  ASSERT_OK_AND_ASSIGN(std::vector<int32_t> prompt, format.Render(Asking("x"), true));
+  const std::string text = tokenizer_->Decode(prompt, /*skip_special=*/false);
+  EXPECT_THAT(text, ::testing::EndsWith("<|start|>assistant<|channel|>final<|message|>"));
 }
 
 }  // namespace

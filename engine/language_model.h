@@ -1,0 +1,84 @@
+// LanguageModel: what generates text after a prompt: a DecoderModel, which goes on behind the prompt's own tokens, or a
+// Seq2SeqModel, whose decoder attends to the encoded prompt. Const after it is loaded; a model may be used from many
+// threads, a session from one at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "engine/model_files.h"
+#include "engine/runtime.h"
+#include "engine/tokenizer.h"
+
+namespace lastro::engine {
+
+struct DecoderInfo {
+  std::string name;           // the path's last component
+  std::string fingerprint;    // SHA-256 over weights, config and tokenizer
+  std::string architecture;   // "llama"
+  int vocab_size = 0;         // of the logits; may exceed the tokenizer's
+  int max_tokens = 0;         // context length: prompt and generated tokens together, or only these with an encoder
+  int max_source_tokens = 0;  // of a prompt that an encoder reads; 0: there is none
+  int layers = 0;
+  int hidden_size = 0;
+  int64_t parameters = 0;
+  int64_t weight_bytes = 0;
+  std::vector<int32_t> eos_ids;
+  int32_t bos_id = -1;  // -1: none
+};
+
+// Which positions of an Extend call give logits.
+enum class LogitsOf { kNone, kLast, kAll };
+
+class DecoderSession {
+ public:
+  virtual ~DecoderSession() = default;
+
+  virtual int length() const = 0;  // tokens in the cache
+
+  // Runs `tokens` after those already in the cache. `logits` (may be null with kNone) receives row-major
+  // [1 or tokens.size(), vocab_size] fp32. Prompts are run in pieces; `context` is checked between pieces and layers.
+  // RESOURCE_EXHAUSTED when the session's capacity would be exceeded (with both counts); CANCELLED, DEADLINE_EXCEEDED.
+  // On any error the cache holds what it held before the call.
+  virtual absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
+                              std::vector<float>* logits) = 0;
+
+  // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
+  virtual void Truncate(int length) = 0;
+};
+
+// Where a text begins: an empty session, and the tokens to run in it before the first of the text is chosen.
+struct Opening {
+  std::unique_ptr<DecoderSession> session;
+  std::vector<int32_t> tokens;  // the prompt; or, where an encoder has read it, what every target begins with
+};
+
+class DecoderModel;
+
+class LanguageModel {
+ public:
+  // A DecoderModel or a Seq2SeqModel, as the configuration says. `runtime` must outlive the model. Errors as
+  // EmbeddingModel::Load.
+  static absl::StatusOr<std::unique_ptr<LanguageModel>> Load(const std::string& path, const Runtime& runtime);
+  virtual ~LanguageModel() = default;
+
+  virtual const DecoderInfo& info() const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+  virtual const ModelFiles& files() const = 0;
+  // This model as a decoder, whose context holds prompt and text alike; null when it is none.
+  virtual const DecoderModel* AsDecoder() const { return nullptr; }
+
+  // The beginning of a text of up to `new_tokens` tokens after `prompt`. INVALID_ARGUMENT when the prompt is empty, has
+  // an id that is none, or together with new_tokens exceeds what the model takes (the counts and the limit are in the
+  // message; nothing is cut in silence). RESOURCE_EXHAUSTED; CANCELLED and DEADLINE_EXCEEDED while an encoder reads.
+  virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+                                       const CallContext& context) const = 0;
+};
+
+}  // namespace lastro::engine

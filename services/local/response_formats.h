@@ -1,0 +1,43 @@
+// ResponseFormats: constraints that make a model's text what a request's response_format says. Compiled schemas are
+// kept, by content. Thread-safe.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/constrained/json_constraint.h"
+#include "engine/constrained/token_trie.h"
+#include "engine/tokenizer.h"
+#include "lastro/v1/generation.pb.h"
+
+namespace lastro::services {
+
+class ResponseFormats {
+ public:
+  // `tokenizer` must outlive the object.
+  explicit ResponseFormats(const engine::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  // A constraint for one text, valid as long as this object; null when `format` says nothing. Errors as
+  // engine::constrained::JsonSchema::Parse.
+  absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> NewConstraint(const v1::ResponseFormat& format) const;
+
+ private:
+  using Schema = std::shared_ptr<const engine::constrained::JsonSchema>;
+
+  absl::StatusOr<Schema> Compiled(const std::string& json) const;
+  const engine::constrained::TokenTrie& Trie() const;
+
+  const engine::Tokenizer& tokenizer_;
+  mutable absl::Mutex mutex_;
+  mutable std::unique_ptr<const engine::constrained::TokenTrie> trie_ ABSL_GUARDED_BY(mutex_);  // made at the first use
+  mutable absl::flat_hash_map<std::string, Schema> schemas_ ABSL_GUARDED_BY(mutex_);            // "": any object
+  mutable std::deque<std::string> oldest_ ABSL_GUARDED_BY(mutex_);                              // keys of schemas_
+};
+
+}  // namespace lastro::services
