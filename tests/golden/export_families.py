@@ -321,11 +321,15 @@ def qwen3():
                 layer_types=["sliding_attention", "full_attention", "sliding_attention"],
                 rope_scaling={"rope_type": "dynamic", "factor": 8.0})),
         perturb={"sliding_window": 31, "rope_scaling.factor": 9.0, "max_position_embeddings": 70})
+    export_decoder("qwen3-untied-f16", 123, "Qwen3", Qwen3ForCausalLM, Qwen3Config(
+        **sizes(40, 36, 3, 5, 5, head_dim=18, rope_theta=5000.0)), torch.float16, perturb={"rope_theta": 6000.0})
 
 
 def gemma():
     export_decoder("gemma", 131, "Gemma", GemmaForCausalLM, GemmaConfig(
         **sizes(32, 40, 2, 3, 1, head_dim=14)), perturb={"hidden_activation": "silu"})
+    export_decoder("gemma-heads-f16", 136, "Gemma", GemmaForCausalLM, GemmaConfig(
+        **sizes(40, 36, 3, 4, 4, head_dim=12, rope_theta=700.0)), torch.float16, perturb={"rope_theta": 800.0})
     export_decoder("gemma2-caps", 132, "Gemma 2", Gemma2ForCausalLM, Gemma2Config(
         **sizes(32, 40, 3, 4, 2, head_dim=16, query_pre_attn_scalar=10, sliding_window=13,
                 attn_logit_softcapping=2.0, final_logit_softcapping=3.0)), edit=without_layer_types,
@@ -390,13 +394,25 @@ def falcon():
                             max_position_embeddings=512, **IDS, **options)
     export_decoder("falcon-multi-query", 221, "Falcon (7B)", FalconForCausalLM, config(
         40, 2, 5, multi_query=True), perturb={"rope_theta": 9000.0})
+    export_decoder("falcon-multi-query-serial-f16", 225, "Falcon (7B)", FalconForCausalLM, config(
+        48, 3, 3, multi_query=True, parallel_attn=False, bias=True, rope_theta=500.0), torch.float16,
+        perturb={"rope_theta": 600.0})
     export_decoder("falcon-grouped", 222, "Falcon (40B)", FalconForCausalLM, config(
         36, 2, 6, num_kv_heads=2, new_decoder_architecture=True, ffn_hidden_size=50, tie_word_embeddings=False))
+    export_decoder("falcon-grouped-bias", 226, "Falcon (40B)", FalconForCausalLM, config(
+        60, 3, 6, num_kv_heads=3, new_decoder_architecture=True, bias=True, rope_theta=2000.0),
+        perturb={"rope_theta": 3000.0})
     export_decoder("falcon-grouped-one-norm", 223, "Falcon (11B)", FalconForCausalLM, config(
         32, 2, 4, num_kv_heads=4, new_decoder_architecture=True, num_ln_in_parallel_attn=1, ffn_hidden_size=40))
+    export_decoder("falcon-grouped-one-norm-f16", 227, "Falcon (11B)", FalconForCausalLM, config(
+        40, 3, 10, num_kv_heads=5, new_decoder_architecture=True, num_ln_in_parallel_attn=1, ffn_hidden_size=44,
+        tie_word_embeddings=False), torch.float16, perturb={"layer_norm_epsilon": 1e-2})
     export_decoder("falcon-rw-alibi", 224, "Falcon (RW, ALiBi)", FalconForCausalLM, config(
         36, 2, 6, alibi=True, multi_query=False, parallel_attn=False, bias=True), perturb={"alibi": False},
         attention="sdpa")  # this version's eager path adds ALiBi twice
+    export_decoder("falcon-rw-alibi-parallel", 228, "Falcon (RW, ALiBi)", FalconForCausalLM, config(
+        40, 3, 5, alibi=True, multi_query=False, parallel_attn=True, bias=False, ffn_hidden_size=44), attention="sdpa",
+        perturb={"alibi": False, "layer_norm_epsilon": 1e-2})
 
 
 def mpt():
@@ -427,12 +443,21 @@ def roberta():
     export_encoder("roberta-mean", 301, "RoBERTa", RobertaModel, config(
         RobertaConfig, tokenizer, 36, 2, 3, 1), tokenizer, "mean", True, plain_texts(),
         prompts={"query": "query: ", "passage": "passage: "}, perturb={"pad_token_id": 0}, add_pooling_layer=False)
+    export_encoder("roberta-cls-f16", 304, "RoBERTa", RobertaModel, config(
+        RobertaConfig, tokenizer, 40, 3, 5, 1, hidden_act="gelu_new"), tokenizer, "cls", True, plain_texts(),
+        torch.float16, perturb={"hidden_act": "relu"}, add_pooling_layer=False)
     tokenizer = roberta_pieces(5)
     export_encoder("xlm-roberta-cls", 302, "XLM-RoBERTa", XLMRobertaModel, config(
         XLMRobertaConfig, tokenizer, 40, 2, 5, 5), tokenizer, "cls", False, plain_texts(), add_pooling_layer=False)
+    export_encoder("xlm-roberta-mean-f16", 305, "XLM-RoBERTa", XLMRobertaModel, config(
+        XLMRobertaConfig, tokenizer, 36, 3, 6, 5), tokenizer, "mean", True, plain_texts(), torch.float16,
+        prompts={"query": "query: ", "passage": "passage: "}, perturb={"layer_norm_eps": 1e-2}, add_pooling_layer=False)
     tokenizer = roberta_pieces(1)
     export_classifier("roberta-pairs", 303, "XLM-RoBERTa cross-encoder", XLMRobertaForSequenceClassification, config(
         XLMRobertaConfig, tokenizer, 32, 2, 4, 1, num_labels=1), tokenizer)
+    export_classifier("roberta-pairs-f16", 306, "XLM-RoBERTa cross-encoder", XLMRobertaForSequenceClassification, config(
+        XLMRobertaConfig, tokenizer, 36, 3, 3, 1, num_labels=2, hidden_act="gelu_new"), tokenizer, torch.float16,
+        perturb={"hidden_act": "relu"})
 
 
 def bert():
@@ -442,12 +467,24 @@ def bert():
     tokenizer = word_pieces()
     export_classifier("bert-pairs", 311, "BERT cross-encoder", BertForSequenceClassification, config(
         tokenizer, num_labels=1), tokenizer)
+    export_classifier("bert-pairs-f32", 315, "BERT cross-encoder", BertForSequenceClassification, config(
+        tokenizer, hidden_size=40, num_attention_heads=5, num_hidden_layers=3, num_labels=1, layer_norm_eps=1e-6),
+        tokenizer, torch.float32, perturb={"layer_norm_eps": 1e-2})
     export_classifier("bert-labels", 312, "BERT classifier", BertForSequenceClassification, config(
         tokenizer, num_labels=3, hidden_act="gelu_new"), tokenizer, torch.float16, perturb={"hidden_act": "relu"})
+    export_classifier("bert-labels-deep", 316, "BERT classifier", BertForSequenceClassification, config(
+        tokenizer, hidden_size=24, num_attention_heads=2, num_hidden_layers=4, num_labels=5, type_vocab_size=3),
+        tokenizer, perturb={"layer_norm_eps": 1e-2})
     small = dict(dim=36, n_layers=2, n_heads=3, hidden_dim=40, vocab_size=tokenizer.get_vocab_size(),
                  max_position_embeddings=290)
     export_encoder("distilbert-mean", 313, "DistilBERT", DistilBertModel, DistilBertConfig(**small), tokenizer, "mean",
                    False, bert_texts())
+    other = dict(dim=40, n_layers=3, n_heads=5, hidden_dim=36, vocab_size=tokenizer.get_vocab_size(),
+                 max_position_embeddings=290)
+    export_encoder("distilbert-cls-f16", 317, "DistilBERT", DistilBertModel, DistilBertConfig(
+        **other, activation="relu"), tokenizer, "cls", True, bert_texts(), torch.float16, perturb={"activation": "gelu"})
+    export_classifier("distilbert-labels-f16", 318, "DistilBERT classifier", DistilBertForSequenceClassification,
+                      DistilBertConfig(**other, num_labels=4), tokenizer, torch.float16, perturb={"activation": "relu"})
     export_classifier("distilbert-labels", 314, "DistilBERT classifier", DistilBertForSequenceClassification,
                       DistilBertConfig(**small, num_labels=2), tokenizer)
 
@@ -467,8 +504,14 @@ def modernbert():
         tokenizer, "cls", False, bert_texts(), perturb={"local_attention": 16})
     export_classifier("modernbert-pairs", 323, "ModernBERT cross-encoder", ModernBertForSequenceClassification, config(
         32, 3, 4, local_attention=20, classifier_pooling="mean", num_labels=1), tokenizer)
+    export_classifier("modernbert-pairs-cls", 325, "ModernBERT cross-encoder", ModernBertForSequenceClassification, config(
+        36, 4, 3, local_attention=10, global_attn_every_n_layers=2, num_labels=2, mlp_bias=True), tokenizer,
+        torch.float16, perturb={"local_attention": 12})
     export_classifier("modernbert-labels", 324, "ModernBERT classifier", ModernBertForSequenceClassification, config(
         32, 2, 2, classifier_bias=True, norm_bias=True, num_labels=4), tokenizer, perturb={"classifier_activation": "relu"})
+    export_classifier("modernbert-labels-mean", 326, "ModernBERT classifier", ModernBertForSequenceClassification, config(
+        40, 3, 5, local_attention=12, classifier_pooling="mean", num_labels=3), tokenizer, torch.float16,
+        perturb={"local_attention": 14, "classifier_pooling": "cls"})
 
 
 def qwen3_embedding():
@@ -477,27 +520,42 @@ def qwen3_embedding():
     export_encoder("qwen3-embedding", 331, "Qwen3-Embedding", Qwen3Model, Qwen3Config(
         **sizes(32, 40, 2, 4, 2, head_dim=10, tie_word_embeddings=True)), tokenizer, "last", True, plain_texts(),
         prompts={"query": "Instruct: find\nQuery:", "document": ""})
+    export_encoder("qwen3-embedding-bias", 332, "Qwen3-Embedding", Qwen3Model, Qwen3Config(
+        **sizes(36, 40, 3, 3, 1, head_dim=16, attention_bias=True, rope_theta=3000.0)), tokenizer, "last", True,
+        plain_texts(), torch.float16, perturb={"rope_theta": 4000.0})
 
 
 def gpt_oss():
-    def config(**options):
-        return GptOssConfig(**sizes(32, 32, 2, 4, 2, head_dim=10, num_local_experts=5, num_experts_per_tok=2,
-                                    sliding_window=19, rope_theta=900.0, rope_scaling={
-                                        "rope_type": "yarn", "factor": 6.0, "beta_fast": 8.0, "beta_slow": 0.5,
-                                        "truncate": False, "original_max_position_embeddings": 64}, **options))
+    def config(truncate=False, factor=6.0, **options):
+        return GptOssConfig(**{**sizes(32, 32, 2, 4, 2, head_dim=10, num_local_experts=5, num_experts_per_tok=2,
+                                       sliding_window=19, rope_theta=900.0, rope_scaling={
+                                           "rope_type": "yarn", "factor": factor, "beta_fast": 8.0, "beta_slow": 0.5,
+                                           "truncate": truncate, "original_max_position_embeddings": 64}), **options})
     export_decoder("gpt-oss", 401, "gpt-oss", GptOssForCausalLM, config(), perturb={
         "sliding_window": 18, "num_experts_per_tok": 3, "rope_scaling.truncate": True, "rope_scaling.factor": 7.0})
     export_decoder("gpt-oss-mxfp4", 402, "gpt-oss (MXFP4)", GptOssForCausalLM, config(), mxfp4_experts=True, perturb={
         "sliding_window": 20, "rope_scaling.original_max_position_embeddings": 100})
+    other = dict(truncate=True, factor=3.0, hidden_size=64, intermediate_size=32, num_hidden_layers=3, num_attention_heads=6,
+                 num_key_value_heads=2, head_dim=8, num_local_experts=4, num_experts_per_tok=1, sliding_window=40)
+    export_decoder("gpt-oss-one-expert", 403, "gpt-oss", GptOssForCausalLM, config(**other), torch.float16, perturb={
+        "sliding_window": 41, "rope_scaling.factor": 4.0})
+    export_decoder("gpt-oss-mxfp4-one-expert", 404, "gpt-oss (MXFP4)", GptOssForCausalLM, config(**other),
+                   mxfp4_experts=True, perturb={"sliding_window": 41})
 
 
 def mixtures():
     export_decoder("mixtral", 411, "Mixtral", MixtralForCausalLM, MixtralConfig(
         **sizes(32, 24, 2, 4, 2, num_local_experts=4, num_experts_per_tok=2, sliding_window=None)),
         perturb={"num_experts_per_tok": 1})
+    export_decoder("mixtral-window-f16", 413, "Mixtral", MixtralForCausalLM, MixtralConfig(
+        **sizes(40, 20, 3, 5, 5, num_local_experts=3, num_experts_per_tok=1, sliding_window=21, head_dim=10)),
+        torch.float16, perturb={"sliding_window": 22})
     export_decoder("qwen3-moe", 412, "Qwen3-MoE", Qwen3MoeForCausalLM, Qwen3MoeConfig(
         **sizes(32, 40, 2, 4, 2, head_dim=10, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=24,
                 norm_topk_prob=True, tie_word_embeddings=True)), perturb={"num_experts_per_tok": 2})
+    export_decoder("qwen3-moe-untied-f16", 414, "Qwen3-MoE", Qwen3MoeForCausalLM, Qwen3MoeConfig(
+        **sizes(36, 40, 3, 3, 1, head_dim=12, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=20,
+                norm_topk_prob=True, rope_theta=2000.0)), torch.float16, perturb={"rope_theta": 3000.0})
 
 
 def t5():
@@ -506,10 +564,16 @@ def t5():
                         decoder_start_token_id=2, **options)
     export_seq2seq("t5-tied-relu", 501, "T5", T5ForConditionalGeneration, config(
         d_model=32, d_kv=8, num_heads=4), perturb={"layer_norm_epsilon": 1e-2})
+    export_seq2seq("t5-odd-heads-f16", 503, "T5", T5ForConditionalGeneration, config(
+        d_model=40, d_kv=6, num_heads=5, relative_attention_num_buckets=12), torch.float16,
+        perturb={"relative_attention_max_distance": 40})
     export_seq2seq("flan-t5-gated", 502, "FLAN-T5", T5ForConditionalGeneration, config(
         d_model=36, d_kv=10, num_heads=3, num_decoder_layers=3, feed_forward_proj="gated-gelu",
         tie_word_embeddings=False, relative_attention_num_buckets=8, relative_attention_max_distance=20),
         perturb={"relative_attention_max_distance": 24, "feed_forward_proj": "gated-silu"})
+    export_seq2seq("flan-t5-silu-f16", 504, "FLAN-T5", T5ForConditionalGeneration, config(
+        d_model=32, d_kv=12, num_heads=2, feed_forward_proj="gated-silu", tie_word_embeddings=False), torch.float16,
+        perturb={"feed_forward_proj": "gated-gelu"})
 
 
 def bart():
