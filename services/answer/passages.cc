@@ -11,29 +11,35 @@
 namespace lastro::services::answer {
 namespace {
 
-constexpr size_t kMaxCandidates = 1'000;   // sentences embedded for one question
+constexpr size_t kMaxCandidates = 1'000;  // sentences embedded for one question
 constexpr double kLabelDiscount = 0.8;
-constexpr int kMaxPromptPassages = 6;      // more do not help a decoder choose, and cost prefill
+constexpr int kMaxPromptPassages = 6;  // more do not help a decoder choose, and cost prefill
 
 double Dot(const v1::Vector& a, const v1::Vector& b) {
   return std::inner_product(a.values().begin(), a.values().end(), b.values().begin(), 0.0);
 }
 
-// Cosine of the question and each candidate.
-absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question,
-                                                    absl::Span<const Candidate> candidates, EmbeddingApi& embedding,
-                                                    const CallContext& context) {
-  v1::EmbedRequest request;
+absl::StatusOr<v1::EmbedResponse> EmbedAll(v1::EmbedRequest request, v1::TextRole role, EmbeddingApi& embedding,
+                                           const CallContext& context) {
   request.set_truncate(true);
-  request.add_texts(question);
-  for (const Candidate& candidate : candidates) request.add_texts(candidate.text);
+  request.set_role(role);
   LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, embedding.Embed(request, context));
-  if (response.vectors_size() != request.texts_size()) {
-    return absl::InternalError(absl::StrCat("the embedding service gave ", response.vectors_size(), " vectors for ",
-                                            request.texts_size(), " texts"));
-  }
+  if (response.vectors_size() == request.texts_size()) return response;
+  return absl::InternalError(absl::StrCat("the embedding service gave ", response.vectors_size(), " vectors for ",
+                                          request.texts_size(), " texts"));
+}
+
+// Cosine of the question and each candidate.
+absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question, absl::Span<const Candidate> candidates,
+                                                    EmbeddingApi& embedding, const CallContext& context) {
+  if (candidates.empty()) return std::vector<double>();
+  v1::EmbedRequest query, sentences;
+  query.add_texts(question);
+  for (const Candidate& candidate : candidates) sentences.add_texts(candidate.text);
+  LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse asked, EmbedAll(std::move(query), v1::QUERY, embedding, context));
+  LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse found, EmbedAll(std::move(sentences), v1::DOCUMENT, embedding, context));
   std::vector<double> cosines;
-  for (int i = 1; i < response.vectors_size(); ++i) cosines.push_back(Dot(response.vectors(0), response.vectors(i)));
+  for (const v1::Vector& vector : found.vectors()) cosines.push_back(Dot(asked.vectors(0), vector));
   return cosines;
 }
 

@@ -54,6 +54,7 @@ absl::StatusOr<std::vector<float>> ApiTextEmbedder::Embed(absl::Span<const std::
     absl::Span<const std::string> piece = texts.subspan(begin, kTextsPerCall);
     v1::EmbedRequest request;
     *request.mutable_texts() = {piece.begin(), piece.end()};
+    request.set_role(role_);
     LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, api_.Embed(request, context));
     for (const v1::Vector& vector : response.vectors()) {
       if (vector.values_size() != response.dimension()) {

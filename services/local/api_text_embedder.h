@@ -12,8 +12,8 @@ namespace lastro::services {
 
 class ApiTextEmbedder : public retrieval::TextEmbedder {
  public:
-  // `api` must outlive this object.
-  explicit ApiTextEmbedder(EmbeddingApi* api) : api_(*api) {}
+  // Embeds texts as `role` says. `api` must outlive this object.
+  ApiTextEmbedder(EmbeddingApi* api, v1::TextRole role) : api_(*api), role_(role) {}
 
   absl::StatusOr<retrieval::EmbedderInfo> Info(const CallContext& context) override;
   absl::StatusOr<std::vector<float>> Embed(absl::Span<const std::string> texts, const CallContext& context) override;
@@ -24,6 +24,7 @@ class ApiTextEmbedder : public retrieval::TextEmbedder {
   void Remember(const v1::EmbedResponse& response);
 
   EmbeddingApi& api_;
+  const v1::TextRole role_;
   absl::Mutex mutex_;
   std::optional<retrieval::EmbedderInfo> info_ ABSL_GUARDED_BY(mutex_);  // of the latest answer
 };

@@ -27,6 +27,20 @@ absl::Status CheckTexts(const google::protobuf::RepeatedPtrField<std::string>& t
   return absl::OkStatus();
 }
 
+// What the model was trained to see before texts of `role`.
+absl::StatusOr<std::string> PrefixOf(v1::TextRole role, const engine::EmbeddingInfo& info) {
+  switch (role) {
+    case v1::TEXT_ROLE_UNSPECIFIED:
+      return std::string();
+    case v1::QUERY:
+      return info.query_prefix;
+    case v1::DOCUMENT:
+      return info.document_prefix;
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("role ", static_cast<int>(role), " does not exist"));
+  }
+}
+
 // What is clustered: vectors row by row, and what is known of each.
 struct ClusterItems {
   std::vector<float> vectors;
@@ -42,7 +56,9 @@ class LocalEmbedding : public EmbeddingApi {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxRequestBytes));
     LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder());
     const engine::EmbeddingInfo& info = model->info();
-    const std::vector<std::string> texts(request.texts().begin(), request.texts().end());
+    LASTRO_ASSIGN_OR_RETURN(const std::string prefix, PrefixOf(request.role(), info));
+    std::vector<std::string> texts;
+    for (const std::string& text : request.texts()) texts.push_back(absl::StrCat(prefix, text));
     LASTRO_ASSIGN_OR_RETURN(std::vector<float> vectors, model->Embed(texts, request.truncate(), context));
     v1::EmbedResponse response;
     for (size_t i = 0; i < texts.size(); ++i) {
@@ -52,7 +68,8 @@ class LocalEmbedding : public EmbeddingApi {
     response.set_model(info.name);
     response.set_fingerprint(info.fingerprint);
     response.set_dimension(info.dimension);
-    response.set_max_tokens(info.max_tokens);
+    const int prefix_tokens = static_cast<int>(model->tokenizer().Encode(prefix).size());
+    response.set_max_tokens(std::max(info.max_tokens - prefix_tokens, 0));
     CountTokens(*model, texts, &response);
     return response;
   }

@@ -42,7 +42,7 @@ class LocalIngest : public IngestApi {
  public:
   LocalIngest(retrieval::ChunkStore* store, EmbeddingApi* embedding, const IngestConfig& config)
       : store_(*store),
-        embedder_(embedding),
+        embedder_(embedding, v1::DOCUMENT),
         config_(config),
         pipeline_(store, &embedder_, PipelineOptions(config)),
         worker_([this] { Work(); }) {}

@@ -2,10 +2,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "services/stages.h"
 #include "services/local/api_text_embedder.h"
 #include "services/local/local_services.h"
 #include "services/proto_convert.h"
+#include "services/stages.h"
 
 namespace lastro::services {
 namespace {
@@ -17,7 +17,8 @@ constexpr int kMaxDeletes = 10'000;
 
 class LocalRetrieval : public RetrievalApi {
  public:
-  LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding) : store_(*store), embedder_(embedding) {}
+  LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding)
+      : store_(*store), embedder_(embedding, v1::QUERY) {}
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request));
@@ -65,11 +66,10 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request,
-                                                    const CallContext&) override {
-    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Chunk> chunks,
-                            store_.GetChunks(CollectionOrDefault(request.collection()), request.document_id(),
-                                             request.include_vectors()));
+  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request, const CallContext&) override {
+    LASTRO_ASSIGN_OR_RETURN(
+        std::vector<retrieval::Chunk> chunks,
+        store_.GetChunks(CollectionOrDefault(request.collection()), request.document_id(), request.include_vectors()));
     v1::ListChunksResponse response;
     for (const retrieval::Chunk& chunk : chunks) *response.add_chunks() = ToProto(chunk);
     return response;

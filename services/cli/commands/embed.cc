@@ -17,6 +17,7 @@ constexpr int kShownValues = 5;
 struct EmbedOptions {
   std::vector<std::string> texts;
   bool truncate = false;
+  std::string role;
   std::string npy;
 };
 
@@ -46,13 +47,19 @@ void Append(v1::EmbedResponse batch, int offset, v1::EmbedResponse* all) {
   all->mutable_usage()->set_prompt_tokens(all->usage().prompt_tokens() + batch.usage().prompt_tokens());
 }
 
-absl::StatusOr<v1::EmbedResponse> EmbedAll(const std::vector<std::string>& texts, bool truncate, Session& session) {
+v1::TextRole RoleOf(const EmbedOptions& options) {
+  return options.role == "query" ? v1::QUERY : options.role == "document" ? v1::DOCUMENT : v1::TEXT_ROLE_UNSPECIFIED;
+}
+
+absl::StatusOr<v1::EmbedResponse> EmbedAll(const std::vector<std::string>& texts, const EmbedOptions& options,
+                                           Session& session) {
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
   v1::EmbedResponse all;
   for (size_t start = 0; start < texts.size(); start += kBatchTexts) {
     size_t end = std::min(texts.size(), start + kBatchTexts);
     v1::EmbedRequest request;
-    request.set_truncate(truncate);
+    request.set_truncate(options.truncate);
+    request.set_role(RoleOf(options));
     for (size_t i = start; i < end; ++i) request.add_texts(texts[i]);
     LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse batch, node->embedding().Embed(request, session.context()));
     if (batch.vectors_size() != request.texts_size()) {
@@ -88,7 +95,7 @@ void PrintTable(const std::vector<std::string>& texts, const v1::EmbedResponse& 
 
 absl::StatusOr<int> RunEmbed(const EmbedOptions& options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> texts, Texts(options, session));
-  LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, EmbedAll(texts, options.truncate, session));
+  LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, EmbedAll(texts, options, session));
   if (!options.npy.empty()) LASTRO_RETURN_IF_ERROR(WriteVectors(response, options.npy));
   if (session.options().json) {
     LASTRO_RETURN_IF_ERROR(session.PrintJson(response));
@@ -105,11 +112,15 @@ absl::StatusOr<int> RunEmbed(const EmbedOptions& options, Session& session) {
 
 void AddEmbedCommand(CommandSet* set) {
   auto options = std::make_shared<EmbedOptions>();
-  CLI::App* command = set->Add("embed", "Turns texts into vectors",
-                               {"lastro embed \"a text\" \"another one\"", "lastro embed --json \"a text\"",
-                                "lastro embed --npy vectors.npy - < lines.txt"});
+  CLI::App* command = set->Add(
+      "embed", "Turns texts into vectors",
+      {"lastro embed \"a text\" \"another one\"", "lastro embed --json \"a text\"",
+       "lastro embed --as query \"when does the ferry leave\"", "lastro embed --npy vectors.npy - < lines.txt"});
   command->add_option("text", options->texts, "Texts; - reads one text a line from standard input")->required();
   command->add_flag("--truncate", options->truncate, "Cut texts over the model's limit instead of failing");
+  command->add_option("--as", options->role, "query or document, for models that tell them apart")
+      ->type_name("ROLE")
+      ->check(CLI::IsMember({"query", "document"}));
   command->add_option("--npy", options->npy, "Write the vectors into this NumPy file (float32)")->type_name("FILE");
   set->OnRun(command, [options](Session& session) { return RunEmbed(*options, session); });
 }

@@ -19,7 +19,9 @@ namespace lastro::services::testing {
 class FakeEmbedding : public EmbeddingApi {
  public:
   static constexpr int kDimension = 256;
+  std::map<std::string, v1::TextRole> roles;  // of the texts embedded
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
+    for (const std::string& text : request.texts()) roles[text] = request.role();
     if (absl::Status status = context.Check(); !status.ok()) return status;
     v1::EmbedResponse response;
     for (const std::string& text : request.texts()) {

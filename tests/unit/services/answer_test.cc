@@ -56,6 +56,13 @@ TEST_F(AnswererTest, QuotesTheSentenceThatAnswersWithItsBytes) {
   EXPECT_FALSE(answer.receipt().chunk_sha256().empty());
 }
 
+TEST_F(AnswererTest, QuestionsAreEmbeddedAsQueriesAndSentencesAsDocuments) {
+  const std::string question = "When does bunkering stop in the wind?";
+  ASSERT_THAT(answerer_->Ask(Question(question), {}), IsOk());
+  EXPECT_EQ(embedding_.roles[question], v1::QUERY);
+  EXPECT_EQ(embedding_.roles["Bunkering stops when the wind reaches 25 knots."], v1::DOCUMENT);
+}
+
 TEST_F(AnswererTest, TheDecoderDecidesBetweenNearEquals) {
   retrieval_.Add("other.txt", "Bunkering stops when the wind reaches 30 knots.",
                  "Bunkering stops when the wind reaches 30 knots.");

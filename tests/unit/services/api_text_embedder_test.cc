@@ -38,7 +38,7 @@ class SpoiledEmbedding : public testing::WordEmbedding {
 class ApiTextEmbedderTest : public ::testing::Test {
  protected:
   SpoiledEmbedding api_;
-  ApiTextEmbedder embedder_{&api_};
+  ApiTextEmbedder embedder_{&api_, v1::DOCUMENT};
   const CallContext context_;
 };
 

@@ -68,6 +68,47 @@ TEST_F(LocalModelsTest, LongTextsAreCutOnlyWhenAskedFor) {
   EXPECT_LE(response.usage().prompt_tokens(), 2 * response.max_tokens());
 }
 
+// A model that was trained with "query: " and "passage: ".
+TEST(LocalEmbeddingRoles, PrefixesAreWhatTheModelSees) {
+  const std::string folder = LASTRO_SOURCE_DIR "/tests/golden/models/roberta-mean";
+  ModelProvider models("", folder, {1, engine::ComputeType::kFloat32, "cpu"});
+  std::unique_ptr<EmbeddingApi> embedding = MakeLocalEmbedding(&models, nullptr);
+  auto embed = [&](const std::string& text, v1::TextRole role) {
+    v1::EmbedRequest request;
+    request.add_texts(text);
+    request.set_role(role);
+    absl::StatusOr<v1::EmbedResponse> response = embedding->Embed(request, CallContext());
+    EXPECT_THAT(response, IsOk());
+    return *response;
+  };
+  auto values = [](const v1::EmbedResponse& response) {
+    return std::vector<float>(response.vectors(0).values().begin(), response.vectors(0).values().end());
+  };
+  const v1::EmbedResponse plain = embed("the cat", v1::TEXT_ROLE_UNSPECIFIED);
+  const v1::EmbedResponse query = embed("the cat", v1::QUERY), document = embed("the cat", v1::DOCUMENT);
+  EXPECT_EQ(values(query), values(embed("query: the cat", v1::TEXT_ROLE_UNSPECIFIED)));
+  EXPECT_EQ(values(document), values(embed("passage: the cat", v1::TEXT_ROLE_UNSPECIFIED)));
+  EXPECT_NE(values(query), values(document));
+  EXPECT_NE(values(query), values(plain));
+  // What a prefix takes is no longer there for the text.
+  const int taken = plain.max_tokens() - query.max_tokens();
+  EXPECT_GT(taken, 0);
+  EXPECT_EQ(query.usage().prompt_tokens(), plain.usage().prompt_tokens() + taken);
+}
+
+TEST_F(LocalModelsTest, ModelsWithoutPrefixesEmbedAllRolesAlike) {
+  v1::EmbedRequest request;
+  request.add_texts("the cat");
+  ASSERT_OK_AND_ASSIGN(v1::EmbedResponse plain, embedding_->Embed(request, context_));
+  for (v1::TextRole role : {v1::QUERY, v1::DOCUMENT}) {
+    request.set_role(role);
+    ASSERT_OK_AND_ASSIGN(v1::EmbedResponse response, embedding_->Embed(request, context_));
+    EXPECT_EQ(response.SerializeAsString(), plain.SerializeAsString());
+  }
+  request.set_role(static_cast<v1::TextRole>(9));
+  EXPECT_THAT(embedding_->Embed(request, context_), StatusIs(kInvalid, HasSubstr("role 9")));
+}
+
 TEST_F(LocalModelsTest, EmbedLimits) {
   v1::EmbedRequest request;
   EXPECT_THAT(embedding_->Embed(request, context_), StatusIs(kInvalid, HasSubstr("texts is empty")));

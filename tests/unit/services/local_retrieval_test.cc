@@ -51,6 +51,15 @@ class LocalRetrievalTest : public ::testing::Test {
   const CallContext context_;
 };
 
+TEST_F(LocalRetrievalTest, ChunksAreEmbeddedAsDocumentsAndQueriesAsQueries) {
+  Upload("valve.txt", "the blue valve opens slowly\n");
+  EXPECT_THAT(embedding_.TakeRoles(), ElementsAre(v1::DOCUMENT));
+  v1::SearchRequest request;
+  request.set_query("valve");
+  ASSERT_THAT(retrieval_->Search(request, context_), IsOk());
+  EXPECT_THAT(embedding_.TakeRoles(), ElementsAre(v1::QUERY));
+}
+
 TEST_F(LocalRetrievalTest, SearchFindsByMeaningAndByWords) {
   Upload("valve.txt", "the blue valve opens slowly\n");
   Upload("wind.txt", "strong wind closes the harbour\n");

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cmath>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -28,8 +30,18 @@ class WordEmbedding : public EmbeddingApi {
     mutex_.Await(absl::Condition(&waiting));
   }
 
+  // The roles of the texts embedded since the last call.
+  std::set<v1::TextRole> TakeRoles() {
+    absl::MutexLock lock(&mutex_);
+    return std::exchange(roles_, {});
+  }
+
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
     if (absl::Status status = WaitWhileBlocked(context); !status.ok()) return status;
+    {
+      absl::MutexLock lock(&mutex_);
+      roles_.insert(request.role());
+    }
     v1::EmbedResponse response;
     for (const std::string& text : request.texts()) FillVector(text, response.add_vectors());
     response.set_model("words");
@@ -98,6 +110,7 @@ class WordEmbedding : public EmbeddingApi {
   }
 
   absl::Mutex mutex_;
+  std::set<v1::TextRole> roles_;
   bool blocked_ = false;
   int waiting_ = 0;
 };
