@@ -44,6 +44,7 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   LASTRO_ASSIGN_OR_RETURN(model->tokenizer_, core.files->LoadTokenizer());
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(core.files->weights(), architecture, *core.backend));
+  LASTRO_ASSIGN_OR_RETURN(core.pool, KvPool::Create(*core.backend, architecture, runtime.kv_bytes()));
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
   model->FillInfo();
   return model;

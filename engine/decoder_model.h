@@ -28,7 +28,7 @@ struct DecoderInfo {
   int64_t parameters = 0;
   int64_t weight_bytes = 0;
   std::vector<int32_t> eos_ids;
-  int32_t bos_id = -1;       // -1: none
+  int32_t bos_id = -1;  // -1: none
 };
 
 // Which positions of an Extend call give logits.
@@ -42,10 +42,13 @@ class DecoderSession {
 
   // Runs `tokens` after those already in the cache. `logits` (may be null with kNone) receives row-major
   // [1 or tokens.size(), vocab_size] fp32. Prompts are run in pieces; `context` is checked between pieces and layers.
-  // RESOURCE_EXHAUSTED when the session's capacity would be exceeded (with both counts); CANCELLED, DEADLINE_EXCEEDED.
-  // On any error the cache holds what it held before the call.
+  // RESOURCE_EXHAUSTED when the session's capacity or the model's KV memory would be exceeded (with the counts);
+  // CANCELLED, DEADLINE_EXCEEDED. On any error the cache holds what it held before the call.
   virtual absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
                               std::vector<float>* logits) = 0;
+
+  // Another session that holds the same tokens, in the same memory until one of the two goes on.
+  virtual std::unique_ptr<DecoderSession> Fork() const = 0;
 
   // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
   virtual void Truncate(int length) = 0;
@@ -60,7 +63,8 @@ class DecoderModel {
   virtual const DecoderInfo& info() const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
 
-  // An empty session for up to `capacity_tokens` (at most info().max_tokens). INVALID_ARGUMENT when out of range.
+  // An empty session for up to `capacity_tokens` (at most info().max_tokens), which takes KV memory as it grows.
+  // INVALID_ARGUMENT when out of range; RESOURCE_EXHAUSTED when the KV memory could not hold it even alone.
   virtual absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const = 0;
 };
 
