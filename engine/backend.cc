@@ -1,22 +1,43 @@
 #include "engine/backend.h"
 
-#include "base/check.h"
+#include <numeric>
 
 namespace lastro::engine {
 namespace {
 
-void CheckMatrix(const MatrixView& m) { LASTRO_CHECK(m.rows >= 0 && m.cols > 0 && m.stride >= m.cols); }
+void CheckMatrix(const MatrixView& m) {
+  LASTRO_CHECK(m.rows >= 0 && m.cols > 0 && m.stride >= m.cols && m.element_bytes() > 0);
+}
 
 void CheckSequences(absl::Span<const SequenceSpan> sequences, int64_t rows) {
   int64_t next = 0;
   for (const SequenceSpan& s : sequences) {
-    LASTRO_CHECK(s.first_row == next && s.rows > 0 && s.position >= 0 && s.first_block >= 0);
+    LASTRO_CHECK(s.first_row == next && s.rows > 0 && s.position >= 0);
     next += s.rows;
   }
   LASTRO_CHECK(next == rows);
 }
 
+void CheckBlocks(absl::Span<const int32_t> blocks, int64_t tokens, const KvShape& shape) {
+  LASTRO_CHECK(static_cast<int64_t>(blocks.size()) >= shape.BlocksFor(tokens));
+  for (int32_t block : blocks) LASTRO_CHECK(block >= 0 && block < shape.blocks);
+}
+
 }  // namespace
+
+std::vector<int32_t> AssignScratchBlocks(int64_t block_tokens, absl::Span<SequenceSpan> sequences) {
+  auto blocks_of = [&](const SequenceSpan& s) { return (s.position + s.rows + block_tokens - 1) / block_tokens; };
+  int64_t count = 0;
+  for (const SequenceSpan& s : sequences) count += blocks_of(s);
+  std::vector<int32_t> blocks(static_cast<size_t>(count));
+  std::iota(blocks.begin(), blocks.end(), 0);
+  size_t next = 0;
+  for (SequenceSpan& s : sequences) {
+    s.blocks = absl::MakeConstSpan(blocks).subspan(next, static_cast<size_t>(blocks_of(s)));
+    next += s.blocks.size();
+  }
+  return blocks;
+}
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> Backend::LoadLinear(absl::Span<const HostMatrix> parts,
                                                                   absl::Span<const float> bias, LinearHints hints) {
@@ -64,23 +85,39 @@ void Backend::Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView 
   DoRope(cos, sin, head_dim, x);
 }
 
-void Backend::StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache) {
+void Backend::StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                      KvStore& store) {
+  const KvShape& shape = store.shape();
   CheckMatrix(k);
   CheckMatrix(v);
   CheckSequences(sequences, k.rows);
-  LASTRO_CHECK(k.cols == cache.kv_heads * cache.head_dim && v.cols == k.cols && v.rows == k.rows);
-  DoStoreKv(sequences, k, v, cache);
+  for (const SequenceSpan& s : sequences) CheckBlocks(s.blocks, s.position + s.rows, shape);
+  LASTRO_CHECK(k.cols == shape.kv_heads * shape.head_dim && v.cols == k.cols && v.rows == k.rows);
+  LASTRO_CHECK(layer >= 0 && layer < shape.layers);
+  DoStoreKv(sequences, k, v, layer, store);
+}
+
+void Backend::CopyKvBlock(int32_t from, int32_t to, KvStore& store) {
+  LASTRO_CHECK(from >= 0 && from < store.shape().blocks && to >= 0 && to < store.shape().blocks && from != to);
+  DoCopyKvBlock(from, to, store);
 }
 
 void Backend::Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
-                        kernels::KvView cache, MatrixView out) {
+                        int64_t layer, const KvStore& store, MatrixView out) {
+  const KvShape& shape = store.shape();
+  const int64_t kv_dim = shape.kv_heads * shape.head_dim;
   CheckMatrix(q);
   CheckMatrix(out);
   CheckSequences(sequences, q.rows);
-  LASTRO_CHECK(q.rows == out.rows && q.cols == out.cols && q.cols % (cache.kv_heads * cache.head_dim) == 0);
-  LASTRO_CHECK(q.cols / (cache.kv_heads * cache.head_dim) <= kernels::kMaxAttentionQueries);
-  LASTRO_CHECK(options.memory_tokens == 0 || (!options.causal && options.window == 0 && options.bias == nullptr));
-  DoAttention(options, sequences, q, cache, out);
+  for (const SequenceSpan& s : sequences) {
+    LASTRO_CHECK(!options.memory || s.memory_tokens > 0);
+    CheckBlocks(options.memory ? s.memory_blocks : s.blocks, options.memory ? s.memory_tokens : s.position + s.rows,
+                shape);
+  }
+  LASTRO_CHECK(q.rows == out.rows && q.cols == out.cols && q.cols % kv_dim == 0 && layer >= 0 && layer < shape.layers);
+  LASTRO_CHECK(q.cols / kv_dim <= kernels::kMaxAttentionQueries);
+  LASTRO_CHECK(!options.memory || (!options.causal && options.window == 0 && options.bias == nullptr));
+  DoAttention(options, sequences, q, layer, store, out);
 }
 
 void Backend::Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {

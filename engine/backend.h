@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/check.h"
 #include "engine/compute_queue.h"
 #include "kernels/kernels.h"
 #include "kernels/quant.h"
@@ -28,23 +29,33 @@ using kernels::MapKind;
 class Buffer {
  public:
   virtual ~Buffer() = default;
-  float* data() const { return data_; }
-  int64_t floats() const { return floats_; }
+  uint8_t* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  float* floats() const { return reinterpret_cast<float*>(data_); }  // device memory all the same
 
  protected:
-  float* data_ = nullptr;
-  int64_t floats_ = 0;
+  uint8_t* data_ = nullptr;
+  int64_t bytes_ = 0;
 };
 
-// A row-major fp32 matrix in device memory, not owned. `stride` >= cols, in elements.
+// A row-major matrix of kF32, kBF16 or kF16 in device memory, not owned. `stride` >= cols, in elements.
 struct MatrixView {
-  float* data = nullptr;
+  void* data = nullptr;
   int64_t rows = 0;
   int64_t cols = 0;
   int64_t stride = 0;
+  DataType type = DataType::kF32;
 
-  MatrixView Rows(int64_t begin, int64_t count) const { return {data + begin * stride, count, cols, stride}; }
-  MatrixView Columns(int64_t begin, int64_t count) const { return {data + begin, rows, count, stride}; }
+  MatrixView Rows(int64_t begin, int64_t count) const { return {At(begin * stride), count, cols, stride, type}; }
+  MatrixView Columns(int64_t begin, int64_t count) const { return {At(begin), rows, count, stride, type}; }
+  int64_t element_bytes() const { return kernels::RowBytes(type, 1); }
+  float* floats() const {  // REQUIRES: kF32
+    LASTRO_CHECK(type == DataType::kF32);
+    return static_cast<float*>(data);
+  }
+
+ private:
+  void* At(int64_t element) const { return static_cast<uint8_t*>(data) + element * element_bytes(); }
 };
 
 // A row-major matrix in host memory as a file holds it, without padding; not owned. `data` has no alignment.
@@ -96,15 +107,47 @@ struct NormParams {
   bool rms = true;  // else layer norm
 };
 
-// The rows of one sequence in a packed batch and its tokens in a KV cache.
+// Keys and values of a model's tokens in device memory, for every layer, in blocks of block_tokens tokens; how they lie
+// is the backend's own affair (kernels::KvView on the CPU). Uninitialised. On the CPU memory is touched only where
+// tokens are stored. Which sequence has which blocks is the caller's affair: engine/kv_pool.h.
+struct KvShape {
+  int64_t layers = 0;  // 1: scratch of an encoder, in which each layer overwrites what the one before stored
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t block_tokens = 0;  // Backend::kv_block_tokens()
+  int64_t blocks = 0;
+
+  int64_t BlocksFor(int64_t tokens) const { return (tokens + block_tokens - 1) / block_tokens; }
+};
+class KvStore {
+ public:
+  virtual ~KvStore() = default;
+  const KvShape& shape() const { return shape_; }
+
+ protected:
+  explicit KvStore(const KvShape& shape) : shape_(shape) {}
+
+ private:
+  const KvShape shape_;
+};
+
+class LoraAdapter;
+
+// The rows of one sequence in a packed batch and its tokens in a KV store. Spans are host memory.
 struct SequenceSpan {
   int64_t first_row = 0;
   int64_t rows = 0;
-  int64_t position = 0;     // of the first row; the cache holds this many earlier tokens
-  int64_t first_block = 0;  // where the sequence starts in the cache
-  int64_t capacity = 0;     // tokens the sequence may grow to; at least position + rows is assumed
+  int64_t position = 0;                   // of the first row; the store holds this many earlier tokens
+  absl::Span<const int32_t> blocks = {
+  // Added beside the linear maps of the rows (engine/lora.h); null: none.
+  const LoraAdapter* adapter = nullptr;
+};  // tokens [i T, (i + 1) T) lie at block blocks[i] of the store, T block_tokens
+  int64_t capacity = 0;                   // tokens the sequence may grow to; at least position + rows is assumed
   // The row of the sequence from which tokens are of type 1 (the second text of a pair); -1: none are.
   int64_t second_segment = -1;
+  // Of a decoder that attends to an encoder's output: where that lies in the same store.
+  absl::Span<const int32_t> memory_blocks = {};
+  int64_t memory_tokens = 0;
 };
 
 // As kernels::AttentionArgs says; pointers are device memory.
@@ -117,9 +160,13 @@ struct AttentionOptions {
   bool bias_absolute = false;
   int64_t window = 0;
   const float* sinks = nullptr;
-  // > 0: the cache holds this many tokens of something else (an encoder's output), and every row sees all of them.
-  int64_t memory_tokens = 0;
+  // Every row sees all memory tokens of its sequence, in place of the sequence's own. Neither causal nor with a window
+  // or bias.
+  bool memory = false;
 };
+
+// Gives each sequence blocks of its own in a scratch store, one behind the other; returns the memory they view.
+std::vector<int32_t> AssignScratchBlocks(int64_t block_tokens, absl::Span<SequenceSpan> sequences);
 
 enum class Pooling { kMean, kCls, kLast };
 
@@ -130,12 +177,25 @@ class Backend {
   virtual std::string Description() const = 0;
   ComputeQueue& queue() { return queue_; }
 
+  // Of what matrix products read and write between the fp32 residual stream and the fp32 logits. Operations take views
+  // of this type and of kF32, mixed as TransformerScratch says.
+  virtual DataType activation_type() const { return DataType::kF32; }
+
   // RESOURCE_EXHAUSTED when there is not that much memory.
-  virtual absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t floats) = 0;
-  // Between host memory and device memory. `count` in floats.
-  virtual void CopyToDevice(const float* host, int64_t count, float* device) = 0;
-  virtual void CopyToHost(const float* device, int64_t count, float* host) = 0;
+  virtual absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) = 0;
+  // Between host memory and device memory.
+  virtual void CopyToDevice(const void* host, int64_t bytes, void* device) = 0;
+  virtual void CopyToHost(const void* device, int64_t bytes, void* host) = 0;
   virtual void Synchronize() = 0;
+
+  // Tokens of one block of a KV store.
+  virtual int64_t kv_block_tokens() const = 0;
+  // Bytes that `shape` takes; INT64_MAX where that does not fit.
+  virtual int64_t KvBytes(const KvShape& shape) const = 0;
+  // Bytes that one model's KV store may take unless the user says otherwise.
+  virtual int64_t default_kv_bytes() const = 0;
+  // RESOURCE_EXHAUSTED when there is not that much memory.
+  virtual absl::StatusOr<std::unique_ptr<KvStore>> AllocateKv(const KvShape& shape) = 0;
 
   // `parts` are stacked along N and share K. `bias` is [N] or empty. `parts` may be kept by reference: their memory
   // must outlive the weight.
@@ -154,12 +214,13 @@ class Backend {
   void Linear(const LinearWeight& weight, MatrixView x, MatrixView out);
   // In place, half-split pairs; cos and sin are [R, rotary_dim / 2], x [R, heads * head_dim].
   void Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x);
-  // Writes k and v ([R, G * D]) of all sequences into the cache.
-  void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache);
-  // Softmax attention of q [R, H * D] over the cached tokens 0 .. position + rows of each sequence; out as q. With
-  // options.memory_tokens all sequences see the memory that starts at their first block.
-  void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
-                 kernels::KvView cache, MatrixView out);
+  // Writes k and v ([R, G * D]) of all sequences into a layer of the store.
+  void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer, KvStore& store);
+  // Block `to` becomes a copy of block `from`, in all layers.
+  void CopyKvBlock(int32_t from, int32_t to, KvStore& store);
+  // Softmax attention of q [R, H * D] over the stored tokens 0 .. position + rows of each sequence; out as q.
+  void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q, int64_t layer,
+                 const KvStore& store, MatrixView out);
   // out = f(x); with `gated`, x is [R, 2 C] = [gate | up] and out [R, C] = f(gate) * up. Ungated, out may be x.
   void Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out);
   // inout += x.
@@ -182,10 +243,11 @@ class Backend {
   virtual void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) = 0;
   virtual void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) = 0;
   virtual void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) = 0;
-  virtual void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v,
-                         kernels::KvView cache) = 0;
+  virtual void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                         KvStore& store) = 0;
+  virtual void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) = 0;
   virtual void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
-                           kernels::KvView cache, MatrixView out) = 0;
+                           int64_t layer, const KvStore& store, MatrixView out) = 0;
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;
   virtual void DoAdd(MatrixView x, MatrixView inout) = 0;
   virtual void DoMap(MapKind kind, float parameter, MatrixView x) = 0;

@@ -99,7 +99,7 @@ class Search {
     std::vector<int32_t> ids;
   };
 
-  // A cache for each beam, and the first beam.
+  // A cache for each beam, which hold the opening, and the first beam.
   absl::Status OpenAll(absl::Span<const int32_t> prompt, const CallContext& context);
   // Computes the logits of every beam, each in the cache that shares most with it.
   absl::Status Compute(const CallContext& context);
@@ -120,13 +120,14 @@ class Search {
 };
 
 absl::Status Search::OpenAll(absl::Span<const int32_t> prompt, const CallContext& context) {
-  for (int i = 0; i < options_.width; ++i) {
-    LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, context));
-    caches_.push_back({std::move(opening.session), {}});
-    if (i > 0) continue;
-    opening_tokens_ = opening.tokens.size();
-    beams_.push_back({std::move(opening.tokens), 0, {}});
-  }
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, options_.adapter, context));
+  opening_tokens_ = opening.tokens.size();
+  // All but the last token, which gives the first logits.
+  const std::vector<int32_t> shared(opening.tokens.begin(), opening.tokens.end() - 1);
+  LASTRO_RETURN_IF_ERROR(opening.session->Extend(shared, LogitsOf::kNone, context, nullptr));
+  for (int i = 1; i < options_.width; ++i) caches_.push_back({opening.session->Fork(), shared});
+  caches_.push_back({std::move(opening.session), shared});
+  beams_.push_back({std::move(opening.tokens), 0, {}});
   return absl::OkStatus();
 }
 

@@ -11,8 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
-#include "engine/language_model.h"
 #include "engine/generator.h"
+#include "engine/language_model.h"
 
 namespace lastro::engine {
 
@@ -31,6 +31,7 @@ struct BeamOptions {
   int results = 1;                // 1 to width
   std::vector<int32_t> stop_ids;  // beside the model's own end-of-text ids
   bool ignore_eos = false;
+  const LoraAdapter* adapter = nullptr;  // of the model; not owned
 };
 
 struct BeamResult {
@@ -41,7 +42,7 @@ struct BeamResult {
   FinishReason finish = FinishReason::kMaxTokens;
 };
 
-// The best continuations found, best first. The prompt is computed once for each beam. Errors as Generate.
+// The best continuations found, best first. The prompt is computed once and its cache shared. Errors as Generate.
 absl::StatusOr<std::vector<BeamResult>> BeamSearch(const LanguageModel& model, absl::Span<const int32_t> prompt,
                                                    const BeamOptions& options, const CallContext& context);
 

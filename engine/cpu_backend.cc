@@ -1,5 +1,7 @@
 #include "engine/cpu_backend.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -24,16 +26,16 @@ constexpr int64_t kQueriesPerTask = 64;
 class CpuBuffer : public Buffer {
  public:
   explicit CpuBuffer(CpuMemory memory) : memory_(std::move(memory)) {
-    data_ = memory_.as<float>();
-    floats_ = memory_.bytes() / static_cast<int64_t>(sizeof(float));
+    data_ = memory_.as<uint8_t>();
+    bytes_ = memory_.bytes();
   }
 
  private:
   CpuMemory memory_;
 };
 
-ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.data + row * m.stride, m.stride}; }
-MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.data + row * m.stride, m.stride}; }
+ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
+MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 
 }  // namespace
 
@@ -49,17 +51,24 @@ std::string CpuBackend::Description() const {
                       bf16_ ? "bf16" : "fp32", " (", scalar ? "scalar" : GetOneDnnSupport().isa, ")");
 }
 
-absl::StatusOr<std::unique_ptr<Buffer>> CpuBackend::Allocate(int64_t floats) {
-  if (floats < 0 || floats > INT64_MAX / 8) return absl::ResourceExhaustedError("a buffer larger than memory can be");
-  LASTRO_ASSIGN_OR_RETURN(CpuMemory memory, CpuMemory::Allocate(floats * static_cast<int64_t>(sizeof(float))));
+absl::StatusOr<std::unique_ptr<Buffer>> CpuBackend::Allocate(int64_t bytes) {
+  LASTRO_ASSIGN_OR_RETURN(CpuMemory memory, CpuMemory::Allocate(bytes));
   return std::make_unique<CpuBuffer>(std::move(memory));
 }
 
-void CpuBackend::CopyToDevice(const float* host, int64_t count, float* device) {
-  std::memcpy(device, host, static_cast<size_t>(count) * sizeof(float));
+void CpuBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
+  std::memcpy(device, host, static_cast<size_t>(bytes));
 }
-void CpuBackend::CopyToHost(const float* device, int64_t count, float* host) {
-  std::memcpy(host, device, static_cast<size_t>(count) * sizeof(float));
+void CpuBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
+  std::memcpy(host, device, static_cast<size_t>(bytes));
+}
+
+int64_t CpuBackend::default_kv_bytes() const {
+  return static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE) / 4;
+}
+
+absl::StatusOr<std::unique_ptr<KvStore>> CpuBackend::AllocateKv(const KvShape& shape) {
+  return CpuKvStore::Create(shape);
 }
 
 absl::StatusOr<std::unique_ptr<TableWeight>> CpuBackend::LoadTable(const HostMatrix& table) {
@@ -84,7 +93,7 @@ void CpuBackend::ForRows(int64_t rows, int64_t work, const Body& body) {
 void CpuBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
   const CpuTable& rows = static_cast<const CpuTable&>(table);
   for (size_t i = 0; i < ids.size(); ++i) {
-    rows.Read(ids[i], accumulate, kernels_, out.data + static_cast<int64_t>(i) * out.stride);
+    rows.Read(ids[i], accumulate, kernels_, Out(out, static_cast<int64_t>(i)).data);
   }
 }
 
@@ -113,30 +122,36 @@ void CpuBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView
 
 void CpuBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
   ForRows(x.rows, 2 * x.cols, [&](int64_t begin, int64_t end) {
-    kernels_.rope(cos.data + begin * cos.cols, sin.data + begin * sin.cols, end - begin, x.cols / head_dim, head_dim,
-                  2 * cos.cols, Out(x, begin));
+    kernels_.rope(In(cos, begin).data, In(sin, begin).data, end - begin, x.cols / head_dim, head_dim, 2 * cos.cols,
+                  Out(x, begin));
   });
 }
 
-void CpuBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v,
-                           kernels::KvView cache) {
+void CpuBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                           KvStore& store) {
+  const kernels::KvView cache = static_cast<const CpuKvStore&>(store).Layer(layer);
   const int64_t average = std::max<int64_t>(1, k.rows / std::max<int64_t>(1, static_cast<int64_t>(sequences.size())));
   ForRows(static_cast<int64_t>(sequences.size()), 4 * average * k.cols, [&](int64_t begin, int64_t end) {
     for (const SequenceSpan& s : sequences.subspan(begin, end - begin)) {
-      kernels_.store_kv(In(k, s.first_row), In(v, s.first_row), s.rows, s.first_block, s.position, cache);
+      kernels_.store_kv(In(k, s.first_row), In(v, s.first_row), s.rows, s.blocks.data(), s.position, cache);
     }
   });
 }
 
+void CpuBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
+  static_cast<CpuKvStore&>(store).CopyBlock(from, to);
+}
+
 void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
-                             kernels::KvView cache, MatrixView out) {
+                             int64_t layer, const KvStore& store, MatrixView out) {
+  const kernels::KvView cache = static_cast<const CpuKvStore&>(store).Layer(layer);
   const int64_t heads = q.cols / cache.head_dim, group = heads / cache.kv_heads;
   const int64_t rows_per_task = std::max<int64_t>(1, kQueriesPerTask / group);
   attention_tasks_.clear();
   int64_t work = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSpan& s = sequences[i];
-    const int64_t length = options.memory_tokens > 0 ? options.memory_tokens : s.position + s.rows;
+    const int64_t length = options.memory ? s.memory_tokens : s.position + s.rows;
     work += s.rows * length * q.cols / 4;
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       for (int64_t row = 0; row < s.rows; row += rows_per_task) {
@@ -150,8 +165,9 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
       const AttentionTask& task = attention_tasks_[t];
       const SequenceSpan& s = sequences[task.sequence];
       const int64_t row = s.first_row + task.row;
-      const int64_t length = options.memory_tokens > 0 ? options.memory_tokens : s.position + s.rows;
-      kernels_.attention({cache, s.first_block, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
+      const int64_t length = options.memory ? s.memory_tokens : s.position + s.rows;
+      const int32_t* blocks = options.memory ? s.memory_blocks.data() : s.blocks.data();
+      kernels_.attention({cache, blocks, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
                           s.position + task.row, length, options.causal, options.scale, options.softcap, options.bias,
                           options.bias_stride, options.bias_absolute, options.window, options.sinks});
     }
@@ -177,7 +193,7 @@ void CpuBackend::DoMap(MapKind kind, float parameter, MatrixView x) {
 
 void CpuBackend::DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
   for (size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(out.data + static_cast<int64_t>(i) * out.stride, x.data + rows[i] * x.stride,
+    std::memcpy(Out(out, static_cast<int64_t>(i)).data, In(x, rows[i]).data,
                 static_cast<size_t>(x.cols) * sizeof(float));
   }
 }
@@ -197,7 +213,7 @@ void CpuBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const Sequen
     const SequenceSpan& s = sequences[i];
     const int64_t rows = pooling == Pooling::kMean ? s.rows : 1;
     const int64_t first = pooling == Pooling::kLast ? s.first_row + s.rows - 1 : s.first_row;
-    kernels_.mean_rows(In(x, first), rows, x.cols, out.data + static_cast<int64_t>(i) * out.stride);
+    kernels_.mean_rows(In(x, first), rows, x.cols, Out(out, static_cast<int64_t>(i)).data);
   }
   if (normalize) kernels_.l2_normalize(out.rows, out.cols, Out(out));
 }

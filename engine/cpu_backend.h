@@ -13,6 +13,7 @@
 #include "base/thread_pool.h"
 #include "engine/backend.h"
 #include "engine/cpu_buffer.h"
+#include "engine/cpu_kv_store.h"
 #include "engine/cpu_weights.h"
 #include "kernels/quant.h"
 
@@ -29,10 +30,14 @@ class CpuBackend : public Backend {
   CpuBackend(const CpuBackendOptions& options, const kernels::Kernels& kernels);
 
   std::string Description() const override;
-  absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t floats) override;
-  void CopyToDevice(const float* host, int64_t count, float* device) override;
-  void CopyToHost(const float* device, int64_t count, float* host) override;
+  absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) override;
+  void CopyToDevice(const void* host, int64_t bytes, void* device) override;
+  void CopyToHost(const void* device, int64_t bytes, void* host) override;
   void Synchronize() override {}
+  int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
+  int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape); }
+  int64_t default_kv_bytes() const override;  // a quarter of the machine's memory
+  absl::StatusOr<std::unique_ptr<KvStore>> AllocateKv(const KvShape& shape) override;
   absl::StatusOr<std::unique_ptr<TableWeight>> LoadTable(const HostMatrix& table) override;
 
  private:
@@ -43,9 +48,11 @@ class CpuBackend : public Backend {
   void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
-  void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, kernels::KvView cache) override;
+  void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                 KvStore& store) override;
+  void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) override;
   void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
-                   kernels::KvView cache, MatrixView out) override;
+                   int64_t layer, const KvStore& store, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
   void DoAdd(MatrixView x, MatrixView inout) override;
   void DoMap(MapKind kind, float parameter, MatrixView x) override;

@@ -61,11 +61,11 @@ void CpuBackend::LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixVi
       const int64_t to = std::min(end, part.first + part.count) - part.first;
       if (from >= to) continue;
       const float* bias = linear.bias() != nullptr ? linear.bias() + part.first : nullptr;
-      const kernels::MutRows part_out = {out.data + part.first, out.stride};
+      const kernels::MutRows part_out = {out.floats() + part.first, out.stride};
       if (kernels::IsQuantized(part.type)) {
         quant_kernels_.quant_gemv({part.rows, part.type, bias, quantized, part_out, x.rows, x.cols}, from, to);
       } else {
-        kernels_.gemv({part.rows, part.type, bias, {x.data, x.stride}, part_out, x.rows, x.cols}, from, to);
+        kernels_.gemv({part.rows, part.type, bias, {x.floats(), x.stride}, part_out, x.rows, x.cols}, from, to);
       }
     }
   };
@@ -79,7 +79,7 @@ kernels::QuantizedRows CpuBackend::QuantizeRows(MatrixView x) {
   quantized_sums_.resize(static_cast<size_t>(x.rows * padded / kernels::kQuantSumGroup));
   const kernels::QuantizedRows rows = {quantized_values_.data(), quantized_scales_.data(), quantized_sums_.data(),
                                        padded};
-  quant_kernels_.quantize_rows({x.data, x.stride}, x.rows, x.cols, rows);
+  quant_kernels_.quantize_rows({x.floats(), x.stride}, x.rows, x.cols, rows);
   return rows;
 }
 
@@ -98,10 +98,10 @@ bool CpuBackend::LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView
         for (int64_t n = from; n < to; n += tile_rows) {
           const int64_t count = std::min(tile_rows, to - n);
           ReadRows(part, n, count, k, tile);
-          float* to_columns = out.data + part.first + n;
+          float* to_columns = out.floats() + part.first + n;
           if (linear.bias() != nullptr)
             FillColumns(linear.bias() + part.first + n, count, x.rows, out.stride, to_columns);
-          if (!Sgemm(x.data, x.rows, tile, count, k, linear.bias() != nullptr, out.stride, to_columns)) ok = false;
+          if (!Sgemm(x.floats(), x.rows, tile, count, k, linear.bias() != nullptr, out.stride, to_columns)) ok = false;
         }
       }
     }
@@ -127,13 +127,13 @@ bool CpuBackend::LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixVie
   auto body = [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       const int64_t row = p * piece, rows = std::min(piece, x.rows - row);
-      const void* left = x.data + row * x.cols;
+      const void* left = x.floats() + row * x.cols;
       if (round) {
         uint16_t* rounded = rounded_.as<uint16_t>() + row * x.cols;
-        kernels_.to_bf16({x.data + row * x.cols, x.cols}, rows, x.cols, rounded);
+        kernels_.to_bf16({x.floats() + row * x.cols, x.cols}, rows, x.cols, rounded);
         left = rounded;
       }
-      if (!linear.matmul()->Run(left, rows, out.data + row * out.cols)) ok = false;
+      if (!linear.matmul()->Run(left, rows, out.floats() + row * out.cols)) ok = false;
     }
   };
   pool_.ParallelFor((x.rows + piece - 1) / piece, 1, std::ref(body));

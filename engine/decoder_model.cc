@@ -9,6 +9,7 @@
 #include "engine/backend.h"
 #include "engine/cards.h"
 #include "engine/decoder_session.h"
+#include "engine/lora.h"
 #include "engine/model_files.h"
 #include "engine/transformer.h"
 
@@ -22,9 +23,13 @@ class LoadedDecoder : public DecoderModel {
   const DecoderInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const ModelFiles& files() const override { return *core_.files; }
-  absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const override;
-  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+  absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens,
+                                                             const LoraAdapter* adapter) const override;
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
                                const CallContext& context) const override;
+  absl::StatusOr<std::unique_ptr<const LoraAdapter>> LoadAdapter(const std::string& folder) const override {
+    return LoraAdapter::Load(folder, core_.transformer->architecture(), *core_.backend);
+  }
 
  private:
   void FillInfo();
@@ -47,6 +52,7 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   LASTRO_ASSIGN_OR_RETURN(model->tokenizer_, core.files->LoadTokenizer());
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(core.files->weights(), architecture, *core.backend));
+  LASTRO_ASSIGN_OR_RETURN(core.pool, KvPool::Create(*core.backend, architecture, runtime.kv_bytes()));
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
   model->FillInfo();
   return model;
@@ -67,16 +73,17 @@ void LoadedDecoder::FillInfo() {
   info_.bos_id = a.bos_id;
 }
 
-absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedDecoder::NewSession(int capacity_tokens) const {
+absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedDecoder::NewSession(int capacity_tokens,
+                                                                          const LoraAdapter* adapter) const {
   if (capacity_tokens < 1 || capacity_tokens > info_.max_tokens) {
     return absl::InvalidArgumentError(absl::StrCat("a session of ", capacity_tokens, " tokens is out of range [1, ",
                                                    info_.max_tokens, "], the context of ", info_.name));
   }
-  return NewCachedSession(core_, capacity_tokens, std::nullopt);
+  return NewCachedSession(core_, capacity_tokens, std::nullopt, adapter);
 }
 
 absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, int new_tokens,
-                                            const CallContext&) const {
+                                            const LoraAdapter* adapter, const CallContext&) const {
   const size_t limit = static_cast<size_t>(info_.max_tokens), more = static_cast<size_t>(new_tokens);
   if (prompt.empty()) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
   if (new_tokens < 0 || prompt.size() > limit || more > limit - prompt.size()) {
@@ -86,7 +93,7 @@ absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, in
   }
   Opening opening;
   opening.tokens.assign(prompt.begin(), prompt.end());
-  LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(static_cast<int>(prompt.size() + more)));
+  LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(static_cast<int>(prompt.size() + more), adapter));
   return opening;
 }
 

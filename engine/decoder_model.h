@@ -19,8 +19,14 @@ class DecoderModel : public LanguageModel {
 
   const DecoderModel* AsDecoder() const override { return this; }
 
-  // An empty session for up to `capacity_tokens` (at most info().max_tokens). INVALID_ARGUMENT when out of range.
-  virtual absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const = 0;
+  // An empty session for up to `capacity_tokens` (at most info().max_tokens), which takes KV memory as it grows.
+  // INVALID_ARGUMENT when out of range; RESOURCE_EXHAUSTED when the KV memory could not hold it even alone.
+  // `adapter`, of this model and outliving the session, may be null.
+  virtual absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens,
+                                                                     const LoraAdapter* adapter) const = 0;
+  absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens) const {
+    return NewSession(capacity_tokens, nullptr);
+  }
 };
 
 }  // namespace lastro::engine

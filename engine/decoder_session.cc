@@ -18,15 +18,23 @@ constexpr int64_t kMaxLogits = int64_t{1} << 30;
 
 class Session : public DecoderSession {
  public:
-  Session(const DecoderCore& core, KvCache cache, int capacity, std::optional<CrossMemory> memory)
-      : core_(core), cache_(std::move(cache)), memory_(std::move(memory)), capacity_(capacity) {}
+  Session(const DecoderCore& core, BlockTable table, int capacity, std::optional<CrossMemory> memory,
+          const LoraAdapter* adapter, int length)
+      : core_(core),
+        table_(std::move(table)),
+        memory_(std::move(memory)),
+        adapter_(adapter),
+        capacity_(capacity),
+        length_(length) {}
 
   int length() const override { return length_; }
   absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
                       std::vector<float>* logits) override;
+  std::unique_ptr<DecoderSession> Fork() const override;
   void Truncate(int length) override {
     LASTRO_CHECK(length >= 0 && length <= length_);
     length_ = length;
+    table_.Truncate(length);
   }
 
  private:
@@ -35,10 +43,11 @@ class Session : public DecoderSession {
                         int64_t logit_rows, float* logits);
 
   const DecoderCore& core_;
-  KvCache cache_;
+  BlockTable table_;
   const std::optional<CrossMemory> memory_;
+  const LoraAdapter* const adapter_;
   const int capacity_;
-  int length_ = 0;
+  int length_;
 };
 
 absl::Status Session::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const {
@@ -63,10 +72,17 @@ absl::Status Session::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf wh
 absl::Status Session::RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context,
                                int64_t logit_rows, float* logits) {
   const int64_t rows = static_cast<int64_t>(piece.size());
-  const SequenceSpan sequence = {0, rows, position, 0, capacity_};
   return core_.backend->queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(core_.transformer->Forward(piece, absl::MakeConstSpan(&sequence, 1), cache_, context,
-                                                      &core_.scratch, memory_.has_value() ? &*memory_ : nullptr));
+    LASTRO_RETURN_IF_ERROR(table_.Reserve(position, position + rows));
+    SequenceSpan sequence = {0, rows, position, table_.blocks(), capacity_};
+    sequence.adapter = adapter_;
+    if (memory_.has_value()) {
+      sequence.memory_blocks = memory_->table.blocks();
+      sequence.memory_tokens = memory_->tokens;
+    }
+    LASTRO_RETURN_IF_ERROR(core_.transformer->Forward(
+        piece, absl::MakeConstSpan(&sequence, 1), core_.pool->store(), [&] { return context.Check(); },
+        &core_.scratch));
     if (logit_rows == 0) return absl::OkStatus();
     return core_.transformer->Head(rows - logit_rows, logit_rows, &core_.scratch, logits);
   });
@@ -87,20 +103,30 @@ absl::Status Session::Extend(absl::Span<const int32_t> tokens, LogitsOf which, c
     const bool last = begin + rows == count;
     const int64_t logit_rows = which == LogitsOf::kAll ? rows : which == LogitsOf::kLast && last ? 1 : 0;
     float* to = logit_rows == 0 ? nullptr : logits->data() + (which == LogitsOf::kAll ? begin * vocab : 0);
-    LASTRO_RETURN_IF_ERROR(RunPiece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)),
-                                    length_ + begin, context, logit_rows, to));
+    absl::Status status = RunPiece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)),
+                                   length_ + begin, context, logit_rows, to);
+    if (!status.ok()) {
+      table_.Truncate(length_);
+      return status;
+    }
   }
   length_ += static_cast<int>(count);
   return absl::OkStatus();
 }
 
+std::unique_ptr<DecoderSession> Session::Fork() const {
+  std::optional<CrossMemory> memory;
+  if (memory_.has_value()) memory = CrossMemory{memory_->table.Fork(memory_->tokens), memory_->tokens};
+  return std::make_unique<Session>(core_, table_.Fork(length_), capacity_, std::move(memory), adapter_, length_);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCore& core, int capacity,
-                                                                 std::optional<CrossMemory> memory) {
-  const Architecture& a = core.transformer->architecture();
-  LASTRO_ASSIGN_OR_RETURN(KvCache cache, KvCache::Create(*core.backend, a, a.layers, KvCache::BlocksFor(capacity)));
-  return std::make_unique<Session>(core, std::move(cache), capacity, std::move(memory));
+                                                                 std::optional<CrossMemory> memory,
+                                                                 const LoraAdapter* adapter) {
+  LASTRO_RETURN_IF_ERROR(core.pool->CheckFits(capacity));
+  return std::make_unique<Session>(core, BlockTable(*core.pool), capacity, std::move(memory), adapter, 0);
 }
 
 }  // namespace lastro::engine

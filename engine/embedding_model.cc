@@ -126,7 +126,8 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
                                        [&](absl::Span<const EncodedText> batch, MatrixView pooled) {
                                          for (size_t i = 0; i < batch.size(); ++i) {
                                            backend_->CopyToHost(
-                                               pooled.data + static_cast<int64_t>(i) * dimension, dimension,
+                                               pooled.Rows(static_cast<int64_t>(i), 1).data,
+                                               dimension * static_cast<int64_t>(sizeof(float)),
                                                vectors.data() + static_cast<int64_t>(batch[i].index) * dimension);
                                          }
                                          backend_->Synchronize();

@@ -133,7 +133,7 @@ absl::Status Generation::Step(bool* done) {
 absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
   result_.prompt_tokens = static_cast<int>(prompt.size());
   auto start = std::chrono::steady_clock::now();
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, context));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, options_.adapter, context));
   DecoderSession* const session = opening.session.get();
   seen_ = std::move(opening.tokens);
   opening_tokens_ = seen_.size();
@@ -186,6 +186,7 @@ absl::StatusOr<GenerateResult> Generate(const LanguageModel& model, absl::Span<c
 absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
                                                                   absl::Span<const int32_t> prompt,
                                                                   absl::Span<const std::vector<int32_t>> continuations,
+                                                                  const LoraAdapter* adapter,
                                                                   const CallContext& context) {
   size_t longest = 0;
   const int32_t vocab = model.info().vocab_size;
@@ -198,7 +199,7 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const Language
       }
     }
   }
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), context));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), adapter, context));
   DecoderSession* const session = opening.session.get();
   std::vector<float> prompt_logits;
   LASTRO_RETURN_IF_ERROR(session->Extend(opening.tokens, LogitsOf::kLast, context, &prompt_logits));

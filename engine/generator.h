@@ -27,6 +27,7 @@ struct GenerateOptions {
   // What the text must be, such as JSON of a schema; fresh, not owned, used by this text only. The text ends where
   // nothing can follow, or at an end id where it may end; max_new_tokens may cut it before.
   TokenConstraint* constraint = nullptr;
+  const LoraAdapter* adapter = nullptr;  // of the model; not owned
 };
 
 struct GeneratedToken {
@@ -60,11 +61,12 @@ struct ContinuationScore {
   int tokens = 0;
 };
 
-// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. Errors as
-// Generate.
+// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. `adapter`, of
+// the model, may be null. Errors as Generate.
 absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
                                                                   absl::Span<const int32_t> prompt,
                                                                   absl::Span<const std::vector<int32_t>> continuations,
+                                                                  const LoraAdapter* adapter,
                                                                   const CallContext& context);
 
 }  // namespace lastro::engine

@@ -44,10 +44,13 @@ class DecoderSession {
 
   // Runs `tokens` after those already in the cache. `logits` (may be null with kNone) receives row-major
   // [1 or tokens.size(), vocab_size] fp32. Prompts are run in pieces; `context` is checked between pieces and layers.
-  // RESOURCE_EXHAUSTED when the session's capacity would be exceeded (with both counts); CANCELLED, DEADLINE_EXCEEDED.
-  // On any error the cache holds what it held before the call.
+  // RESOURCE_EXHAUSTED when the session's capacity or the model's KV memory would be exceeded (with the counts);
+  // CANCELLED, DEADLINE_EXCEEDED. On any error the cache holds what it held before the call.
   virtual absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
                               std::vector<float>* logits) = 0;
+
+  // Another session that holds the same tokens, in the same memory until one of the two goes on.
+  virtual std::unique_ptr<DecoderSession> Fork() const = 0;
 
   // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
   virtual void Truncate(int length) = 0;
@@ -60,6 +63,7 @@ struct Opening {
 };
 
 class DecoderModel;
+class LoraAdapter;
 
 class LanguageModel {
  public:
@@ -77,8 +81,13 @@ class LanguageModel {
   // The beginning of a text of up to `new_tokens` tokens after `prompt`. INVALID_ARGUMENT when the prompt is empty, has
   // an id that is none, or together with new_tokens exceeds what the model takes (the counts and the limit are in the
   // message; nothing is cut in silence). RESOURCE_EXHAUSTED; CANCELLED and DEADLINE_EXCEEDED while an encoder reads.
-  virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+  // `adapter`, of this model and outliving the session, may be null.
+  virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
                                        const CallContext& context) const = 0;
+
+  // A LoRA adapter for this model, from a folder as PEFT writes it. UNIMPLEMENTED for a model that takes none; else as
+  // LoraAdapter::Load. The model must outlive it.
+  virtual absl::StatusOr<std::unique_ptr<const LoraAdapter>> LoadAdapter(const std::string& folder) const;
 };
 
 }  // namespace lastro::engine

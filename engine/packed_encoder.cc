@@ -14,13 +14,14 @@ constexpr int64_t kBatchTokens = 512;
 }  // namespace
 
 absl::Status PackedEncoder::Reserve(int64_t blocks, int64_t texts) const {
-  if (cache_.blocks() < blocks) {
-    cache_ = KvCache();
-    LASTRO_ASSIGN_OR_RETURN(cache_, KvCache::Create(backend_, transformer_.architecture(), 1, blocks));
+  const Architecture& a = transformer_.architecture();
+  if (kv_ == nullptr || kv_->shape().blocks < blocks) {
+    kv_ = nullptr;  // first the old memory goes
+    LASTRO_ASSIGN_OR_RETURN(kv_, backend_.AllocateKv({1, a.kv_heads, a.head_dim, backend_.kv_block_tokens(), blocks}));
   }
-  const int64_t floats = texts * transformer_.architecture().hidden_size;
-  if (pooled_ == nullptr || pooled_->floats() < floats) {
-    LASTRO_ASSIGN_OR_RETURN(pooled_, backend_.Allocate(floats));
+  const int64_t bytes = texts * a.hidden_size * static_cast<int64_t>(sizeof(float));
+  if (pooled_ == nullptr || pooled_->bytes() < bytes) {
+    LASTRO_ASSIGN_OR_RETURN(pooled_, backend_.Allocate(bytes));
   }
   return absl::OkStatus();
 }
@@ -29,17 +30,17 @@ absl::Status PackedEncoder::RunBatch(absl::Span<const EncodedText> batch, Poolin
                                      const CallContext& context, Consumer consume) const {
   std::vector<int32_t> ids;
   std::vector<SequenceSpan> sequences;
-  int64_t blocks = 0;
   for (const EncodedText& text : batch) {
     const int64_t rows = static_cast<int64_t>(text.ids.size());
-    sequences.push_back({static_cast<int64_t>(ids.size()), rows, 0, blocks, rows, text.second_segment});
+    sequences.push_back({static_cast<int64_t>(ids.size()), rows, 0, {}, rows, text.second_segment});
     ids.insert(ids.end(), text.ids.begin(), text.ids.end());
-    blocks += KvCache::BlocksFor(rows);
   }
+  const std::vector<int32_t> blocks = AssignScratchBlocks(backend_.kv_block_tokens(), absl::MakeSpan(sequences));
   const int64_t count = static_cast<int64_t>(batch.size()), width = transformer_.architecture().hidden_size;
   return backend_.queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(Reserve(blocks, count));
-    LASTRO_RETURN_IF_ERROR(transformer_.Forward(ids, sequences, cache_, context, &scratch_));
+    LASTRO_RETURN_IF_ERROR(Reserve(static_cast<int64_t>(blocks.size()), count));
+    LASTRO_RETURN_IF_ERROR(transformer_.Forward(
+        ids, sequences, *kv_, [&] { return context.Check(); }, &scratch_));
     transformer_.NormOutput(&scratch_);
     const MatrixView pooled = {pooled_->data(), count, width, width};
     backend_.Pool(pooling, normalize, sequences, scratch_.hidden, pooled);

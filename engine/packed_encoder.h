@@ -12,7 +12,6 @@
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "engine/backend.h"
-#include "engine/kv_cache.h"
 #include "engine/tokenizer.h"
 #include "engine/transformer.h"
 
@@ -29,9 +28,9 @@ class PackedEncoder {
   // Both must outlive the object.
   PackedEncoder(const Transformer& transformer, Backend& backend) : transformer_(transformer), backend_(backend) {}
 
-  // Calls consume(batch, pooled) for every batch, inside its step: `pooled` [batch.size(), hidden_size] is device
-  // memory. Each sequence must have 1 to max_tokens tokens. CANCELLED and DEADLINE_EXCEEDED between layers and batches;
-  // consume's errors as they are.
+  // Calls consume(batch, pooled) for every batch, inside its step: `pooled` [batch.size(), hidden_size] is fp32
+  // device memory. Each sequence must have 1 to max_tokens tokens. CANCELLED and DEADLINE_EXCEEDED between layers and
+  // batches; consume's errors as they are.
   using Consumer = absl::FunctionRef<absl::Status(absl::Span<const EncodedText> batch, MatrixView pooled)>;
   absl::Status Run(std::vector<EncodedText> texts, Pooling pooling, bool normalize, const CallContext& context,
                    Consumer consume) const;
@@ -45,7 +44,7 @@ class PackedEncoder {
   Backend& backend_;
   // Used inside steps of the backend's queue only.
   mutable TransformerScratch scratch_;
-  mutable KvCache cache_;
+  mutable std::unique_ptr<KvStore> kv_;  // scratch of one layer
   mutable std::unique_ptr<Buffer> pooled_;
 };
 

@@ -29,9 +29,11 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
     return absl::InvalidArgumentError(
         absl::StrCat("threads = ", options.threads, " is out of range [0, ", kMaxThreads, "]; 0 means one per core"));
   }
+  if (options.kv_bytes < 0) return absl::InvalidArgumentError("kv_bytes is negative; 0 means the default");
   const kernels::Kernels& kernels = kernels::ActiveKernels();
   std::unique_ptr<Runtime> runtime(new Runtime);
   runtime->compute_type_ = Choose(options.compute_type, kernels);
+  runtime->kv_bytes_ = options.kv_bytes;
   CpuBackendOptions backend;
   backend.threads = options.threads;
   backend.bf16 = runtime->compute_type_ == ComputeType::kBFloat16;

@@ -2,6 +2,7 @@
 // one per process, made first and destroyed last.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,7 @@ struct RuntimeOptions {
   int threads = 0;  // compute threads; 0: one per core
   ComputeType compute_type = ComputeType::kAuto;
   std::string device = "auto";  // "auto" or "cpu"
+  int64_t kv_bytes = 0;         // KV memory of each model that generates; 0: a quarter of the machine's memory
 };
 
 class Runtime {
@@ -31,12 +33,14 @@ class Runtime {
 
   Backend& backend() const { return *backend_; }
   ComputeType compute_type() const { return compute_type_; }  // never kAuto
+  int64_t kv_bytes() const { return kv_bytes_; }              // 0: Backend::default_kv_bytes()
   std::string Description() const;                            // such as "cpu, 2 threads, bf16 (avx512_bf16)"
 
  private:
   Runtime();
   std::unique_ptr<Backend> backend_;
   ComputeType compute_type_ = ComputeType::kFloat32;
+  int64_t kv_bytes_ = 0;
 };
 
 }  // namespace lastro::engine

@@ -18,14 +18,15 @@ class LoadedSeq2Seq : public Seq2SeqModel {
   const Seq2SeqInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const ModelFiles& files() const override { return *core_.files; }
-  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens,
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
                                const CallContext& context) const override;
   absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(absl::Span<const int32_t> source, int capacity_tokens,
                                                              const CallContext& context) const override;
 
  private:
   absl::Status CheckRequest(absl::Span<const int32_t> source, int capacity_tokens) const;
-  absl::StatusOr<CrossMemory> Encode(absl::Span<const int32_t> source, const CallContext& context) const;
+  // Into blocks of the pool.
+  absl::StatusOr<BlockTable> Encode(absl::Span<const int32_t> source, const CallContext& context) const;
 
   DecoderCore core_;
   std::unique_ptr<Transformer> encoder_;
@@ -60,6 +61,7 @@ absl::StatusOr<std::unique_ptr<Seq2SeqModel>> LoadedSeq2Seq::Create(const std::s
   info.layers = static_cast<int>(both.decoder.layers);
   info.hidden_size = static_cast<int>(both.decoder.hidden_size);
   info.weight_bytes = encoder.stored_bytes + decoder.stored_bytes;
+  LASTRO_ASSIGN_OR_RETURN(core.pool, KvPool::Create(*core.backend, both.decoder, runtime.kv_bytes()));
   info.parameters = encoder.parameters + decoder.parameters - both.encoder.vocab_size * both.encoder.hidden_size;
   model->encoder_ = std::make_unique<Transformer>(std::move(both.encoder), std::move(encoder), *core.backend);
   core.transformer = std::make_unique<Transformer>(std::move(both.decoder), std::move(decoder), *core.backend);
@@ -84,33 +86,40 @@ absl::Status LoadedSeq2Seq::CheckRequest(absl::Span<const int32_t> source, int c
   return absl::OkStatus();
 }
 
-absl::StatusOr<CrossMemory> LoadedSeq2Seq::Encode(absl::Span<const int32_t> source, const CallContext& context) const {
+absl::StatusOr<BlockTable> LoadedSeq2Seq::Encode(absl::Span<const int32_t> source, const CallContext& context) const {
   const int64_t rows = static_cast<int64_t>(source.size());
-  const SequenceSpan sequence = {0, rows, 0, 0, rows};
-  std::optional<CrossMemory> memory;
-  LASTRO_RETURN_IF_ERROR(core_.backend->queue().Run(context, [&]() -> absl::Status {
-    LASTRO_ASSIGN_OR_RETURN(KvCache cache,
-                            KvCache::Create(*core_.backend, encoder_->architecture(), 1, KvCache::BlocksFor(rows)));
-    LASTRO_RETURN_IF_ERROR(
-        encoder_->Forward(source, absl::MakeConstSpan(&sequence, 1), cache, context, &encoder_scratch_));
+  Backend& backend = *core_.backend;
+  const Architecture& a = encoder_->architecture();
+  SequenceSpan sequence = {0, rows, 0, {}, rows};
+  const std::vector<int32_t> scratch = AssignScratchBlocks(backend.kv_block_tokens(), absl::MakeSpan(&sequence, 1));
+  BlockTable memory(*core_.pool);
+  LASTRO_RETURN_IF_ERROR(backend.queue().Run(context, [&]() -> absl::Status {
+    LASTRO_RETURN_IF_ERROR(memory.Reserve(0, rows));
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<KvStore> kv,
+                            backend.AllocateKv({1, a.kv_heads, a.head_dim, backend.kv_block_tokens(),
+                                                static_cast<int64_t>(scratch.size())}));
+    LASTRO_RETURN_IF_ERROR(encoder_->Forward(
+        source, absl::MakeConstSpan(&sequence, 1), *kv, [&] { return context.Check(); }, &encoder_scratch_));
     encoder_->NormOutput(&encoder_scratch_);
-    LASTRO_ASSIGN_OR_RETURN(memory, core_.transformer->Remember(encoder_scratch_.hidden));
-    core_.backend->Synchronize();
+    LASTRO_RETURN_IF_ERROR(core_.transformer->Remember(encoder_scratch_.hidden, memory.blocks(), core_.pool->store()));
+    backend.Synchronize();  // before `kv` goes
     return absl::OkStatus();
   }));
-  return *std::move(memory);
+  return memory;
 }
 
 absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedSeq2Seq::NewSession(absl::Span<const int32_t> source,
                                                                           int capacity_tokens,
                                                                           const CallContext& context) const {
   LASTRO_RETURN_IF_ERROR(CheckRequest(source, capacity_tokens));
-  LASTRO_ASSIGN_OR_RETURN(CrossMemory memory, Encode(source, context));
-  return NewCachedSession(core_, capacity_tokens, std::move(memory));
+  LASTRO_ASSIGN_OR_RETURN(BlockTable memory, Encode(source, context));
+  return NewCachedSession(core_, capacity_tokens, CrossMemory{std::move(memory), static_cast<int64_t>(source.size())},
+                          nullptr);
 }
 
-absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens,
+absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
                                             const CallContext& context) const {
+  LASTRO_CHECK(adapter == nullptr, "an adapter of another model");
   Opening opening;
   opening.tokens = {info_.start_id};
   if (info_.forced_bos_id >= 0) opening.tokens.push_back(info_.forced_bos_id);

@@ -123,22 +123,23 @@ void LoadedClassifier::Activate(MatrixView x) const {
 }
 
 absl::Status LoadedClassifier::ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const {
-  const int64_t rows = pooled.rows, floats = rows * (pooled.cols + head_.labels);
-  if (scratch_ == nullptr || scratch_->floats() < floats) {
-    LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(floats));
+  const int64_t rows = pooled.rows, row_bytes = head_.labels * static_cast<int64_t>(sizeof(float));
+  const int64_t bytes = rows * (row_bytes + pooled.cols * static_cast<int64_t>(sizeof(float)));
+  if (scratch_ == nullptr || scratch_->bytes() < bytes) {
+    LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(bytes));
   }
   const MatrixView dense = {scratch_->data(), rows, pooled.cols, pooled.cols};
-  const MatrixView out = {scratch_->data() + rows * pooled.cols, rows, head_.labels, head_.labels};
+  const MatrixView out = {scratch_->floats() + rows * pooled.cols, rows, head_.labels, head_.labels};
   backend_->Linear(*weights_.dense, pooled, dense);
   Activate(dense);
   if (weights_.norm.weight != nullptr) {
-    const float* bias = weights_.norm.bias != nullptr ? weights_.norm.bias->data() : nullptr;
-    backend_->Norm({weights_.norm.weight->data(), bias, transformer_->architecture().norm_eps, false}, dense, dense);
+    const float* bias = weights_.norm.bias != nullptr ? weights_.norm.bias->floats() : nullptr;
+    backend_->Norm({weights_.norm.weight->floats(), bias, transformer_->architecture().norm_eps, false}, dense, dense);
   }
   backend_->Linear(*weights_.out, dense, out);
   for (int64_t i = 0; i < rows; ++i) {
     float* to = logits + static_cast<int64_t>(batch[static_cast<size_t>(i)].index) * head_.labels;
-    backend_->CopyToHost(out.data + i * head_.labels, head_.labels, to);
+    backend_->CopyToHost(out.Rows(i, 1).data, row_bytes, to);
   }
   backend_->Synchronize();
   return absl::OkStatus();

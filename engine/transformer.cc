@@ -13,6 +13,10 @@ namespace {
 
 // Rows of the vocabulary head computed at once.
 constexpr int64_t kHeadRows = 32;
+// Of each matrix of the scratch: the widest vectors and memory transactions.
+constexpr int64_t kSlotAlignment = 256;
+
+constexpr int64_t FloatBytes(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
 
 // cos and sin of one row: one of each a frequency.
 void AppendAngles(absl::Span<const float> frequencies, int64_t position, double factor, std::vector<float>* cos,
@@ -30,43 +34,61 @@ absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a
   struct Slot {
     MatrixView* view;
     int64_t cols;
+    DataType type;
   };
+  const DataType type = backend.activation_type(), fp32 = DataType::kF32;
   const int64_t half = a.positions == PositionKind::kRope ? a.rope.rotary_dim / 2 : 0;
   const int64_t local_half = a.local_rope.has_value() ? a.local_rope->rotary_dim / 2 : 0;
-  const Slot slots[] = {{&hidden, a.hidden_size},
-                        {&normed, a.hidden_size},
-                        {&qkv, a.q_dim() + 2 * a.kv_dim()},
-                        {&attended, a.q_dim()},
-                        {&mlp, (a.gated_mlp ? 2 : 1) * a.intermediate_size},
-                        {&activated, a.intermediate_size},
-                        {&branch, a.residual == ResidualOrder::kParallel ? a.hidden_size : 0},
-                        {&router_logits, a.experts},
-                        {&gathered, a.experts > 0 ? a.hidden_size : 0},
-                        {&routed, a.experts > 0 ? a.hidden_size : 0},
-                        {&cross_q, a.cross_attention ? a.q_dim() : 0},
-                        {&cos, half},
-                        {&sin, half},
-                        {&local_cos, local_half},
-                        {&local_sin, local_half}};
-  auto padded = [rows](int64_t cols) { return (rows * cols + 15) / 16 * 16; };  // keeps 64-byte alignment
-  int64_t floats = 0;
-  for (const Slot& slot : slots) floats += padded(slot.cols);
-  if (buffer_ == nullptr || buffer_->floats() < floats) {
+  const Slot slots[] = {{&hidden, a.hidden_size, fp32},
+                        {&normed, a.hidden_size, type},
+                        {&qkv, a.q_dim() + 2 * a.kv_dim(), type},
+                        {&attended, a.q_dim(), type},
+                        {&mlp, (a.gated_mlp ? 2 : 1) * a.intermediate_size, type},
+                        {&activated, a.intermediate_size, type},
+                        {&branch, a.residual == ResidualOrder::kParallel ? a.hidden_size : 0, type},
+                        {&router_logits, a.experts, fp32},
+                        {&gathered, a.experts > 0 ? a.hidden_size : 0, type},
+                        {&routed, a.experts > 0 ? a.hidden_size : 0, fp32},
+                        {&cross_q, a.cross_attention ? a.q_dim() : 0, type},
+                        {&cos, half, fp32},
+                        {&sin, half, fp32},
+                        {&local_cos, local_half, fp32},
+                        {&local_sin, local_half, fp32}};
+  auto bytes_of = [rows](const Slot& slot) {
+    return (rows * kernels::RowBytes(slot.type, slot.cols) + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment;
+  };
+  int64_t bytes = 0;
+  for (const Slot& slot : slots) bytes += bytes_of(slot);
+  if (buffer_ == nullptr || buffer_->bytes() < bytes) {
     buffer_ = nullptr;  // first the old memory goes
-    LASTRO_ASSIGN_OR_RETURN(buffer_, backend.Allocate(floats));
+    LASTRO_ASSIGN_OR_RETURN(buffer_, backend.Allocate(bytes));
   }
-  float* next = buffer_->data();
+  uint8_t* next = buffer_->data();
   for (const Slot& slot : slots) {
-    *slot.view = {next, rows, slot.cols, slot.cols};
-    next += padded(slot.cols);
+    *slot.view = {next, rows, slot.cols, slot.cols, slot.type};
+    next += bytes_of(slot);
   }
   return absl::OkStatus();
 }
 
+absl::Status TransformerScratch::ReserveLowRank(Backend& backend, int64_t rows, int64_t rank, int64_t columns) {
+  const DataType type = backend.activation_type();
+  const int64_t inner = (rows * kernels::RowBytes(type, rank) + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment;
+  const int64_t bytes = inner + rows * kernels::RowBytes(type, columns);
+  if (low_rank_buffer_ == nullptr || low_rank_buffer_->bytes() < bytes) {
+    low_rank_buffer_ = nullptr;
+    LASTRO_ASSIGN_OR_RETURN(low_rank_buffer_, backend.Allocate(bytes));
+  }
+  low_rank = {low_rank_buffer_->data(), rows, rank, rank, type};
+  low_rank_out = {low_rank_buffer_->data() + inner, rows, columns, columns, type};
+  return absl::OkStatus();
+}
+
 absl::Status TransformerScratch::ReserveLogits(Backend& backend, const Architecture& a, int64_t rows) {
-  if (logits_buffer_ == nullptr || logits_buffer_->floats() < rows * a.vocab_size) {
+  const int64_t bytes = rows * a.vocab_size * static_cast<int64_t>(sizeof(float));
+  if (logits_buffer_ == nullptr || logits_buffer_->bytes() < bytes) {
     logits_buffer_ = nullptr;
-    LASTRO_ASSIGN_OR_RETURN(logits_buffer_, backend.Allocate(rows * a.vocab_size));
+    LASTRO_ASSIGN_OR_RETURN(logits_buffer_, backend.Allocate(bytes));
   }
   logits = {logits_buffer_->data(), rows, a.vocab_size, a.vocab_size};
   return absl::OkStatus();
@@ -76,8 +98,8 @@ Transformer::Transformer(Architecture architecture, TransformerWeights weights, 
     : architecture_(std::move(architecture)), weights_(std::move(weights)), backend_(backend) {}
 
 NormParams Transformer::ParamsOf(const NormWeights& weights) const {
-  const float* bias = weights.bias != nullptr ? weights.bias->data() : nullptr;
-  return {weights.weight->data(), bias, architecture_.norm_eps, architecture_.norm == NormKind::kRms};
+  const float* bias = weights.bias != nullptr ? weights.bias->floats() : nullptr;
+  return {weights.weight->floats(), bias, architecture_.norm_eps, architecture_.norm == NormKind::kRms};
 }
 
 // `out` after the norm of x into it, or x where the norm is left out.
@@ -98,8 +120,8 @@ void Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSp
       AppendAngles(frequencies, s.position + row, rope.attention_factor, &cosines, &sines);
     }
   }
-  backend_.CopyToDevice(cosines.data(), static_cast<int64_t>(cosines.size()), cos.data);
-  backend_.CopyToDevice(sines.data(), static_cast<int64_t>(sines.size()), sin.data);
+  backend_.CopyToDevice(cosines.data(), FloatBytes(static_cast<int64_t>(cosines.size())), cos.data);
+  backend_.CopyToDevice(sines.data(), FloatBytes(static_cast<int64_t>(sines.size())), sin.data);
 }
 
 void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
@@ -156,49 +178,69 @@ AttentionOptions Transformer::OptionsOf(int64_t layer) const {
       static_cast<float>(a.attention_scale > 0 ? a.attention_scale : 1.0 / std::sqrt(static_cast<double>(a.head_dim)));
   options.softcap = a.attention_softcap;
   options.window = a.window(layer);
-  options.sinks = weights.sinks != nullptr ? weights.sinks->data() : nullptr;
+  options.sinks = weights.sinks != nullptr ? weights.sinks->floats() : nullptr;
   const PositionBiasWeights& bias = weights_.position_bias;
   if (bias.table != nullptr) {
-    options.bias = bias.table->data() + bias.zero;
+    options.bias = bias.table->floats() + bias.zero;
     options.bias_stride = bias.stride;
     options.bias_absolute = bias.absolute;
   }
   return options;
 }
 
-void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
-                                 MatrixView x, MatrixView out, TransformerScratch* scratch) const {
+void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
+                                 MatrixView out, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-  backend_.Linear(*weights.qkv, x, scratch->qkv);
+  AdaptedLinear(*weights.qkv, layer, AdaptedMap::kQkv, sequences, x, scratch->qkv, scratch);
   PrepareHeads(layer, scratch);
   const MatrixView q = scratch->qkv.Columns(0, a.q_dim());
   const MatrixView k = scratch->qkv.Columns(a.q_dim(), a.kv_dim());
   const MatrixView v = scratch->qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim());
-  backend_.StoreKv(sequences, k, v, cache);
-  backend_.Attention(OptionsOf(layer), sequences, q, cache, scratch->attended);
-  backend_.Linear(*weights.attention_out, scratch->attended, out);
+  // A store of one layer is scratch.
+  const int64_t at = store.shape().layers == 1 ? 0 : layer;
+  backend_.StoreKv(sequences, k, v, at, store);
+  backend_.Attention(OptionsOf(layer), sequences, q, at, store, scratch->attended);
+  AdaptedLinear(*weights.attention_out, layer, AdaptedMap::kAttentionOut, sequences, scratch->attended, out, scratch);
 }
 
 // Returns where the result is: `out`, or scratch of a mixture.
-MatrixView Transformer::MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out,
+MatrixView Transformer::MlpBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
                                  TransformerScratch* scratch) const {
-  if (layer.router != nullptr) return ExpertsBlock(layer, x, scratch);
-  backend_.Linear(*layer.mlp_in, x, scratch->mlp);
+  const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
+  if (weights.router != nullptr) return ExpertsBlock(weights, x, scratch);
+  AdaptedLinear(*weights.mlp_in, layer, AdaptedMap::kMlpIn, sequences, x, scratch->mlp, scratch);
   backend_.Activation(architecture_.activation, architecture_.gated_mlp, scratch->mlp, scratch->activated);
-  backend_.Linear(*layer.mlp_out, scratch->activated, out);
+  AdaptedLinear(*weights.mlp_out, layer, AdaptedMap::kMlpOut, sequences, scratch->activated, out, scratch);
   return out;
+}
+
+void Transformer::AdaptedLinear(const LinearWeight& weight, int64_t layer, AdaptedMap map,
+                                absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
+                                TransformerScratch* scratch) const {
+  backend_.Linear(weight, x, out);
+  for (const SequenceSpan& s : sequences) {
+    if (s.adapter == nullptr) continue;
+    for (const LowRankMap& low : s.adapter->Maps(layer, map)) {
+      const int64_t rank = low.a->n(), columns = low.b->n();
+      const MatrixView inner = {scratch->low_rank.data, s.rows, rank, rank, scratch->low_rank.type};
+      const MatrixView added = {scratch->low_rank_out.data, s.rows, columns, columns, scratch->low_rank_out.type};
+      backend_.Linear(*low.a, x.Rows(s.first_row, s.rows), inner);
+      backend_.Linear(*low.b, inner, added);
+      backend_.Add(added, out.Rows(s.first_row, s.rows).Columns(low.first_column, columns));
+    }
+  }
 }
 
 MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   backend_.Linear(*layer.router, x, scratch->router_logits);
   std::vector<float> logits(static_cast<size_t>(x.rows * a.experts));
-  backend_.CopyToHost(scratch->router_logits.data, x.rows * a.experts, logits.data());
+  backend_.CopyToHost(scratch->router_logits.data, FloatBytes(x.rows * a.experts), logits.data());
   backend_.Synchronize();
   const std::vector<ExpertRows> routed = RouteToExperts(logits, a.experts, a.experts_per_token);
   const std::vector<float> zeros(static_cast<size_t>(x.rows * x.cols));
-  backend_.CopyToDevice(zeros.data(), x.rows * x.cols, scratch->routed.data);
+  backend_.CopyToDevice(zeros.data(), FloatBytes(x.rows * x.cols), scratch->routed.data);
   for (size_t e = 0; e < routed.size(); ++e) {
     const int64_t rows = static_cast<int64_t>(routed[e].rows.size());
     if (rows == 0) continue;
@@ -212,26 +254,26 @@ MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, Tr
   return scratch->routed;
 }
 
-absl::StatusOr<CrossMemory> Transformer::Remember(MatrixView encoded) const {
+absl::Status Transformer::Remember(MatrixView encoded, absl::Span<const int32_t> blocks, KvStore& store) const {
   const Architecture& a = architecture_;
   LASTRO_CHECK(a.cross_attention && encoded.cols == a.hidden_size);
-  CrossMemory memory;
-  memory.tokens = encoded.rows;
-  LASTRO_ASSIGN_OR_RETURN(memory.cache, KvCache::Create(backend_, a, a.layers, KvCache::BlocksFor(encoded.rows)));
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(encoded.rows * 2 * a.kv_dim()));
-  const MatrixView kv = {buffer->data(), encoded.rows, 2 * a.kv_dim(), 2 * a.kv_dim()};
-  const SequenceSpan all = {0, encoded.rows, 0, 0, encoded.rows};
+  const DataType type = backend_.activation_type();
+  const int64_t cols = 2 * a.kv_dim();
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer,
+                          backend_.Allocate(encoded.rows * kernels::RowBytes(type, cols)));
+  const MatrixView kv = {buffer->data(), encoded.rows, cols, cols, type};
+  const SequenceSpan all = {0, encoded.rows, 0, blocks, encoded.rows};
   for (int64_t layer = 0; layer < a.layers; ++layer) {
     backend_.Linear(*weights_.layers[static_cast<size_t>(layer)].cross_kv, encoded, kv);
-    backend_.StoreKv(absl::MakeConstSpan(&all, 1), kv.Columns(0, a.kv_dim()), kv.Columns(a.kv_dim(), a.kv_dim()),
-                     memory.cache.Layer(layer));
+    backend_.StoreKv(absl::MakeConstSpan(&all, 1), kv.Columns(0, a.kv_dim()), kv.Columns(a.kv_dim(), a.kv_dim()), layer,
+                     store);
   }
   backend_.Synchronize();  // before `buffer` goes
-  return memory;
+  return absl::OkStatus();
 }
 
 // hidden += attention over the memory, in the order of the other branches.
-void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const CrossMemory& memory,
+void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,
                                  TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
@@ -239,59 +281,72 @@ void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> s
   AttentionOptions options;
   options.causal = false;
   options.scale = OptionsOf(layer).scale;
-  options.memory_tokens = memory.tokens;
+  options.memory = true;
   backend_.Linear(*weights.cross_q, pre ? Norm(weights.cross_attention_norm, hidden, normed) : hidden,
                   scratch->cross_q);
-  backend_.Attention(options, sequences, scratch->cross_q, memory.cache.Layer(layer), scratch->attended);
+  backend_.Attention(options, sequences, scratch->cross_q, layer, store, scratch->attended);
   backend_.Linear(*weights.cross_out, scratch->attended, normed);
   backend_.Add(normed, hidden);
   if (!pre) Norm(weights.cross_attention_norm, hidden, hidden);
 }
 
-void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
-                        const CrossMemory* memory, TransformerScratch* scratch) const {
+void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
+                        TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
   const bool pre = architecture_.residual == ResidualOrder::kPre;
   MatrixView x = pre ? Norm(weights.attention_norm, hidden, normed) : hidden;
-  AttentionBlock(layer, sequences, cache, x, normed, scratch);
+  AttentionBlock(layer, sequences, store, x, normed, scratch);
   Norm(weights.post_attention_norm, normed, normed);
   backend_.Add(normed, hidden);
   if (!pre) Norm(weights.attention_norm, hidden, hidden);
-  if (memory != nullptr) CrossAttention(layer, sequences, *memory, scratch);
+  if (architecture_.cross_attention) CrossAttention(layer, sequences, store, scratch);
 
   x = pre ? Norm(weights.mlp_norm, hidden, normed) : hidden;
-  const MatrixView mlp = MlpBlock(weights, x, normed, scratch);
+  const MatrixView mlp = MlpBlock(layer, sequences, x, normed, scratch);
   Norm(weights.post_mlp_norm, mlp, mlp);
   backend_.Add(mlp, hidden);
   if (!pre) Norm(weights.mlp_norm, hidden, hidden);
 }
 
 // Both branches read the layer's input. Without a norm of its own the MLP shares attention's.
-void Transformer::ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+void Transformer::ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
                                 TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
   const MatrixView x = Norm(weights.attention_norm, hidden, normed);
-  AttentionBlock(layer, sequences, cache, x, scratch->branch, scratch);
+  AttentionBlock(layer, sequences, store, x, scratch->branch, scratch);
   const bool own_norm = weights.mlp_norm.weight != nullptr;
-  const MatrixView mlp = MlpBlock(weights, own_norm ? Norm(weights.mlp_norm, hidden, normed) : x, normed, scratch);
+  const MatrixView mlp =
+      MlpBlock(layer, sequences, own_norm ? Norm(weights.mlp_norm, hidden, normed) : x, normed, scratch);
   backend_.Add(scratch->branch, hidden);
   backend_.Add(mlp, hidden);
 }
 
+absl::Status Transformer::ReserveForAdapters(absl::Span<const SequenceSpan> sequences,
+                                             TransformerScratch* scratch) const {
+  int64_t rows = 0, rank = 0, columns = 0;
+  for (const SequenceSpan& s : sequences) {
+    if (s.adapter == nullptr) continue;
+    rows = std::max(rows, s.rows);
+    rank = std::max(rank, s.adapter->max_rank());
+    columns = std::max(columns, s.adapter->max_columns());
+  }
+  return rows == 0 ? absl::OkStatus() : scratch->ReserveLowRank(backend_, rows, rank, columns);
+}
+
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                                  const KvCache& cache, const CallContext& context, TransformerScratch* scratch,
-                                  const CrossMemory* memory) const {
-  LASTRO_CHECK((memory != nullptr) == architecture_.cross_attention);
+                                  KvStore& store, absl::FunctionRef<absl::Status()> check,
+                                  TransformerScratch* scratch) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
+  LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
   EmbedRows(ids, sequences, scratch);
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
-    LASTRO_RETURN_IF_ERROR(context.Check());
+    LASTRO_RETURN_IF_ERROR(check());
     if (architecture_.residual == ResidualOrder::kParallel) {
-      ParallelLayer(layer, sequences, cache.Layer(layer), scratch);
+      ParallelLayer(layer, sequences, store, scratch);
     } else {
-      Layer(layer, sequences, cache.Layer(layer), memory, scratch);
+      Layer(layer, sequences, store, scratch);
     }
   }
   return absl::OkStatus();
@@ -313,7 +368,7 @@ absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch*
     backend_.Linear(*weights_.head, x, out);
     if (architecture_.logit_scale != 1.0f) backend_.Map(MapKind::kScale, architecture_.logit_scale, out);
     if (architecture_.logit_softcap > 0) backend_.Map(MapKind::kSoftcap, architecture_.logit_softcap, out);
-    backend_.CopyToHost(out.data, rows * vocab, logits + row * vocab);
+    backend_.CopyToHost(out.data, FloatBytes(rows * vocab), logits + row * vocab);
   }
   backend_.Synchronize();
   return absl::OkStatus();

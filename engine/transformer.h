@@ -1,49 +1,51 @@
 // Transformer: the one forward pass of every architecture, over a packed batch of sequences. Encoders, prompts and
-// decoded tokens differ by SequenceSpan, KvCache and Architecture only. Const after construction; request state (cache,
-// scratch) is passed in. Forward and Head run inside a step of the backend's queue.
+// decoded tokens differ by SequenceSpan, KvStore and Architecture only. Const after construction; request state (KV
+// store, scratch) is passed in. Forward and Head run inside a step of the backend's queue.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "base/call_context.h"
 #include "engine/architecture.h"
 #include "engine/backend.h"
-#include "engine/kv_cache.h"
+#include "engine/lora.h"
 #include "engine/transformer_weights.h"
 
 namespace lastro::engine {
 
-// Activations of one step; grows to the largest step. One per model: steps run one at a time.
+// Activations of one step; grows to the largest step. One per model: steps run one at a time. What is said to be fp32
+// is kF32, the rest of Backend::activation_type().
 class TransformerScratch {
  public:
   // Room for a step of `rows` rows.
   absl::Status Reserve(Backend& backend, const Architecture& architecture, int64_t rows);
 
-  MatrixView hidden, normed, qkv, attended, mlp, activated;  // [rows, ...] of the last Reserve
-  MatrixView branch;                                         // [rows, hidden], of ResidualOrder::kParallel
-  MatrixView router_logits;                                  // [rows, experts]
-  MatrixView gathered, routed;                               // [rows, hidden], of a mixture of experts
-  MatrixView cross_q;                                        // [rows, q_dim], of cross-attention
-  MatrixView cos, sin;                                       // [rows, rotary_dim / 2]
-  MatrixView local_cos, local_sin;                           // as cos and sin, of Architecture::local_rope
-  MatrixView logits;                                         // [head rows, vocab_size] of ReserveLogits
+  MatrixView hidden;                                 // [rows, hidden] of the last Reserve, fp32: the residual stream
+  MatrixView normed, qkv, attended, mlp, activated;  // [rows, ...]
+  MatrixView branch;                                 // [rows, hidden], of ResidualOrder::kParallel
+  MatrixView router_logits;                          // [rows, experts], fp32
+  MatrixView gathered;                               // [rows, hidden], of a mixture of experts
+  MatrixView routed;                                 // [rows, hidden], fp32: the sum over the experts
+  MatrixView cross_q;                                // [rows, q_dim], of cross-attention
+  MatrixView cos, sin;                               // [rows, rotary_dim / 2], fp32
+  MatrixView local_cos, local_sin;                   // as cos and sin, of Architecture::local_rope
+  MatrixView logits;                                 // [head rows, vocab_size] of ReserveLogits, fp32
+
+  // What adapters compute beside a step's maps: [rows, rank] and [rows, columns]; kept apart, as few steps need it.
+  absl::Status ReserveLowRank(Backend& backend, int64_t rows, int64_t rank, int64_t columns);
+  MatrixView low_rank, low_rank_out;
 
   // Room for `rows` rows of logits.
   absl::Status ReserveLogits(Backend& backend, const Architecture& architecture, int64_t rows);
 
  private:
   std::unique_ptr<Buffer> buffer_;
+  std::unique_ptr<Buffer> low_rank_buffer_;
   std::unique_ptr<Buffer> logits_buffer_;
-};
-
-// What a decoder attends to: keys and values of an encoder's output, for each layer.
-struct CrossMemory {
-  KvCache cache;
-  int64_t tokens = 0;
 };
 
 class Transformer {
@@ -55,15 +57,15 @@ class Transformer {
   const TransformerWeights& weights() const { return weights_; }
 
   // Runs the packed rows `ids`, split into `sequences`, and leaves the last layer's output in scratch->hidden. Keys and
-  // values go into `cache`. `context` is checked between layers; after an error the cache's tokens from each sequence's
-  // position on are unspecified. REQUIRES: ids and positions in range, room in the cache.
-  // `memory` is given to architectures with cross-attention, and to them only.
-  absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, const KvCache& cache,
-                       const CallContext& context, TransformerScratch* scratch,
-                       const CrossMemory* memory = nullptr) const;
+  // values go into `store`. `check` is called between layers and ends the pass where it errors; the store's tokens from
+  // each sequence's position on are then unspecified. REQUIRES: ids and positions in range, blocks for all tokens; for
+  // an architecture with cross-attention a memory of each sequence.
+  absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, KvStore& store,
+                       absl::FunctionRef<absl::Status()> check, TransformerScratch* scratch) const;
 
-  // The memory of an encoder's output [rows, hidden_size], device memory. RESOURCE_EXHAUSTED.
-  absl::StatusOr<CrossMemory> Remember(MatrixView encoded) const;
+  // Keys and values of an encoder's output [rows, hidden_size] (device memory) for cross-attention, into `blocks` of
+  // `store`. RESOURCE_EXHAUSTED.
+  absl::Status Remember(MatrixView encoded, absl::Span<const int32_t> blocks, KvStore& store) const;
 
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
@@ -72,21 +74,27 @@ class Transformer {
   absl::Status Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const;
 
  private:
+  absl::Status ReserveForAdapters(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
   void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                  TransformerScratch* scratch) const;
   void FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
                   MatrixView sin) const;
-  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache, const CrossMemory* memory,
+  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
              TransformerScratch* scratch) const;
-  void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const CrossMemory& memory,
+  void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,
                       TransformerScratch* scratch) const;
-  void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache,
+  void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
                      TransformerScratch* scratch) const;
-  void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, kernels::KvView cache, MatrixView x,
+  void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
                       MatrixView out, TransformerScratch* scratch) const;
   void PrepareHeads(int64_t layer, TransformerScratch* scratch) const;
   AttentionOptions OptionsOf(int64_t layer) const;
-  MatrixView MlpBlock(const LayerWeights& layer, MatrixView x, MatrixView out, TransformerScratch* scratch) const;
+  MatrixView MlpBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
+                      TransformerScratch* scratch) const;
+  // The map `weight` of all rows, and what the sequences' adapters add to it.
+  void AdaptedLinear(const LinearWeight& weight, int64_t layer, AdaptedMap map,
+                     absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
+                     TransformerScratch* scratch) const;
   MatrixView ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const;
   NormParams ParamsOf(const NormWeights& weights) const;
   MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;

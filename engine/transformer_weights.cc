@@ -75,8 +75,9 @@ absl::StatusOr<std::unique_ptr<TableWeight>> Loader::Table(const std::string& na
 
 absl::StatusOr<std::unique_ptr<Buffer>> Loader::OnDevice(absl::Span<const float> values) {
   const int64_t count = static_cast<int64_t>(values.size());
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend_.Allocate(count));
-  backend_.CopyToDevice(values.data(), count, buffer->data());
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer,
+                          backend_.Allocate(count * static_cast<int64_t>(sizeof(float))));
+  backend_.CopyToDevice(values.data(), buffer->bytes(), buffer->data());
   return buffer;
 }
 

@@ -78,14 +78,14 @@ struct KvView {
 // Attention of consecutive query rows of one sequence with one KV head's group of query heads.
 struct AttentionArgs {
   KvView cache;
-  int64_t first_block;  // where the sequence starts in the cache
-  int64_t kv_head;      // which group: query heads [kv_head * H / G, (kv_head + 1) * H / G)
-  int64_t heads;        // H
-  ConstRows q;          // [R, H * D]
-  MutRows out;          // [R, H * D]
-  int64_t rows;         // R
-  int64_t position;     // of the first row: with `causal`, row i sees the tokens 0 .. position + i
-  int64_t length;       // tokens of the sequence in the cache
+  const int32_t* blocks;  // tokens [i kKvBlock, (i + 1) kKvBlock) of the sequence lie at block blocks[i]
+  int64_t kv_head;        // which group: query heads [kv_head * H / G, (kv_head + 1) * H / G)
+  int64_t heads;          // H
+  ConstRows q;            // [R, H * D]
+  MutRows out;            // [R, H * D]
+  int64_t rows;           // R
+  int64_t position;       // of the first row: with `causal`, row i sees the tokens 0 .. position + i
+  int64_t length;         // tokens of the sequence in the cache
   bool causal;
   float scale;
 
@@ -128,8 +128,8 @@ struct Kernels {
   // out[:, n_begin:n_end] = x W^T + bias for few rows: each weight is read once.
   void (*gemv)(const LinearArgs& args, int64_t n_begin, int64_t n_end);
 
-  // Writes `rows` tokens (k, v: [R, G * D]) at `position` of the sequence that starts at `first_block`.
-  void (*store_kv)(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache);
+  // Writes `rows` tokens (k, v: [R, G * D]) at `position` of the sequence that lies at `blocks`.
+  void (*store_kv)(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache);
   // softmax(scale * q k^T) v, streamed over blocks (Dao et al. 2022, "FlashAttention": running maximum and sum).
   // REQUIRES: rows * heads / kv_heads <= kMaxAttentionQueries; length >= 1, and with `causal` length >= position +
   // rows.

@@ -120,21 +120,21 @@ void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end) {
 }
 
 // Where component d of token t of KV head g lies.
-float* KeyAt(const KvView& cache, int64_t first_block, int64_t t, int64_t g, int64_t d) {
-  int64_t block = first_block + t / kKvBlock;
+float* KeyAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
+  int64_t block = blocks[t / kKvBlock];
   return cache.k + block * cache.block_elements() + (g * cache.head_dim + d) * kKvBlock + t % kKvBlock;
 }
-float* ValueAt(const KvView& cache, int64_t first_block, int64_t t, int64_t g, int64_t d) {
-  int64_t block = first_block + t / kKvBlock;
+float* ValueAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
+  int64_t block = blocks[t / kKvBlock];
   return cache.v + block * cache.block_elements() + (g * kKvBlock + t % kKvBlock) * cache.head_dim + d;
 }
 
-void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       for (int64_t d = 0; d < cache.head_dim; ++d) {
-        *KeyAt(cache, first_block, position + r, g, d) = k.data[r * k.stride + g * cache.head_dim + d];
-        *ValueAt(cache, first_block, position + r, g, d) = v.data[r * v.stride + g * cache.head_dim + d];
+        *KeyAt(cache, blocks, position + r, g, d) = k.data[r * k.stride + g * cache.head_dim + d];
+        *ValueAt(cache, blocks, position + r, g, d) = v.data[r * v.stride + g * cache.head_dim + d];
       }
     }
   }
@@ -143,7 +143,7 @@ void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_
 double Score(const AttentionArgs& args, const float* q, int64_t h, int64_t position, int64_t t) {
   double score = 0;
   for (int64_t d = 0; d < args.cache.head_dim; ++d) {
-    score += static_cast<double>(q[d]) * *KeyAt(args.cache, args.first_block, t, args.kv_head, d);
+    score += static_cast<double>(q[d]) * *KeyAt(args.cache, args.blocks, t, args.kv_head, d);
   }
   score *= args.scale;
   if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
@@ -167,7 +167,7 @@ void AttendOne(const AttentionArgs& args, int64_t r, int64_t h, int64_t first, i
   for (int64_t d = 0; d < head_dim; ++d) {
     double value = 0;
     for (int64_t t = first; t < end; ++t) {
-      value += scores[t - first] * *ValueAt(args.cache, args.first_block, t, args.kv_head, d);
+      value += scores[t - first] * *ValueAt(args.cache, args.blocks, t, args.kv_head, d);
     }
     out[d] = static_cast<float>(value / sum);
   }

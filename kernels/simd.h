@@ -15,7 +15,7 @@ void Activate(ActivationKind kind, ConstRows gate, ConstRows up, int64_t rows, i
 void Rope(const float* cos, const float* sin, int64_t rows, int64_t heads, int64_t head_dim, int64_t rotary_dim,
           MutRows x);
 void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end);
-void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache);
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache);
 void Attention(const AttentionArgs& args);
 void MeanRows(ConstRows x, int64_t rows, int64_t cols, float* out);
 double LogSumExp(const float* x, int64_t n);

@@ -149,10 +149,10 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64
   const KvView& cache = args.cache;
   const int64_t head_dim = cache.head_dim;
   const int64_t blocks = (end - begin + kKvBlock - 1) / kKvBlock;
-  const int64_t first =
-      (args.first_block + begin / kKvBlock) * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
+  int64_t at[kTileBlocks];
   for (int64_t b = 0; b < blocks; ++b) {
-    ScoreBlock<kN>(queries, cache.k + first + b * cache.block_elements(), head_dim, args.scale, scores + b * kKvBlock);
+    at[b] = args.blocks[begin / kKvBlock + b] * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
+    ScoreBlock<kN>(queries, cache.k + at[b], head_dim, args.scale, scores + b * kKvBlock);
   }
   for (int i = 0; i < kN; ++i) {
     const int64_t low = std::clamp<int64_t>(queries[i].first - begin, 0, end - begin);
@@ -162,7 +162,7 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64
   }
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t tokens = std::min(kKvBlock, end - begin - b * kKvBlock);
-    AddValues<kN>(queries, cache.v + first + b * cache.block_elements(), tokens, head_dim, scores + b * kKvBlock);
+    AddValues<kN>(queries, cache.v + at[b], tokens, head_dim, scores + b * kKvBlock);
   }
 }
 
@@ -216,11 +216,11 @@ void Attention(const AttentionArgs& args) {
   }
 }
 
-void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache) {
   const int64_t head_dim = cache.head_dim;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t slot = (position + r) % kKvBlock;
-    const int64_t base = (first_block + (position + r) / kKvBlock) * cache.block_elements();
+    const int64_t base = blocks[(position + r) / kKvBlock] * cache.block_elements();
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       const float* key = k.data + r * k.stride + g * head_dim;
       float* to = cache.k + base + g * head_dim * kKvBlock + slot;
@@ -241,8 +241,8 @@ HWY_EXPORT(Attention);
 HWY_EXPORT(StoreKv);
 namespace simd {
 void Attention(const AttentionArgs& args) { HWY_DYNAMIC_DISPATCH(Attention)(args); }
-void StoreKv(ConstRows k, ConstRows v, int64_t rows, int64_t first_block, int64_t position, KvView cache) {
-  HWY_DYNAMIC_DISPATCH(StoreKv)(k, v, rows, first_block, position, cache);
+void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache) {
+  HWY_DYNAMIC_DISPATCH(StoreKv)(k, v, rows, blocks, position, cache);
 }
 }  // namespace simd
 }  // namespace lastro::kernels

@@ -1,6 +1,7 @@
 // The CPU backend's operations against plain double-precision references: SIMD with oneDNN and scalar, fp32 and bf16.
 #include "engine/cpu_backend.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -139,21 +140,22 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
   CpuBackend backend = NewBackend();
   const int64_t heads = 6, kv_heads = 2, width = 10;
   const std::vector<int64_t> lengths = {3, 40, 1, 16, 130};
-  int64_t rows = 0, blocks = 0;
+  int64_t rows = 0;
   std::vector<SequenceSpan> sequences;
   for (int64_t length : lengths) {
-    sequences.push_back({rows, length, 0, blocks});
+    sequences.push_back({rows, length, 0, {}});
     rows += length;
-    blocks += (length + 15) / 16;
   }
+  std::vector<int32_t> blocks = AssignScratchBlocks(backend.kv_block_tokens(), absl::MakeSpan(sequences));
+  std::shuffle(blocks.begin(), blocks.end(), random_);
   const int64_t q_dim = heads * width, kv_dim = kv_heads * width;
   std::vector<float> qkv = Random(rows * (q_dim + 2 * kv_dim)), out(static_cast<size_t>(rows * q_dim));
   const MatrixView all = View(qkv, rows, q_dim + 2 * kv_dim);
-  std::vector<float> k(static_cast<size_t>(blocks * kv_dim * 16), std::numeric_limits<float>::quiet_NaN()), v = k;
-  const kernels::KvView cache = {k.data(), v.data(), kv_heads, width};
+  ASSERT_OK_AND_ASSIGN(auto store, backend.AllocateKv({2, kv_heads, width, backend.kv_block_tokens(),
+                                                       static_cast<int64_t>(blocks.size())}));
   const AttentionOptions options = {false, 0.3f};
-  backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), cache);
-  backend.Attention(options, sequences, all.Columns(0, q_dim), cache, View(out, rows, q_dim));
+  backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), 1, *store);
+  backend.Attention(options, sequences, all.Columns(0, q_dim), 1, *store, View(out, rows, q_dim));
   for (const SequenceSpan& s : sequences) {
     for (int64_t r = s.first_row; r < s.first_row + s.rows; ++r) {
       for (int64_t h = 0; h < heads; ++h) {
@@ -162,8 +164,8 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
         for (int64_t t = s.first_row; t < s.first_row + s.rows; ++t) {
           double dot = 0;
           for (int64_t d = 0; d < width; ++d) {
-            dot += static_cast<double>(all.data[r * all.stride + h * width + d]) *
-                   all.data[t * all.stride + q_dim + h / 3 * width + d];
+            dot += static_cast<double>(all.floats()[r * all.stride + h * width + d]) *
+                   all.floats()[t * all.stride + q_dim + h / 3 * width + d];
           }
           total += weights.emplace_back(std::exp(dot * 0.3));
         }
@@ -171,7 +173,7 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
           double want = 0;
           for (int64_t t = 0; t < s.rows; ++t) {
             want += weights[static_cast<size_t>(t)] / total *
-                    all.data[(s.first_row + t) * all.stride + q_dim + kv_dim + h / 3 * width + d];
+                    all.floats()[(s.first_row + t) * all.stride + q_dim + kv_dim + h / 3 * width + d];
           }
           ASSERT_NEAR(out[static_cast<size_t>(r * q_dim + h * width + d)], want, 2e-5) << r << " " << h;
         }
@@ -192,7 +194,7 @@ TEST_P(CpuBackendTest, EmbedAccumulatesAndPoolNormalizes) {
     return values[static_cast<size_t>(id * cols + c)] + values[static_cast<size_t>(cols + c)];
   };
   for (int64_t c = 0; c < cols; ++c) EXPECT_EQ(x[static_cast<size_t>(2 * cols + c)], want(2, c));
-  const std::vector<SequenceSpan> sequences = {{0, 2, 0, 0}, {2, 1, 0, 0}};
+  const std::vector<SequenceSpan> sequences = {{0, 2, 0, {}}, {2, 1, 0, {}}};
   backend.Pool(Pooling::kMean, false, sequences, View(x, 3, cols), View(pooled, 2, cols));
   for (int64_t c = 0; c < cols; ++c) EXPECT_NEAR(pooled[static_cast<size_t>(c)], (want(4, c) + want(0, c)) / 2, 1e-6);
   backend.Pool(Pooling::kCls, true, sequences, View(x, 3, cols), View(pooled, 2, cols));
@@ -220,10 +222,10 @@ TEST_P(CpuBackendTest, RowOperationsSplitOverThreadsEqualOneThread) {
 
 TEST_P(CpuBackendTest, AllocateRefusesWhatCannotBe) {
   CpuBackend backend = NewBackend();
-  EXPECT_THAT(backend.Allocate(INT64_MAX / 2), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
-  EXPECT_THAT(backend.Allocate(int64_t{1} << 50),
+  EXPECT_THAT(backend.Allocate(INT64_MAX - 1), testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
+  EXPECT_THAT(backend.Allocate(int64_t{1} << 52),
               testing::StatusIs(absl::StatusCode::kResourceExhausted, ::testing::_));
-  ASSERT_OK_AND_ASSIGN(auto buffer, backend.Allocate(10));
+  ASSERT_OK_AND_ASSIGN(auto buffer, backend.Allocate(40));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % 64, 0u);
 }
 

@@ -1,6 +1,7 @@
 // Attention and the KV store against textbook softmax over plain [tokens, heads, width] arrays in double.
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "tests/unit/kernels/kernel_test_util.h"
 
@@ -78,13 +79,55 @@ std::vector<double> Reference(const Problem& problem, const GuardedMatrix& q, co
   return out;
 }
 
+// The kernels' output, with the tokens in the blocks `pages` of a cache.
+GuardedMatrix Attend(const Kernels& kernels, const Problem& problem, const GuardedMatrix& q, const GuardedMatrix& k,
+                     const GuardedMatrix& v, const std::vector<int32_t>& pages, float scale) {
+  const Shape& s = problem.shape;
+  const Extras& extras = problem.extras;
+  Cache cache(s, static_cast<int64_t>(pages.size()));
+  // In two stores, so that the second begins inside a block.
+  const int64_t cut = problem.length / 2, rows = problem.rows;
+  auto from = [](const GuardedMatrix& m, int64_t row) {
+    return ConstRows{m.in().data + row * m.in().stride, m.in().stride};
+  };
+  kernels.store_kv(k.in(), v.in(), cut, pages.data(), 0, cache.view);
+  kernels.store_kv(from(k, cut), from(v, cut), problem.length - cut, pages.data(), cut, cache.view);
+  GuardedMatrix out(rows, s.heads * s.head_dim);
+  for (int64_t g = 0; g < s.kv_heads; ++g) {
+    const int64_t step = std::max<int64_t>(1, kMaxAttentionQueries / (s.heads / s.kv_heads));
+    for (int64_t r = 0; r < rows; r += step) {
+      AttentionArgs args = {cache.view,
+                            pages.data(),
+                            g,
+                            s.heads,
+                            from(q, r),
+                            {out.out().data + r * out.out().stride, out.out().stride},
+                            std::min(step, rows - r),
+                            problem.position() + r,
+                            problem.length,
+                            problem.causal,
+                            scale};
+      args.softcap = extras.softcap;
+      args.window = extras.window;
+      args.bias = extras.bias ? problem.bias.data() + problem.length : nullptr;
+      args.bias_stride = 2 * problem.length;
+      args.bias_absolute = extras.bias_absolute;
+      args.sinks = extras.sinks ? problem.sinks.data() : nullptr;
+      kernels.attention(args);
+    }
+  }
+  out.ExpectGuardsIntact();
+  return out;
+}
+
+// Against the reference with the pages in a random order, and bit for bit against the pages in order.
 void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int64_t rows, bool causal, float spread,
                     std::mt19937_64& random, const Extras& extras = {}) {
   SCOPED_TRACE(::testing::Message() << "heads " << s.heads << "/" << s.kv_heads << " width " << s.head_dim << " length "
                                     << length << " rows " << rows << " causal " << causal << " window " << extras.window
                                     << " softcap " << extras.softcap << " bias " << extras.bias << extras.bias_absolute
                                     << " sinks " << extras.sinks);
-  const int64_t first_block = 2, position = length - rows, group = s.heads / s.kv_heads;
+  const int64_t position = length - rows;
   const GuardedMatrix q = GuardedMatrix::Random(rows, s.heads * s.head_dim, random, spread);
   const GuardedMatrix k = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
   const GuardedMatrix v = GuardedMatrix::Random(length, s.kv_heads * s.head_dim, random);
@@ -102,44 +145,20 @@ void CheckAttention(const Kernels& kernels, const Shape& s, int64_t length, int6
     }
     problem.sinks.push_back(3 * normal(random));
   }
-  Cache cache(s, first_block + length / kKvBlock + 1);
-  // In two stores, so that the second begins inside a block.
-  const int64_t cut = length / 2;
-  kernels.store_kv(k.in(), v.in(), cut, first_block, 0, cache.view);
-  kernels.store_kv({k.in().data + cut * k.in().stride, k.in().stride},
-                   {v.in().data + cut * v.in().stride, v.in().stride}, length - cut, first_block, cut, cache.view);
+  std::vector<int32_t> pages(static_cast<size_t>(length / kKvBlock + 3));  // at least two hold nothing
+  std::iota(pages.begin(), pages.end(), 0);
   const float scale = 1.0f / std::sqrt(static_cast<float>(s.head_dim));
-  GuardedMatrix out(rows, s.heads * s.head_dim);
-  for (int64_t g = 0; g < s.kv_heads; ++g) {
-    const int64_t step = std::max<int64_t>(1, kMaxAttentionQueries / group);
-    for (int64_t r = 0; r < rows; r += step) {
-      AttentionArgs args = {cache.view,
-                            first_block,
-                            g,
-                            s.heads,
-                            {q.in().data + r * q.in().stride, q.in().stride},
-                            {out.out().data + r * out.out().stride, out.out().stride},
-                            std::min(step, rows - r),
-                            position + r,
-                            length,
-                            causal,
-                            scale};
-      args.softcap = extras.softcap;
-      args.window = extras.window;
-      args.bias = extras.bias ? problem.bias.data() + length : nullptr;
-      args.bias_stride = 2 * length;
-      args.bias_absolute = extras.bias_absolute;
-      args.sinks = extras.sinks ? problem.sinks.data() : nullptr;
-      kernels.attention(args);
-    }
-  }
-  out.ExpectGuardsIntact();
+  const GuardedMatrix in_order = Attend(kernels, problem, q, k, v, pages, scale);
+  std::shuffle(pages.begin(), pages.end(), random);
+  const GuardedMatrix out = Attend(kernels, problem, q, k, v, pages, scale);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t h = 0; h < s.heads; ++h) {
       const auto want = Reference(problem, q, k, v, r, h, scale);
       for (int64_t d = 0; d < s.head_dim; ++d) {
+        const int64_t column = h * s.head_dim + d;
+        EXPECT_EQ(out.at(r, column), in_order.at(r, column));
         // Scores of about `spread` times 4 carry their rounding into the weights.
-        ExpectClose(out.at(r, h * s.head_dim + d), want[static_cast<size_t>(d)], 4 * (1 + spread), 24);
+        ExpectClose(out.at(r, column), want[static_cast<size_t>(d)], 4 * (1 + spread), 24);
       }
     }
   }
@@ -190,14 +209,15 @@ TEST_P(AttentionKernel, StoreKvTouchesItsTokensOnly) {
   const Shape s = {2, 2, 5};
   Cache cache(s, 4);
   const GuardedMatrix k = GuardedMatrix::Random(6, 10, random_), v = GuardedMatrix::Random(6, 10, random_);
-  kernels().store_kv(k.in(), v.in(), 6, 1, 13, cache.view);  // slots 13..15 of block 1 and 0..2 of block 2
+  const int32_t blocks[] = {3, 1};
+  kernels().store_kv(k.in(), v.in(), 6, blocks, 13, cache.view);  // slots 13..15 of block 3 and 0..2 of block 1
   auto written = [](const std::vector<float>& values) {
     return std::count_if(values.begin(), values.end(), [](float x) { return !std::isnan(x); });
   };
   EXPECT_EQ(written(cache.k), 6 * 10);
   EXPECT_EQ(written(cache.v), 6 * 10);
-  EXPECT_EQ(cache.k[static_cast<size_t>(1 * 160 + (1 * 5 + 2) * 16 + 13)], k.at(0, 7));
-  EXPECT_EQ(cache.v[static_cast<size_t>(2 * 160 + (1 * 16 + 2) * 5 + 4)], v.at(5, 9));
+  EXPECT_EQ(cache.k[static_cast<size_t>(3 * 160 + (1 * 5 + 2) * 16 + 13)], k.at(0, 7));
+  EXPECT_EQ(cache.v[static_cast<size_t>(1 * 160 + (1 * 16 + 2) * 5 + 4)], v.at(5, 9));
 }
 
 LASTRO_INSTANTIATE_KERNEL_TESTS(AttentionKernel);
