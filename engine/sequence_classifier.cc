@@ -21,12 +21,12 @@ class LoadedClassifier : public SequenceClassifier {
 
   const ClassifierInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
-  absl::StatusOr<std::vector<float>> Score(absl::Span<const TextPair> pairs, bool truncate,
-                                           const CallContext& context) const override;
+  absl::StatusOr<ClassifierScores> Score(absl::Span<const TextPair> pairs, bool truncate,
+                                         const CallContext& context) const override;
 
  private:
   absl::Status LoadParts(const std::string& path);
-  absl::StatusOr<EncodedText> Encode(size_t index, const TextPair& pair, bool truncate) const;
+  absl::StatusOr<EncodedText> Encode(size_t index, const TextPair& pair, bool truncate, ClassifierScores* scores) const;
   absl::Status ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const;
   void Activate(MatrixView x) const;
 
@@ -76,7 +76,8 @@ absl::Status LoadedClassifier::LoadParts(const std::string& path) {
 }
 
 // first as the template surrounds it, then the separators that are missing, second, and the template's end again.
-absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPair& pair, bool truncate) const {
+absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPair& pair, bool truncate,
+                                                     ClassifierScores* scores) const {
   EncodeOptions special;
   special.add_special = true;
   const std::vector<Token> first = tokenizer_->EncodeWithOffsets(pair.first, special);
@@ -101,9 +102,11 @@ absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPai
                                                    " (special tokens included): split it, or allow truncation"));
   }
   if (total == 0) return absl::InvalidArgumentError(absl::StrCat("text ", index, " has no tokens"));
+  if (total > limit) scores->truncated.push_back(static_cast<int>(index));
   cut.resize(std::min(cut.size(), limit - kept));
   text.ids.insert(text.ids.end(), cut.begin(), cut.end());
   text.ids.insert(text.ids.end(), end.begin(), end.end());
+  scores->tokens += static_cast<int64_t>(text.ids.size());
   return text;
 }
 
@@ -145,15 +148,17 @@ absl::Status LoadedClassifier::ApplyHead(absl::Span<const EncodedText> batch, Ma
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<float>> LoadedClassifier::Score(absl::Span<const TextPair> pairs, bool truncate,
-                                                           const CallContext& context) const {
+absl::StatusOr<ClassifierScores> LoadedClassifier::Score(absl::Span<const TextPair> pairs, bool truncate,
+                                                         const CallContext& context) const {
+  ClassifierScores scores;
   std::vector<EncodedText> encoded;
   for (size_t i = 0; i < pairs.size(); ++i) {
     LASTRO_RETURN_IF_ERROR(context.Check());
-    LASTRO_ASSIGN_OR_RETURN(EncodedText text, Encode(i, pairs[i], truncate));
+    LASTRO_ASSIGN_OR_RETURN(EncodedText text, Encode(i, pairs[i], truncate, &scores));
     encoded.push_back(std::move(text));
   }
-  std::vector<float> logits(pairs.size() * static_cast<size_t>(head_.labels));
+  std::vector<float>& logits = scores.logits;
+  logits.resize(pairs.size() * static_cast<size_t>(head_.labels));
   LASTRO_RETURN_IF_ERROR(encoder_->Run(
       std::move(encoded), head_.pooling, false, context,
       [&](absl::Span<const EncodedText> batch, MatrixView pooled) { return ApplyHead(batch, pooled, logits.data()); }));
@@ -161,7 +166,7 @@ absl::StatusOr<std::vector<float>> LoadedClassifier::Score(absl::Span<const Text
     return absl::InternalError(
         absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));
   }
-  return logits;
+  return scores;
 }
 
 }  // namespace

@@ -30,6 +30,13 @@ struct TextPair {
   std::optional<std::string> second;  // the passage; without it `first` stands alone
 };
 
+struct ClassifierScores {
+  // Row-major [pairs, ClassifierInfo::labels], as the reference gives them before any sigmoid or softmax.
+  std::vector<float> logits;
+  std::vector<int> truncated;  // indexes of the pairs that were cut
+  int64_t tokens = 0;          // of all pairs, special tokens included
+};
+
 class SequenceClassifier {
  public:
   // `runtime` must outlive the model. Errors as EmbeddingModel::Load; INVALID_ARGUMENT when the weights have no
@@ -40,12 +47,11 @@ class SequenceClassifier {
   virtual const ClassifierInfo& info() const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
 
-  // Logits, row-major [pairs.size(), info().labels], as the reference gives them before any sigmoid or softmax. A pair
-  // longer than max_tokens fails with INVALID_ARGUMENT that gives its index and both counts, unless `truncate`, which
-  // cuts the end of the second text, or of a first that stands alone; a query that leaves no room is an error always.
-  // Also CANCELLED and DEADLINE_EXCEEDED, seen between layers and batches.
-  virtual absl::StatusOr<std::vector<float>> Score(absl::Span<const TextPair> pairs, bool truncate,
-                                                   const CallContext& context) const = 0;
+  // A pair longer than max_tokens fails with INVALID_ARGUMENT that gives its index and both counts, unless `truncate`,
+  // which cuts the end of the second text, or of a first that stands alone; a query that leaves no room is an error
+  // always. Also CANCELLED and DEADLINE_EXCEEDED, seen between layers and batches.
+  virtual absl::StatusOr<ClassifierScores> Score(absl::Span<const TextPair> pairs, bool truncate,
+                                                 const CallContext& context) const = 0;
 };
 
 }  // namespace lastro::engine

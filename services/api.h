@@ -43,6 +43,7 @@ class GenerationApi {
   virtual absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest& request, const CallContext& context) = 0;
   virtual absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
                                                               const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) = 0;
 };
 
 class RetrievalApi {

@@ -70,6 +70,9 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--data", raw->data, "data folder of the store; default $LASTRO_DATA, else ~/.local/share/lastro");
   app->add_option("--decoder", node.decoder_folder, "folder of the decoder; default: the built-in one");
   app->add_option("--embedder", node.embedder_folder, "folder of the embedder; default: the built-in one");
+  app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
+  app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")
+      ->allow_extra_args(false);
   app->add_option("--threads", node.threads, "compute threads; 0: one per core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

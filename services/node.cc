@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "retrieval/sqlite_store.h"
 #include "services/answer/answerer.h"
@@ -26,6 +27,20 @@ absl::StatusOr<std::string> ModelFolder(const std::string& configured, const cha
   if (!configured.empty()) return configured;
   LASTRO_ASSIGN_OR_RETURN(std::string models, FindBuiltInModels());
   return absl::StrCat(models, "/", built_in);
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseAdapters(const std::vector<std::string>& list) {
+  std::map<std::string, std::string> adapters;
+  for (const std::string& entry : list) {
+    const std::vector<std::string> parts = absl::StrSplit(entry, absl::MaxSplits('=', 1));
+    if (parts.size() != 2 || parts[0].empty() || parts[1].empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("--lora ", entry, ": give NAME=DIR"));
+    }
+    if (!adapters.emplace(parts[0], parts[1]).second) {
+      return absl::InvalidArgumentError(absl::StrCat("--lora: two adapters are named \"", parts[0], "\""));
+    }
+  }
+  return adapters;
 }
 
 absl::Status MissingRole(Role role) {
@@ -85,17 +100,19 @@ class NodeImpl final : public ComposedNode {
 
   absl::Status OpenModels() {
     LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options, MakeRuntimeOptions(config_.threads, config_.compute_type));
-    std::string decoder;
-    std::string embedder;
+    ModelFolders folders;
     if (Hosts(Role::kGeneration)) {
-      LASTRO_ASSIGN_OR_RETURN(decoder, ModelFolder(config_.decoder_folder, "decoder"));
+      LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
+      LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
+      folders.reranker = config_.reranker_folder;
     }
     if (Hosts(Role::kEmbedding)) {
-      LASTRO_ASSIGN_OR_RETURN(embedder, ModelFolder(config_.embedder_folder, "embedder"));
+      LASTRO_ASSIGN_OR_RETURN(folders.embedder, ModelFolder(config_.embedder_folder, "embedder"));
     }
-    provider_.emplace(decoder, embedder, options);
+    provider_.emplace(folders, options);
     if (config_.lazy_models) return absl::OkStatus();
     if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
+    if (provider_->has_reranker()) LASTRO_RETURN_IF_ERROR(provider_->Reranker().status());
     if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedder().status());
     return absl::OkStatus();
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/call_context.h"
@@ -22,6 +23,8 @@ struct NodeConfig {
   std::string data_folder;                     // of the store; REQUIRED with kRetrieval
   std::string decoder_folder;                  // model folders; empty: the built-in models
   std::string embedder_folder;
+  std::string reranker_folder;                 // of the generation role; empty: none
+  std::vector<std::string> adapters;           // of the decoder, "NAME=DIR"
   int threads = 0;                             // compute threads; 0: one per core
   std::string compute_type = "auto";           // auto, fp32, bf16
   bool lazy_models = false;                    // load a model at its first use (the CLI) rather than at start (the daemon)

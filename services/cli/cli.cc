@@ -48,6 +48,10 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
       ->type_name("DIR");
+  app.add_option("--reranker", options->reranker, "Folder of a cross-encoder (default: none)")->type_name("DIR");
+  app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")
+      ->type_name("NAME=DIR")
+      ->allow_extra_args(false);
   app.add_option("--compute-type", options->compute_type, "auto, fp32 or bf16")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
@@ -67,6 +71,7 @@ void AddCommands(CommandSet* set) {
   AddJobsCommand(set);
   AddEmbedCommand(set);
   AddClusterCommand(set);
+  AddRerankCommand(set);
   AddGenerateCommand(set);
   AddChatCommand(set);
   AddTokenizeCommand(set);
@@ -146,6 +151,8 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   }
   config.decoder_folder = options.decoder;
   config.embedder_folder = options.embedder;
+  config.reranker_folder = options.reranker;
+  config.adapters = options.adapters;
   config.threads = options.threads;
   config.compute_type = options.compute_type;
   config.lazy_models = true;

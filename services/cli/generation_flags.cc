@@ -84,6 +84,7 @@ void AddGenerationFlags(CLI::App* command, GenerationFlags* flags) {
   command->add_option("--schema", flags->schema, "Only JSON that the schema in this file accepts")->type_name("FILE");
   command->add_flag("--json-object", flags->json_object, "Only a JSON object");
   command->add_option("--beams", flags->beams, "The likeliest text, by beam search of this width")->type_name("N");
+  command->add_option("--adapter", flags->adapter, "A LoRA adapter by its name (--lora)")->type_name("NAME");
   command->add_option("--length-penalty", flags->length_penalty, "With --beams: above 0 favours long texts (default 1)")
       ->type_name("X");
 }
@@ -99,6 +100,7 @@ absl::StatusOr<v1::GenerateRequest> RequestOf(const GenerationFlags& flags) {
   sampling.set_presence_penalty(flags.presence_penalty);
   sampling.set_frequency_penalty(flags.frequency_penalty);
   sampling.set_seed(flags.seed);
+  request.set_adapter(flags.adapter);
   request.set_max_new_tokens(flags.max_new_tokens);
   *request.mutable_stop() = {flags.stop.begin(), flags.stop.end()};
   if (flags.logprobs.has_value()) request.set_top_logprobs(*flags.logprobs);

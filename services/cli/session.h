@@ -7,6 +7,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,6 +37,8 @@ struct GlobalOptions {
   int threads = 0;
   std::string decoder;
   std::string embedder;
+  std::string reranker;
+  std::vector<std::string> adapters;  // NAME=DIR
   std::string compute_type = "auto";
   double timeout_s = 0;  // of the whole command; 0: none
   bool no_color = false;

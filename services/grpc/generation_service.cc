@@ -39,8 +39,10 @@ class GenerationGrpcService final : public v1::GenerationService::Service {
     return calls_.Unary(server, Expensive("GenerationService/CountTokens"), response,
                         [&](const CallContext& context) { return generation_.CountTokens(*request, context); });
   }
-  grpc::Status Rerank(grpc::ServerContext*, const v1::RerankRequest*, v1::RerankResponse*) override {
-    return NotImplemented("GenerationService/Rerank");
+  grpc::Status Rerank(grpc::ServerContext* server, const v1::RerankRequest* request,
+                      v1::RerankResponse* response) override {
+    return calls_.Unary(server, Expensive("GenerationService/Rerank"), response,
+                        [&](const CallContext& context) { return generation_.Rerank(*request, context); });
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "engine/generator.h"
 #include "services/local/conversation.h"
 #include "services/local/local_services.h"
+#include "services/local/reranking.h"
 #include "services/local/sampling_options.h"
 
 namespace lastro::services {
@@ -48,9 +49,13 @@ void AddStage(const char* stage, double ms, v1::GenerateResponse* response) {
   duration->set_duration_ms(ms);
 }
 
-void FillModel(const engine::LanguageModel& model, v1::GenerateResponse* response) {
-  response->set_model(model.info().name);
-  response->set_fingerprint(model.info().fingerprint);
+// `adapter` is "" or one that the decoder has.
+void FillModel(const LoadedDecoder& decoder, const std::string& adapter, v1::GenerateResponse* response) {
+  response->set_model(decoder.model->info().name);
+  response->set_fingerprint(decoder.model->info().fingerprint);
+  if (adapter.empty()) return;
+  response->set_adapter(adapter);
+  response->set_adapter_fingerprint(decoder.adapters.at(adapter)->fingerprint());
 }
 
 // One generated text: its tokens are shown and gathered as the prompt's format reads them.
@@ -65,6 +70,7 @@ class Generation {
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::TokenConstraint> constraint,
                             decoder_.response_formats->NewConstraint(request_.response_format()));
     options.constraint = constraint.get();
+    LASTRO_ASSIGN_OR_RETURN(options.adapter, decoder_.Adapter(request_.adapter()));
     logprobs_ = options.top_logprobs >= 0;
     const bool content_only = constraint != nullptr;
     LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder_.format->Render(request_.prompt(), content_only));
@@ -119,7 +125,7 @@ class Generation {
     response.mutable_usage()->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
     AddStage("prefill", result.prefill_ms, &response);
     AddStage("decode", result.decode_ms, &response);
-    FillModel(*decoder_.model, &response);
+    FillModel(decoder_, request_.adapter(), &response);
     return response;
   }
 
@@ -147,6 +153,7 @@ absl::StatusOr<std::string> ContentOf(const engine::BeamResult& result, const v1
 absl::StatusOr<v1::GenerateResponse> GenerateByBeams(const v1::GenerateRequest& request, const LoadedDecoder& decoder,
                                                      const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(engine::BeamOptions options, ToBeamOptions(request));
+  LASTRO_ASSIGN_OR_RETURN(options.adapter, decoder.Adapter(request.adapter()));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder.format->Render(request.prompt(), /*content_only=*/true));
   options.stop_ids = decoder.format->StopIds(request.prompt());
   LASTRO_ASSIGN_OR_RETURN(std::vector<engine::BeamResult> results,
@@ -167,7 +174,7 @@ absl::StatusOr<v1::GenerateResponse> GenerateByBeams(const v1::GenerateRequest& 
   }
   if (request.prompt().has_chat()) *response.mutable_message() = ToMessage({response.text(), "", {}});
   response.mutable_usage()->set_prompt_tokens(static_cast<int32_t>(prompt.size()));
-  FillModel(*decoder.model, &response);
+  FillModel(decoder, request.adapter(), &response);
   return response;
 }
 
@@ -191,6 +198,7 @@ class LocalGeneration : public GenerationApi {
                                                      " entries; the limit is ", kMaxContinuations));
     }
     LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    LASTRO_ASSIGN_OR_RETURN(const engine::LoraAdapter* adapter, decoder->Adapter(request.adapter()));
     LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder->format->Render(request.prompt()));
     std::vector<std::vector<int32_t>> continuations;
     for (const std::string& text : request.continuations()) {
@@ -200,7 +208,7 @@ class LocalGeneration : public GenerationApi {
     const bool with_none = request.include_none() && none && request.prompt().has_grounded();
     if (with_none) continuations.push_back({*none});
     LASTRO_ASSIGN_OR_RETURN(std::vector<engine::ContinuationScore> scores,
-                            engine::ScoreContinuations(*decoder->model, prompt, continuations, context));
+                            engine::ScoreContinuations(*decoder->model, prompt, continuations, adapter, context));
     v1::ScoreResponse response;
     if (with_none) {
       response.set_none_logprob(scores.back().logprob);
@@ -235,6 +243,11 @@ class LocalGeneration : public GenerationApi {
     }
     response.set_max_context_tokens(decoder->model->info().max_tokens);
     return response;
+  }
+
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const engine::SequenceClassifier* reranker, models_.Reranker());
+    return services::Rerank(*reranker, request, context);
   }
 
  private:

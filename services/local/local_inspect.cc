@@ -44,8 +44,9 @@ class LocalInspect : public InspectApi {
       return absl::InvalidArgumentError(
           absl::StrCat("text has ", request.text().size(), " bytes; the limit is ", kMaxTextBytes));
     }
-    if (!v1::ModelRole_IsValid(request.model())) {
-      return absl::InvalidArgumentError(absl::StrCat("model ", static_cast<int>(request.model()), " does not exist"));
+    if (!v1::ModelRole_IsValid(request.model()) || request.model() > v1::MODEL_ROLE_EMBEDDER) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", static_cast<int>(request.model()), " is neither the decoder nor the embedder"));
     }
     v1::TokenizeTextResponse response;
     const engine::Tokenizer* tokenizer = nullptr;

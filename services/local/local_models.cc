@@ -18,6 +18,18 @@ class LocalModels : public ModelApi {
       Fill(v1::MODEL_ROLE_DECODER, info.name, info.architecture, info.fingerprint, info.parameters, info.max_tokens,
            device, model);
       model->set_vocab_size(info.vocab_size);
+      for (const auto& [name, adapter] : decoder->adapters) {
+        Fill(v1::MODEL_ROLE_ADAPTER, name, info.architecture, adapter->fingerprint(), adapter->parameters(),
+             info.max_tokens, device, response.add_models());
+      }
+    }
+    if (models_.has_reranker()) {
+      LASTRO_ASSIGN_OR_RETURN(const engine::SequenceClassifier* reranker, models_.Reranker());
+      const engine::ClassifierInfo& info = reranker->info();
+      v1::Model* model = response.add_models();
+      Fill(v1::MODEL_ROLE_RERANKER, info.name, info.architecture, info.fingerprint, info.parameters, info.max_tokens,
+           device, model);
+      model->set_vocab_size(reranker->tokenizer().vocab_size());
     }
     if (models_.has_embedder()) {
       LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* embedder, models_.Embedder());

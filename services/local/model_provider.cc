@@ -1,5 +1,7 @@
 #include "services/local/model_provider.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/call_context.h"
 #include "base/status_macros.h"
 #include "engine/chat/chat_format.h"
@@ -24,20 +26,52 @@ absl::StatusOr<const engine::Runtime*> ModelProvider::RuntimeLocked() {
   return runtime_.get();
 }
 
+absl::StatusOr<const engine::LoraAdapter*> LoadedDecoder::Adapter(const std::string& name) const {
+  if (name.empty()) return nullptr;
+  auto found = adapters.find(name);
+  if (found != adapters.end()) return found->second.get();
+  auto append_name = [](std::string* out, const auto& entry) { out->append(entry.first); };
+  return absl::NotFoundError(
+      absl::StrCat("there is no adapter \"", name, "\" here; ",
+                   adapters.empty() ? "the server was started without any (--lora NAME=DIR)"
+                                    : absl::StrCat("there are: ", absl::StrJoin(adapters, ", ", append_name))));
+}
+
+absl::Status ModelProvider::LoadDecoderLocked(LoadedDecoder* decoder) {
+  LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+  LASTRO_ASSIGN_OR_RETURN(decoder->model, engine::LanguageModel::Load(folders_.decoder, *runtime));
+  const engine::LanguageModel& model = *decoder->model;
+  if (model.AsDecoder() != nullptr) LASTRO_RETURN_IF_ERROR(SelfTest(*model.AsDecoder(), folders_.decoder));
+  LASTRO_ASSIGN_OR_RETURN(decoder->format, PromptFormat::Load(folders_.decoder, model.tokenizer(), model.info(),
+                                                              engine::chat::ChatFormat::Load(model)));
+  decoder->response_formats = std::make_unique<ResponseFormats>(model.tokenizer());
+  for (const auto& [name, folder] : folders_.adapters) {
+    LASTRO_ASSIGN_OR_RETURN(decoder->adapters[name], model.LoadAdapter(folder));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<const LoadedDecoder*> ModelProvider::Decoder() {
   if (!has_decoder()) return absl::FailedPreconditionError("no decoder is configured here; start with --decoder DIR");
   absl::MutexLock lock(&mutex_);
-  if (decoder_.model == nullptr) {
-    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
-    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::LanguageModel> model,
-                            engine::LanguageModel::Load(decoder_folder_, *runtime));
-    if (model->AsDecoder() != nullptr) LASTRO_RETURN_IF_ERROR(SelfTest(*model->AsDecoder(), decoder_folder_));
-    LASTRO_ASSIGN_OR_RETURN(decoder_.format, PromptFormat::Load(decoder_folder_, model->tokenizer(), model->info(),
-                                                                engine::chat::ChatFormat::Load(*model)));
-    decoder_.response_formats = std::make_unique<ResponseFormats>(model->tokenizer());
-    decoder_.model = std::move(model);
+  if (decoder_ == nullptr) {
+    auto decoder = std::make_unique<LoadedDecoder>();
+    LASTRO_RETURN_IF_ERROR(LoadDecoderLocked(decoder.get()));
+    decoder_ = std::move(decoder);
   }
-  return &decoder_;
+  return decoder_.get();
+}
+
+absl::StatusOr<const engine::SequenceClassifier*> ModelProvider::Reranker() {
+  if (!has_reranker()) {
+    return absl::FailedPreconditionError("no reranker is configured here; start with --reranker DIR");
+  }
+  absl::MutexLock lock(&mutex_);
+  if (reranker_ == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+    LASTRO_ASSIGN_OR_RETURN(reranker_, engine::SequenceClassifier::Load(folders_.reranker, *runtime));
+  }
+  return reranker_.get();
 }
 
 absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder() {
@@ -48,8 +82,8 @@ absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder() {
   if (embedder_ == nullptr) {
     LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::EmbeddingModel> model,
-                            engine::EmbeddingModel::Load(embedder_folder_, *runtime));
-    LASTRO_RETURN_IF_ERROR(SelfTest(*model, embedder_folder_));
+                            engine::EmbeddingModel::Load(folders_.embedder, *runtime));
+    LASTRO_RETURN_IF_ERROR(SelfTest(*model, folders_.embedder));
     embedder_ = std::move(model);
   }
   return embedder_.get();

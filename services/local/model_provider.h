@@ -2,6 +2,7 @@
 // the provider.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -11,7 +12,9 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/embedding_model.h"
 #include "engine/language_model.h"
+#include "engine/lora.h"
 #include "engine/runtime.h"
+#include "engine/sequence_classifier.h"
 #include "services/local/prompt_format.h"
 #include "services/local/response_formats.h"
 
@@ -22,33 +25,49 @@ struct LoadedDecoder {
   std::unique_ptr<engine::LanguageModel> model;
   std::unique_ptr<PromptFormat> format;
   std::unique_ptr<ResponseFormats> response_formats;
+  std::map<std::string, std::unique_ptr<const engine::LoraAdapter>> adapters;  // by name
+
+  // Null for the empty name. NOT_FOUND lists the names there are.
+  absl::StatusOr<const engine::LoraAdapter*> Adapter(const std::string& name) const;
+};
+
+// Where models lie. Empty: not available here.
+struct ModelFolders {
+  std::string decoder;
+  std::string embedder;
+  std::string reranker;
+  std::map<std::string, std::string> adapters;  // LoRA adapters of the decoder, by name
 };
 
 class ModelProvider {
  public:
-  // Folders may be empty: then the model is not available here (FAILED_PRECONDITION).
-  ModelProvider(std::string decoder_folder, std::string embedder_folder, engine::RuntimeOptions options)
-      : decoder_folder_(std::move(decoder_folder)), embedder_folder_(std::move(embedder_folder)), options_(options) {}
+  // A model whose folder is empty is not available here (FAILED_PRECONDITION).
+  ModelProvider(ModelFolders folders, engine::RuntimeOptions options)
+      : folders_(std::move(folders)), options_(options) {}
 
   // Loads the model when it is not there yet. A failed load is tried again at the next call.
   absl::StatusOr<const LoadedDecoder*> Decoder();
   absl::StatusOr<const engine::EmbeddingModel*> Embedder();
+  absl::StatusOr<const engine::SequenceClassifier*> Reranker();
 
-  bool has_decoder() const { return !decoder_folder_.empty(); }
-  bool has_embedder() const { return !embedder_folder_.empty(); }
+  bool has_decoder() const { return !folders_.decoder.empty(); }
+  bool has_embedder() const { return !folders_.embedder.empty(); }
+  bool has_reranker() const { return !folders_.reranker.empty(); }
   absl::StatusOr<std::string> DeviceDescription();
 
  private:
   absl::StatusOr<const engine::Runtime*> RuntimeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const std::string decoder_folder_;
-  const std::string embedder_folder_;
+  absl::Status LoadDecoderLocked(LoadedDecoder* decoder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ModelFolders folders_;
   const engine::RuntimeOptions options_;
 
   absl::Mutex mutex_;
   std::unique_ptr<engine::Runtime> runtime_ ABSL_GUARDED_BY(mutex_);  // outlives the models
-  LoadedDecoder decoder_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<LoadedDecoder> decoder_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<engine::EmbeddingModel> embedder_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<engine::SequenceClassifier> reranker_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::services

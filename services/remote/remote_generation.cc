@@ -33,6 +33,12 @@ class RemoteGeneration final : public GenerationApi {
                                                 return stub_->AsyncCountTokens(client, request, queue);
                                               });
   }
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) override {
+    return CallUnary<v1::RerankResponse>(channel_.get(), context,
+                                         [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                           return stub_->AsyncRerank(client, request, queue);
+                                         });
+  }
 
  private:
   absl::StatusOr<v1::GenerateResponse> GenerateStream(const v1::GenerateRequest& request, const CallContext& context,

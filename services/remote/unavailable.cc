@@ -35,6 +35,7 @@ class UnavailableGeneration final : public GenerationApi {
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     return status_;
   }
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest&, const CallContext&) override { return status_; }
 
  private:
   const absl::Status status_;

@@ -53,7 +53,8 @@ TEST_P(ClassifierGolden, Fp32MatchesReference) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, SequenceClassifier::Load(testing::GoldenPath(GetParam()), *runtime));
   EXPECT_EQ(model->info().labels, expected_.shape[1]);
-  ASSERT_OK_AND_ASSIGN(std::vector<float> scores, model->Score(pairs_, false, CallContext()));
+  ASSERT_OK_AND_ASSIGN(ClassifierScores scored, model->Score(pairs_, false, CallContext()));
+  const std::vector<float>& scores = scored.logits;
   EXPECT_LE(LargestDifference(scores, expected_.floats), 5e-5f);
 }
 
@@ -64,7 +65,8 @@ TEST_P(ClassifierGolden, ChangedFactsShow) {
     EditedModel changed(GetParam());
     changed.Edit("config.json", from, to);
     ASSERT_OK_AND_ASSIGN(auto model, SequenceClassifier::Load(changed.path(), *runtime));
-    ASSERT_OK_AND_ASSIGN(std::vector<float> scores, model->Score(pairs_, false, CallContext()));
+    ASSERT_OK_AND_ASSIGN(ClassifierScores scored, model->Score(pairs_, false, CallContext()));
+  const std::vector<float>& scores = scored.logits;
     EXPECT_GT(LargestDifference(scores, expected_.floats), 1e-3f);
   }
 }
@@ -73,7 +75,8 @@ TEST_P(ClassifierGolden, OtherTextsDiffer) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, SequenceClassifier::Load(testing::GoldenPath(GetParam()), *runtime));
   std::swap(pairs_.back().first, *pairs_.back().second);
-  ASSERT_OK_AND_ASSIGN(std::vector<float> scores, model->Score(pairs_, false, CallContext()));
+  ASSERT_OK_AND_ASSIGN(ClassifierScores scored, model->Score(pairs_, false, CallContext()));
+  const std::vector<float>& scores = scored.logits;
   EXPECT_GT(LargestDifference(scores, expected_.floats), 1e-3f);
 }
 
@@ -90,11 +93,14 @@ TEST(SequenceClassifierTest, LongPairsAreCutOnlyWhenAsked) {
   EXPECT_THAT(model->Score(pair, false, CallContext()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr(std::to_string(limit + 4)), HasSubstr(std::to_string(limit)))));
-  ASSERT_OK_AND_ASSIGN(std::vector<float> cut, model->Score(pair, true, CallContext()));
+  ASSERT_OK_AND_ASSIGN(ClassifierScores cut, model->Score(pair, true, CallContext()));
+  EXPECT_EQ(cut.truncated, std::vector<int>{0});
+  EXPECT_EQ(cut.tokens, model->info().max_tokens);
   std::string fitting;
   for (int i = 0; i < limit - 4; ++i) fitting += "cat ";
-  ASSERT_OK_AND_ASSIGN(std::vector<float> whole, model->Score({{"river", fitting}}, false, CallContext()));
-  EXPECT_EQ(cut, whole);
+  ASSERT_OK_AND_ASSIGN(ClassifierScores whole, model->Score({{"river", fitting}}, false, CallContext()));
+  EXPECT_EQ(cut.logits, whole.logits);
+  EXPECT_TRUE(whole.truncated.empty());
   EXPECT_THAT(model->Score({{words, "river"}}, true, CallContext()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("takes at most")));
 }

@@ -26,7 +26,8 @@ void AddGenerateCommand(CommandSet* set) {
                {"lastro generate \"The lighthouse was\" --max-new-tokens 40",
                 "lastro generate --temperature 0.8 --top-p 0.95 --seed 7 - < beginning.txt",
                 "lastro --decoder ./models/flan-t5 generate \"Translate to German: Good morning\" --beams 4",
-                "lastro --decoder model.gguf generate \"A person as JSON:\" --schema person.schema.json"});
+                "lastro --decoder model.gguf generate \"A person as JSON:\" --schema person.schema.json",
+                "lastro --decoder model.gguf --lora legal=./adapters/legal generate \"Whereas\" --adapter legal"});
   command->add_option("text", options->text, "The text; - reads standard input")->required();
   AddGenerationFlags(command, &options->flags);
   set->OnRun(command, [options](Session& session) { return RunGenerate(*options, session); });

@@ -7,6 +7,21 @@
 namespace lastro::services {
 namespace {
 
+const char* RoleName(v1::ModelRole role) {
+  switch (role) {
+    case v1::MODEL_ROLE_DECODER:
+      return "decoder";
+    case v1::MODEL_ROLE_EMBEDDER:
+      return "embedder";
+    case v1::MODEL_ROLE_RERANKER:
+      return "reranker";
+    case v1::MODEL_ROLE_ADAPTER:
+      return "adapter";
+    default:
+      return "?";
+  }
+}
+
 absl::StatusOr<int> RunModels(Session& session) {
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
   LASTRO_ASSIGN_OR_RETURN(v1::ListModelsResponse response, node->models().ListModels({}, session.context()));
@@ -23,9 +38,9 @@ absl::StatusOr<int> RunModels(Session& session) {
                {"device"},
                {"fingerprint"}});
   for (const v1::Model& model : response.models()) {
-    table.AddRow({model.role() == v1::MODEL_ROLE_EMBEDDER ? "embedder" : "decoder", model.name(), model.architecture(),
-                  FormatCount(model.parameters()), FormatCount(model.max_tokens()), FormatCount(model.vocab_size()),
-                  model.device(), model.fingerprint().substr(0, 12)});
+    table.AddRow({RoleName(model.role()), model.name(), model.architecture(), FormatCount(model.parameters()),
+                  FormatCount(model.max_tokens()), FormatCount(model.vocab_size()), model.device(),
+                  model.fingerprint().substr(0, 12)});
   }
   table.Print(session.out(), session.out_terminal());
   return kExitOk;

@@ -1,5 +1,5 @@
-// Fakes of the components the answer pipeline works on: documents in memory, embeddings from words, a decoder that likes
-// what it is told to.
+// Fakes of the components the answer pipeline works on: documents in memory, embeddings from words, a decoder that
+// likes what it is told to.
 #pragma once
 
 #include <cmath>
@@ -45,8 +45,8 @@ class FakeEmbedding : public EmbeddingApi {
 
 class FakeGeneration : public GenerationApi {
  public:
-  std::string generated;         // what Generate says
-  std::string favourite;         // the continuation that Score likes best
+  std::string generated;  // what Generate says
+  std::string favourite;  // the continuation that Score likes best
   int context_tokens = 1'000;
   v1::Prompt last_prompt;
 
@@ -71,6 +71,9 @@ class FakeGeneration : public GenerationApi {
       score->set_logprob(text == favourite ? -5 : -50);
     }
     return response;
+  }
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest&, const CallContext&) override {
+    return absl::FailedPreconditionError("no reranker is configured here");
   }
   // A token a word.
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
@@ -129,8 +132,11 @@ class FakeRetrieval : public RetrievalApi {
     response.set_content(found->second.substr(begin, request.range().end() - request.range().begin()));
     return response;
   }
-  absl::StatusOr<v1::Document> GetDocument(const v1::GetDocumentRequest&, const CallContext&) override { return Fake(); }
-  absl::StatusOr<v1::ListDocumentsResponse> ListDocuments(const v1::ListDocumentsRequest&, const CallContext&) override {
+  absl::StatusOr<v1::Document> GetDocument(const v1::GetDocumentRequest&, const CallContext&) override {
+    return Fake();
+  }
+  absl::StatusOr<v1::ListDocumentsResponse> ListDocuments(const v1::ListDocumentsRequest&,
+                                                          const CallContext&) override {
     return Fake();
   }
   absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest&, const CallContext&) override {

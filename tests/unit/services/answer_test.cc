@@ -1,5 +1,4 @@
 #include "services/answer/answerer.h"
-
 #include "services/answer/citation.h"
 #include "services/answer/evidence.h"
 #include "services/answer/quote_answer.h"
@@ -16,7 +15,8 @@ using ::testing::HasSubstr;
 
 constexpr char kBunkering[] =
     "Bunkering stops when the wind reaches 25 knots. The chief engineer signs the form. Hoses are kept in locker nine.";
-constexpr char kRefunds[] = "A full refund is paid until seven days before departure. Later requests get half the fare.";
+constexpr char kRefunds[] =
+    "A full refund is paid until seven days before departure. Later requests get half the fare.";
 
 class AnswererTest : public ::testing::Test {
  protected:
@@ -45,9 +45,9 @@ TEST_F(AnswererTest, QuotesTheSentenceThatAnswersWithItsBytes) {
   ASSERT_GE(answer.claims_size(), 1);
   const v1::Citation& citation = answer.claims(0).citations(0);
   const std::string& source = retrieval_.sources[citation.document_uri()];
-  EXPECT_EQ(source.substr(citation.source_range().begin(),
-                          citation.source_range().end() - citation.source_range().begin()),
-            citation.quote());
+  EXPECT_EQ(
+      source.substr(citation.source_range().begin(), citation.source_range().end() - citation.source_range().begin()),
+      citation.quote());
   EXPECT_EQ(citation.source_range().begin(), 13);
   EXPECT_EQ(answer.text().substr(citation.answer_range().begin(),
                                  citation.answer_range().end() - citation.answer_range().begin()),
@@ -68,8 +68,8 @@ TEST_F(AnswererTest, TheDecoderDecidesBetweenNearEquals) {
                  "Bunkering stops when the wind reaches 30 knots.");
   v1::AskRequest request = Question("When does bunkering stop in the wind?");
   request.set_max_sentences(1);
-  for (const char* favourite : {"Bunkering stops when the wind reaches 25 knots.",
-                                "Bunkering stops when the wind reaches 30 knots."}) {
+  for (const char* favourite :
+       {"Bunkering stops when the wind reaches 25 knots.", "Bunkering stops when the wind reaches 30 knots."}) {
     generation_.favourite = favourite;
     ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
     EXPECT_EQ(answer.text(), favourite);
@@ -175,8 +175,10 @@ TEST_F(AnswererTest, RefusesWhatIsOutOfRange) {
       {[](v1::AskRequest* r) { r->set_question(std::string(9'000, 'x')); }, absl::StatusCode::kInvalidArgument, "8192"},
       {[](v1::AskRequest* r) { r->set_max_passages(51); }, absl::StatusCode::kInvalidArgument, "max_passages is 51"},
       {[](v1::AskRequest* r) { r->set_max_sentences(-1); }, absl::StatusCode::kInvalidArgument, "max_sentences is -1"},
-      {[](v1::AskRequest* r) { r->set_min_evidence(std::nan("")); }, absl::StatusCode::kInvalidArgument, "min_evidence"},
-      {[](v1::AskRequest* r) { r->set_mode(static_cast<v1::AnswerMode>(9)); }, absl::StatusCode::kInvalidArgument, "mode 9"},
+      {[](v1::AskRequest* r) { r->set_min_evidence(std::nan("")); }, absl::StatusCode::kInvalidArgument,
+       "min_evidence"},
+      {[](v1::AskRequest* r) { r->set_mode(static_cast<v1::AnswerMode>(9)); }, absl::StatusCode::kInvalidArgument,
+       "mode 9"},
       {[](v1::AskRequest* r) { r->add_history(); }, absl::StatusCode::kUnimplemented, "history"},
       {[](v1::AskRequest* r) { r->set_collection("nowhere"); }, absl::StatusCode::kNotFound, "nowhere"},
   };
@@ -200,7 +202,8 @@ TEST(Evidence, RareWordsCountMoreThanCommonOnes) {
 
 TEST(Evidence, InflectedWordsMatch) {
   std::vector<v1::SearchHit> passages(1);
-  std::vector<answer::Candidate> candidates = {{0, 0, 0, "A citação foi verificada."}, {0, 0, 0, "O porto está fechado."}};
+  std::vector<answer::Candidate> candidates = {{0, 0, 0, "A citação foi verificada."},
+                                               {0, 0, 0, "O porto está fechado."}};
   std::vector<double> overlap = answer::WordOverlap("Como se verificam as citações?", candidates, passages);
   EXPECT_GT(overlap[0], 0.0);
   EXPECT_EQ(overlap[1], 0.0);
@@ -222,7 +225,8 @@ TEST(Support, FindsRunsAcrossCaseAndSpaces) {
 TEST(Support, ShortChanceRunsAreNoSupport) {
   std::vector<v1::SearchHit> passages(1);
   passages[0].mutable_chunk()->set_text("The master orders the pilot.");
-  std::vector<answer::SupportedSentence> sentences = answer::FindSupport("The master sleeps in the pilot room.", passages);
+  std::vector<answer::SupportedSentence> sentences =
+      answer::FindSupport("The master sleeps in the pilot room.", passages);
   ASSERT_EQ(sentences.size(), 1u);
   EXPECT_FALSE(sentences[0].supported);
   EXPECT_TRUE(sentences[0].runs.empty());
@@ -239,9 +243,9 @@ TEST(Citation, ComparesEveryVerbatimPiece) {
     segment->set_source_length(source_length);
     segment->set_verbatim(verbatim);
   };
-  add(0, 2, 3, 2, true);    // "a "
-  add(2, 1, 5, 5, false);   // "&" from "&amp;"
-  add(3, 2, 10, 2, true);   // " b"
+  add(0, 2, 3, 2, true);   // "a "
+  add(2, 1, 5, 5, false);  // "&" from "&amp;"
+  add(3, 2, 10, 2, true);  // " b"
   EXPECT_TRUE(answer::SourceMatchesText(chunk, 0, 5, "a &amp; b", 3));
   EXPECT_FALSE(answer::SourceMatchesText(chunk, 0, 5, "a &amp; c", 3));
   EXPECT_FALSE(answer::SourceMatchesText(chunk, 0, 5, "a &amp;", 3));

@@ -42,6 +42,7 @@ struct FakeState {
   std::vector<v1::GenerateRequest> generate_requests;
   std::vector<v1::GeneratedToken> generated_tokens;
   v1::GenerateResponse generated;
+  v1::RerankRequest rerank_request;
 };
 
 class CliFakeEmbedding : public EmbeddingApi {
@@ -87,6 +88,16 @@ class CliFakeGeneration : public GenerationApi {
   }
   absl::StatusOr<v1::ScoreResponse> Score(const v1::ScoreRequest&, const CallContext&) override {
     return absl::UnimplementedError("not used by the command line");
+  }
+  // The shortest text is the best.
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext&) override {
+    state_->rerank_request = request;
+    v1::RerankResponse response;
+    for (const std::string& text : request.texts()) response.add_scores(-static_cast<double>(text.size()));
+    for (int i = 0; i < request.texts_size(); ++i) response.add_order(i);
+    std::sort(response.mutable_order()->begin(), response.mutable_order()->end(),
+              [&](int a, int b) { return response.scores(a) > response.scores(b); });
+    return response;
   }
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     return absl::UnimplementedError("not used by the command line");

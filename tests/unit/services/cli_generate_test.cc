@@ -116,5 +116,24 @@ TEST_F(CliGenerateTest, ReasoningAndCallsOnATerminal) {
   EXPECT_THAT(out, Not(HasSubstr("hm")));
 }
 
+TEST_F(CliGenerateTest, AdaptersByName) {
+  ASSERT_EQ(Lastro({"--lora", "legal=/a/legal", "--lora", "fun=/a/fun", "generate", "x", "--adapter", "legal"}), 0)
+      << err;
+  EXPECT_EQ(Asked().adapter(), "legal");
+  EXPECT_EQ(options_seen.adapters, (std::vector<std::string>{"legal=/a/legal", "fun=/a/fun"}));
+}
+
+TEST_F(CliGenerateTest, RerankShowsTheBestFirst) {
+  input = "a long passage\nshort\n";
+  ASSERT_EQ(Lastro({"rerank", "query", "in between", "--file", "-"}), 0) << err;
+  EXPECT_EQ(state.rerank_request.texts_size(), 3);
+  EXPECT_LT(out.find("short"), out.find("in between"));
+  EXPECT_LT(out.find("in between"), out.find("a long passage"));
+  ASSERT_EQ(Lastro({"--json", "rerank", "query", "a", "--truncate", "--top", "2"}), 0) << err;
+  EXPECT_TRUE(state.rerank_request.truncate());
+  EXPECT_EQ(state.rerank_request.top_n(), 2);
+  EXPECT_THAT(out, HasSubstr("\"scores\":[-1"));
+}
+
 }  // namespace
 }  // namespace lastro::services

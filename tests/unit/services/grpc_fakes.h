@@ -77,6 +77,12 @@ class ScriptedGeneration : public GenerationApi {
     for (const std::string& text : request.continuations()) response.add_scores()->set_tokens(text.size());
     return response;
   }
+  // The length of each text.
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext&) override {
+    v1::RerankResponse response;
+    for (const std::string& text : request.texts()) response.add_scores(static_cast<double>(text.size()));
+    return response;
+  }
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     v1::CountTokensResponse response;
     response.set_max_context_tokens(77);

@@ -49,7 +49,7 @@ class ChatModel {
     if (!chat_template.empty()) {
       EXPECT_THAT(WriteFileAtomically(folder_ / "chat_template.jinja", chat_template), IsOk());
     }
-    models_ = std::make_unique<ModelProvider>(folder_.path(), "", Options());
+    models_ = std::make_unique<ModelProvider>(ModelFolders{.decoder = folder_.path()}, Options());
     generation_ = MakeLocalGeneration(models_.get());
   }
   GenerationApi& generation() { return *generation_; }
@@ -275,7 +275,7 @@ TEST(LocalBeams, RefuseWhatTheyCannotDo) {
 // A greedy target of the golden checkpoints, through the service.
 class LocalSeq2Seq : public ::testing::TestWithParam<const char*> {
  protected:
-  ModelProvider models_{std::string(kModels) + GetParam(), "", Options()};
+  ModelProvider models_{{.decoder = std::string(kModels) + GetParam()}, Options()};
   std::unique_ptr<GenerationApi> generation_ = MakeLocalGeneration(&models_);
 };
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "services/local/local_services.h"
 #include "tests/test_util.h"
@@ -21,7 +22,7 @@ class LocalModelsTest : public ::testing::Test {
  protected:
   static engine::RuntimeOptions Options() { return {1, engine::ComputeType::kFloat32, "cpu"}; }
 
-  ModelProvider models_{kDecoder, kEmbedder, Options()};
+  ModelProvider models_{{.decoder = kDecoder, .embedder = kEmbedder}, Options()};
   std::unique_ptr<EmbeddingApi> embedding_ = MakeLocalEmbedding(&models_, nullptr);
   std::unique_ptr<GenerationApi> generation_ = MakeLocalGeneration(&models_);
   std::unique_ptr<InspectApi> inspect_ = MakeLocalInspect(&models_);
@@ -71,7 +72,7 @@ TEST_F(LocalModelsTest, LongTextsAreCutOnlyWhenAskedFor) {
 // A model that was trained with "query: " and "passage: ".
 TEST(LocalEmbeddingRoles, PrefixesAreWhatTheModelSees) {
   const std::string folder = LASTRO_SOURCE_DIR "/tests/golden/models/roberta-mean";
-  ModelProvider models("", folder, {1, engine::ComputeType::kFloat32, "cpu"});
+  ModelProvider models({.embedder = folder}, {1, engine::ComputeType::kFloat32, "cpu"});
   std::unique_ptr<EmbeddingApi> embedding = MakeLocalEmbedding(&models, nullptr);
   auto embed = [&](const std::string& text, v1::TextRole role) {
     v1::EmbedRequest request;
@@ -329,7 +330,7 @@ TEST_F(LocalModelsTest, ListModels) {
 }
 
 TEST_F(LocalModelsTest, ModelsThatAreNotThere) {
-  ModelProvider none("", "", Options());
+  ModelProvider none({}, Options());
   v1::EmbedRequest embed;
   embed.add_texts("x");
   EXPECT_THAT(MakeLocalEmbedding(&none, nullptr)->Embed(embed, context_),
@@ -338,9 +339,109 @@ TEST_F(LocalModelsTest, ModelsThatAreNotThere) {
   *generate.mutable_prompt() = Text("x");
   EXPECT_THAT(MakeLocalGeneration(&none)->Generate(generate, context_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--decoder")));
-  ModelProvider missing("/no/such/decoder", "/no/such/embedder", Options());
+  ModelProvider missing({.decoder = "/no/such/decoder", .embedder = "/no/such/embedder"}, Options());
   EXPECT_THAT(missing.Decoder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/decoder")));
   EXPECT_THAT(missing.Embedder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/embedder")));
+}
+
+TEST(LocalAdapters, AreChosenByNameAndTold) {
+  const std::string adapters = LASTRO_SOURCE_DIR "/tests/golden/lora/";
+  ModelProvider models({.decoder = kDecoder,
+                        .adapters = {{"all", adapters + "llama-all"}, {"patterns", adapters + "llama-rs-patterns"}}},
+                       {1, engine::ComputeType::kFloat32, "cpu"});
+  std::unique_ptr<GenerationApi> generation = MakeLocalGeneration(&models);
+  v1::GenerateRequest request;
+  *request.mutable_prompt() = Text("the cat");
+  request.set_max_new_tokens(12);
+  request.set_top_logprobs(0);
+  std::map<std::string, std::string> texts;
+  for (const char* name : {"", "all", "patterns"}) {
+    request.set_adapter(name);
+    ASSERT_OK_AND_ASSIGN(v1::GenerateResponse response, generation->Generate(request, CallContext()));
+    EXPECT_EQ(response.adapter(), name);
+    EXPECT_EQ(response.adapter_fingerprint().empty(), std::string(name).empty());
+    texts[name] = response.text();
+  }
+  EXPECT_NE(texts[""], texts["all"]);
+  EXPECT_NE(texts["all"], texts["patterns"]);
+  request.set_adapter("nobody");
+  EXPECT_THAT(generation->Generate(request, CallContext()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("there are: all, patterns")));
+  ASSERT_OK_AND_ASSIGN(v1::ListModelsResponse listed, MakeLocalModels(&models)->ListModels({}, CallContext()));
+  ASSERT_EQ(listed.models_size(), 3);
+  EXPECT_EQ(listed.models(1).role(), v1::MODEL_ROLE_ADAPTER);
+  EXPECT_EQ(listed.models(1).name(), "all");
+}
+
+class LocalRerankTest : public ::testing::Test {
+ protected:
+  static std::unique_ptr<ModelProvider> Models(const std::string& name) {
+    return std::make_unique<ModelProvider>(ModelFolders{.reranker = LASTRO_SOURCE_DIR "/tests/golden/models/" + name},
+                                           engine::RuntimeOptions{1, engine::ComputeType::kFloat32, "cpu"});
+  }
+};
+
+TEST_F(LocalRerankTest, ScoresAreTheModelsAndOrderTheTexts) {
+  for (const char* name : {"bert-pairs", "roberta-pairs-f16"}) {  // one label, two labels
+    SCOPED_TRACE(name);
+    auto models = Models(name);
+    ASSERT_OK_AND_ASSIGN(const engine::SequenceClassifier* model, models->Reranker());
+    v1::RerankRequest request;
+    request.set_query("the cat");
+    std::vector<engine::TextPair> pairs;
+    for (const char* text : {"a dog", "the cat sat", "river", "the cat"}) {
+      request.add_texts(text);
+      pairs.push_back({"the cat", text});
+    }
+    ASSERT_OK_AND_ASSIGN(v1::RerankResponse response,
+                         MakeLocalGeneration(models.get())->Rerank(request, CallContext()));
+    ASSERT_OK_AND_ASSIGN(engine::ClassifierScores direct, model->Score(pairs, false, CallContext()));
+    ASSERT_EQ(response.order_size(), 4);
+    for (int i = 0; i < 4; ++i) {
+      const float* row = &direct.logits[static_cast<size_t>(i * model->info().labels)];
+      EXPECT_NEAR(response.scores(i), model->info().labels == 1 ? row[0] : row[1] - row[0], 1e-5);
+      EXPECT_NEAR(response.probabilities(i), 1 / (1 + std::exp(-response.scores(i))), 1e-9);
+      if (i > 0) EXPECT_GE(response.scores(response.order(i - 1)), response.scores(response.order(i)));
+    }
+    EXPECT_EQ(response.usage().prompt_tokens(), direct.tokens);
+    request.set_top_n(2);
+    ASSERT_OK_AND_ASSIGN(v1::RerankResponse best, MakeLocalGeneration(models.get())->Rerank(request, CallContext()));
+    EXPECT_EQ(best.order_size(), 2);
+    EXPECT_EQ(best.scores_size(), 4);
+  }
+}
+
+TEST_F(LocalRerankTest, LimitsAndWrongModels) {
+  auto models = Models("bert-pairs");
+  std::unique_ptr<GenerationApi> generation = MakeLocalGeneration(models.get());
+  v1::RerankRequest request;
+  request.add_texts("x");
+  EXPECT_THAT(generation->Rerank(request, CallContext()), StatusIs(kInvalid, HasSubstr("query is empty")));
+  request.set_query("q");
+  request.clear_texts();
+  EXPECT_THAT(generation->Rerank(request, CallContext()), StatusIs(kInvalid, HasSubstr("texts is empty")));
+  std::string text;
+  for (int i = 0; i < 5'000; ++i) text += "cat ";
+  request.add_texts("cat");
+  request.add_texts(text);
+  EXPECT_THAT(generation->Rerank(request, CallContext()), StatusIs(kInvalid, HasSubstr("pair 1")));
+  request.set_truncate(true);
+  ASSERT_OK_AND_ASSIGN(v1::RerankResponse cut, generation->Rerank(request, CallContext()));
+  ASSERT_EQ(cut.truncated_size(), 1);
+  EXPECT_EQ(cut.truncated(0), 1);
+  for (int i = 0; i < 1'025; ++i) request.add_texts("x");
+  EXPECT_THAT(generation->Rerank(request, CallContext()),
+              StatusIs(kInvalid, HasSubstr("1027 entries; the limit is 1024")));
+
+  auto labels = Models("bert-labels");
+  v1::RerankRequest small;
+  small.set_query("q");
+  small.add_texts("x");
+  EXPECT_THAT(MakeLocalGeneration(labels.get())->Rerank(small, CallContext()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("3 labels")));
+  ModelProvider none({}, {1, engine::ComputeType::kFloat32, "cpu"});
+  EXPECT_THAT(MakeLocalGeneration(&none)->Rerank(small, CallContext()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--reranker")));
 }
 
 }  // namespace

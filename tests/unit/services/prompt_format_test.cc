@@ -120,7 +120,8 @@ TEST_F(PromptFormatTest, PromptsThatCannotBeWritten) {
 }
 
 TEST_F(PromptFormatTest, WithoutAFormatFileTheInstructionsAreInWords) {
-  ASSERT_OK_AND_ASSIGN(std::unique_ptr<PromptFormat> plain, PromptFormat::Load(folder_.path(), *tokenizer_, info_, nullptr));
+  ASSERT_OK_AND_ASSIGN(std::unique_ptr<PromptFormat> plain,
+                       PromptFormat::Load(folder_.path(), *tokenizer_, info_, nullptr));
   ASSERT_OK_AND_ASSIGN(std::vector<int32_t> ids, plain->Render(Grounded({"The sea is blue."}, "What is blue?")));
   EXPECT_EQ(ids[0], Id("<|bos|>"));
   std::string text = tokenizer_->Decode(ids);
