@@ -16,6 +16,12 @@
 
 namespace lastro::engine {
 
+// A row of TransformerScratch::hidden, and where its logits [vocab_size] go in host memory.
+struct HeadRow {
+  int32_t row = 0;
+  float* logits = nullptr;
+};
+
 // Activations of one step; grows to the largest step. One per model: steps run one at a time. What is said to be fp32
 // is kF32, the rest of Backend::activation_type().
 class TransformerScratch {
@@ -33,6 +39,7 @@ class TransformerScratch {
   MatrixView cos, sin;                               // [rows, rotary_dim / 2], fp32
   MatrixView local_cos, local_sin;                   // as cos and sin, of Architecture::local_rope
   MatrixView logits;                                 // [head rows, vocab_size] of ReserveLogits, fp32
+  MatrixView picked;                                 // [head rows, hidden] of ReserveLogits, fp32
 
   // Room for `rows` rows of logits.
   absl::Status ReserveLogits(Backend& backend, const Architecture& architecture, int64_t rows);
@@ -64,8 +71,8 @@ class Transformer {
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
 
-  // logits [count, vocab_size], host memory, of the rows [first, first + count) of scratch->hidden.
-  absl::Status Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const;
+  // The logits of some rows, in ascending order.
+  absl::Status Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
  private:
   void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
@@ -86,6 +93,7 @@ class Transformer {
   MatrixView ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const;
   NormParams ParamsOf(const NormWeights& weights) const;
   MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
+  MatrixView Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
   const Architecture architecture_;
   const TransformerWeights weights_;
