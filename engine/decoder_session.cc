@@ -1,56 +1,45 @@
 #include "engine/decoder_session.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/step_scheduler.h"
 
 namespace lastro::engine {
 namespace {
 
-// Tokens of a prompt that run as one step of the queue: long enough for efficient products, short enough that another
-// session's next token does not wait long.
-constexpr int64_t kPromptPiece = 256;
-// Logits one Extend call may return.
+// Logits one request may return.
 constexpr int64_t kMaxLogits = int64_t{1} << 30;
 
-class Session : public DecoderSession {
- public:
-  Session(const DecoderCore& core, BlockTable table, int capacity, std::optional<CrossMemory> memory,
-          const LoraAdapter* adapter, int length)
-      : core_(core),
-        table_(std::move(table)),
-        memory_(std::move(memory)),
-        adapter_(adapter),
-        capacity_(capacity),
-        length_(length) {}
+}  // namespace
 
-  int length() const override { return length_; }
-  absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
-                      std::vector<float>* logits) override;
-  std::unique_ptr<DecoderSession> Fork() const override;
-  void Truncate(int length) override {
-    LASTRO_CHECK(length >= 0 && length <= length_);
-    length_ = length;
-    table_.Truncate(length);
-  }
+DecoderCore::DecoderCore() : scheduler(std::make_unique<StepScheduler>(*this)) {}
+DecoderCore::~DecoderCore() = default;
 
- private:
-  absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
-  absl::Status RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context,
-                        int64_t logit_rows, float* logits);
+CachedSession::~CachedSession() { core_.scheduler->Forget(*this); }
 
-  const DecoderCore& core_;
-  BlockTable table_;
-  const std::optional<CrossMemory> memory_;
-  const LoraAdapter* const adapter_;
-  const int capacity_;
-  int length_;
-};
+absl::Status CachedSession::Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
+                                   std::vector<float>* logits) {
+  StepRequest request = {this, tokens, which, logits, absl::OkStatus()};
+  core_.scheduler->Run(absl::MakeSpan(&request, 1), context);
+  return request.status;
+}
 
-absl::Status Session::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const {
+std::unique_ptr<DecoderSession> CachedSession::Fork() const {
+  std::optional<CrossMemory> memory;
+  if (memory_.has_value()) memory = CrossMemory{memory_->table.Fork(memory_->tokens), memory_->tokens};
+  return std::make_unique<CachedSession>(core_, table_.Fork(length_), length_, capacity_, std::move(memory), adapter_);
+}
+
+void CachedSession::Truncate(int length) {
+  LASTRO_CHECK(length >= 0 && length <= length_);
+  length_ = length;
+  table_.Truncate(length);
+}
+
+absl::Status CachedSession::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const {
   const int64_t vocab = core_.transformer->architecture().vocab_size;
   if (tokens.size() > static_cast<size_t>(capacity_ - length_)) {
     return absl::ResourceExhaustedError(absl::StrCat("the session holds ", length_, " tokens and ", tokens.size(),
@@ -69,64 +58,32 @@ absl::Status Session::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf wh
   return absl::OkStatus();
 }
 
-absl::Status Session::RunPiece(absl::Span<const int32_t> piece, int64_t position, const CallContext& context,
-                               int64_t logit_rows, float* logits) {
-  const int64_t rows = static_cast<int64_t>(piece.size());
-  return core_.backend->queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(table_.Reserve(position, position + rows));
-    SequenceSpan sequence = {0, rows, position, table_.blocks(), capacity_};
-    sequence.adapter = adapter_;
-    if (memory_.has_value()) {
-      sequence.memory_blocks = memory_->table.blocks();
-      sequence.memory_tokens = memory_->tokens;
-    }
-    LASTRO_RETURN_IF_ERROR(core_.transformer->Forward(
-        piece, absl::MakeConstSpan(&sequence, 1), core_.pool->store(), [&] { return context.Check(); },
-        &core_.scratch));
-    if (logit_rows == 0) return absl::OkStatus();
-    return core_.transformer->Head(rows - logit_rows, logit_rows, &core_.scratch, logits);
-  });
-}
-
-absl::Status Session::Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
-                             std::vector<float>* logits) {
-  LASTRO_CHECK(which == LogitsOf::kNone || logits != nullptr);
-  LASTRO_RETURN_IF_ERROR(CheckRequest(tokens, which));
-  const int64_t count = static_cast<int64_t>(tokens.size());
-  const int64_t vocab = core_.transformer->architecture().vocab_size;
-  if (logits != nullptr) {
-    const int64_t rows = which == LogitsOf::kAll ? count : which == LogitsOf::kLast ? std::min<int64_t>(count, 1) : 0;
-    logits->resize(static_cast<size_t>(rows * vocab));
+absl::StatusOr<SequenceSpan> CachedSession::Reserve(int64_t position, int64_t rows) {
+  LASTRO_RETURN_IF_ERROR(table_.Reserve(position, position + rows));
+  SequenceSpan span;
+  span.rows = rows;
+  span.position = position;
+  span.blocks = table_.blocks();
+  span.capacity = capacity_;
+  span.adapter = adapter_;
+  if (memory_.has_value()) {
+    span.memory_blocks = memory_->table.blocks();
+    span.memory_tokens = memory_->tokens;
   }
-  for (int64_t begin = 0; begin < count; begin += kPromptPiece) {
-    const int64_t rows = std::min(kPromptPiece, count - begin);
-    const bool last = begin + rows == count;
-    const int64_t logit_rows = which == LogitsOf::kAll ? rows : which == LogitsOf::kLast && last ? 1 : 0;
-    float* to = logit_rows == 0 ? nullptr : logits->data() + (which == LogitsOf::kAll ? begin * vocab : 0);
-    absl::Status status = RunPiece(tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(rows)),
-                                   length_ + begin, context, logit_rows, to);
-    if (!status.ok()) {
-      table_.Truncate(length_);
-      return status;
-    }
-  }
-  length_ += static_cast<int>(count);
-  return absl::OkStatus();
+  return span;
 }
-
-std::unique_ptr<DecoderSession> Session::Fork() const {
-  std::optional<CrossMemory> memory;
-  if (memory_.has_value()) memory = CrossMemory{memory_->table.Fork(memory_->tokens), memory_->tokens};
-  return std::make_unique<Session>(core_, table_.Fork(length_), capacity_, std::move(memory), adapter_, length_);
-}
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCore& core, int capacity,
                                                                  std::optional<CrossMemory> memory,
                                                                  const LoraAdapter* adapter) {
   LASTRO_RETURN_IF_ERROR(core.pool->CheckFits(capacity));
-  return std::make_unique<Session>(core, BlockTable(*core.pool), capacity, std::move(memory), adapter, 0);
+  return std::make_unique<CachedSession>(core, BlockTable(*core.pool), 0, capacity, std::move(memory), adapter);
+}
+
+void Step(absl::Span<StepRequest> requests, const CallContext& context) {
+  if (requests.empty()) return;
+  const DecoderCore& core = static_cast<const CachedSession*>(requests[0].session)->core();
+  core.scheduler->Run(requests, context);
 }
 
 }  // namespace lastro::engine

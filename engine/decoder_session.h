@@ -1,9 +1,10 @@
-// The session that DecoderModel and Seq2SeqModel share: blocks of the model's KV memory, extended piece by piece
-// through the backend's queue, and for the latter what its decoder attends to.
+// The session that DecoderModel and Seq2SeqModel share: blocks of the model's KV memory, and for the latter what its
+// decoder attends to. Its tokens run in steps that engine/step_scheduler.h shares between sessions.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "engine/decoder_model.h"
 #include "engine/kv_pool.h"
@@ -12,19 +13,62 @@
 
 namespace lastro::engine {
 
+class StepScheduler;
+
 // What sessions use of their model.
 struct DecoderCore {
+  DecoderCore();
+  ~DecoderCore();
+
   std::unique_ptr<ModelFiles> files;  // the weights may view its mapped files
   std::unique_ptr<Transformer> transformer;
   Backend* backend = nullptr;
   std::unique_ptr<KvPool> pool;
   mutable TransformerScratch scratch;  // used inside steps of the backend's queue only
+  const std::unique_ptr<StepScheduler> scheduler;
 };
 
 // What a decoder attends to: keys and values of an encoder's output, in the model's KV memory.
 struct CrossMemory {
   BlockTable table;
   int64_t tokens = 0;
+};
+
+class CachedSession : public DecoderSession {
+ public:
+  // `core` and `adapter` (null: none) must outlive the session; `table` holds the first `length` tokens.
+  CachedSession(const DecoderCore& core, BlockTable table, int length, int capacity, std::optional<CrossMemory> memory,
+                const LoraAdapter* adapter)
+      : core_(core),
+        table_(std::move(table)),
+        memory_(std::move(memory)),
+        adapter_(adapter),
+        capacity_(capacity),
+        length_(length) {}
+  ~CachedSession() override;
+
+  int length() const override { return length_; }
+  absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
+                      std::vector<float>* logits) override;
+  std::unique_ptr<DecoderSession> Fork() const override;
+  void Truncate(int length) override;
+
+  const DecoderCore& core() const { return core_; }
+
+  // For the scheduler, while the session's caller waits.
+  absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
+  // Blocks for `rows` tokens from `position` on, and how a step sees them; inside a step. RESOURCE_EXHAUSTED.
+  absl::StatusOr<SequenceSpan> Reserve(int64_t position, int64_t rows);
+  void Commit(int64_t tokens) { length_ += static_cast<int>(tokens); }
+  void Rollback() { table_.Truncate(length_); }
+
+ private:
+  const DecoderCore& core_;
+  BlockTable table_;
+  const std::optional<CrossMemory> memory_;
+  const LoraAdapter* const adapter_;
+  const int capacity_;
+  int length_;
 };
 
 // `core` and `adapter` (null: none) must outlive the session. RESOURCE_EXHAUSTED when the KV memory could not hold `capacity` tokens.

@@ -42,10 +42,11 @@ class DecoderSession {
 
   virtual int length() const = 0;  // tokens in the cache
 
-  // Runs `tokens` after those already in the cache. `logits` (may be null with kNone) receives row-major
-  // [1 or tokens.size(), vocab_size] fp32. Prompts are run in pieces; `context` is checked between pieces and layers.
-  // RESOURCE_EXHAUSTED when the session's capacity or the model's KV memory would be exceeded (with the counts);
-  // CANCELLED, DEADLINE_EXCEEDED. On any error the cache holds what it held before the call.
+  // Runs `tokens` after those already in the cache, in steps that sessions of the model share when they are extended at
+  // the same time. `logits` (may be null with kNone) receives row-major [1 or tokens.size(), vocab_size] fp32. Prompts
+  // are run in pieces; `context` is checked between pieces and layers. RESOURCE_EXHAUSTED when the session's capacity
+  // or the model's KV memory would be exceeded (with the counts); CANCELLED, DEADLINE_EXCEEDED. On any error the cache
+  // holds what it held before the call.
   virtual absl::Status Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
                               std::vector<float>* logits) = 0;
 
@@ -55,6 +56,19 @@ class DecoderSession {
   // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
   virtual void Truncate(int length) = 0;
 };
+
+// What Step does for one session.
+struct StepRequest {
+  DecoderSession* session = nullptr;
+  absl::Span<const int32_t> tokens;
+  LogitsOf logits_of = LogitsOf::kLast;
+  std::vector<float>* logits = nullptr;  // as of DecoderSession::Extend
+  absl::Status status;                   // set by Step
+};
+
+// Extends several sessions of one model (each at most once) in common forward passes: their tokens are the rows of one
+// batch. Every request gets the status that Extend would give; an error of one leaves the others alone.
+void Step(absl::Span<StepRequest> requests, const CallContext& context);
 
 // Where a text begins: an empty session, and the tokens to run in it before the first of the text is chosen.
 struct Opening {

@@ -85,12 +85,13 @@ absl::Status TransformerScratch::ReserveLowRank(Backend& backend, int64_t rows, 
 }
 
 absl::Status TransformerScratch::ReserveLogits(Backend& backend, const Architecture& a, int64_t rows) {
-  const int64_t bytes = rows * a.vocab_size * static_cast<int64_t>(sizeof(float));
+  const int64_t bytes = FloatBytes(rows * (a.vocab_size + a.hidden_size));
   if (logits_buffer_ == nullptr || logits_buffer_->bytes() < bytes) {
     logits_buffer_ = nullptr;
     LASTRO_ASSIGN_OR_RETURN(logits_buffer_, backend.Allocate(bytes));
   }
   logits = {logits_buffer_->data(), rows, a.vocab_size, a.vocab_size};
+  picked = {logits_buffer_->floats() + rows * a.vocab_size, rows, a.hidden_size, a.hidden_size};
   return absl::OkStatus();
 }
 
@@ -356,19 +357,32 @@ void Transformer::NormOutput(TransformerScratch* scratch) const {
   Norm(weights_.final_norm, scratch->hidden, scratch->hidden);
 }
 
-absl::Status Transformer::Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const {
-  LASTRO_CHECK(weights_.head != nullptr && first >= 0 && first + count <= scratch->hidden.rows);
-  const int64_t vocab = architecture_.vocab_size;
-  LASTRO_RETURN_IF_ERROR(scratch->ReserveLogits(backend_, architecture_, std::min(count, kHeadRows)));
-  for (int64_t row = 0; row < count; row += kHeadRows) {
-    const int64_t rows = std::min(kHeadRows, count - row);
-    const MatrixView x =
-        Norm(weights_.final_norm, scratch->hidden.Rows(first + row, rows), scratch->normed.Rows(first + row, rows));
-    const MatrixView out = scratch->logits.Rows(0, rows);
-    backend_.Linear(*weights_.head, x, out);
+// The last layer's output of `rows`, one behind the other.
+MatrixView Transformer::Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const {
+  const int64_t count = static_cast<int64_t>(rows.size());
+  if (rows.back().row - rows.front().row == count - 1) return scratch->hidden.Rows(rows.front().row, count);
+  std::vector<int32_t> from;
+  for (const HeadRow& row : rows) from.push_back(row.row);
+  const MatrixView picked = scratch->picked.Rows(0, count);
+  backend_.GatherRows(scratch->hidden, from, picked);
+  return picked;
+}
+
+absl::Status Transformer::Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const {
+  LASTRO_CHECK(weights_.head != nullptr);
+  const int64_t total = static_cast<int64_t>(rows.size());
+  LASTRO_RETURN_IF_ERROR(scratch->ReserveLogits(backend_, architecture_, std::min(total, kHeadRows)));
+  for (int64_t begin = 0; begin < total; begin += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, total - begin);
+    const absl::Span<const HeadRow> some = rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+    const MatrixView out = scratch->logits.Rows(0, count);
+    backend_.Linear(*weights_.head, Norm(weights_.final_norm, Pick(some, scratch), scratch->normed.Rows(0, count)),
+                    out);
     if (architecture_.logit_scale != 1.0f) backend_.Map(MapKind::kScale, architecture_.logit_scale, out);
     if (architecture_.logit_softcap > 0) backend_.Map(MapKind::kSoftcap, architecture_.logit_softcap, out);
-    backend_.CopyToHost(out.data, FloatBytes(rows * vocab), logits + row * vocab);
+    for (int64_t i = 0; i < count; ++i) {
+      backend_.CopyToHost(out.Rows(i, 1).data, FloatBytes(out.cols), some[static_cast<size_t>(i)].logits);
+    }
   }
   backend_.Synchronize();
   return absl::OkStatus();

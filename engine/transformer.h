@@ -17,6 +17,12 @@
 
 namespace lastro::engine {
 
+// A row of TransformerScratch::hidden, and where its logits [vocab_size] go in host memory.
+struct HeadRow {
+  int32_t row = 0;
+  float* logits = nullptr;
+};
+
 // Activations of one step; grows to the largest step. One per model: steps run one at a time. What is said to be fp32
 // is kF32, the rest of Backend::activation_type().
 class TransformerScratch {
@@ -34,6 +40,7 @@ class TransformerScratch {
   MatrixView cos, sin;                               // [rows, rotary_dim / 2], fp32
   MatrixView local_cos, local_sin;                   // as cos and sin, of Architecture::local_rope
   MatrixView logits;                                 // [head rows, vocab_size] of ReserveLogits, fp32
+  MatrixView picked;                                 // [head rows, hidden] of ReserveLogits, fp32
 
   // What adapters compute beside a step's maps: [rows, rank] and [rows, columns]; kept apart, as few steps need it.
   absl::Status ReserveLowRank(Backend& backend, int64_t rows, int64_t rank, int64_t columns);
@@ -70,8 +77,8 @@ class Transformer {
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
 
-  // logits [count, vocab_size], host memory, of the rows [first, first + count) of scratch->hidden.
-  absl::Status Head(int64_t first, int64_t count, TransformerScratch* scratch, float* logits) const;
+  // The logits of some rows, in ascending order.
+  absl::Status Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
  private:
   absl::Status ReserveForAdapters(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
@@ -98,6 +105,7 @@ class Transformer {
   MatrixView ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const;
   NormParams ParamsOf(const NormWeights& weights) const;
   MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
+  MatrixView Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
   const Architecture architecture_;
   const TransformerWeights weights_;

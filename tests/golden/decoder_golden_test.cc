@@ -105,6 +105,44 @@ TEST_P(DecoderGolden, Fp32InOnePiece) { ExpectFp32({300}); }
 TEST_P(DecoderGolden, Fp32InOddPieces) { ExpectFp32({1, 7, 16, 2, 33, 3, 100, 5}); }
 TEST_P(DecoderGolden, Fp32TokenByToken) { ExpectFp32({1}); }
 
+// All cases at once, five tokens of each to a step.
+TEST_P(DecoderGolden, Fp32InCommonSteps) {
+  const std::string folder = testing::GoldenPath(GetParam());
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(folder, *runtime));
+  ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
+  struct Text {
+    std::vector<int32_t> ids;
+    std::unique_ptr<DecoderSession> session;
+    std::vector<float> logits, all;
+  };
+  Text texts[std::size(kCases)];
+  for (size_t i = 0; i < std::size(kCases); ++i) {
+    texts[i].ids = testing::ReadGolden(expected, "ids." + std::to_string(kCases[i].length)).ints;
+    ASSERT_OK_AND_ASSIGN(texts[i].session, model->NewSession(kCases[i].length));
+  }
+  for (size_t begin = 0; begin < 300; begin += 5) {
+    std::vector<StepRequest> requests;
+    for (Text& text : texts) {
+      if (begin >= text.ids.size()) continue;
+      requests.push_back({text.session.get(), absl::MakeConstSpan(text.ids).subspan(begin, 5), LogitsOf::kAll,
+                          &text.logits, absl::OkStatus()});
+    }
+    Step(absl::MakeSpan(requests), CallContext());
+    for (const StepRequest& request : requests) ASSERT_THAT(request.status, testing::IsOk());
+    for (Text& text : texts) {
+      if (begin < text.ids.size()) text.all.insert(text.all.end(), text.logits.begin(), text.logits.end());
+    }
+  }
+  for (size_t i = 0; i < std::size(kCases); ++i) {
+    const auto want = testing::ReadGolden(expected, "logits." + std::to_string(kCases[i].length));
+    ASSERT_EQ(texts[i].all.size(), texts[i].ids.size() * static_cast<size_t>(model->info().vocab_size));
+    const Difference difference = Compare(texts[i].all, want, kCases[i].stride, 2e-4);
+    EXPECT_LE(difference.largest, testing::Tolerance(GetParam()));
+    EXPECT_EQ(difference.other_argmax, 0);
+  }
+}
+
 TEST_P(DecoderGolden, Bf16) {
   // In a mixture of experts rounding sends rows that are near a tie to another expert.
   const bool mixture = GetParam().rfind("gpt-oss", 0) == 0 || GetParam() == "mixtral" || GetParam() == "qwen3-moe";

@@ -112,26 +112,31 @@ TEST_F(DecoderModelTest, SessionsOfManyThreadsDoNotMix) {
   for (int seed = 0; seed < 12; ++seed) want.push_back(run(seed));
   std::vector<std::thread> threads;
   for (int seed = 0; seed < 12; ++seed) {
-    threads.emplace_back([&, seed] { EXPECT_EQ(run(seed), want[static_cast<size_t>(seed)]); });
+    threads.emplace_back([&, seed] {
+      const std::vector<float> got = run(seed), &alone = want[static_cast<size_t>(seed)];
+      // Near, not equal: steps that sessions share have more rows, and products of more rows sum in another order.
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], alone[i], 1e-4) << "seed " << seed;
+    });
   }
   for (std::thread& thread : threads) thread.join();
 }
 
-// A short request that comes while a long prompt runs is served between the prompt's pieces.
+// A short request that comes while a long prompt runs is served in the prompt's next step, beside a piece of it.
 TEST_F(DecoderModelTest, StepsOfSessionsInterleave) {
-  ComputeQueue& queue = runtime_->backend().queue();
   absl::Mutex mutex;
-  std::vector<char> steps;  // who ran, as seen by the checks between layers
-  bool held = false;
-  absl::Notification long_started;
+  std::string checks;  // whose context was asked by a step
+  absl::Notification long_started, short_waits;
   auto record = [&](char who, std::thread::id caller) {
-    if (std::this_thread::get_id() == caller) return false;  // the check before the step is queued
+    if (std::this_thread::get_id() == caller) {  // the caller, outside of a step
+      if (who == 'S' && !short_waits.HasBeenNotified()) short_waits.Notify();
+      return false;
+    }
     absl::MutexLock lock(&mutex);
-    if (steps.empty() || steps.back() != who) steps.push_back(who);
-    if (who == 'L' && !held) long_started.Notify();
-    // The first piece goes on only when the short request waits in the queue.
-    while (who == 'L' && !held && queue.waiting() == 0) absl::SleepFor(absl::Milliseconds(1));
-    held = true;
+    checks += who;
+    if (checks == "L") {  // the first piece goes on only when the short request waits
+      long_started.Notify();
+      short_waits.WaitForNotification();
+    }
     return false;
   };
   auto extend = [&](char who, int tokens) {
@@ -146,7 +151,11 @@ TEST_F(DecoderModelTest, StepsOfSessionsInterleave) {
   std::thread short_one([&] { extend('S', 1); });
   long_one.join();
   short_one.join();
-  EXPECT_EQ(steps, (std::vector<char>{'L', 'S', 'L'}));
+  // A step asks each of its contexts once, and again before each of the two layers.
+  EXPECT_EQ(checks,
+            "LLL"
+            "SLSLSL"
+            "LLL");
 }
 
 }  // namespace

@@ -1,0 +1,186 @@
+#include "engine/step_scheduler.h"
+
+#include <algorithm>
+
+#include "absl/time/clock.h"
+#include "base/check.h"
+
+namespace lastro::engine {
+namespace {
+
+// Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
+constexpr size_t kStepTokens = 256;
+// Of these at most so many are decoding's where prompts wait.
+constexpr size_t kDecodingShare = 192;
+// A request with no more tokens left than this counts as decoding.
+constexpr size_t kDecodingTokens = 8;
+// How often a waiting caller looks at its context.
+constexpr absl::Duration kPollPeriod = absl::Milliseconds(20);
+// A step waits for the sessions of the last one to come back, but no longer than this and a quarter of a step.
+constexpr absl::Duration kLongestGathering = absl::Milliseconds(2);
+
+bool IsDecoding(size_t left) { return left <= kDecodingTokens; }
+
+}  // namespace
+
+bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job* job) const {
+  LASTRO_CHECK(request.logits_of == LogitsOf::kNone || request.logits != nullptr);
+  CachedSession* session = static_cast<CachedSession*>(request.session);
+  LASTRO_CHECK(&session->core() == &core_);
+  request.status = session->CheckRequest(request.tokens, request.logits_of);
+  if (!request.status.ok()) return false;
+  const size_t rows = request.logits_of == LogitsOf::kAll    ? request.tokens.size()
+                      : request.logits_of == LogitsOf::kLast ? std::min<size_t>(1, request.tokens.size())
+                                                             : 0;
+  const size_t vocab = static_cast<size_t>(core_.transformer->architecture().vocab_size);
+  if (request.logits != nullptr) request.logits->resize(rows * vocab);
+  *job = {session, &request, &context};
+  return !request.tokens.empty();
+}
+
+void StepScheduler::Run(absl::Span<StepRequest> requests, const CallContext& context) {
+  std::vector<Job> jobs;
+  for (StepRequest& request : requests) {
+    Job job;
+    if (Start(request, context, &job)) jobs.push_back(job);
+  }
+  absl::MutexLock lock(&mutex_);
+  for (Job& job : jobs) {
+    waiting_.push_back(&job);
+    expected_.erase(job.session);
+  }
+  returned_.Signal();
+  auto done = [&] { return std::all_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.done; }); };
+  while (!done()) led_ ? Follow(absl::MakeSpan(jobs), context) : Lead(absl::MakeSpan(jobs), context);
+}
+
+void StepScheduler::Forget(const CachedSession& session) {
+  absl::MutexLock lock(&mutex_);
+  if (expected_.erase(&session) > 0) returned_.Signal();
+}
+
+void StepScheduler::Follow(absl::Span<Job> mine, const CallContext& context) {
+  if (!changed_.WaitWithTimeout(&mutex_, kPollPeriod)) return;
+  mutex_.Unlock();  // the context may call code that is not ours
+  absl::Status ended = context.Check();
+  mutex_.Lock();
+  if (!ended.ok()) Leave(mine, ended);
+}
+
+void StepScheduler::Lead(absl::Span<Job> mine, const CallContext& context) {
+  led_ = true;
+  AwaitReturns();
+  mutex_.Unlock();
+  absl::Status status = core_.backend->queue().Run(context, [this] { return RunOne(); });
+  mutex_.Lock();
+  led_ = false;
+  // A step that failed as a whole, or one that the queue did not start because the leader's time was up.
+  if (!status.ok() && running_.empty()) Leave(mine, status);
+  for (Job* job : running_) End(job, status);
+  running_.clear();
+  changed_.SignalAll();
+}
+
+// Callers come back one by one when a step has ended. Without this the first would run alone, and all steps would go on
+// half empty.
+void StepScheduler::AwaitReturns() {
+  const absl::Time until = absl::Now() + std::min(kLongestGathering, last_step_ / 4);
+  while (!expected_.empty() && !returned_.WaitWithDeadline(&mutex_, until)) {
+  }
+}
+
+absl::Status StepScheduler::RunOne() {
+  std::vector<StepPart> parts;
+  {
+    absl::MutexLock lock(&mutex_);
+    expected_.clear();
+    parts = TakeParts();
+  }
+  const absl::Time start = absl::Now();
+  RunStep(core_, absl::MakeSpan(parts));
+  absl::MutexLock lock(&mutex_);
+  last_step_ = absl::Now() - start;
+  FinishParts(parts);
+  changed_.SignalAll();
+  return absl::OkStatus();
+}
+
+std::vector<StepPart> StepScheduler::TakeParts() {
+  const bool prompts =
+      std::any_of(waiting_.begin(), waiting_.end(), [](const Job* job) { return !IsDecoding(job->left()); });
+  std::vector<StepPart> parts;
+  size_t budget = prompts ? kDecodingShare : kStepTokens;
+  TakeWaiting(true, &budget, &parts);
+  budget += prompts ? kStepTokens - kDecodingShare : 0;
+  TakeWaiting(false, &budget, &parts);
+  return parts;
+}
+
+void StepScheduler::TakeWaiting(bool decoding, size_t* budget, std::vector<StepPart>* parts) {
+  std::deque<Job*> rest;
+  for (Job* job : waiting_) {
+    const size_t tokens = std::min(job->left(), *budget);
+    if (tokens == 0 || IsDecoding(job->left()) != decoding) {
+      rest.push_back(job);
+      continue;
+    }
+    *budget -= tokens;
+    parts->push_back(PartOf(*job, tokens));
+    running_.push_back(job);
+  }
+  waiting_ = std::move(rest);
+}
+
+StepPart StepScheduler::PartOf(const Job& job, size_t tokens) const {
+  const StepRequest& request = *job.request;
+  StepPart part;
+  part.session = job.session;
+  part.tokens = request.tokens.subspan(job.computed, tokens);
+  part.position = job.session->length() + static_cast<int64_t>(job.computed);
+  part.context = job.context;
+  const size_t vocab = static_cast<size_t>(core_.transformer->architecture().vocab_size);
+  if (request.logits_of == LogitsOf::kAll) {
+    part.logit_rows = static_cast<int64_t>(tokens);
+    part.logits = request.logits->data() + job.computed * vocab;
+  } else if (request.logits_of == LogitsOf::kLast && tokens == job.left()) {
+    part.logit_rows = 1;
+    part.logits = request.logits->data();
+  }
+  return part;
+}
+
+// REQUIRES: parts[i] is of running_[i].
+void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
+  for (size_t i = 0; i < parts.size(); ++i) {
+    Job* job = running_[i];
+    job->computed += parts[i].tokens.size();
+    if (!parts[i].status.ok() || job->left() == 0) {
+      End(job, parts[i].status);
+      if (parts[i].status.ok()) expected_.insert(job->session);
+    } else {
+      waiting_.push_back(job);
+    }
+  }
+  running_.clear();
+}
+
+void StepScheduler::End(Job* job, const absl::Status& status) {
+  if (status.ok()) {
+    job->session->Commit(static_cast<int64_t>(job->request->tokens.size()));
+  } else {
+    job->session->Rollback();
+  }
+  job->request->status = status;
+  job->done = true;
+}
+
+void StepScheduler::Leave(absl::Span<Job> mine, const absl::Status& status) {
+  for (Job& job : mine) {
+    const auto at = std::find(waiting_.begin(), waiting_.end(), &job);
+    if (at == waiting_.end()) continue;
+    waiting_.erase(at);
+    End(&job, status);
+  }
+}
+
+}  // namespace lastro::engine

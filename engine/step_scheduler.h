@@ -1,0 +1,73 @@
+// StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
+// same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
+// pieces, up to a budget of tokens. Whoever has the longest been without a turn goes first, so no session waits for the
+// whole of another; beside prompts decoding has, and beside decoding prompts have, a share of every step.
+//
+// There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
+// Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "engine/decoder_step.h"
+
+namespace lastro::engine {
+
+class StepScheduler {
+ public:
+  // `core` must outlive the object.
+  explicit StepScheduler(const DecoderCore& core) : core_(core) {}
+
+  // Runs all requests to their end and sets their status, as Step (engine/decoder_model.h) says.
+  void Run(absl::Span<StepRequest> requests, const CallContext& context);
+
+  // The session ends: nobody waits for its return.
+  void Forget(const CachedSession& session);
+
+ private:
+  // A request on its way; guarded by mutex_, and read by the step while `running`.
+  struct Job {
+    CachedSession* session = nullptr;
+    StepRequest* request = nullptr;
+    const CallContext* context = nullptr;
+    size_t computed = 0;  // tokens of the request
+    bool done = false;
+    size_t left() const { return request->tokens.size() - computed; }
+  };
+
+  // The request as a job, or nothing when it ended at once.
+  bool Start(StepRequest& request, const CallContext& context, Job* job) const;
+  void Lead(absl::Span<Job> mine, const CallContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Follow(absl::Span<Job> mine, const CallContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitReturns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status RunOne();
+  std::vector<StepPart> TakeParts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeWaiting(bool decoding, size_t* budget, std::vector<StepPart>* parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StepPart PartOf(const Job& job, size_t tokens) const;
+  void FinishParts(absl::Span<const StepPart> parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void End(Job* job, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those that wait end with `status`.
+  void Leave(absl::Span<Job> mine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const DecoderCore& core_;
+  absl::Mutex mutex_;
+  absl::CondVar changed_;  // a step ended, or nobody leads
+  absl::CondVar returned_;
+  bool led_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);   // whose turn is next is first
+  std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);  // in the current step
+  // Sessions of the last step whose next token is likely to be asked for at once.
+  absl::flat_hash_set<const CachedSession*> expected_ ABSL_GUARDED_BY(mutex_);
+  absl::Duration last_step_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace lastro::engine
