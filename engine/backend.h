@@ -138,16 +138,15 @@ struct SequenceSpan {
   int64_t first_row = 0;
   int64_t rows = 0;
   int64_t position = 0;                   // of the first row; the store holds this many earlier tokens
-  absl::Span<const int32_t> blocks = {
-  // Added beside the linear maps of the rows (engine/lora.h); null: none.
-  const LoraAdapter* adapter = nullptr;
-};  // tokens [i T, (i + 1) T) lie at block blocks[i] of the store, T block_tokens
+  absl::Span<const int32_t> blocks = {};  // tokens [i T, (i + 1) T) lie at block blocks[i] of the store, T block_tokens
   int64_t capacity = 0;                   // tokens the sequence may grow to; at least position + rows is assumed
   // The row of the sequence from which tokens are of type 1 (the second text of a pair); -1: none are.
   int64_t second_segment = -1;
   // Of a decoder that attends to an encoder's output: where that lies in the same store.
   absl::Span<const int32_t> memory_blocks = {};
   int64_t memory_tokens = 0;
+  // Added beside the linear maps of the rows (engine/lora.h); null: none.
+  const LoraAdapter* adapter = nullptr;
 };
 
 // As kernels::AttentionArgs says; pointers are device memory.

@@ -43,6 +43,8 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
     : kernels_(kernels),
       quant_kernels_(kernels::QuantKernelsOf(kernels)),
       bf16_(options.bf16),
+      exact_(options.exact),
+      deterministic_(options.deterministic),
       pool_(options.threads) {}
 
 std::string CpuBackend::Description() const {

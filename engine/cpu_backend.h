@@ -22,6 +22,10 @@ namespace lastro::engine {
 struct CpuBackendOptions {
   int threads = 0;  // 0: one per core
   bool bf16 = false;
+  // Products of quantised weights keep the left side to fp32's precision rather than to 16 bits.
+  bool exact = false;
+  // Every product takes few rows at a time, whose results do not depend on each other.
+  bool deterministic = false;
 };
 
 class CpuBackend : public Backend {
@@ -72,6 +76,7 @@ class CpuBackend : public Backend {
   // cpu_linear.cc
   void LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out);
   void LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out);
+  void ExactLinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out);
   kernels::QuantizedRows QuantizeRows(MatrixView x);  // into the scratch of the current product
   bool LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out);
   void ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const;
@@ -85,11 +90,14 @@ class CpuBackend : public Backend {
   const kernels::Kernels& kernels_;
   const kernels::QuantKernels& quant_kernels_;
   const bool bf16_;
+  const bool exact_;
+  const bool deterministic_;
   ThreadPool pool_;
   // Scratch of the current step, grown as needed.
   CpuMemory rounded_;                      // bf16 left side of the current product
   std::vector<int16_t> quantized_values_;  // left side of the current product with quantised weights
   std::vector<float> quantized_scales_, quantized_sums_;
+  std::vector<float> split_rows_, split_products_;  // of ExactLinearOfFewRows
   std::vector<float> tiles_;  // of weights, one a thread
   std::vector<AttentionTask> attention_tasks_;
 };

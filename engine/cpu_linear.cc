@@ -32,6 +32,7 @@ void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride,
 
 void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   const CpuLinear& linear = static_cast<const CpuLinear&>(weight);
+  if (deterministic_) return LinearByRows(linear, x, out);
   if (linear.quantized()) {
     const bool reference = &kernels_ == &kernels::ReferenceKernels();
     if (x.rows >= kTiledRows && !reference && LinearByTiles(linear, x, out)) return;
@@ -45,9 +46,36 @@ void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView o
 }
 
 void CpuBackend::LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out) {
-  for (int64_t row = 0; row < x.rows; row += kernels::kMaxGemvRows) {
-    const int64_t rows = std::min(kernels::kMaxGemvRows, x.rows - row);
-    LinearOfFewRows(linear, x.Rows(row, rows), out.Rows(row, rows));
+  const bool split = exact_ && linear.quantized();
+  const int64_t step = split ? kernels::kMaxGemvRows / 2 : kernels::kMaxGemvRows;
+  for (int64_t row = 0; row < x.rows; row += step) {
+    const MatrixView some = x.Rows(row, std::min(step, x.rows - row)), to = out.Rows(row, some.rows);
+    split ? ExactLinearOfFewRows(linear, some, to) : LinearOfFewRows(linear, some, to);
+  }
+}
+
+// x as what 16 bits hold of it and what they leave over, which 16 bits hold in turn: 2 R rows in one product, which
+// reads the weights once all the same; their results are added.
+void CpuBackend::ExactLinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  const int64_t rows = x.rows, k = x.cols, n = out.cols;
+  split_rows_.resize(static_cast<size_t>(2 * rows * k));
+  split_products_.resize(static_cast<size_t>(2 * rows * n));
+  const kernels::QuantizedRows rounded = QuantizeRows(x);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = x.floats() + row * x.stride;
+    float* left_over = split_rows_.data() + (rows + row) * k;
+    std::copy(from, from + k, split_rows_.data() + row * k);
+    for (int64_t i = 0; i < k; ++i) {
+      const int64_t at = row * rounded.padded_k + i;
+      left_over[i] = from[i] - rounded.scales[at / kernels::kQuantGroup] * static_cast<float>(rounded.values[at]);
+    }
+  }
+  const MatrixView products = {split_products_.data(), 2 * rows, n, n};
+  LinearOfFewRows(linear, {split_rows_.data(), 2 * rows, k, k}, products);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float *high = split_products_.data() + row * n, *low = high + rows * n;
+    float* to = out.floats() + row * out.stride;
+    for (int64_t i = 0; i < n; ++i) to[i] = high[i] + (linear.bias() != nullptr ? low[i] - linear.bias()[i] : low[i]);
   }
 }
 

@@ -37,6 +37,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
   CpuBackendOptions backend;
   backend.threads = options.threads;
   backend.bf16 = runtime->compute_type_ == ComputeType::kBFloat16;
+  backend.exact = options.compute_type == ComputeType::kFloat32;
+  backend.deterministic = options.deterministic;
   runtime->backend_ = std::make_unique<CpuBackend>(backend, kernels);
   return runtime;
 }

@@ -22,6 +22,9 @@ struct RuntimeOptions {
   int threads = 0;  // compute threads; 0: one per core
   ComputeType compute_type = ComputeType::kAuto;
   std::string device = "auto";  // "auto" or "cpu"
+  // A row's results never depend on the rows beside it, to the last bit: the same text for the same seed whoever else is
+  // served. Products run a few rows at a time, so that long prompts and batches of texts are slower.
+  bool deterministic = false;
   int64_t kv_bytes = 0;         // KV memory of each model that generates; 0: a quarter of the machine's memory
 };
 

@@ -99,7 +99,8 @@ class NodeImpl final : public ComposedNode {
   }
 
   absl::Status OpenModels() {
-    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options, MakeRuntimeOptions(config_.threads, config_.compute_type));
+    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options,
+                            MakeRuntimeOptions(config_.threads, config_.compute_type, config_.deterministic));
     ModelFolders folders;
     if (Hosts(Role::kGeneration)) {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));

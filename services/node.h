@@ -27,6 +27,7 @@ struct NodeConfig {
   std::vector<std::string> adapters;           // of the decoder, "NAME=DIR"
   int threads = 0;                             // compute threads; 0: one per core
   std::string compute_type = "auto";           // auto, fp32, bf16
+  bool deterministic = false;                  // engine::RuntimeOptions::deterministic
   bool lazy_models = false;                    // load a model at its first use (the CLI) rather than at start (the daemon)
   bool allow_folders = true;                   // IngestFolder may read folders of this machine
   std::string allowed_folder_root;             // and only below this one, unless empty

@@ -9,6 +9,7 @@
 namespace lastro::services {
 
 // `compute_type` is "auto", "fp32" or "bf16", else INVALID_ARGUMENT; `threads` 0 is one per core.
-absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type);
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type,
+                                                          bool deterministic);
 
 }  // namespace lastro::services

@@ -55,6 +55,8 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--compute-type", options->compute_type, "auto, fp32 or bf16")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
+  app.add_flag("--deterministic", options->deterministic,
+               "The same results to the last bit however texts are batched; slower prompts");
   app.add_option("--timeout", options->timeout_s, "Give up after so many seconds (default: never)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9));
@@ -155,6 +157,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.adapters = options.adapters;
   config.threads = options.threads;
   config.compute_type = options.compute_type;
+  config.deterministic = options.deterministic;
   config.lazy_models = true;
   return Node::Create(config);
 }

@@ -40,6 +40,7 @@ struct GlobalOptions {
   std::string reranker;
   std::vector<std::string> adapters;  // NAME=DIR
   std::string compute_type = "auto";
+  bool deterministic = false;
   double timeout_s = 0;  // of the whole command; 0: none
   bool no_color = false;
   bool verbose = false;

@@ -8,7 +8,7 @@ import unittest
 
 import grpc
 
-from programs import SAMPLE, Daemon, check_citation, cli_json, proto, source_bytes, wait_for_job
+from programs import SAMPLE, SOURCE, Daemon, check_citation, cli_json, proto, source_bytes, wait_for_job
 
 SERVICES = ("ask", "embedding", "generation", "ingest", "retrieval")
 ask_pb, embedding_pb, generation_pb, ingest_pb, retrieval_pb = (proto(name + "_pb2") for name in SERVICES)
@@ -179,13 +179,21 @@ class FourProcesses(EndToEnd, unittest.TestCase):
     @classmethod
     def start_services(cls):
         embedding = cls.start("--roles=embedding")
-        generation = cls.start("--roles=generation")
+        generation = cls.start("--roles=generation", "--reranker", str(SOURCE / "tests/golden/models/bert-pairs"))
         retrieval = cls.start("--roles=retrieval", "--embedding-address", embedding.address, data=cls.data)
         both = cls.start("--roles=ingest,ask", "--embedding-address", embedding.address, "--generation-address",
                          generation.address, "--retrieval-address", retrieval.address)
         cls.embedding_address, cls.generation_address = embedding.address, generation.address
         cls.retrieval_address = retrieval.address
         cls.ask_address = cls.ingest_address = both.address
+
+    def test_rerank_orders_texts(self):
+        texts = ["a dog", "the cat sat", "river"]
+        response = self.generation.Rerank(generation_pb.RerankRequest(query="the cat", texts=texts), timeout=30)
+        self.assertEqual(sorted(response.order), [0, 1, 2])
+        ordered = [response.scores[i] for i in response.order]
+        self.assertEqual(ordered, sorted(ordered, reverse=True))
+        self.assertEqual(response.model, "bert-pairs")
 
 
 if __name__ == "__main__":

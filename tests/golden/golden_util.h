@@ -33,9 +33,8 @@ inline bool IsFamilyGolden(const std::string& name) {
   return std::filesystem::exists(GoldenPath(name) + "/reference.json");
 }
 
-// The largest error of fp32 results. MXFP4 weights are multiplied as they are, by a left side rounded to 16 bits.
+// The largest error of fp32 results.
 inline double Tolerance(const std::string& name) {
-  if (name.find("mxfp4") != std::string::npos) return 1e-3;
   return IsFamilyGolden(name) ? 2e-4 : 1e-4;
 }
 

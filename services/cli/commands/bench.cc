@@ -18,8 +18,9 @@ absl::StatusOr<std::string> ModelFolder(const std::string& given, const Session&
 
 absl::StatusOr<int> RunBench(const std::string& model, BenchOptions options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(options.model_folder, ModelFolder(model, session));
-  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
-                          MakeRuntimeOptions(session.options().threads, session.options().compute_type));
+  LASTRO_ASSIGN_OR_RETURN(
+      engine::RuntimeOptions runtime_options,
+      MakeRuntimeOptions(session.options().threads, session.options().compute_type, session.options().deterministic));
   LASTRO_ASSIGN_OR_RETURN(BenchResult result, BenchModel(options, runtime_options, session.context()));
   if (session.options().json) {
     session.out() << BenchJson(result) << "\n";

@@ -9,6 +9,8 @@
 
 #include "engine/onednn_matmul.h"
 #include "kernels/bfloat16.h"
+#include "kernels/block_quantizer.h"
+#include "kernels/quant.h"
 #include "tests/test_util.h"
 
 namespace lastro::engine {
@@ -233,6 +235,96 @@ INSTANTIATE_TEST_SUITE_P(Setups, CpuBackendTest,
                          ::testing::Values(Setup{"simd_fp32", false, false}, Setup{"simd_bf16", false, true},
                                            Setup{"scalar_fp32", true, false}, Setup{"scalar_bf16", true, true}),
                          [](const auto& info) { return info.param.name; });
+
+// Blocks of every quantised type.
+struct Blocks {
+  std::vector<uint8_t> bytes;
+  std::vector<float> values;
+  HostMatrix matrix;
+};
+
+Blocks RandomBlocks(DataType type, int64_t n, int64_t k, std::mt19937_64* random) {
+  std::normal_distribution<float> normal(0, 1);
+  Blocks blocks;
+  std::vector<float> drawn(static_cast<size_t>(n * k));
+  for (float& value : drawn) value = normal(*random);
+  blocks.bytes.resize(static_cast<size_t>(n * kernels::RowBytes(type, k)));
+  kernels::QuantizeBlocks(type, drawn.data(), n * k, blocks.bytes.data());
+  blocks.values.resize(drawn.size());
+  kernels::ReferenceQuantKernels().dequantize(blocks.bytes.data(), type, n * k, false, blocks.values.data());
+  blocks.matrix = {type, blocks.bytes.data(), n, k};
+  return blocks;
+}
+
+constexpr DataType kBlockTypes[] = {DataType::kQ8_0, DataType::kQ4_0, DataType::kQ4_K,
+                                    DataType::kQ5_K, DataType::kQ6_K, DataType::kMXFP4};
+
+// With `exact` the left side loses no more than fp32 does, for few rows and for many.
+TEST(CpuBackendExact, QuantisedProductsAreAsGoodAsFp32) {
+  std::mt19937_64 random = testing::SeededRandom(7);
+  CpuBackendOptions options;
+  options.threads = 2;
+  options.exact = true;
+  CpuBackend backend(options, kernels::SimdKernels());
+  for (DataType type : kBlockTypes) {
+    const int64_t n = 37, k = 512;
+    const Blocks w = RandomBlocks(type, n, k, &random);
+    std::normal_distribution<float> normal(0, 1);
+    std::vector<float> bias(static_cast<size_t>(n));
+    for (float& value : bias) value = normal(random);
+    ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({w.matrix}, bias, {true, true}));
+    for (int64_t rows : {1, 2, 3, 5, 27, 28, 40}) {
+      std::vector<float> x(static_cast<size_t>(rows * k)), out(static_cast<size_t>(rows * n));
+      for (size_t i = 0; i < x.size(); ++i) x[i] = normal(random) * (i % 32 == 0 ? 100.0f : 1.0f);  // wide groups
+      backend.Linear(*weight, View(x, rows, k), View(out, rows, n));
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t i = 0; i < n; ++i) {
+          double magnitude;
+          const double want = Product(x, w.values, r, i, k, &magnitude) + bias[static_cast<size_t>(i)];
+          ASSERT_NEAR(out[static_cast<size_t>(r * n + i)], want, 1e-6 * magnitude + 1e-6)
+              << "type " << static_cast<int>(type) << " rows " << rows << " at " << r << ", " << i;
+        }
+      }
+    }
+  }
+}
+
+// With `deterministic` a row gives the same bits alone and among others.
+TEST(CpuBackendDeterministic, RowsDoNotDependOnTheirNeighbours) {
+  std::mt19937_64 random = testing::SeededRandom(8);
+  std::normal_distribution<float> normal(0, 1);
+  const int64_t n = 45, k = 256;
+  std::vector<float> dense(static_cast<size_t>(n * k));
+  for (float& value : dense) value = normal(random);
+  for (const bool exact : {false, true}) {
+    for (const bool bf16 : {false, true}) {
+      CpuBackendOptions options;
+      options.threads = 2;
+      options.bf16 = bf16;
+      options.exact = exact;
+      options.deterministic = true;
+      CpuBackend backend(options, kernels::SimdKernels());
+      std::vector<Blocks> quantised;
+      for (DataType type : kBlockTypes) quantised.push_back(RandomBlocks(type, n, k, &random));
+      std::vector<HostMatrix> matrices = {Host(dense, n)};
+      for (const Blocks& blocks : quantised) matrices.push_back(blocks.matrix);
+      for (const HostMatrix& matrix : matrices) {
+        ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({matrix}, {}, {true, true}));
+        std::vector<float> x(static_cast<size_t>(70 * k)), alone(static_cast<size_t>(70 * n));
+        for (float& value : x) value = normal(random);
+        for (int64_t row = 0; row < 70; ++row) {
+          backend.Linear(*weight, View(x, 70, k).Rows(row, 1), View(alone, 70, n).Rows(row, 1));
+        }
+        for (int64_t rows = 1; rows <= 70; ++rows) {
+          std::vector<float> out(static_cast<size_t>(rows * n));
+          backend.Linear(*weight, View(x, 70, k).Rows(70 - rows, rows), View(out, rows, n));
+          ASSERT_TRUE(std::equal(out.begin(), out.end(), alone.end() - static_cast<ptrdiff_t>(out.size())))
+              << "type " << static_cast<int>(matrix.type) << " rows " << rows << " bf16 " << bf16 << " exact " << exact;
+        }
+      }
+    }
+  }
+}
 
 TEST(CpuBackendDeathTest, WrongShapesAreOurOwnBugs) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
