@@ -76,6 +76,10 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--compute-type", node.compute_type, "auto, fp32 or bf16")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
+  app->add_option("--kv-memory", node.kv_bytes,
+                  "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
   app->add_option("--allowed-folder-root", node.allowed_folder_root, "IngestFolder reads only below this folder");
   app->add_flag("--no-folders", raw->no_folders, "IngestFolder is PERMISSION_DENIED; documents are uploaded");
   app->add_option("--log-level", raw->log_level, "debug, info, warning, error or off")->capture_default_str();

@@ -84,7 +84,8 @@ class NodeImpl final : public ComposedNode {
   }
 
   absl::Status OpenModels() {
-    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options, MakeRuntimeOptions(config_.threads, config_.compute_type));
+    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options,
+                            MakeRuntimeOptions(config_.threads, config_.compute_type, config_.kv_bytes));
     std::string decoder;
     std::string embedder;
     if (Hosts(Role::kGeneration)) {

@@ -15,9 +15,11 @@ absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
 
 }  // namespace
 
-absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type) {
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type,
+                                                          int64_t kv_bytes) {
   engine::RuntimeOptions options;
   options.threads = threads;
+  options.kv_bytes = kv_bytes;
   LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(compute_type));
   return options;
 }

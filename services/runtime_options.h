@@ -1,6 +1,7 @@
 // From the words of a configuration or a command line to the engine's runtime options. Pure function, thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -8,7 +9,9 @@
 
 namespace lastro::services {
 
-// `compute_type` is "auto", "fp32" or "bf16", else INVALID_ARGUMENT; `threads` 0 is one per core.
-absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type);
+// `compute_type` is "auto", "fp32" or "bf16", else INVALID_ARGUMENT; `threads` 0 is one per core; `kv_bytes` 0 is a
+// quarter of the machine's memory.
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type,
+                                                          int64_t kv_bytes);
 
 }  // namespace lastro::services

@@ -51,6 +51,11 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--compute-type", options->compute_type, "auto, fp32 or bf16")
       ->type_name("TYPE")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
+  app.add_option("--kv-memory", options->kv_bytes,
+                 "Memory for the tokens of running texts (default: a quarter of the machine's)")
+      ->type_name("SIZE, such as 4GiB")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
   app.add_option("--timeout", options->timeout_s, "Give up after so many seconds (default: never)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9));
@@ -146,6 +151,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.embedder_folder = options.embedder;
   config.threads = options.threads;
   config.compute_type = options.compute_type;
+  config.kv_bytes = options.kv_bytes;
   config.lazy_models = true;
   return Node::Create(config);
 }

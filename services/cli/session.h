@@ -37,6 +37,7 @@ struct GlobalOptions {
   std::string decoder;
   std::string embedder;
   std::string compute_type = "auto";
+  int64_t kv_bytes = 0;  // 0: a quarter of the machine's memory
   double timeout_s = 0;  // of the whole command; 0: none
   bool no_color = false;
   bool verbose = false;
