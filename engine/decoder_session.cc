@@ -18,7 +18,7 @@ constexpr int64_t kMaxLogits = int64_t{1} << 30;
 DecoderCore::DecoderCore() : scheduler(std::make_unique<StepScheduler>(*this)) {}
 DecoderCore::~DecoderCore() = default;
 
-CachedSession::~CachedSession() { core_.scheduler->Forget(*this); }
+CachedSession::~CachedSession() { core_.scheduler->EndSession(); }
 
 absl::Status CachedSession::Extend(absl::Span<const int32_t> tokens, LogitsOf which, const CallContext& context,
                                    std::vector<float>* logits) {

@@ -13,8 +13,10 @@ namespace {
 constexpr size_t kMaxStops = 64;
 constexpr size_t kMaxStopBytes = 4096;
 constexpr int kMaxTopLogprobs = 1000;
-// Tokens of a continuation whose logits are held at once.
+// Tokens of continuations whose logits are held at once.
 constexpr size_t kScorePiece = 128;
+// Continuations that are scored at once.
+constexpr size_t kScoreForks = 16;
 
 double MillisSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -159,19 +161,58 @@ void AddLogprobs(absl::Span<const float> logits, size_t vocab, absl::Span<const 
   }
 }
 
-absl::StatusOr<ContinuationScore> ScoreOne(DecoderSession& session, absl::Span<const float> prompt_logits, size_t vocab,
-                                           absl::Span<const int32_t> tokens, const CallContext& context) {
-  ContinuationScore score;
-  if (tokens.empty()) return score;
-  AddLogprobs(prompt_logits, vocab, tokens.subspan(0, 1), &score);
-  std::vector<float> logits;
+// A continuation on its way, in a fork of the prompt's session.
+struct OpenContinuation {
+  absl::Span<const int32_t> tokens;
+  ContinuationScore* score;
+  std::unique_ptr<DecoderSession> session;
+  size_t computed = 0;
+  std::vector<float> logits = {};
+
   // The last token needs no pass of its own: nothing is predicted after it.
-  for (size_t begin = 0; begin + 1 < tokens.size(); begin += kScorePiece) {
-    const size_t count = std::min(kScorePiece, tokens.size() - 1 - begin);
-    LASTRO_RETURN_IF_ERROR(session.Extend(tokens.subspan(begin, count), LogitsOf::kAll, context, &logits));
-    AddLogprobs(logits, vocab, tokens.subspan(begin + 1, count), &score);
+  size_t left() const { return tokens.size() - 1 - computed; }
+};
+
+// Scores what follows the next tokens of `open`, kScorePiece of all of them together.
+absl::Status Advance(absl::Span<OpenContinuation> open, size_t vocab, const CallContext& context) {
+  std::vector<StepRequest> requests;
+  size_t budget = kScorePiece;
+  for (OpenContinuation& c : open) {
+    const size_t count = std::min(budget, c.left());
+    budget -= count;
+    requests.push_back(
+        {c.session.get(), c.tokens.subspan(c.computed, count), LogitsOf::kAll, &c.logits, absl::OkStatus()});
   }
-  return score;
+  engine::Step(absl::MakeSpan(requests), context);
+  for (size_t i = 0; i < open.size(); ++i) {
+    LASTRO_RETURN_IF_ERROR(requests[i].status);
+    OpenContinuation& c = open[i];
+    const size_t count = requests[i].tokens.size();
+    AddLogprobs(c.logits, vocab, c.tokens.subspan(c.computed + 1, count), c.score);
+    c.computed += count;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<ContinuationScore>> ScoreAfter(const DecoderSession& prompt,
+                                                          absl::Span<const float> prompt_logits, size_t vocab,
+                                                          absl::Span<const std::vector<int32_t>> continuations,
+                                                          const CallContext& context) {
+  std::vector<ContinuationScore> scores(continuations.size());
+  std::vector<OpenContinuation> open;
+  size_t next = 0;
+  for (;;) {
+    open.erase(std::remove_if(open.begin(), open.end(), [](const OpenContinuation& c) { return c.left() == 0; }),
+               open.end());
+    for (; open.size() < kScoreForks && next < continuations.size(); ++next) {
+      const absl::Span<const int32_t> tokens = continuations[next];
+      if (tokens.empty()) continue;
+      AddLogprobs(prompt_logits, vocab, tokens.subspan(0, 1), &scores[next]);
+      if (tokens.size() > 1) open.push_back({tokens, &scores[next], prompt.Fork()});
+    }
+    if (open.empty()) return scores;
+    LASTRO_RETURN_IF_ERROR(Advance(absl::MakeSpan(open), vocab, context));
+  }
 }
 
 }  // namespace
@@ -203,14 +244,7 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const Language
   DecoderSession* const session = opening.session.get();
   std::vector<float> prompt_logits;
   LASTRO_RETURN_IF_ERROR(session->Extend(opening.tokens, LogitsOf::kLast, context, &prompt_logits));
-  std::vector<ContinuationScore> scores;
-  for (const std::vector<int32_t>& tokens : continuations) {
-    LASTRO_ASSIGN_OR_RETURN(ContinuationScore score,
-                            ScoreOne(*session, prompt_logits, static_cast<size_t>(vocab), tokens, context));
-    scores.push_back(score);
-    session->Truncate(static_cast<int>(opening.tokens.size()));
-  }
-  return scores;
+  return ScoreAfter(*session, prompt_logits, static_cast<size_t>(vocab), continuations, context);
 }
 
 }  // namespace lastro::engine

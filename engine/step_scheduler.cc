@@ -34,7 +34,7 @@ bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job*
                                                              : 0;
   const size_t vocab = static_cast<size_t>(core_.transformer->architecture().vocab_size);
   if (request.logits != nullptr) request.logits->resize(rows * vocab);
-  *job = {session, &request, &context};
+  *job = {session, &request, &context, std::this_thread::get_id()};
   return !request.tokens.empty();
 }
 
@@ -45,18 +45,16 @@ void StepScheduler::Run(absl::Span<StepRequest> requests, const CallContext& con
     if (Start(request, context, &job)) jobs.push_back(job);
   }
   absl::MutexLock lock(&mutex_);
-  for (Job& job : jobs) {
-    waiting_.push_back(&job);
-    expected_.erase(job.session);
-  }
+  for (Job& job : jobs) waiting_.push_back(&job);
+  expected_.erase(std::this_thread::get_id());
   returned_.Signal();
   auto done = [&] { return std::all_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.done; }); };
   while (!done()) led_ ? Follow(absl::MakeSpan(jobs), context) : Lead(absl::MakeSpan(jobs), context);
 }
 
-void StepScheduler::Forget(const CachedSession& session) {
+void StepScheduler::EndSession() {
   absl::MutexLock lock(&mutex_);
-  if (expected_.erase(&session) > 0) returned_.Signal();
+  if (expected_.erase(std::this_thread::get_id()) > 0) returned_.Signal();
 }
 
 void StepScheduler::Follow(absl::Span<Job> mine, const CallContext& context) {
@@ -76,7 +74,10 @@ void StepScheduler::Lead(absl::Span<Job> mine, const CallContext& context) {
   led_ = false;
   // A step that failed as a whole, or one that the queue did not start because the leader's time was up.
   if (!status.ok() && running_.empty()) Leave(mine, status);
-  for (Job* job : running_) End(job, status);
+  for (Job* job : running_) {
+    waiting_.erase(std::remove(waiting_.begin(), waiting_.end(), job), waiting_.end());
+    End(job, status);
+  }
   running_.clear();
   changed_.SignalAll();
 }
@@ -156,7 +157,7 @@ void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
     job->computed += parts[i].tokens.size();
     if (!parts[i].status.ok() || job->left() == 0) {
       End(job, parts[i].status);
-      if (parts[i].status.ok()) expected_.insert(job->session);
+      if (parts[i].status.ok()) expected_.insert(job->caller);
     } else {
       waiting_.push_back(job);
     }

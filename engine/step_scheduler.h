@@ -9,10 +9,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -30,8 +31,8 @@ class StepScheduler {
   // Runs all requests to their end and sets their status, as Step (engine/decoder_model.h) says.
   void Run(absl::Span<StepRequest> requests, const CallContext& context);
 
-  // The session ends: nobody waits for its return.
-  void Forget(const CachedSession& session);
+  // Called where a session ends: its thread is not waited for any more.
+  void EndSession();
 
  private:
   // A request on its way; guarded by mutex_, and read by the step while `running`.
@@ -39,6 +40,7 @@ class StepScheduler {
     CachedSession* session = nullptr;
     StepRequest* request = nullptr;
     const CallContext* context = nullptr;
+    std::thread::id caller;
     size_t computed = 0;  // tokens of the request
     bool done = false;
     size_t left() const { return request->tokens.size() - computed; }
@@ -65,8 +67,8 @@ class StepScheduler {
   bool led_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);   // whose turn is next is first
   std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);  // in the current step
-  // Sessions of the last step whose next token is likely to be asked for at once.
-  absl::flat_hash_set<const CachedSession*> expected_ ABSL_GUARDED_BY(mutex_);
+  // Callers whose requests the last step ended: they are likely to come back at once, with the next token.
+  std::set<std::thread::id> expected_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_step_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -81,6 +81,10 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
       ->capture_default_str();
   app->add_flag("--deterministic", node.deterministic,
                 "the same results to the last bit whoever else is served; slower prompts");
+  app->add_option("--kv-memory", node.kv_bytes,
+                  "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
   app->add_option("--allowed-folder-root", node.allowed_folder_root, "IngestFolder reads only below this folder");
   app->add_flag("--no-folders", raw->no_folders, "IngestFolder is PERMISSION_DENIED; documents are uploaded");
   app->add_option("--log-level", raw->log_level, "debug, info, warning, error or off")->capture_default_str();

@@ -100,7 +100,10 @@ class NodeImpl final : public ComposedNode {
 
   absl::Status OpenModels() {
     LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options,
-                            MakeRuntimeOptions(config_.threads, config_.compute_type, config_.deterministic));
+                            MakeRuntimeOptions({.threads = config_.threads,
+                                                .compute_type = config_.compute_type,
+                                                .kv_bytes = config_.kv_bytes,
+                                                .deterministic = config_.deterministic}));
     ModelFolders folders;
     if (Hosts(Role::kGeneration)) {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));

@@ -18,22 +18,23 @@ namespace lastro::services {
 enum class Role { kEmbedding, kGeneration, kRetrieval, kIngest, kAsk };
 
 struct NodeConfig {
-  std::set<Role> roles;                        // hosted here
-  std::map<Role, std::string> addresses;       // HOST:PORT of roles hosted elsewhere
-  std::string data_folder;                     // of the store; REQUIRED with kRetrieval
-  std::string decoder_folder;                  // model folders; empty: the built-in models
+  std::set<Role> roles;                   // hosted here
+  std::map<Role, std::string> addresses;  // HOST:PORT of roles hosted elsewhere
+  std::string data_folder;                // of the store; REQUIRED with kRetrieval
+  std::string decoder_folder;             // model folders; empty: the built-in models
   std::string embedder_folder;
-  std::string reranker_folder;                 // of the generation role; empty: none
-  std::vector<std::string> adapters;           // of the decoder, "NAME=DIR"
-  int threads = 0;                             // compute threads; 0: one per core
-  std::string compute_type = "auto";           // auto, fp32, bf16
-  bool deterministic = false;                  // engine::RuntimeOptions::deterministic
-  bool lazy_models = false;                    // load a model at its first use (the CLI) rather than at start (the daemon)
-  bool allow_folders = true;                   // IngestFolder may read folders of this machine
-  std::string allowed_folder_root;             // and only below this one, unless empty
+  std::string reranker_folder;        // of the generation role; empty: none
+  std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
+  int threads = 0;                    // compute threads; 0: one per core
+  std::string compute_type = "auto";  // auto, fp32, bf16
+  int64_t kv_bytes = 0;               // KV memory of the decoder; 0: a quarter of the machine's memory
+  bool deterministic = false;         // engine::RuntimeOptions::deterministic
+  bool lazy_models = false;           // load a model at its first use (the CLI) rather than at start (the daemon)
+  bool allow_folders = true;          // IngestFolder may read folders of this machine
+  std::string allowed_folder_root;    // and only below this one, unless empty
   int chunk_tokens = 200;
   uint64_t max_file_bytes = 64u << 20;
-  int max_waiting_calls = 64;                  // model calls that may wait for compute; more are RESOURCE_EXHAUSTED
+  int max_waiting_calls = 64;  // model calls that may wait for compute; more are RESOURCE_EXHAUSTED
 };
 
 class Node {
@@ -42,8 +43,8 @@ class Node {
   static absl::StatusOr<std::unique_ptr<Node>> Create(const NodeConfig& config);
   virtual ~Node() = default;  // stops running jobs; they go on at the next start
 
-  // Each is never null: local, remote, or, where neither is configured, one whose calls fail with UNAVAILABLE naming the
-  // missing role.
+  // Each is never null: local, remote, or, where neither is configured, one whose calls fail with UNAVAILABLE naming
+  // the missing role.
   virtual EmbeddingApi& embedding() = 0;
   virtual GenerationApi& generation() = 0;
   virtual RetrievalApi& retrieval() = 0;

@@ -15,12 +15,12 @@ absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
 
 }  // namespace
 
-absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(int threads, const std::string& compute_type,
-                                                          bool deterministic) {
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& config) {
   engine::RuntimeOptions options;
-  options.threads = threads;
-  options.deterministic = deterministic;
-  LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(compute_type));
+  options.threads = config.threads;
+  options.kv_bytes = config.kv_bytes;
+  options.deterministic = config.deterministic;
+  LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
   return options;
 }
 

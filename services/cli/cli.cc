@@ -57,6 +57,11 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   app.add_flag("--deterministic", options->deterministic,
                "The same results to the last bit however texts are batched; slower prompts");
+  app.add_option("--kv-memory", options->kv_bytes,
+                 "Memory for the tokens of running texts (default: a quarter of the machine's)")
+      ->type_name("SIZE, such as 4GiB")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
   app.add_option("--timeout", options->timeout_s, "Give up after so many seconds (default: never)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9));
@@ -158,6 +163,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.threads = options.threads;
   config.compute_type = options.compute_type;
   config.deterministic = options.deterministic;
+  config.kv_bytes = options.kv_bytes;
   config.lazy_models = true;
   return Node::Create(config);
 }

@@ -16,6 +16,7 @@ struct BenchOptions {
   std::string model_folder;
   int prompt_tokens = 128;
   int gen_tokens = 32;
+  int sessions = 1;  // texts generated at the same time
   int texts = 64;
   int repeats = 3;
 };
@@ -23,7 +24,8 @@ struct BenchOptions {
 struct BenchResult {
   std::string model;
   std::string device;
-  // Name and median over the repeats: prompt_tokens_per_s and gen_tokens_per_s, or texts_per_s and tokens_per_s.
+  // Name and median over the repeats: prompt_tokens_per_s and gen_tokens_per_s (of all sessions together), or
+  // texts_per_s and tokens_per_s.
   std::vector<std::pair<std::string, double>> rates;
   int64_t peak_rss_bytes = 0;  // of the process (VmHWM); 0: unknown
   int repeats = 0;

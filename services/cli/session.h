@@ -15,6 +15,7 @@
 #include "google/protobuf/message.h"
 #include "services/cli/terminal.h"
 #include "services/node.h"
+#include "services/runtime_options.h"
 
 namespace lastro::services {
 
@@ -41,10 +42,14 @@ struct GlobalOptions {
   std::vector<std::string> adapters;  // NAME=DIR
   std::string compute_type = "auto";
   bool deterministic = false;
+  int64_t kv_bytes = 0;  // 0: a quarter of the machine's memory
   double timeout_s = 0;  // of the whole command; 0: none
   bool no_color = false;
   bool verbose = false;
 };
+
+// What engines of this process are made with.
+ComputeConfig ComputeConfigOf(const GlobalOptions& options);
 
 // What the program gives its commands. References must outlive the session.
 struct Environment {

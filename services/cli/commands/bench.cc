@@ -18,9 +18,8 @@ absl::StatusOr<std::string> ModelFolder(const std::string& given, const Session&
 
 absl::StatusOr<int> RunBench(const std::string& model, BenchOptions options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(options.model_folder, ModelFolder(model, session));
-  LASTRO_ASSIGN_OR_RETURN(
-      engine::RuntimeOptions runtime_options,
-      MakeRuntimeOptions(session.options().threads, session.options().compute_type, session.options().deterministic));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
+                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
   LASTRO_ASSIGN_OR_RETURN(BenchResult result, BenchModel(options, runtime_options, session.context()));
   if (session.options().json) {
     session.out() << BenchJson(result) << "\n";
@@ -44,7 +43,7 @@ void AddBenchCommand(CommandSet* set) {
   CLI::App* command = set->Add(
       "bench", "Measures a model on this machine, in process: tokens or texts a second, and memory",
       {"lastro bench --prompt-tokens 512 --gen-tokens 64", "lastro bench --model ./models/llama --threads 2 --json",
-       "lastro bench --model ./models/embedder --repeat 10"});
+       "lastro bench --sessions 8", "lastro bench --model ./models/embedder --repeat 10"});
   command->add_option("--model", *model, "Folder of a decoder or an embedding model (default: the decoder)")
       ->type_name("DIR");
   command->add_option("--prompt-tokens", options->prompt_tokens, "Prompt; of an embedder: of each text (default 128)")
@@ -53,6 +52,9 @@ void AddBenchCommand(CommandSet* set) {
   command->add_option("--gen-tokens", options->gen_tokens, "Generated tokens (default 32)")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--sessions", options->sessions, "Texts generated at the same time (default 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
   command->add_option("--texts", options->texts, "Embedder: texts of one call (default 64)")
       ->type_name("N")
       ->check(CLI::Range(1, 100'000));

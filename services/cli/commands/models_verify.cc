@@ -71,9 +71,8 @@ absl::StatusOr<engine::SelfTestReport> LoadAndVerify(const std::string& folder, 
 }
 
 absl::StatusOr<int> RunVerify(const VerifyOptions& options, Session& session) {
-  LASTRO_ASSIGN_OR_RETURN(
-      engine::RuntimeOptions runtime_options,
-      MakeRuntimeOptions(session.options().threads, session.options().compute_type, session.options().deterministic));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
+                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
   LASTRO_ASSIGN_OR_RETURN(auto runtime, engine::Runtime::Create(runtime_options));
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> models, ModelsToVerify(options, session));
   Table table({{"model"},

@@ -31,9 +31,8 @@ absl::StatusOr<std::string> ReadText(const std::string& path, Session& session) 
 
 absl::StatusOr<engine::PerplexityResult> Measure(const PerplexityArguments& arguments, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(std::string text, ReadText(arguments.text, session));
-  LASTRO_ASSIGN_OR_RETURN(
-      engine::RuntimeOptions runtime_options,
-      MakeRuntimeOptions(session.options().threads, session.options().compute_type, session.options().deterministic));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
+                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::Runtime> runtime, engine::Runtime::Create(runtime_options));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderModel> model,
                           engine::DecoderModel::Load(arguments.model, *runtime));

@@ -53,6 +53,8 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "3",
                                "--compute-type",
                                "fp32",
+                               "--kv-memory",
+                               "3GiB",
                                "--allowed-folder-root",
                                "/docs",
                                "--no-folders",
@@ -74,6 +76,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                 {Role::kEmbedding, "e:1"}, {Role::kGeneration, "g:2"}, {Role::kRetrieval, "r:3"}}));
   EXPECT_EQ(node.threads, 3);
   EXPECT_EQ(node.compute_type, "fp32");
+  EXPECT_EQ(node.kv_bytes, int64_t{3} << 30);
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
   EXPECT_EQ(node.max_waiting_calls, 5);
@@ -96,6 +99,8 @@ TEST(DaemonConfig, ErrorsAreUsageErrorsThatNameWhatIsWrong) {
       {{"--roles=embedding", "--generation-address", "nowhere"}, "'nowhere'"},
       {{"--roles=embedding", "--threads", "-1"}, "threads"},
       {{"--roles=embedding", "--compute-type", "int3"}, "compute-type"},
+      {{"--roles=embedding", "--kv-memory", "lots"}, "kv-memory"},
+      {{"--roles=embedding", "--kv-memory", "0"}, "kv-memory"},
       {{"--roles=embedding", "--max-waiting-calls", "1000000"}, "max-waiting-calls"},
       {{"--roles=embedding", "--log-level", "loud"}, "'loud'"},
       {{"--roles=embedding", "--tls-cert", "x"}, "--tls-key"},
