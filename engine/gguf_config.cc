@@ -143,7 +143,8 @@ absl::Status AddLongRope(const GgufContents& contents, const std::string& prefix
   return absl::OkStatus();
 }
 
-absl::Status AddRopeScaling(const GgufContents& contents, const std::string& prefix, JsonObjectText* json) {
+absl::Status AddRopeScaling(const GgufContents& contents, const GgufFamily& family, const std::string& prefix,
+                            JsonObjectText* json) {
   if (FindTensor(contents, "rope_freqs.weight") != nullptr) return AddRopeFactors(contents, json);
   if (FindTensor(contents, "rope_factors_long.weight") != nullptr) return AddLongRope(contents, prefix, json);
   const GgufMetadata& metadata = contents.metadata;
@@ -171,6 +172,7 @@ absl::Status AddRopeScaling(const GgufContents& contents, const std::string& pre
     LASTRO_ASSIGN_OR_RETURN(int64_t value, metadata.Int(original));
     scaling.Add("original_max_position_embeddings", value);
   }
+  if (family.derived == GgufDerived::kGptOss) scaling.Add("truncate", false);
   json->AddRaw("rope_scaling", scaling.text());
   return absl::OkStatus();
 }
@@ -261,6 +263,8 @@ absl::Status AddDerived(const GgufContents& contents, const GgufFamily& family, 
       return AddGemmaScale(metadata, prefix, heads, json);
     case GgufDerived::kMpt:
       return AddMpt(metadata, prefix, json);
+    case GgufDerived::kGptOss:
+      return absl::OkStatus();  // AddRopeScaling
   }
   return absl::OkStatus();
 }
@@ -295,7 +299,10 @@ absl::StatusOr<HeadCounts> ReadGgufHeads(const GgufMetadata& metadata, const Ggu
 absl::StatusOr<std::string> GgufConfigJson(const GgufContents& contents, const GgufFamily& family) {
   const GgufMetadata& metadata = contents.metadata;
   const std::string prefix = absl::StrCat(family.architecture, ".");
-  if (metadata.Has(prefix + "expert_count")) {
+  const bool reads_experts = std::any_of(family.config.begin(), family.config.end(), [](const GgufConfigRow& row) {
+    return absl::string_view(row.gguf) == "expert_count";
+  });
+  if (!reads_experts && metadata.Has(prefix + "expert_count")) {
     LASTRO_ASSIGN_OR_RETURN(int64_t experts, metadata.Int(prefix + "expert_count"));
     if (experts > 0) {
       return absl::UnimplementedError(absl::StrCat(metadata.name(), ": mixtures of experts of architecture ",
@@ -308,7 +315,7 @@ absl::StatusOr<std::string> GgufConfigJson(const GgufContents& contents, const G
   for (const GgufConfigRow& row : family.config) LASTRO_RETURN_IF_ERROR(AddRow(metadata, prefix, row, &json));
   LASTRO_RETURN_IF_ERROR(AddFromTensors(contents, &json));
   LASTRO_RETURN_IF_ERROR(AddDerived(contents, family, prefix, &json));
-  LASTRO_RETURN_IF_ERROR(AddRopeScaling(contents, prefix, &json));
+  LASTRO_RETURN_IF_ERROR(AddRopeScaling(contents, family, prefix, &json));
   LASTRO_RETURN_IF_ERROR(AddSpecialIds(metadata, &json));
   std::string text = json.text();
   return text.insert(text.size() - 1, family.constants);

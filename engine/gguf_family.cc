@@ -154,6 +154,101 @@ constexpr GgufTensorRow kQwenTensors[] = {
     {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
 };
 
+constexpr GgufConfigRow kMixtralConfig[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"head_dim", "attention.key_length", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"num_local_experts", "expert_count", GgufField::kInt},
+    {"num_experts_per_tok", "expert_used_count", GgufField::kInt},
+};
+
+constexpr GgufTensorRow kMixtralTensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj", kQueryRows},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj", kKeyRows},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_gate_inp", "model.layers.{}.block_sparse_moe.gate"},
+    {"blk.{}.ffn_gate_exps", "model.layers.{}.block_sparse_moe.experts.{e}.w1", kExperts},
+    {"blk.{}.ffn_up_exps", "model.layers.{}.block_sparse_moe.experts.{e}.w3", kExperts},
+    {"blk.{}.ffn_down_exps", "model.layers.{}.block_sparse_moe.experts.{e}.w2", kExperts},
+};
+
+constexpr GgufConfigRow kQwen3MoeConfig[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "feed_forward_length", GgufField::kInt},
+    {"moe_intermediate_size", "expert_feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"head_dim", "attention.key_length", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"num_experts", "expert_count", GgufField::kInt},
+    {"num_experts_per_tok", "expert_used_count", GgufField::kInt},
+};
+
+constexpr GgufTensorRow kQwen3MoeTensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"},
+    {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_gate_inp", "model.layers.{}.mlp.gate"},
+    {"blk.{}.ffn_gate_exps", "model.layers.{}.mlp.experts.{e}.gate_proj", kExperts},
+    {"blk.{}.ffn_up_exps", "model.layers.{}.mlp.experts.{e}.up_proj", kExperts},
+    {"blk.{}.ffn_down_exps", "model.layers.{}.mlp.experts.{e}.down_proj", kExperts},
+};
+
+constexpr GgufConfigRow kGptOssConfig[] = {
+    {"max_position_embeddings", "context_length", GgufField::kInt},
+    {"hidden_size", "embedding_length", GgufField::kInt},
+    {"num_hidden_layers", "block_count", GgufField::kInt},
+    {"intermediate_size", "expert_feed_forward_length", GgufField::kInt},
+    {"num_attention_heads", "attention.head_count", GgufField::kInt},
+    {"num_key_value_heads", "attention.head_count_kv", GgufField::kInt},
+    {"head_dim", "attention.key_length", GgufField::kInt},
+    {"rms_norm_eps", "attention.layer_norm_rms_epsilon", GgufField::kFloat},
+    {"rope_theta", "rope.freq_base", GgufField::kFloat},
+    {"sliding_window", "attention.sliding_window", GgufField::kInt},
+    {"num_local_experts", "expert_count", GgufField::kInt},
+    {"num_experts_per_tok", "expert_used_count", GgufField::kInt},
+};
+
+constexpr GgufTensorRow kGptOssTensors[] = {
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+    {"blk.{}.attn_sinks", "model.layers.{}.self_attn.sinks"},
+    {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"},
+    {"blk.{}.ffn_gate_inp", "model.layers.{}.mlp.router"},
+    {"blk.{}.ffn_gate_exps", "model.layers.{}.mlp.experts.{e}.gate_proj", kExperts},
+    {"blk.{}.ffn_up_exps", "model.layers.{}.mlp.experts.{e}.up_proj", kExperts},
+    {"blk.{}.ffn_down_exps", "model.layers.{}.mlp.experts.{e}.down_proj", kExperts},
+};
+
 constexpr GgufTensorRow kBertTensors[] = {
     {"token_embd", "embeddings.word_embeddings"},
     {"position_embd", "embeddings.position_embeddings"},
@@ -292,10 +387,15 @@ constexpr char kGemmaConstants[] = R"(, "hidden_activation": "gelu_pytorch_tanh"
 
 // The first row of an architecture whose marker is there is the one that it is read as.
 constexpr GgufFamily kFamilies[] = {
+    {"llama", "mixtral", kSilu, GgufDerived::kNone, kMixtralConfig, kMixtralTensors, "blk.0.ffn_gate_exps.weight"},
     {"llama", "llama", kSilu, GgufDerived::kNone, kLlamaConfig, kLlamaTensors},
     {"llama", "mistral", kSilu, GgufDerived::kNone, kLlamaConfig, kLlamaTensors},
     {"qwen2", "qwen2", kSilu, GgufDerived::kNone, kLlamaConfig, kQwenTensors},
     {"qwen3", "qwen3", kSilu, GgufDerived::kNone, kLlamaConfig, kQwenTensors},
+    {"qwen3moe", "qwen3_moe", R"(, "hidden_act": "silu", "norm_topk_prob": true)", GgufDerived::kNone, kQwen3MoeConfig,
+     kQwen3MoeTensors, "blk.0.ffn_gate_exps.weight"},
+    {"gpt-oss", "gpt_oss", R"(, "hidden_act": "silu", "expert_layout": "separate")", GgufDerived::kGptOss, kGptOssConfig,
+     kGptOssTensors, "blk.0.ffn_gate_exps.weight"},
     {"gemma", "gemma", kGemmaConstants, GgufDerived::kNone, kLlamaConfig, kGemmaTensors},
     {"gemma2", "gemma2", kGemmaConstants, GgufDerived::kGemmaScale, kGemma2Config, kGemma2Tensors},
     {"gemma3", "gemma3_text", kGemmaConstants, GgufDerived::kGemmaScale, kGemma3Config, kGemma2Tensors},
@@ -428,6 +528,7 @@ std::vector<int64_t> GgufRowOrder(GgufChange change, const HeadCounts& heads, in
     case kNone:
     case kNormPlusOne:
     case kTransposed:
+    case kExperts:
       return {};
   }
   return {};

@@ -32,6 +32,7 @@ enum class GgufChange {
   kFusedQkvRows,  // [queries of a group, key, value] per KV head became [all queries, all keys, all values]
   kNormPlusOne,   // 1 was added to a norm's weight
   kTransposed,    // [in, out] became [out, in]
+  kExperts,       // tensors of single experts, "{e}" in their name, became one with the experts as its first dimension
 };
 
 struct GgufTensorRow {
@@ -48,6 +49,7 @@ enum class GgufDerived {
   kFalcon,         // which of the decoder architectures, of the head counts and norms
   kGemmaScale,     // query_pre_attn_scalar, of attention.scale, or as the published models have it
   kMpt,            // attn_config
+  kGptOss,         // unrounded bounds of YaRN, which the format cannot say
 };
 
 struct GgufFamily {

@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
 
 namespace lastro::engine {
 namespace {
+
+constexpr int64_t kMaxExperts = 4096;
 
 // Read into the configuration (gguf_config.h), not weights of a layer.
 constexpr absl::string_view kConfigTensors[] = {"rope_freqs.weight", "rope_factors_long.weight",
@@ -36,6 +39,7 @@ absl::StatusOr<std::unique_ptr<GgufWeights>> GgufWeights::Create(
 
 absl::Status GgufWeights::Add(const std::string& gguf_name, const GgufTensorMatch& match, const HeadCounts& heads,
                               StoredTensor tensor) {
+  if (match.change == GgufChange::kExperts) return AddExperts(gguf_name, match.name, tensor);
   if (match.change == GgufChange::kNormPlusOne) {
     LASTRO_RETURN_IF_ERROR(SubtractOne(gguf_name, &tensor));
   } else if (match.change != GgufChange::kNone && match.change != GgufChange::kTransposed) {
@@ -45,6 +49,25 @@ absl::Status GgufWeights::Add(const std::string& gguf_name, const GgufTensorMatc
     return absl::InvalidArgumentError(absl::StrCat(path_, ": more than one tensor stands for ", match.name));
   }
   names_.push_back(match.name);
+  return absl::OkStatus();
+}
+
+// A view of each expert's part.
+absl::Status GgufWeights::AddExperts(const std::string& gguf_name, const std::string& hf_name,
+                                     const StoredTensor& tensor) {
+  const int64_t experts = tensor.shape.front();
+  if (tensor.shape.size() < 2 || experts < 1 || experts > kMaxExperts) {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": tensor ", gguf_name, " must hold from 1 to ", kMaxExperts,
+                                                   " experts in its last dimension but has ", experts));
+  }
+  StoredTensor part = tensor;
+  part.shape.erase(part.shape.begin());
+  const size_t bytes = tensor.data.size() / static_cast<size_t>(experts);
+  for (int64_t e = 0; e < experts; ++e) {
+    part.data = tensor.data.subspan(static_cast<size_t>(e) * bytes, bytes);
+    const std::string name = absl::StrReplaceAll(hf_name, {{"{e}", absl::StrCat(e)}});
+    LASTRO_RETURN_IF_ERROR(Add(gguf_name, GgufTensorMatch{name}, {}, part));
+  }
   return absl::OkStatus();
 }
 

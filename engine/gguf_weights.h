@@ -36,6 +36,7 @@ class GgufWeights : public TensorFile {
   GgufWeights(MappedFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
   absl::Status Add(const std::string& gguf_name, const GgufTensorMatch& match, const HeadCounts& heads,
                    StoredTensor tensor);
+  absl::Status AddExperts(const std::string& gguf_name, const std::string& hf_name, const StoredTensor& tensor);
   absl::Status ReorderRows(const std::string& name, GgufChange change, const HeadCounts& heads, StoredTensor* tensor);
   absl::Status SubtractOne(const std::string& name, StoredTensor* tensor);
   absl::Span<uint8_t> NewCopy(size_t bytes);

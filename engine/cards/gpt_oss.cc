@@ -52,11 +52,19 @@ absl::StatusOr<Architecture> GptOssCard(const ModelFiles& files) {
   a.activation = kernels::ActivationKind::kClampedSwiglu;
   a.qkv_bias = a.attention_out_bias = a.mlp_bias = true;
   a.attention_sinks = a.router_bias = true;
-  a.gate_packing = GatePacking::kInterleaved;
-  a.tensors.sinks = "layers.{}.self_attn.sinks";
   a.tensors.router = "layers.{}.mlp.router";
-  a.tensors.gate_up = "layers.{}.mlp.experts.gate_up_proj";
-  a.tensors.down = "layers.{}.mlp.experts.down_proj";
+  if (config.String("expert_layout", "") == "separate") {  // as GGUF files have them
+    a.tensors.sinks = "layers.{}.self_attn.sinks.weight";
+    a.tensors.gate = "layers.{}.mlp.experts.{e}.gate_proj";
+    a.tensors.up = "layers.{}.mlp.experts.{e}.up_proj";
+    a.tensors.down = "layers.{}.mlp.experts.{e}.down_proj";
+  } else {
+    a.gate_packing = GatePacking::kInterleaved;
+    a.tensors.sinks = "layers.{}.self_attn.sinks";
+    a.tensors.gate_up = "layers.{}.mlp.experts.gate_up_proj";
+    a.tensors.down = "layers.{}.mlp.experts.down_proj";
+  }
+  LASTRO_RETURN_IF_ERROR(config.status());
   return a;
 }
 

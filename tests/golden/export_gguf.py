@@ -4,6 +4,8 @@
   gguf/llama.gguf           models/llama-scaled-tied as the reference converter lays it out: rows of q and k interleaved,
                             rope_freqs.weight instead of the rope's formula, F32
   gguf/bert.gguf            models/bert-mean, F32
+  gguf/mixtral.gguf         models/mixtral and gguf/qwen3-moe.gguf models/qwen3-moe, F32: experts in one tensor
+  gguf/gpt-oss.gguf         models/gpt-oss-mxfp4: gate and up apart, MXFP4 in the format's order of nibbles
   gguf/rmse.json            error of the reference quantisers on random Gaussian rows
 
 Usage: python export_gguf.py            (the same bytes every time)
@@ -148,9 +150,116 @@ def export_bert():
     finish(writer)
 
 
+ATTENTION = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+             "self_attn.k_norm": "attn_k_norm", "self_attn.sinks": "attn_sinks"}
+GLOBAL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+
+
+def moe_writer(name, architecture, folder, config):
+    writer = new_writer(name, architecture, folder, config)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    if config.get("head_dim"):
+        writer.add_key_length(config["head_dim"])
+        writer.add_value_length(config["head_dim"])
+    writer.add_layer_norm_rms_eps(config.get("rms_norm_eps", 1e-6 if architecture == "qwen3moe" else 1e-5))
+    writer.add_rope_freq_base(config.get("rope_theta", 1e6 if architecture == "llama" else 10000.0))
+    writer.add_expert_count(config.get("num_local_experts", config.get("num_experts")))
+    writer.add_expert_used_count(config["num_experts_per_tok"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    return writer
+
+
+def float32(folder):
+    """The checkpoint's tensors as float32, whatever they are stored as."""
+    from safetensors import safe_open
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        return {name: file.get_tensor(name) if "_blocks" in name or "_scales" in name else
+                file.get_tensor(name).float() for name in file.keys()}
+
+
+def stacked_experts(tensors, pattern, experts):
+    return np.stack([tensors.pop(pattern.format(e)).numpy() for e in range(experts)])
+
+
+def export_moe(name, architecture, model, router, expert, parts, half=np.float16):
+    """Mixtures whose experts have tensors of their own."""
+    folder = MODELS / model
+    config = json.loads((folder / "config.json").read_text())
+    writer = moe_writer(name, architecture, folder, config)
+    if "moe_intermediate_size" in config:
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
+    tensors = float32(folder)
+    experts = config.get("num_local_experts", config.get("num_experts"))
+    for layer in range(config["num_hidden_layers"]):
+        for hf, gguf in parts.items():
+            stack = stacked_experts(tensors, f"model.layers.{layer}.{expert}.{{}}.{hf}.weight", experts)
+            writer.add_tensor(f"blk.{layer}.{gguf}.weight", stack.astype(half))
+    names = {**ATTENTION, "post_attention_layernorm": "ffn_norm", router: "ffn_gate_inp"}
+    add_plain(writer, tensors, names, config, half, architecture == "llama")
+    finish(writer)
+
+
+def add_plain(writer, tensors, names, config, half, permuted):
+    for name, tensor in sorted(tensors.items()):
+        stem, suffix = name.rsplit(".", 1) if name.endswith((".weight", ".bias")) else (name, "weight")
+        if stem in GLOBAL:
+            target = GLOBAL[stem]
+        else:
+            _, _, layer, part = stem.split(".", 3)
+            target = f"blk.{layer}.{names[part]}"
+        values = tensor.numpy()
+        if permuted and "q_proj" in name:
+            values = permute(values, config["num_attention_heads"])
+        if permuted and "k_proj" in name:
+            values = permute(values, config["num_key_value_heads"])
+        plain = values.ndim == 1 or "ffn_gate_inp" in target  # the converter keeps these in F32
+        writer.add_tensor(f"{target}.{suffix}", np.ascontiguousarray(values.astype(np.float32 if plain else half)))
+
+
+def ggml_mxfp4(blocks, scales):
+    """Nibbles 2i, 2i + 1 of a byte become nibbles i, i + 16 of a block of 32; the exponent comes first."""
+    codes = np.stack([blocks & 15, blocks >> 4], axis=-1).reshape(*blocks.shape[:-1], 32)
+    packed = codes[..., :16] | (codes[..., 16:] << 4)
+    return np.concatenate([scales[..., None], packed], axis=-1).reshape(*blocks.shape[:-2], -1)
+
+
+def export_gpt_oss():
+    folder = MODELS / "gpt-oss-mxfp4"
+    config = json.loads((folder / "config.json").read_text())
+    writer = moe_writer("gpt-oss.gguf", "gpt-oss", folder, config)
+    writer.add_expert_feed_forward_length(config["intermediate_size"])
+    writer.add_sliding_window(config["sliding_window"])
+    scaling = config["rope_scaling"]
+    writer.add_string("gpt-oss.rope.scaling.type", "yarn")
+    writer.add_float32("gpt-oss.rope.scaling.factor", scaling["factor"])
+    writer.add_uint32("gpt-oss.rope.scaling.original_context_length", scaling["original_max_position_embeddings"])
+    writer.add_float32("gpt-oss.rope.scaling.yarn_beta_fast", scaling["beta_fast"])
+    writer.add_float32("gpt-oss.rope.scaling.yarn_beta_slow", scaling["beta_slow"])
+    tensors = float32(folder)
+    for layer in range(config["num_hidden_layers"]):
+        stem = f"model.layers.{layer}.mlp.experts."
+        for part, targets in (("gate_up_proj", ("ffn_gate_exps", "ffn_up_exps")), ("down_proj", ("ffn_down_exps",))):
+            blocks = ggml_mxfp4(tensors.pop(stem + part + "_blocks").numpy(), tensors.pop(stem + part + "_scales").numpy())
+            bias = tensors.pop(stem + part + "_bias").numpy()
+            for i, target in enumerate(targets):  # rows of gate and up alternate
+                step = len(targets)
+                writer.add_tensor(f"blk.{layer}.{target}.weight", np.ascontiguousarray(blocks[:, i::step]), raw_dtype=T.MXFP4)
+                writer.add_tensor(f"blk.{layer}.{target}.bias", np.ascontiguousarray(bias[:, i::step].astype(np.float32)))
+    names = {**ATTENTION, "post_attention_layernorm": "post_attention_norm", "mlp.router": "ffn_gate_inp"}
+    add_plain(writer, tensors, names, config, np.float32, False)
+    finish(writer)
+
+
 if __name__ == "__main__":
     OUT.mkdir(exist_ok=True)
     export_blocks()
     export_rmse()
     export_llama()
     export_bert()
+    export_moe("mixtral.gguf", "llama", "mixtral", "block_sparse_moe.gate", "block_sparse_moe.experts",
+               {"w1": "ffn_gate_exps", "w3": "ffn_up_exps", "w2": "ffn_down_exps"}, np.float32)
+    export_moe("qwen3-moe.gguf", "qwen3moe", "qwen3-moe", "mlp.gate", "mlp.experts",
+               {"gate_proj": "ffn_gate_exps", "up_proj": "ffn_up_exps", "down_proj": "ffn_down_exps"}, np.float32)
+    export_gpt_oss()

@@ -49,6 +49,32 @@ TEST(GgufGoldenTest, LlamaGivesTheReferenceLogits) {
   }
 }
 
+// Mixtures: the file's one tensor for all experts; Mixtral with rows of q and k in the format's order; gpt-oss with
+// gate and up apart, MXFP4 blocks in the format's order, sinks and biases.
+class GgufMixtures : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(GgufMixtures, GiveTheLogitsOfTheirFolder) {
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(GgufGolden(GetParam().first), *runtime));
+  const std::string folder = testing::GoldenPath(GetParam().second);
+  ASSERT_OK_AND_ASSIGN(auto original, DecoderModel::Load(folder, *runtime));
+  EXPECT_EQ(model->info().architecture, original->info().architecture);
+  EXPECT_EQ(model->info().parameters, original->info().parameters);
+  ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
+  for (int length : {17, 300}) {
+    const auto ids = testing::ReadGolden(expected, "ids." + std::to_string(length));
+    const std::vector<float> got = AllLogits(*model, ids.ints), want = AllLogits(*original, ids.ints);
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], 1e-4) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GgufMixtures,
+                         ::testing::Values(std::pair("mixtral.gguf", "mixtral"),
+                                           std::pair("qwen3-moe.gguf", "qwen3-moe"),
+                                           std::pair("gpt-oss.gguf", "gpt-oss-mxfp4")),
+                         [](const auto& info) { return testing::TestName(info.param.second); });
+
 TEST(GgufGoldenTest, TokenizesAsTheFolderDoes) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(GgufGolden("llama.gguf"), *runtime));
