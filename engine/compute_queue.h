@@ -1,6 +1,6 @@
 // ComputeQueue: one thread that runs steps of computation in the order they were asked for. Hundreds of callers thus
-// share one set of compute threads, and sessions interleave step by step (a step is one piece of a prompt, one decoded
-// token or one batch of texts), so that none waits for the whole of another. Thread-safe.
+// share one set of compute threads, and models interleave step by step (a step is the next tokens of the sessions of
+// one, engine/step_scheduler.h, or one batch of texts), so that none waits for the whole of another. Thread-safe.
 //
 // Why a thread of its own and not a lock: steps run in strict order of arrival, a caller that gives up leaves the queue
 // at once, and per-thread state of foreign libraries (OpenMP's team size) lives on a thread that is ours.

@@ -20,8 +20,12 @@ absl::StatusOr<std::unique_ptr<KvPool>> KvPool::Create(Backend& backend, const A
                                                      shape.block_tokens, " tokens, ", block_bytes,
                                                      " bytes: raise --kv-memory"));
   }
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<KvStore> store, backend.AllocateKv(shape));
-  return std::unique_ptr<KvPool>(new KvPool(backend, std::move(store)));
+  absl::StatusOr<std::unique_ptr<KvStore>> store = backend.AllocateKv(shape);
+  if (!store.ok()) {
+    return absl::Status(store.status().code(),
+                        absl::StrCat(store.status().message(), " for the KV memory: lower --kv-memory"));
+  }
+  return std::unique_ptr<KvPool>(new KvPool(backend, *std::move(store)));
 }
 
 int64_t KvPool::blocks_in_use() const {

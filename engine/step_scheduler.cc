@@ -40,7 +40,9 @@ bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job*
 
 void StepScheduler::Run(absl::Span<StepRequest> requests, const CallContext& context) {
   std::vector<Job> jobs;
+  std::set<const DecoderSession*> sessions;
   for (StepRequest& request : requests) {
+    LASTRO_CHECK(sessions.insert(request.session).second, "a session is in a step once");
     Job job;
     if (Start(request, context, &job)) jobs.push_back(job);
   }

@@ -1,7 +1,7 @@
 // StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
-// pieces, up to a budget of tokens. Whoever has the longest been without a turn goes first, so no session waits for the
-// whole of another; beside prompts decoding has, and beside decoding prompts have, a share of every step.
+// pieces, up to a budget of tokens. Whoever has been longest without a turn goes first, so that none waits for the
+// whole of another; decoding and prompts each have a share of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
 // Thread-safe.
@@ -35,7 +35,7 @@ class StepScheduler {
   void EndSession();
 
  private:
-  // A request on its way; guarded by mutex_, and read by the step while `running`.
+  // A request on its way; guarded by mutex_.
   struct Job {
     CachedSession* session = nullptr;
     StepRequest* request = nullptr;
@@ -46,7 +46,7 @@ class StepScheduler {
     size_t left() const { return request->tokens.size() - computed; }
   };
 
-  // The request as a job, or nothing when it ended at once.
+  // Checks the request and makes room for its logits; false when it has ended with that.
   bool Start(StepRequest& request, const CallContext& context, Job* job) const;
   void Lead(absl::Span<Job> mine, const CallContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Follow(absl::Span<Job> mine, const CallContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

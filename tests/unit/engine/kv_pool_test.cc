@@ -52,6 +52,8 @@ class KvPoolTest : public ::testing::Test {
 TEST_F(KvPoolTest, TheBudgetIsHard) {
   EXPECT_THAT(KvPool::Create(backend_, architecture_, BlockBytes() - 1),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--kv-memory")));
+  EXPECT_THAT(KvPool::Create(backend_, architecture_, int64_t{1} << 52),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("lower --kv-memory")));
   std::unique_ptr<KvPool> pool = NewPool(3);
   EXPECT_EQ(pool->shape().blocks, 3);
   EXPECT_THAT(pool->CheckFits(48), IsOk());

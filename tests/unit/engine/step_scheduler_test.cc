@@ -167,6 +167,29 @@ TEST_F(StepSchedulerTest, ForksGoOnFromTheSameTokens) {
   ExpectNear(Extend(*fork, Ids(1, 7)), Extend(**model_->NewSession(100), whole));
 }
 
+// More decoding sessions than one step takes, beside prompts: each keeps its turn.
+TEST_F(StepSchedulerTest, MoreSessionsThanAStepHolds) {
+  Load();
+  constexpr size_t kDecoding = 300, kPrompts = 3;
+  std::vector<std::unique_ptr<DecoderSession>> sessions;
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<std::vector<float>> logits(kDecoding + kPrompts);
+  std::vector<StepRequest> requests;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    sessions.push_back(*model_->NewSession(300));
+    tokens.push_back(Ids(i < kDecoding ? 1 : 200 + static_cast<int>(i % 7), static_cast<int>(i % 11)));
+  }
+  for (size_t i = 0; i < logits.size(); ++i) {
+    requests.push_back({sessions[i].get(), tokens[i], LogitsOf::kLast, &logits[i], absl::OkStatus()});
+  }
+  Step(absl::MakeSpan(requests), CallContext());
+  for (size_t i = 0; i < logits.size(); ++i) {
+    SCOPED_TRACE(i);
+    ASSERT_THAT(requests[i].status, IsOk());
+    if (i % 29 == 0 || i >= kDecoding) ExpectNear(logits[i], Extend(**model_->NewSession(300), tokens[i]));
+  }
+}
+
 // Callers of many threads, some of whom give up: who stays gets what it gets alone, and all memory comes back.
 TEST_F(StepSchedulerTest, ManyCallersAtOnce) {
   Load(64);
