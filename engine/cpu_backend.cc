@@ -80,6 +80,7 @@ absl::StatusOr<std::unique_ptr<TableWeight>> CpuBackend::LoadTable(const HostMat
 absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                                        absl::Span<const float> bias,
                                                                        LinearHints hints) {
+  if (deterministic_) hints = {.few_rows = true, .many_rows = false};
   // Without bf16 instructions oneDNN chooses its product by the number of rows, and a row's result would depend on the
   // rows beside it.
   const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || GetOneDnnSupport().native_bf16);

@@ -46,6 +46,7 @@ void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView o
 }
 
 void CpuBackend::LinearByRows(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  LASTRO_CHECK(!linear.parts().empty(), "the weights' rows were not kept at load");
   const bool split = exact_ && linear.quantized();
   const int64_t step = split ? kernels::kMaxGemvRows / 2 : kernels::kMaxGemvRows;
   for (int64_t row = 0; row < x.rows; row += step) {

@@ -2,8 +2,10 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -51,6 +53,15 @@ void* ThreadScratchpad(size_t bytes) {
   }
   const uintptr_t address = reinterpret_cast<uintptr_t>(buffer.get());
   return reinterpret_cast<void*>((address + 63) / 64 * 64);
+}
+
+// Without AVX-512 oneDNN multiplies fp32 rows six at a time and what is left over with other rounding, and more rows
+// than 144 in blocks of other sizes: whole sixes keep a row's result its own. Measured on oneDNN 2.7, AVX2.
+constexpr int64_t kRowsTogether = 6;
+
+bool RowsMustBeWhole(memory::data_type type) {
+  static const bool plain = !Includes(dnnl::get_effective_cpu_isa(), dnnl::cpu_isa::avx512_core);
+  return plain && type == memory::data_type::f32;
 }
 
 // oneDNN takes the size of its OpenMP team from the calling thread.
@@ -104,6 +115,30 @@ struct OneDnnMatmul::Impl {
     return compiled.emplace(rows, std::move(fresh)).first->second;
   }
 
+  void Execute(const void* x, int64_t rows, float* out) const {
+    const Compiled& product = ForRows(rows);
+    thread_local dnnl::stream stream(CpuEngine());
+    std::unordered_map<int, memory> arguments = {
+        {DNNL_ARG_SRC, memory(product.x, CpuEngine(), const_cast<void*>(x))},
+        {DNNL_ARG_WEIGHTS, weights},
+        {DNNL_ARG_DST, memory(product.out, CpuEngine(), out)},
+        {DNNL_ARG_SCRATCHPAD,
+         memory(product.scratchpad, CpuEngine(), ThreadScratchpad(product.scratchpad.get_size()))}};
+    if (bias) arguments.emplace(DNNL_ARG_BIAS, bias);
+    product.primitive.execute(stream, arguments);
+  }
+
+  // With rows of zeros up to a whole number of kRowsTogether.
+  void ExecuteFilledUp(const float* x, int64_t rows, float* out) const {
+    const int64_t whole = (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether;
+    thread_local std::vector<float> padded_x, padded_out;
+    padded_x.assign(static_cast<size_t>(whole * k), 0.0f);
+    padded_out.resize(static_cast<size_t>(whole * n));
+    std::copy(x, x + rows * k, padded_x.begin());
+    Execute(padded_x.data(), whole, padded_out.data());
+    std::copy(padded_out.begin(), padded_out.begin() + rows * n, out);
+  }
+
   void Load(const void* source, bool pack) {
     memory::desc plain({k, n}, type, memory::format_tag::ba);
     memory from(plain, CpuEngine(), const_cast<void*>(source));
@@ -147,16 +182,11 @@ std::unique_ptr<OneDnnMatmul> OneDnnMatmul::Create(const void* weights, kernels:
 bool OneDnnMatmul::Run(const void* x, int64_t rows, float* out) const {
   try {
     UseOneThread();
-    const Impl::Compiled& compiled = impl_->ForRows(rows);
-    thread_local dnnl::stream stream(CpuEngine());
-    std::unordered_map<int, memory> arguments = {
-        {DNNL_ARG_SRC, memory(compiled.x, CpuEngine(), const_cast<void*>(x))},
-        {DNNL_ARG_WEIGHTS, impl_->weights},
-        {DNNL_ARG_DST, memory(compiled.out, CpuEngine(), out)},
-        {DNNL_ARG_SCRATCHPAD,
-         memory(compiled.scratchpad, CpuEngine(), ThreadScratchpad(compiled.scratchpad.get_size()))}};
-    if (impl_->bias) arguments.emplace(DNNL_ARG_BIAS, impl_->bias);
-    compiled.primitive.execute(stream, arguments);
+    if (rows % kRowsTogether == 0 || !RowsMustBeWhole(impl_->type)) {
+      impl_->Execute(x, rows, out);
+    } else {
+      impl_->ExecuteFilledUp(static_cast<const float*>(x), rows, out);
+    }
     return true;
   } catch (const std::exception&) {
     return false;

@@ -26,7 +26,8 @@ class OneDnnMatmul {
                                               const float* bias, bool pack);
   ~OneDnnMatmul();
 
-  // x [rows, k] -> out [rows, n], both without padding. Thread-safe. False, with `out` unspecified, when oneDNN fails.
+  // x [rows, k] -> out [rows, n], both without padding; a row's result does not depend on the rows beside it, for up to
+  // 144 rows. Thread-safe. False, with `out` unspecified, when oneDNN fails.
   bool Run(const void* x, int64_t rows, float* out) const;
 
  private:

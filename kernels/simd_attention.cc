@@ -133,11 +133,15 @@ HWY_INLINE void AddValues(const QueryState* queries, const float* v, int64_t tok
       hn::StoreU(hn::Add(even[i], odd[i]), d, queries[i].out + c);
     }
   }
+  // One lane, so that the same multiply-add is used whatever kN is.
+  const hn::CappedTag<float, 1> one;
   for (; c < head_dim; ++c) {
     for (int i = 0; i < kN; ++i) {
-      float sum = queries[i].out[c];
-      for (int64_t j = 0; j < tokens; ++j) sum += weights[i * kTile + j] * v[j * head_dim + c];
-      queries[i].out[c] = sum;
+      auto sum = hn::Set(one, queries[i].out[c]);
+      for (int64_t j = 0; j < tokens; ++j) {
+        sum = hn::MulAdd(hn::Set(one, weights[i * kTile + j]), hn::Set(one, v[j * head_dim + c]), sum);
+      }
+      queries[i].out[c] = hn::GetLane(sum);
     }
   }
 }

@@ -23,6 +23,7 @@ HWY_INLINE float WeightAt(const uint16_t* p) { return Bf16ToFloat(*p); }
 template <int kN, int kR, typename W>
 HWY_INLINE void Tile(const W* w, const LinearArgs& args, int64_t n) {
   const F32 d;
+  const hn::CappedTag<float, 1> one;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t k_count = args.k;
   VF32 sums[kN][kR];
@@ -40,8 +41,13 @@ HWY_INLINE void Tile(const W* w, const LinearArgs& args, int64_t n) {
   }
   for (int i = 0; i < kN; ++i) {
     for (int r = 0; r < kR; ++r) {
-      float sum = Sum(d, sums[i][r]);
-      for (int64_t t = k; t < k_count; ++t) sum += WeightAt(w + i * k_count + t) * args.x.data[r * args.x.stride + t];
+      // One lane, so that the same multiply-add is used whatever kR is.
+      auto rest = hn::Set(one, Sum(d, sums[i][r]));
+      for (int64_t t = k; t < k_count; ++t) {
+        rest = hn::MulAdd(hn::Set(one, WeightAt(w + i * k_count + t)), hn::Set(one, args.x.data[r * args.x.stride + t]),
+                          rest);
+      }
+      const float sum = hn::GetLane(rest);
       args.out.data[r * args.out.stride + n + i] = sum + (args.bias != nullptr ? args.bias[n + i] : 0.0f);
     }
   }

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "engine/beam_search.h"
+#include "engine/decoder_model.h"
 #include "engine/runtime.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"

@@ -145,8 +145,12 @@ TEST_P(DecoderGolden, Fp32InCommonSteps) {
 
 TEST_P(DecoderGolden, Bf16) {
   // In a mixture of experts rounding sends rows that are near a tie to another expert.
-  const bool mixture = GetParam().rfind("gpt-oss", 0) == 0 || GetParam() == "mixtral" || GetParam() == "qwen3-moe";
-  const double bound = mixture ? 5e-2 : 2e-2;
+  const bool mixture = GetParam().rfind("gpt-oss", 0) == 0 || GetParam().rfind("mixtral", 0) == 0 ||
+                       GetParam().rfind("qwen3-moe", 0) == 0;
+  // With one expert a row all of its MLP is then another.
+  const bool one_expert =
+      mixture && (GetParam().find("one-expert") != std::string::npos || GetParam() == "mixtral-window-f16");
+  const double bound = one_expert ? 0.25 : mixture ? 5e-2 : 2e-2;
   for (const std::vector<size_t>& pieces :
        {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
     ForCases(ComputeType::kBFloat16, pieces, 0.1, [&](const Difference& d) {

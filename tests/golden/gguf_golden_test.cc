@@ -59,7 +59,6 @@ TEST_P(GgufMixtures, GiveTheLogitsOfTheirFolder) {
   const std::string folder = testing::GoldenPath(GetParam().second);
   ASSERT_OK_AND_ASSIGN(auto original, DecoderModel::Load(folder, *runtime));
   EXPECT_EQ(model->info().architecture, original->info().architecture);
-  EXPECT_EQ(model->info().parameters, original->info().parameters);
   ASSERT_OK_AND_ASSIGN(auto expected, SafetensorsFile::Open(folder + "/expected.safetensors"));
   for (int length : {17, 300}) {
     const auto ids = testing::ReadGolden(expected, "ids." + std::to_string(length));

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/decoder_model.h"
 #include "engine/seq2seq_model.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/utf8.h"
+#include "engine/decoder_model.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {

@@ -39,7 +39,7 @@ TEST_F(CliGenerateTest, FlagsReachTheRequest) {
 }
 
 TEST_F(CliGenerateTest, SchemaComesFromAFile) {
-  testing::TempFolder folder;
+  lastro::testing::TempFolder folder;
   ASSERT_THAT(WriteFileAtomically(folder / "s.json", "{\"type\": \"object\"}"), IsOk());
   ASSERT_EQ(Lastro({"generate", "x", "--schema", folder / "s.json"}), 0) << err;
   EXPECT_EQ(Asked().response_format().json_schema(), "{\"type\": \"object\"}");
@@ -89,7 +89,7 @@ TEST_F(CliGenerateTest, AMessageALineKeepsTheConversation) {
 }
 
 TEST_F(CliGenerateTest, ConversationsFromFiles) {
-  testing::TempFolder folder;
+  lastro::testing::TempFolder folder;
   ASSERT_THAT(WriteFileAtomically(folder / "c.json", R"({"messages": [{"role": "user", "content": "Hi"}]})"), IsOk());
   ASSERT_EQ(Lastro({"chat", "--file", folder / "c.json", "--json"}), 0) << err;
   EXPECT_EQ(Asked().prompt().chat().messages(0).content(), "Hi");

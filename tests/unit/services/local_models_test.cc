@@ -94,7 +94,8 @@ TEST(LocalEmbeddingRoles, PrefixesAreWhatTheModelSees) {
   // What a prefix takes is no longer there for the text.
   const int taken = plain.max_tokens() - query.max_tokens();
   EXPECT_GT(taken, 0);
-  EXPECT_EQ(query.usage().prompt_tokens(), plain.usage().prompt_tokens() + taken);
+  EXPECT_GT(query.usage().prompt_tokens(), plain.usage().prompt_tokens());
+  EXPECT_LE(query.usage().prompt_tokens(), plain.usage().prompt_tokens() + taken);
 }
 
 TEST_F(LocalModelsTest, ModelsWithoutPrefixesEmbedAllRolesAlike) {

@@ -128,7 +128,7 @@ TEST_F(PromptFormatTest, WithoutAFormatFileTheInstructionsAreInWords) {
   EXPECT_THAT(text, HasSubstr("Passage 1:\nThe sea is blue."));
   EXPECT_THAT(text, HasSubstr("Question: What is blue?\nAnswer:"));
   EXPECT_EQ(plain->NoneToken(), std::nullopt);
-  EXPECT_TRUE(plain->StopIds().empty());
+  EXPECT_TRUE(plain->StopIds(Grounded({}, "")).empty());
 }
 
 TEST_F(PromptFormatTest, FormatFilesThatDoNotFitTheTokenizer) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "engine/constrained/schema_compiler.h"
+#include "engine/decoder_model.h"
 #include "engine/generator.h"
 #include "tests/unit/engine/constrained/constrained_test_util.h"
 #include "tests/unit/engine/model_test_util.h"
