@@ -1,7 +1,8 @@
-# lastro_library(NAME DEPS...): one static library from every .cc of the current folder and its subfolders.
+# lastro_library(NAME DEPS...): one static library from every .cc of the current folder and its subfolders, but for cuda/.
 # Its dependencies are what enforces the include directions; tests/unit/include_directions_test checks them too.
 add_library(lastro_options INTERFACE)
-target_compile_options(lastro_options INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-deprecated-declarations)
+target_compile_options(lastro_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unused-parameter;-Wno-deprecated-declarations>)
 target_include_directories(lastro_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(lastro_options INTERFACE LASTRO_VERSION="${PROJECT_VERSION}")
 if(LASTRO_SANITIZE)
@@ -16,7 +17,7 @@ endif()
 
 function(lastro_library name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "*.cc")
-  list(FILTER sources EXCLUDE REGEX "_main\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "_main\\.cc$|/cuda/")
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC lastro_options ${ARGN})
 endfunction()

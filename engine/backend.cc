@@ -127,6 +127,11 @@ void Backend::Activation(ActivationKind kind, bool gated, MatrixView x, MatrixVi
   DoActivation(kind, gated, x, out);
 }
 
+void Backend::Clear(MatrixView x) {
+  CheckMatrix(x);
+  DoClear(x);
+}
+
 void Backend::Add(MatrixView x, MatrixView inout) {
   CheckMatrix(x);
   CheckMatrix(inout);

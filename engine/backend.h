@@ -2,7 +2,8 @@
 // and aborts); private virtuals compute. One implementation per device: engine/cpu_backend.h.
 //
 // Threads: operations run inside a step of queue(), one step at a time; everything else (loading, allocating) may be
-// called from any thread. Operations of one step are in order; results are visible to the host after Synchronize.
+// called from any thread. A step begins with BeginStep; its operations are in order; results are visible to the host
+// after Synchronize, which also says whether the device did them all: operations have no status of their own.
 //
 // Letters: R rows (packed tokens of one or several sequences), H heads, G KV heads, D head width.
 #pragma once
@@ -182,10 +183,17 @@ class Backend {
 
   // RESOURCE_EXHAUSTED when there is not that much memory.
   virtual absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) = 0;
-  // Between host memory and device memory.
-  virtual void CopyToDevice(const void* host, int64_t bytes, void* device) = 0;
+  // From host memory, which may change when the call returns. On any thread.
+  virtual absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) = 0;
+  // Operations of a step, as all below but LoadLinear and LoadTable.
   virtual void CopyToHost(const void* device, int64_t bytes, void* host) = 0;
-  virtual void Synchronize() = 0;
+
+  // The sequences that the operations of this step are about; their spans must live until the next Synchronize. What an
+  // earlier step left unfinished or failed is forgotten.
+  void BeginStep(absl::Span<const SequenceSpan> sequences) { DoBeginStep(sequences); }
+  // Waits for all operations of the step. The first error of the device since BeginStep, named after its operation:
+  // RESOURCE_EXHAUSTED or INTERNAL.
+  virtual absl::Status Synchronize() = 0;
 
   // Tokens of one block of a KV store.
   virtual int64_t kv_block_tokens() const = 0;
@@ -213,15 +221,18 @@ class Backend {
   void Linear(const LinearWeight& weight, MatrixView x, MatrixView out);
   // In place, half-split pairs; cos and sin are [R, rotary_dim / 2], x [R, heads * head_dim].
   void Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x);
-  // Writes k and v ([R, G * D]) of all sequences into a layer of the store.
+  // Writes k and v ([R, G * D]) of the step's sequences into a layer of the store.
   void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer, KvStore& store);
   // Block `to` becomes a copy of block `from`, in all layers.
   void CopyKvBlock(int32_t from, int32_t to, KvStore& store);
-  // Softmax attention of q [R, H * D] over the stored tokens 0 .. position + rows of each sequence; out as q.
+  // Softmax attention of q [R, H * D] over the stored tokens 0 .. position + rows of each of the step's sequences; out
+  // as q.
   void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q, int64_t layer,
                  const KvStore& store, MatrixView out);
   // out = f(x); with `gated`, x is [R, 2 C] = [gate | up] and out [R, C] = f(gate) * up. Ungated, out may be x.
   void Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out);
+  // x = 0.
+  void Clear(MatrixView x);
   // inout += x.
   void Add(MatrixView x, MatrixView inout);
   // Every element through the map, in place.
@@ -234,6 +245,7 @@ class Backend {
   void Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out);
 
  private:
+  virtual void DoBeginStep(absl::Span<const SequenceSpan>) {}
   virtual absl::StatusOr<std::unique_ptr<LinearWeight>> DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                                      absl::Span<const float> bias,
                                                                      LinearHints hints) = 0;
@@ -248,6 +260,7 @@ class Backend {
   virtual void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                            int64_t layer, const KvStore& store, MatrixView out) = 0;
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;
+  virtual void DoClear(MatrixView x) = 0;
   virtual void DoAdd(MatrixView x, MatrixView inout) = 0;
   virtual void DoMap(MapKind kind, float parameter, MatrixView x) = 0;
   virtual void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) = 0;

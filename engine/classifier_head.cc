@@ -84,8 +84,9 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(TensorSource& source, const
 absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(TensorSource& source, const std::string& name, int64_t size,
                                                      Backend& backend) {
   LASTRO_ASSIGN_OR_RETURN(std::vector<float> values, source.Vector(name, size));
-  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend.Allocate(size * static_cast<int64_t>(sizeof(float))));
-  backend.CopyToDevice(values.data(), buffer->bytes(), buffer->data());
+  const int64_t bytes = size * static_cast<int64_t>(sizeof(float));
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer, backend.Allocate(bytes));
+  LASTRO_RETURN_IF_ERROR(backend.CopyToDevice(values.data(), bytes, buffer->data()));
   return buffer;
 }
 

@@ -58,8 +58,9 @@ absl::StatusOr<std::unique_ptr<Buffer>> CpuBackend::Allocate(int64_t bytes) {
   return std::make_unique<CpuBuffer>(std::move(memory));
 }
 
-void CpuBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
+absl::Status CpuBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
   std::memcpy(device, host, static_cast<size_t>(bytes));
+  return absl::OkStatus();
 }
 void CpuBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
   std::memcpy(host, device, static_cast<size_t>(bytes));
@@ -182,6 +183,10 @@ void CpuBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, Mat
     ConstRows up = gated ? In(x.Columns(out.cols, out.cols), begin) : ConstRows{nullptr, 0};
     kernels_.activate(kind, In(x, begin), up, end - begin, out.cols, Out(out, begin));
   });
+}
+
+void CpuBackend::DoClear(MatrixView x) {
+  for (int64_t row = 0; row < x.rows; ++row) std::fill_n(Out(x, row).data, x.cols, 0.0f);
 }
 
 void CpuBackend::DoAdd(MatrixView x, MatrixView inout) {

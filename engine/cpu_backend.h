@@ -35,9 +35,9 @@ class CpuBackend : public Backend {
 
   std::string Description() const override;
   absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) override;
-  void CopyToDevice(const void* host, int64_t bytes, void* device) override;
+  absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
-  void Synchronize() override {}
+  absl::Status Synchronize() override { return absl::OkStatus(); }
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape); }
   int64_t default_kv_bytes() const override;  // a quarter of the machine's memory
@@ -58,6 +58,7 @@ class CpuBackend : public Backend {
   void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                    int64_t layer, const KvStore& store, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
+  void DoClear(MatrixView x) override;
   void DoAdd(MatrixView x, MatrixView inout) override;
   void DoMap(MapKind kind, float parameter, MatrixView x) override;
   void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) override;
@@ -98,7 +99,7 @@ class CpuBackend : public Backend {
   std::vector<int16_t> quantized_values_;  // left side of the current product with quantised weights
   std::vector<float> quantized_scales_, quantized_sums_;
   std::vector<float> split_rows_, split_products_;  // of ExactLinearOfFewRows
-  std::vector<float> tiles_;  // of weights, one a thread
+  std::vector<float> tiles_;                        // of weights, one a thread
   std::vector<AttentionTask> attention_tasks_;
 };
 

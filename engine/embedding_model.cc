@@ -130,8 +130,7 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
                                                dimension * static_cast<int64_t>(sizeof(float)),
                                                vectors.data() + static_cast<int64_t>(batch[i].index) * dimension);
                                          }
-                                         backend_->Synchronize();
-                                         return absl::OkStatus();
+                                         return backend_->Synchronize();
                                        }));
   // A vector that is not a number would poison every search it meets.
   if (!std::all_of(vectors.begin(), vectors.end(), [](float v) { return std::isfinite(v); })) {

@@ -1,19 +1,76 @@
 #include "engine/runtime.h"
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "base/status_macros.h"
 #include "engine/cpu_backend.h"
 #include "engine/onednn_matmul.h"
+#ifdef LASTRO_HAS_CUDA
+#include "engine/cuda/cuda_backend.h"
+#endif
 
 namespace lastro::engine {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr char kAutoDevice[] = "auto";
 
-ComputeType Choose(ComputeType wanted, const kernels::Kernels& kernels) {
+ComputeType CpuComputeType(ComputeType wanted, const kernels::Kernels& kernels) {
   if (wanted != ComputeType::kAuto) return wanted;
   const bool scalar = &kernels == &kernels::ReferenceKernels();
   return GetOneDnnSupport().native_bf16 && !scalar ? ComputeType::kBFloat16 : ComputeType::kFloat32;
 }
+
+ComputeType GpuComputeType(ComputeType wanted) {
+  return wanted == ComputeType::kFloat32 ? ComputeType::kFloat32 : ComputeType::kBFloat16;
+}
+
+absl::Status CheckOptions(const RuntimeOptions& options) {
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads = ", options.threads, " is out of range [0, ", kMaxThreads, "]; 0 means one per core"));
+  }
+  if (options.kv_bytes < 0) return absl::InvalidArgumentError("kv_bytes is negative; 0 means the default");
+  if (options.gpu_bytes < 0) return absl::InvalidArgumentError("gpu_bytes is negative; 0 means the default");
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Backend> NewCpuBackend(const RuntimeOptions& options, ComputeType type,
+                                       const kernels::Kernels& kernels) {
+  CpuBackendOptions backend;
+  backend.threads = options.threads;
+  backend.bf16 = type == ComputeType::kBFloat16;
+  backend.exact = options.compute_type == ComputeType::kFloat32;
+  backend.deterministic = options.deterministic;
+  return std::make_unique<CpuBackend>(backend, kernels);
+}
+
+// The number in "cuda:N", 0 of "cuda" and "auto".
+absl::StatusOr<int> GpuNumber(absl::string_view device) {
+  int number = 0;
+  if (device == kAutoDevice || device == "cuda") return number;
+  if (absl::ConsumePrefix(&device, "cuda:") && absl::SimpleAtoi(device, &number) && number >= 0) return number;
+  return absl::InvalidArgumentError(
+      absl::StrCat("device \"", device, "\" is none of \"auto\", \"cpu\", \"cuda\" and \"cuda:N\""));
+}
+
+#ifdef LASTRO_HAS_CUDA
+absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& options, int device) {
+  CudaBackendOptions backend;
+  backend.device = device;
+  backend.bf16 = GpuComputeType(options.compute_type) == ComputeType::kBFloat16;
+  backend.memory_bytes = options.gpu_bytes;
+  backend.deterministic = options.deterministic;
+  return CudaBackend::Create(backend);
+}
+#else
+absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& options, int) {
+  return absl::InvalidArgumentError(absl::StrCat("device \"", options.device,
+                                                 "\" is not one of this build; configure it with -DLASTRO_CUDA=ON, or "
+                                                 "use \"cpu\""));
+}
+#endif
 
 }  // namespace
 
@@ -21,28 +78,30 @@ Runtime::Runtime() = default;
 Runtime::~Runtime() = default;
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& options) {
-  if (options.device != "auto" && options.device != "cpu") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("device \"", options.device, "\" is not one of this build; use \"auto\" or \"cpu\""));
-  }
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("threads = ", options.threads, " is out of range [0, ", kMaxThreads, "]; 0 means one per core"));
-  }
-  if (options.kv_bytes < 0) return absl::InvalidArgumentError("kv_bytes is negative; 0 means the default");
-  const kernels::Kernels& kernels = kernels::ActiveKernels();
+  LASTRO_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Runtime> runtime(new Runtime);
-  runtime->compute_type_ = Choose(options.compute_type, kernels);
   runtime->kv_bytes_ = options.kv_bytes;
-  CpuBackendOptions backend;
-  backend.threads = options.threads;
-  backend.bf16 = runtime->compute_type_ == ComputeType::kBFloat16;
-  backend.exact = options.compute_type == ComputeType::kFloat32;
-  backend.deterministic = options.deterministic;
-  runtime->backend_ = std::make_unique<CpuBackend>(backend, kernels);
+  if (options.device != "cpu") {
+    LASTRO_ASSIGN_OR_RETURN(int number, GpuNumber(options.device));
+    auto backend = NewGpuBackend(options, number);
+    if (backend.ok()) {
+      runtime->backend_ = *std::move(backend);
+      runtime->compute_type_ = GpuComputeType(options.compute_type);
+      return runtime;
+    }
+    if (options.device != kAutoDevice) return backend.status();
+    // A build without CUDA says nothing: nobody expects a GPU of it.
+    if (!absl::IsInvalidArgument(backend.status())) runtime->why_cpu_ = std::string(backend.status().message());
+  }
+  const kernels::Kernels& kernels = kernels::ActiveKernels();
+  runtime->compute_type_ = CpuComputeType(options.compute_type, kernels);
+  runtime->backend_ = NewCpuBackend(options, runtime->compute_type_, kernels);
   return runtime;
 }
 
-std::string Runtime::Description() const { return backend_->Description(); }
+std::string Runtime::Description() const {
+  const std::string device = backend_->Description();
+  return why_cpu_.empty() ? device : absl::StrCat(device, "; no GPU: ", why_cpu_);
+}
 
 }  // namespace lastro::engine

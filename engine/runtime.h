@@ -13,7 +13,7 @@ namespace lastro::engine {
 class Backend;
 
 enum class ComputeType {
-  kAuto,  // bf16 where the CPU multiplies it natively, else fp32
+  kAuto,  // bf16 on a GPU and where the CPU multiplies it natively, else fp32
   kFloat32,
   kBFloat16,
 };
@@ -21,27 +21,34 @@ enum class ComputeType {
 struct RuntimeOptions {
   int threads = 0;  // compute threads; 0: one per core
   ComputeType compute_type = ComputeType::kAuto;
-  std::string device = "auto";  // "auto" or "cpu"
-  // A row's results never depend on the rows beside it, to the last bit: the same text for the same seed whoever else is
-  // served. Products run a few rows at a time, so that long prompts and batches of texts are slower.
+  // "cpu"; "cuda" or "cuda:N", the first GPU or the one of that number; "auto": the first GPU, or the CPU where this
+  // build or machine has none.
+  std::string device = "auto";
+  int64_t gpu_bytes = 0;  // GPU memory for everything; 0: nine tenths of what is free
+  // A row's results never depend on the rows beside it, to the last bit: the same text for the same seed whoever else
+  // is served. Products run a few rows at a time, so that long prompts and batches of texts are slower.
   bool deterministic = false;
-  int64_t kv_bytes = 0;         // KV memory of each model that generates; 0: a quarter of the machine's memory
+  // KV memory of each model that generates; 0: a quarter of the machine's memory, half of what a GPU has left.
+  int64_t kv_bytes = 0;
 };
 
 class Runtime {
  public:
-  // INVALID_ARGUMENT for a device this build does not have.
+  // INVALID_ARGUMENT for a device this build does not have; of a GPU that was asked for by name also UNAVAILABLE (not
+  // there), FAILED_PRECONDITION (too old) and RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const RuntimeOptions& options);
   ~Runtime();
 
   Backend& backend() const { return *backend_; }
   ComputeType compute_type() const { return compute_type_; }  // never kAuto
   int64_t kv_bytes() const { return kv_bytes_; }              // 0: Backend::default_kv_bytes()
-  std::string Description() const;                            // such as "cpu, 2 threads, bf16 (avx512_bf16)"
+  // Such as "cpu, 2 threads, bf16 (avx512_bf16)"; says why where "auto" found no GPU.
+  std::string Description() const;
 
  private:
   Runtime();
   std::unique_ptr<Backend> backend_;
+  std::string why_cpu_;  // "" where nothing else was wanted
   ComputeType compute_type_ = ComputeType::kFloat32;
   int64_t kv_bytes_ = 0;
 };

@@ -101,9 +101,8 @@ absl::StatusOr<BlockTable> LoadedSeq2Seq::Encode(absl::Span<const int32_t> sourc
     LASTRO_RETURN_IF_ERROR(encoder_->Forward(
         source, absl::MakeConstSpan(&sequence, 1), *kv, [&] { return context.Check(); }, &encoder_scratch_));
     encoder_->NormOutput(&encoder_scratch_);
-    LASTRO_RETURN_IF_ERROR(core_.transformer->Remember(encoder_scratch_.hidden, memory.blocks(), core_.pool->store()));
-    backend.Synchronize();  // before `kv` goes
-    return absl::OkStatus();
+    LASTRO_RETURN_IF_ERROR(backend.Synchronize());
+    return core_.transformer->Remember(encoder_scratch_.hidden, memory.blocks(), core_.pool->store());
   }));
   return memory;
 }
@@ -117,8 +116,8 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedSeq2Seq::NewSession(absl::
                           nullptr);
 }
 
-absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
-                                            const CallContext& context) const {
+absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens,
+                                            const LoraAdapter* adapter, const CallContext& context) const {
   LASTRO_CHECK(adapter == nullptr, "an adapter of another model");
   Opening opening;
   opening.tokens = {info_.start_id};

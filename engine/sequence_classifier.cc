@@ -144,8 +144,7 @@ absl::Status LoadedClassifier::ApplyHead(absl::Span<const EncodedText> batch, Ma
     float* to = logits + static_cast<int64_t>(batch[static_cast<size_t>(i)].index) * head_.labels;
     backend_->CopyToHost(out.Rows(i, 1).data, row_bytes, to);
   }
-  backend_->Synchronize();
-  return absl::OkStatus();
+  return backend_->Synchronize();
 }
 
 absl::StatusOr<ClassifierScores> LoadedClassifier::Score(absl::Span<const TextPair> pairs, bool truncate,

@@ -110,8 +110,8 @@ MatrixView Transformer::Norm(const NormWeights& weights, MatrixView x, MatrixVie
   return out;
 }
 
-void Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
-                             MatrixView sin) const {
+absl::Status Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                                     MatrixView sin) const {
   std::vector<float> frequencies = RotaryFrequencies(rope, 0), cosines, sines;
   cosines.reserve(static_cast<size_t>(cos.rows * cos.cols));
   sines.reserve(static_cast<size_t>(cos.rows * cos.cols));
@@ -121,12 +121,13 @@ void Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSp
       AppendAngles(frequencies, s.position + row, rope.attention_factor, &cosines, &sines);
     }
   }
-  backend_.CopyToDevice(cosines.data(), FloatBytes(static_cast<int64_t>(cosines.size())), cos.data);
-  backend_.CopyToDevice(sines.data(), FloatBytes(static_cast<int64_t>(sines.size())), sin.data);
+  LASTRO_RETURN_IF_ERROR(
+      backend_.CopyToDevice(cosines.data(), FloatBytes(static_cast<int64_t>(cosines.size())), cos.data));
+  return backend_.CopyToDevice(sines.data(), FloatBytes(static_cast<int64_t>(sines.size())), sin.data);
 }
 
-void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                            TransformerScratch* scratch) const {
+absl::Status Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
+                                    TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   backend_.Embed(*weights_.token_embedding, ids, false, scratch->hidden);
   if (a.embedding_scale != 1.0f) backend_.Map(MapKind::kScale, a.embedding_scale, scratch->hidden);
@@ -147,9 +148,14 @@ void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const Sequ
     }
     backend_.Embed(*weights_.position_embedding, positions, true, scratch->hidden);
   }
-  if (a.positions == PositionKind::kRope) FillRotary(a.rope, sequences, scratch->cos, scratch->sin);
-  if (a.local_rope.has_value()) FillRotary(*a.local_rope, sequences, scratch->local_cos, scratch->local_sin);
+  if (a.positions == PositionKind::kRope) {
+    LASTRO_RETURN_IF_ERROR(FillRotary(a.rope, sequences, scratch->cos, scratch->sin));
+  }
+  if (a.local_rope.has_value()) {
+    LASTRO_RETURN_IF_ERROR(FillRotary(*a.local_rope, sequences, scratch->local_cos, scratch->local_sin));
+  }
   Norm(weights_.embedding_norm, scratch->hidden, scratch->hidden);
+  return absl::OkStatus();
 }
 
 // From the stacked product to q and k as attention takes them.
@@ -238,10 +244,9 @@ MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, Tr
   backend_.Linear(*layer.router, x, scratch->router_logits);
   std::vector<float> logits(static_cast<size_t>(x.rows * a.experts));
   backend_.CopyToHost(scratch->router_logits.data, FloatBytes(x.rows * a.experts), logits.data());
-  backend_.Synchronize();
+  backend_.Synchronize().IgnoreError();  // the step's end reports it
   const std::vector<ExpertRows> routed = RouteToExperts(logits, a.experts, a.experts_per_token);
-  const std::vector<float> zeros(static_cast<size_t>(x.rows * x.cols));
-  backend_.CopyToDevice(zeros.data(), FloatBytes(x.rows * x.cols), scratch->routed.data);
+  backend_.Clear(scratch->routed);
   for (size_t e = 0; e < routed.size(); ++e) {
     const int64_t rows = static_cast<int64_t>(routed[e].rows.size());
     if (rows == 0) continue;
@@ -264,13 +269,13 @@ absl::Status Transformer::Remember(MatrixView encoded, absl::Span<const int32_t>
                           backend_.Allocate(encoded.rows * kernels::RowBytes(type, cols)));
   const MatrixView kv = {buffer->data(), encoded.rows, cols, cols, type};
   const SequenceSpan all = {0, encoded.rows, 0, blocks, encoded.rows};
+  backend_.BeginStep(absl::MakeConstSpan(&all, 1));
   for (int64_t layer = 0; layer < a.layers; ++layer) {
     backend_.Linear(*weights_.layers[static_cast<size_t>(layer)].cross_kv, encoded, kv);
     backend_.StoreKv(absl::MakeConstSpan(&all, 1), kv.Columns(0, a.kv_dim()), kv.Columns(a.kv_dim(), a.kv_dim()), layer,
                      store);
   }
-  backend_.Synchronize();  // before `buffer` goes
-  return absl::OkStatus();
+  return backend_.Synchronize();  // before `buffer` goes
 }
 
 // hidden += attention over the memory, in the order of the other branches.
@@ -341,7 +346,8 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
                                   TransformerScratch* scratch) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
-  EmbedRows(ids, sequences, scratch);
+  backend_.BeginStep(sequences);
+  LASTRO_RETURN_IF_ERROR(EmbedRows(ids, sequences, scratch));
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
     LASTRO_RETURN_IF_ERROR(check());
     if (architecture_.residual == ResidualOrder::kParallel) {
@@ -384,8 +390,7 @@ absl::Status Transformer::Head(absl::Span<const HeadRow> rows, TransformerScratc
       backend_.CopyToHost(out.Rows(i, 1).data, FloatBytes(out.cols), some[static_cast<size_t>(i)].logits);
     }
   }
-  backend_.Synchronize();
-  return absl::OkStatus();
+  return backend_.Synchronize();
 }
 
 }  // namespace lastro::engine

@@ -71,7 +71,7 @@ class Transformer {
                        absl::FunctionRef<absl::Status()> check, TransformerScratch* scratch) const;
 
   // Keys and values of an encoder's output [rows, hidden_size] (device memory) for cross-attention, into `blocks` of
-  // `store`. RESOURCE_EXHAUSTED.
+  // `store`; a step of its own, done when it returns. RESOURCE_EXHAUSTED.
   absl::Status Remember(MatrixView encoded, absl::Span<const int32_t> blocks, KvStore& store) const;
 
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
@@ -82,10 +82,10 @@ class Transformer {
 
  private:
   absl::Status ReserveForAdapters(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
-  void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                 TransformerScratch* scratch) const;
-  void FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
-                  MatrixView sin) const;
+  absl::Status EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
+                         TransformerScratch* scratch) const;
+  absl::Status FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                          MatrixView sin) const;
   void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
              TransformerScratch* scratch) const;
   void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,

@@ -77,7 +77,8 @@ absl::StatusOr<std::unique_ptr<Buffer>> Loader::OnDevice(absl::Span<const float>
   const int64_t count = static_cast<int64_t>(values.size());
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Buffer> buffer,
                           backend_.Allocate(count * static_cast<int64_t>(sizeof(float))));
-  backend_.CopyToDevice(values.data(), buffer->bytes(), buffer->data());
+  LASTRO_RETURN_IF_ERROR(
+      backend_.CopyToDevice(values.data(), count * static_cast<int64_t>(sizeof(float)), buffer->data()));
   return buffer;
 }
 

@@ -73,18 +73,7 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
   app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")
       ->allow_extra_args(false);
-  app->add_option("--threads", node.threads, "compute threads; 0: one per core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  app->add_option("--compute-type", node.compute_type, "auto, fp32 or bf16")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
-      ->capture_default_str();
-  app->add_flag("--deterministic", node.deterministic,
-                "the same results to the last bit whoever else is served; slower prompts");
-  app->add_option("--kv-memory", node.kv_bytes,
-                  "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's")
-      ->check(CLI::PositiveNumber)
-      ->transform(CLI::AsSizeValue(false));
+  AddComputeOptions(app, &node.compute);
   app->add_option("--allowed-folder-root", node.allowed_folder_root, "IngestFolder reads only below this folder");
   app->add_flag("--no-folders", raw->no_folders, "IngestFolder is PERMISSION_DENIED; documents are uploaded");
   app->add_option("--log-level", raw->log_level, "debug, info, warning, error or off")->capture_default_str();

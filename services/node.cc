@@ -18,7 +18,6 @@
 #include "services/remote/remote_apis.h"
 #include "services/remote/unavailable.h"
 #include "services/routed_models.h"
-#include "services/runtime_options.h"
 
 namespace lastro::services {
 namespace {
@@ -99,11 +98,7 @@ class NodeImpl final : public ComposedNode {
   }
 
   absl::Status OpenModels() {
-    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options,
-                            MakeRuntimeOptions({.threads = config_.threads,
-                                                .compute_type = config_.compute_type,
-                                                .kv_bytes = config_.kv_bytes,
-                                                .deterministic = config_.deterministic}));
+    LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions options, MakeRuntimeOptions(config_.compute));
     ModelFolders folders;
     if (Hosts(Role::kGeneration)) {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));

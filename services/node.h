@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "base/call_context.h"
 #include "services/api.h"
+#include "services/compute_options.h"
 
 namespace lastro::services {
 
@@ -25,13 +26,10 @@ struct NodeConfig {
   std::string embedder_folder;
   std::string reranker_folder;        // of the generation role; empty: none
   std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
-  int threads = 0;                    // compute threads; 0: one per core
-  std::string compute_type = "auto";  // auto, fp32, bf16
-  int64_t kv_bytes = 0;               // KV memory of the decoder; 0: a quarter of the machine's memory
-  bool deterministic = false;         // engine::RuntimeOptions::deterministic
-  bool lazy_models = false;           // load a model at its first use (the CLI) rather than at start (the daemon)
-  bool allow_folders = true;          // IngestFolder may read folders of this machine
-  std::string allowed_folder_root;    // and only below this one, unless empty
+  ComputeConfig compute;
+  bool lazy_models = false;         // load a model at its first use (the CLI) rather than at start (the daemon)
+  bool allow_folders = true;        // IngestFolder may read folders of this machine
+  std::string allowed_folder_root;  // and only below this one, unless empty
   int chunk_tokens = 200;
   uint64_t max_file_bytes = 64u << 20;
   int max_waiting_calls = 64;  // model calls that may wait for compute; more are RESOURCE_EXHAUSTED

@@ -42,9 +42,6 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
       ->envname("LASTRO_SERVER");
   app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
   app.add_flag("--json", options->json, "Print one JSON object");
-  app.add_option("--threads", options->threads, "Compute threads (default: one per core)")
-      ->type_name("N")
-      ->check(CLI::Range(0, 1024));
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
       ->type_name("DIR");
@@ -52,16 +49,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")
       ->type_name("NAME=DIR")
       ->allow_extra_args(false);
-  app.add_option("--compute-type", options->compute_type, "auto, fp32 or bf16")
-      ->type_name("TYPE")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
-  app.add_flag("--deterministic", options->deterministic,
-               "The same results to the last bit however texts are batched; slower prompts");
-  app.add_option("--kv-memory", options->kv_bytes,
-                 "Memory for the tokens of running texts (default: a quarter of the machine's)")
-      ->type_name("SIZE, such as 4GiB")
-      ->check(CLI::PositiveNumber)
-      ->transform(CLI::AsSizeValue(false));
+  AddComputeOptions(&app, &options->compute);
   app.add_option("--timeout", options->timeout_s, "Give up after so many seconds (default: never)")
       ->type_name("SECONDS")
       ->check(CLI::Range(0.0, 1e9));
@@ -160,10 +148,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.embedder_folder = options.embedder;
   config.reranker_folder = options.reranker;
   config.adapters = options.adapters;
-  config.threads = options.threads;
-  config.compute_type = options.compute_type;
-  config.deterministic = options.deterministic;
-  config.kv_bytes = options.kv_bytes;
+  config.compute = options.compute;
   config.lazy_models = true;
   return Node::Create(config);
 }

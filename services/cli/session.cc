@@ -40,13 +40,6 @@ absl::string_view AdviceFor(absl::StatusCode code) {
 
 }  // namespace
 
-ComputeConfig ComputeConfigOf(const GlobalOptions& options) {
-  return {.threads = options.threads,
-          .compute_type = options.compute_type,
-          .kv_bytes = options.kv_bytes,
-          .deterministic = options.deterministic};
-}
-
 Session::Session(Environment& environment, GlobalOptions options)
     : environment_(environment), options_(std::move(options)), context_(MakeContext(environment_, options_)) {}
 

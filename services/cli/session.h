@@ -14,8 +14,8 @@
 #include "base/call_context.h"
 #include "google/protobuf/message.h"
 #include "services/cli/terminal.h"
+#include "services/compute_options.h"
 #include "services/node.h"
-#include "services/runtime_options.h"
 
 namespace lastro::services {
 
@@ -35,21 +35,15 @@ struct GlobalOptions {
   std::string server;      // HOST:PORT; empty: everything in this process
   std::string collection;  // empty: "default"
   bool json = false;
-  int threads = 0;
   std::string decoder;
   std::string embedder;
   std::string reranker;
   std::vector<std::string> adapters;  // NAME=DIR
-  std::string compute_type = "auto";
-  bool deterministic = false;
-  int64_t kv_bytes = 0;  // 0: a quarter of the machine's memory
+  ComputeConfig compute;
   double timeout_s = 0;  // of the whole command; 0: none
   bool no_color = false;
   bool verbose = false;
 };
-
-// What engines of this process are made with.
-ComputeConfig ComputeConfigOf(const GlobalOptions& options);
 
 // What the program gives its commands. References must outlive the session.
 struct Environment {

@@ -1,5 +1,5 @@
-// Any JSON schema: refused, or what it accepts is JSON. The input is the schema, then a zero byte, then what chooses
-// among the bytes that may follow.
+// Any JSON schema: refused, or what it accepts is JSON. The input is the schema, then a zero byte, then the byte
+// wanted at each place.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,13 +23,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Matcher::State state = matcher.start();
   std::string text;
   for (const uint8_t* choice = zero; choice < data + size && text.size() < 256; ++choice) {
-    std::string may_follow;
-    for (int byte = 0; byte < 256; ++byte) {
-      if (!matcher.Next(state, static_cast<uint8_t>(byte)).dead()) may_follow += static_cast<char>(byte);
-    }
-    if (may_follow.empty()) break;
-    text += may_follow[*choice % may_follow.size()];
-    state = matcher.Next(state, static_cast<uint8_t>(text.back()));
+    const Matcher::State before = state;
+    int tried = 0;
+    do {  // the first byte from the chosen one on that may follow
+      text.push_back(static_cast<char>(*choice + tried));
+      state = matcher.Next(before, static_cast<uint8_t>(text.back()));
+      if (state.dead()) text.pop_back();
+    } while (state.dead() && ++tried < 256);
+    if (state.dead()) break;
     if (state.accepts) LASTRO_CHECK(JsonDocument::Parse(text, "text").ok(), text);
   }
   return 0;

@@ -4,7 +4,7 @@
 #include "services/cli/engine_bench.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
-#include "services/runtime_options.h"
+#include "services/compute_options.h"
 
 namespace lastro::services {
 namespace {
@@ -18,8 +18,7 @@ absl::StatusOr<std::string> ModelFolder(const std::string& given, const Session&
 
 absl::StatusOr<int> RunBench(const std::string& model, BenchOptions options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(options.model_folder, ModelFolder(model, session));
-  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
-                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options, MakeRuntimeOptions(session.options().compute));
   LASTRO_ASSIGN_OR_RETURN(BenchResult result, BenchModel(options, runtime_options, session.context()));
   if (session.options().json) {
     session.out() << BenchJson(result) << "\n";

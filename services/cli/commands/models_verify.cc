@@ -7,7 +7,7 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
-#include "services/runtime_options.h"
+#include "services/compute_options.h"
 
 namespace lastro::services {
 namespace {
@@ -71,8 +71,7 @@ absl::StatusOr<engine::SelfTestReport> LoadAndVerify(const std::string& folder, 
 }
 
 absl::StatusOr<int> RunVerify(const VerifyOptions& options, Session& session) {
-  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
-                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options, MakeRuntimeOptions(session.options().compute));
   LASTRO_ASSIGN_OR_RETURN(auto runtime, engine::Runtime::Create(runtime_options));
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> models, ModelsToVerify(options, session));
   Table table({{"model"},

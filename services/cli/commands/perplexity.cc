@@ -8,7 +8,7 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
-#include "services/runtime_options.h"
+#include "services/compute_options.h"
 
 namespace lastro::services {
 namespace {
@@ -31,8 +31,7 @@ absl::StatusOr<std::string> ReadText(const std::string& path, Session& session) 
 
 absl::StatusOr<engine::PerplexityResult> Measure(const PerplexityArguments& arguments, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(std::string text, ReadText(arguments.text, session));
-  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options,
-                          MakeRuntimeOptions(ComputeConfigOf(session.options())));
+  LASTRO_ASSIGN_OR_RETURN(engine::RuntimeOptions runtime_options, MakeRuntimeOptions(session.options().compute));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::Runtime> runtime, engine::Runtime::Create(runtime_options));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::DecoderModel> model,
                           engine::DecoderModel::Load(arguments.model, *runtime));

@@ -40,7 +40,7 @@ absl::StatusOr<int> RunQuantize(const QuantizeArguments& arguments, Session& ses
   }
   engine::QuantizeOptions options;
   options.type = arguments.type;
-  options.threads = session.options().threads;
+  options.threads = session.options().compute.threads;
   LASTRO_ASSIGN_OR_RETURN(engine::QuantizeSummary summary,
                           engine::QuantizeModel(arguments.in, arguments.out, options, session.context()));
   if (session.options().json) {

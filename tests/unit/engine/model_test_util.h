@@ -16,10 +16,16 @@ inline std::string TinyModel(const std::string& name) {
   return std::string(LASTRO_SOURCE_DIR) + "/tests/golden/models/" + name;
 }
 
+// The device that model tests compute on; tests/gpu builds some of them for another.
+#ifndef LASTRO_TEST_DEVICE
+#define LASTRO_TEST_DEVICE "cpu"
+#endif
+
 inline std::unique_ptr<Runtime> NewRuntime(ComputeType type = ComputeType::kFloat32, int threads = 2) {
   RuntimeOptions options;
   options.compute_type = type;
   options.threads = threads;
+  options.device = LASTRO_TEST_DEVICE;
   return *Runtime::Create(options);
 }
 

@@ -258,9 +258,9 @@ TEST_F(CliTest, HelpTellsExitCodesAndVersionIsPrinted) {
 TEST_F(CliTest, GlobalOptionsMayComeAfterTheCommand) {
   Lastro({"models", "--server", "host:1", "--threads", "3", "--compute-type", "bf16", "--kv-memory", "512MiB"});
   EXPECT_EQ(options_seen.server, "host:1");
-  EXPECT_EQ(options_seen.threads, 3);
-  EXPECT_EQ(options_seen.compute_type, "bf16");
-  EXPECT_EQ(options_seen.kv_bytes, 512 << 20);
+  EXPECT_EQ(options_seen.compute.threads, 3);
+  EXPECT_EQ(options_seen.compute.compute_type, "bf16");
+  EXPECT_EQ(options_seen.compute.kv_bytes, 512 << 20);
   EXPECT_THAT(out, HasSubstr("fake-model"));
 }
 

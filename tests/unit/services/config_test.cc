@@ -53,6 +53,10 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "3",
                                "--compute-type",
                                "fp32",
+                               "--device",
+                               "cuda:1",
+                               "--gpu-memory",
+                               "20GiB",
                                "--kv-memory",
                                "3GiB",
                                "--allowed-folder-root",
@@ -74,9 +78,11 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.roles, (std::set<Role>{Role::kIngest, Role::kAsk}));
   EXPECT_EQ(node.addresses, (std::map<Role, std::string>{
                                 {Role::kEmbedding, "e:1"}, {Role::kGeneration, "g:2"}, {Role::kRetrieval, "r:3"}}));
-  EXPECT_EQ(node.threads, 3);
-  EXPECT_EQ(node.compute_type, "fp32");
-  EXPECT_EQ(node.kv_bytes, int64_t{3} << 30);
+  EXPECT_EQ(node.compute.threads, 3);
+  EXPECT_EQ(node.compute.compute_type, "fp32");
+  EXPECT_EQ(node.compute.device, "cuda:1");
+  EXPECT_EQ(node.compute.gpu_bytes, int64_t{20} << 30);
+  EXPECT_EQ(node.compute.kv_bytes, int64_t{3} << 30);
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
   EXPECT_EQ(node.max_waiting_calls, 5);
@@ -132,7 +138,7 @@ TEST(DaemonConfig, ReadsAFileAndTheCommandLineWins) {
   ASSERT_TRUE(parsed.ok()) << parsed.err;
   EXPECT_EQ(parsed.config().node.roles, (std::set<Role>{Role::kEmbedding, Role::kGeneration}));
   EXPECT_EQ(parsed.config().listen, "127.0.0.1:9");
-  EXPECT_EQ(parsed.config().node.threads, 4);
+  EXPECT_EQ(parsed.config().node.compute.threads, 4);
   EXPECT_TRUE(parsed.config().log_json);
 
   std::ofstream(path) << "lisen = \"127.0.0.1:9\"\n";

@@ -96,7 +96,7 @@ TEST(Node, ErrorsOfCreateSayWhatToDo) {
   config.roles = {Role::kRetrieval};
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--data")));
   config = {};
-  config.compute_type = "int3";
+  config.compute.compute_type = "int3";
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("int3")));
   config = {};
   config.addresses[Role::kAsk] = "nowhere";

@@ -1,0 +1,332 @@
+#include "engine/cuda/cuda_backend.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "engine/cuda/cuda_status.h"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/row_kernels.h"
+
+namespace lastro::engine {
+namespace {
+
+namespace cuda = kernels::cuda;
+
+constexpr int kOldestMajor = 8;  // Ampere: bf16 on tensor cores, copies past the registers
+
+class CudaBuffer : public Buffer {
+ public:
+  explicit CudaBuffer(CudaMemory memory) : memory_(std::move(memory)) {
+    data_ = memory_.as<uint8_t>();
+    bytes_ = memory_.bytes();
+  }
+
+ private:
+  CudaMemory memory_;
+};
+
+// [layers, 2 (K, V), slots, kv_heads * head_dim].
+class CudaKvStore : public KvStore {
+ public:
+  CudaKvStore(const KvShape& shape, DataType type, CudaMemory memory)
+      : KvStore(shape), type_(type), memory_(std::move(memory)) {}
+
+  cuda::KvLayer Layer(int64_t layer) const {
+    return {At(2 * layer), At(2 * layer + 1), type_, shape().kv_heads, shape().head_dim};
+  }
+  int64_t slot_bytes() const { return kernels::RowBytes(type_, shape().kv_heads * shape().head_dim); }
+  int64_t plane_bytes() const { return shape().blocks * shape().block_tokens * slot_bytes(); }  // of one K or V
+  uint8_t* At(int64_t plane) const { return memory_.as<uint8_t>() + plane * plane_bytes(); }
+
+ private:
+  const DataType type_;
+  const CudaMemory memory_;
+};
+
+cuda::Matrix Of(const MatrixView& m) { return {m.data, m.type, m.rows, m.cols, m.stride}; }
+cuda::NormArgs Of(const NormParams& p) { return {p.weight, p.bias, p.eps, p.rms}; }
+
+bool Overflows(int64_t a, int64_t b, int64_t* product) { return __builtin_mul_overflow(a, b, product); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBackendOptions& options) {
+  int count = 0;
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceCount(&count), "no CUDA device"));
+  if (options.device < 0 || options.device >= count) {
+    return absl::UnavailableError(
+        absl::StrCat("there is no CUDA device ", options.device, "; this machine has ", count));
+  }
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaSetDevice(options.device), "cudaSetDevice"));
+  cudaDeviceProp properties;
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceProperties(&properties, options.device), "cudaGetDeviceProperties"));
+  if (properties.major < kOldestMajor) {
+    return absl::FailedPreconditionError(absl::StrCat("CUDA device ", options.device, " (", properties.name,
+                                                      ") has compute capability ", properties.major, ".",
+                                                      properties.minor, "; ", kOldestMajor, ".0 or newer is needed"));
+  }
+  size_t free = 0, total = 0;
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMemGetInfo(&free, &total), "cudaMemGetInfo"));
+  const int64_t budget = options.memory_bytes > 0 ? options.memory_bytes : static_cast<int64_t>(free / 10 * 9);
+  std::unique_ptr<CudaBackend> backend(new CudaBackend(options, properties.name, budget));
+  LASTRO_RETURN_IF_ERROR(
+      CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
+  backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_);
+  LASTRO_ASSIGN_OR_RETURN(backend->workspace_, backend->budget_.Allocate(cuda::DenseProducts::kWorkspaceBytes));
+  std::string error;
+  backend->products_ = cuda::DenseProducts::Create(backend->workspace_.data(), &error);
+  if (backend->products_ == nullptr) return absl::InternalError(error);
+  return backend;
+}
+
+CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget)
+    : device_(options.device),
+      name_(std::move(name)),
+      type_(options.bf16 ? DataType::kBF16 : DataType::kF32),
+      deterministic_(options.deterministic),
+      budget_(options.device, budget) {}
+
+CudaBackend::~CudaBackend() {
+  cudaSetDevice(device_);
+  if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+  uploads_ = nullptr;
+  products_ = nullptr;
+  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+}
+
+std::string CudaBackend::Description() const {
+  return absl::StrCat("cuda:", device_, " (", name_, "), ", type_ == DataType::kBF16 ? "bf16" : "fp32");
+}
+
+absl::StatusOr<std::unique_ptr<Buffer>> CudaBackend::Allocate(int64_t bytes) {
+  LASTRO_ASSIGN_OR_RETURN(CudaMemory memory, budget_.Allocate(bytes));
+  return std::make_unique<CudaBuffer>(std::move(memory));
+}
+
+// The memory is not pinned: CUDA has read it when the call returns.
+absl::Status CudaBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
+  cudaSetDevice(device_);
+  return CudaStatus(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_),
+                    "copy to the device");
+}
+
+void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
+  if (!ok()) return;
+  Done("copy to the host", cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
+}
+
+absl::Status CudaBackend::Synchronize() {
+  Done("the step", cudaStreamSynchronize(stream_));
+  return error_;
+}
+
+void CudaBackend::Done(absl::string_view operation, absl::Status status) {
+  if (status.ok() || !error_.ok()) return;
+  error_ = absl::Status(status.code(), absl::StrCat(operation, " on ", Description(), ": ", status.message()));
+}
+void CudaBackend::Done(absl::string_view operation, cudaError_t error) { Done(operation, CudaStatus(error, "CUDA")); }
+
+template <typename T>
+const T* CudaBackend::Upload(const char* operation, absl::Span<const T> values) {
+  auto copy = uploads_->Upload(values);
+  Done(operation, copy.status());
+  return copy.ok() ? *copy : nullptr;
+}
+
+void* CudaBackend::Reserve(const char* operation, int64_t bytes, CudaMemory* scratch) {
+  if (scratch->bytes() >= bytes) return scratch->data();
+  // Kernels under way may still read the old memory: freeing it waits for them.
+  *scratch = CudaMemory();
+  auto memory = budget_.Allocate(bytes);
+  Done(operation, memory.status());
+  if (!memory.ok()) return nullptr;
+  *scratch = *std::move(memory);
+  return scratch->data();
+}
+
+int64_t CudaBackend::KvBytes(const KvShape& shape) const {
+  int64_t bytes = kernels::RowBytes(type_, 1);
+  for (int64_t factor : {int64_t{2}, shape.layers, shape.blocks, shape.block_tokens, shape.kv_heads, shape.head_dim}) {
+    if (Overflows(bytes, factor, &bytes)) return std::numeric_limits<int64_t>::max();
+  }
+  return bytes;
+}
+
+int64_t CudaBackend::default_kv_bytes() const { return budget_.free_bytes() / 2; }
+
+absl::StatusOr<std::unique_ptr<KvStore>> CudaBackend::AllocateKv(const KvShape& shape) {
+  LASTRO_CHECK(shape.block_tokens == kBlockTokens && shape.head_dim <= cuda::kMaxHeadDim);
+  LASTRO_ASSIGN_OR_RETURN(CudaMemory memory, budget_.Allocate(KvBytes(shape)));
+  return std::make_unique<CudaKvStore>(shape, type_, std::move(memory));
+}
+
+absl::StatusOr<std::unique_ptr<TableWeight>> CudaBackend::LoadTable(const HostMatrix& table) {
+  return CudaTable::Create(table, budget_);
+}
+
+absl::StatusOr<std::unique_ptr<LinearWeight>> CudaBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
+                                                                        absl::Span<const float> bias, LinearHints) {
+  return CudaLinear::Create(parts, bias, type_, budget_);
+}
+
+void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences) {
+  cudaSetDevice(device_);
+  cudaStreamSynchronize(stream_);  // what an earlier step left
+  cudaGetLastError();
+  uploads_->Reset();
+  error_ = absl::OkStatus();
+  sequences_ = sequences;
+  tables_[0] = tables_[1] = Tables();
+  tiles_.clear();
+  slots_ = Upload("upload of token slots", absl::MakeConstSpan(SlotsOf(sequences, kBlockTokens)));
+}
+
+void CudaBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
+  if (!ok()) return;
+  const int32_t* on_device = Upload("Embed", ids);
+  if (on_device == nullptr) return;
+  Done("Embed", cuda::LookUp(static_cast<const CudaTable&>(table).stored(), on_device, accumulate, Of(out), stream_));
+}
+
+void CudaBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) {
+  if (ok()) Done("Norm", cuda::Norm(Of(params), nullptr, Of(x), x.cols, Of(out), stream_));
+}
+
+void CudaBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
+  if (ok()) Done("NormHeads", cuda::Norm(Of(params), nullptr, Of(x), width, Of(x), stream_));
+}
+
+void CudaBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
+  if (ok()) Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, Of(x), stream_));
+}
+
+void CudaBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                            KvStore& store) {
+  LASTRO_CHECK(sequences.data() == sequences_.data() && sequences.size() == sequences_.size());
+  if (!ok()) return;
+  Done("StoreKv", cuda::StoreKv(Of(k), Of(v), slots_, static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
+}
+
+void CudaBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
+  const CudaKvStore& kv = static_cast<const CudaKvStore&>(store);
+  const int64_t block = store.shape().block_tokens * kv.slot_bytes();
+  cudaSetDevice(device_);
+  Done("CopyKvBlock",
+       cudaMemcpy2DAsync(kv.At(0) + to * block, static_cast<size_t>(kv.plane_bytes()), kv.At(0) + from * block,
+                         static_cast<size_t>(kv.plane_bytes()), static_cast<size_t>(block),
+                         static_cast<size_t>(2 * store.shape().layers), cudaMemcpyDeviceToDevice, stream_));
+}
+
+const CudaBackend::Tables& CudaBackend::TablesOnDevice(bool memory) {
+  Tables& tables = tables_[memory ? 1 : 0];
+  if (tables.sequences != nullptr || !ok()) return tables;
+  const AttentionTables host = TablesOf(sequences_, memory);
+  tables.sequences = Upload("upload of sequences", absl::MakeConstSpan(host.sequences));
+  tables.blocks = Upload("upload of block tables", absl::MakeConstSpan(host.blocks));
+  return tables;
+}
+
+const CudaBackend::TilesOnDevice& CudaBackend::GetTiles(absl::Span<const SequenceSpan> sequences, const TilesKey& key) {
+  for (const TilesOnDevice& tiles : tiles_) {
+    if (tiles.key == key) return tiles;
+  }
+  const AttentionTiles host = TilesOf(sequences, key.memory, key.group, key.wide, key.queries);
+  TilesOnDevice tiles = {key, nullptr, static_cast<int64_t>(host.tiles.size()), host.max_length};
+  if (tiles.count > 0) tiles.tiles = Upload("upload of tiles", absl::MakeConstSpan(host.tiles));
+  tiles_.push_back(tiles);
+  return tiles_.back();
+}
+
+void CudaBackend::AttendTiles(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, bool wide,
+                              cuda::AttentionArgs args) {
+  const int64_t head_dim = args.kv.head_dim;
+  const TilesOnDevice& tiles = GetTiles(sequences, {options.memory, wide, args.heads / args.kv.kv_heads,
+                                                    cuda::MaxTileQueries(args.q.type, head_dim, wide)});
+  if (!ok() || tiles.count == 0) return;
+  args.tiles = tiles.tiles;
+  args.tile_count = tiles.count;
+  args.wide = wide;
+  args.max_length = tiles.max_length;
+  const int64_t partial = cuda::PartialFloats(args.q.rows, args.heads, head_dim, wide, tiles.max_length);
+  if (partial > 0) {
+    args.partial = static_cast<float*>(Reserve("Attention", partial * static_cast<int64_t>(sizeof(float)), &partial_));
+    if (args.partial == nullptr) return;
+  }
+  Done("Attention", cuda::Attention(args, stream_));
+}
+
+void CudaBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
+                              int64_t layer, const KvStore& store, MatrixView out) {
+  LASTRO_CHECK(sequences.data() == sequences_.data() && sequences.size() == sequences_.size());
+  LASTRO_CHECK(q.type == type_ && out.type == type_);
+  const Tables& tables = TablesOnDevice(options.memory);
+  if (!ok()) return;
+  cuda::AttentionArgs args;
+  args.q = Of(q);
+  args.out = Of(out);
+  args.kv = static_cast<const CudaKvStore&>(store).Layer(layer);
+  args.heads = q.cols / store.shape().head_dim;
+  args.sequences = tables.sequences;
+  args.tables = tables.blocks;
+  args.block_tokens = store.shape().block_tokens;
+  args.causal = options.causal;
+  args.scale = options.scale;
+  args.softcap = options.softcap;
+  args.bias = options.bias;
+  args.bias_stride = options.bias_stride;
+  args.bias_absolute = options.bias_absolute;
+  args.window = options.window;
+  args.sinks = options.sinks;
+  for (bool wide : {true, false}) AttendTiles(options, sequences, wide, args);
+}
+
+void CudaBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
+  if (ok()) Done("Activation", cuda::Activate(kind, gated, Of(x), Of(out), stream_));
+}
+
+void CudaBackend::DoClear(MatrixView x) {
+  if (!ok()) return;
+  const size_t width = static_cast<size_t>(kernels::RowBytes(x.type, x.cols));
+  Done("Clear", cudaMemset2DAsync(x.data, static_cast<size_t>(kernels::RowBytes(x.type, x.stride)), 0, width,
+                                  static_cast<size_t>(x.rows), stream_));
+}
+
+void CudaBackend::DoAdd(MatrixView x, MatrixView inout) {
+  if (ok()) Done("Add", cuda::Add(Of(x), Of(inout), stream_));
+}
+
+void CudaBackend::DoMap(MapKind kind, float parameter, MatrixView x) {
+  if (ok()) Done("Map", cuda::Map(kind, parameter, Of(x), stream_));
+}
+
+void CudaBackend::DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
+  if (!ok()) return;
+  const int32_t* on_device = Upload("GatherRows", rows);
+  if (ok()) Done("GatherRows", cuda::GatherRows(Of(x), on_device, Of(out), stream_));
+}
+
+void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                                  MatrixView out) {
+  if (!ok()) return;
+  const int32_t* on_device = Upload("AddScaledRows", rows);
+  const float* factors_on_device = Upload("AddScaledRows", factors);
+  if (ok()) Done("AddScaledRows", cuda::AddScaledRows(Of(x), on_device, factors_on_device, Of(out), stream_));
+}
+
+void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
+                         MatrixView out) {
+  if (!ok()) return;
+  std::vector<cuda::RowRange> ranges;
+  for (const SequenceSpan& s : sequences) {
+    const int64_t first = pooling == Pooling::kLast ? s.first_row + s.rows - 1 : s.first_row;
+    ranges.push_back({static_cast<int32_t>(first), static_cast<int32_t>(pooling == Pooling::kMean ? s.rows : 1)});
+  }
+  const cuda::RowRange* on_device = Upload("Pool", absl::MakeConstSpan(ranges));
+  if (ok()) Done("Pool", cuda::PoolRows(Of(x), on_device, normalize, Of(out), stream_));
+}
+
+}  // namespace lastro::engine

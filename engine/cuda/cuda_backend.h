@@ -1,0 +1,138 @@
+// CudaBackend: the operations on one NVIDIA GPU. Products of many rows go to cuBLASLt; all else is our own kernels
+// (kernels/cuda). Operations are enqueued on one stream and not waited for.
+//
+// Precision: the residual stream, logits, norms, softmax and all sums are fp32. With bf16 compute the activations
+// between them, weights that are not quantised, and the KV store are bf16; else all is fp32, without TF32.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "engine/backend.h"
+#include "engine/cuda/cuda_memory.h"
+#include "engine/cuda/cuda_step.h"
+#include "engine/cuda/cuda_weights.h"
+#include "kernels/cuda/dense_product.h"
+
+namespace lastro::engine {
+
+struct CudaBackendOptions {
+  int device = 0;
+  bool bf16 = true;
+  int64_t memory_bytes = 0;  // of the GPU, for everything; 0: nine tenths of what is free
+  // Every product takes few rows at a time, whose results do not depend on each other.
+  bool deterministic = false;
+};
+
+class CudaBackend : public Backend {
+ public:
+  // UNAVAILABLE where there is no such device, or no driver; FAILED_PRECONDITION where it is older than Ampere;
+  // RESOURCE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<CudaBackend>> Create(const CudaBackendOptions& options);
+  ~CudaBackend() override;
+
+  std::string Description() const override;
+  DataType activation_type() const override { return type_; }
+  absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) override;
+  absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
+  void CopyToHost(const void* device, int64_t bytes, void* host) override;
+  absl::Status Synchronize() override;
+  int64_t kv_block_tokens() const override { return kBlockTokens; }
+  int64_t KvBytes(const KvShape& shape) const override;
+  int64_t default_kv_bytes() const override;  // half of what the budget has left
+  absl::StatusOr<std::unique_ptr<KvStore>> AllocateKv(const KvShape& shape) override;
+  absl::StatusOr<std::unique_ptr<TableWeight>> LoadTable(const HostMatrix& table) override;
+
+  int64_t free_bytes() const { return budget_.free_bytes(); }
+
+ private:
+  static constexpr int64_t kBlockTokens = 16;
+
+  CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget);
+
+  void DoBeginStep(absl::Span<const SequenceSpan> sequences) override;
+  absl::StatusOr<std::unique_ptr<LinearWeight>> DoLoadLinear(absl::Span<const HostMatrix> parts,
+                                                             absl::Span<const float> bias, LinearHints hints) override;
+  void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
+  void DoNorm(const NormParams& params, MatrixView x, MatrixView out) override;
+  void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
+  void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
+  void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
+  void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
+                 KvStore& store) override;
+  void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) override;
+  void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
+                   int64_t layer, const KvStore& store, MatrixView out) override;
+  void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
+  void DoClear(MatrixView x) override;
+  void DoAdd(MatrixView x, MatrixView inout) override;
+  void DoMap(MapKind kind, float parameter, MatrixView x) override;
+  void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) override;
+  void DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
+                       MatrixView out) override;
+  void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
+              MatrixView out) override;
+
+  // An operation runs while nothing failed before it in the step; its own failure is remembered under its name.
+  bool ok() const { return error_.ok(); }
+  void Done(absl::string_view operation, absl::Status status);
+  void Done(absl::string_view operation, cudaError_t error);
+  // Device memory until the step's end; null after a failure.
+  template <typename T>
+  const T* Upload(const char* operation, absl::Span<const T> values);
+  // At least `bytes`, until the next use of the same scratch; null after a failure.
+  void* Reserve(const char* operation, int64_t bytes, CudaMemory* scratch);
+
+  absl::Status PartProduct(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
+  absl::Status FewRows(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
+  absl::Status ManyRows(const CudaLinear::Part& part, const void* bias, MatrixView x, MatrixView out);
+  absl::Status Dense(const void* weights, const void* bias, MatrixView x, MatrixView out);
+
+  // The step's sequences on the device: uploaded once, with or without their memories.
+  struct Tables {
+    const kernels::cuda::AttentionSequence* sequences = nullptr;
+    const int32_t* blocks = nullptr;
+  };
+  const Tables& TablesOnDevice(bool memory);
+  void AttendTiles(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, bool wide,
+                   kernels::cuda::AttentionArgs args);
+  struct TilesKey {
+    bool memory, wide;
+    int64_t group, queries;
+    bool operator==(const TilesKey& other) const {
+      return memory == other.memory && wide == other.wide && group == other.group && queries == other.queries;
+    }
+  };
+  struct TilesOnDevice {
+    TilesKey key;
+    const kernels::cuda::QueryTile* tiles = nullptr;
+    int64_t count = 0;
+    int64_t max_length = 0;
+  };
+  const TilesOnDevice& GetTiles(absl::Span<const SequenceSpan> sequences, const TilesKey& key);
+
+  const int device_;
+  const std::string name_;
+  const DataType type_;
+  const bool deterministic_;
+  CudaBudget budget_;
+  cudaStream_t stream_ = nullptr;
+  CudaMemory workspace_;
+  std::unique_ptr<kernels::cuda::DenseProducts> products_;
+
+  // Of the current step.
+  absl::Status error_;
+  absl::Span<const SequenceSpan> sequences_;
+  std::unique_ptr<StepUploads> uploads_;
+  const int32_t* slots_ = nullptr;
+  Tables tables_[2];
+  std::vector<TilesOnDevice> tiles_;
+  // Scratch, grown as needed.
+  CudaMemory converted_;  // left side of the current product
+  CudaMemory weights_;    // rows of quantised weights of the current product
+  CudaMemory partial_;    // of attention
+};
+
+}  // namespace lastro::engine

@@ -1,0 +1,89 @@
+#include "engine/cuda/cuda_memory.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/cuda/cuda_status.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr int64_t kAlignment = 256;
+constexpr int64_t kFirstChunkBytes = int64_t{1} << 20;
+
+constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+absl::StatusOr<CudaMemory> CudaBudget::Allocate(int64_t bytes) {
+  bytes = Aligned(std::max<int64_t>(bytes, 1));
+  {
+    absl::MutexLock lock(&mutex_);
+    if (bytes > bytes_ - used_) {
+      return absl::ResourceExhaustedError(absl::StrCat("GPU ", device_, " has ", bytes_ - used_, " of its budget of ",
+                                                       bytes_, " bytes left; ", bytes,
+                                                       " are needed (--gpu-memory sets the budget)"));
+    }
+    used_ += bytes;
+  }
+  void* data = nullptr;
+  absl::Status status = CudaStatus(cudaSetDevice(device_), "cudaSetDevice");
+  if (status.ok()) status = CudaStatus(cudaMalloc(&data, static_cast<size_t>(bytes)), "cudaMalloc");
+  if (status.ok()) return CudaMemory(this, data, bytes);
+  cudaGetLastError();  // a refused allocation is no error of what comes next
+  absl::MutexLock lock(&mutex_);
+  used_ -= bytes;
+  return status;
+}
+
+int64_t CudaBudget::free_bytes() const {
+  absl::MutexLock lock(&mutex_);
+  return bytes_ - used_;
+}
+
+void CudaBudget::Free(void* data, int64_t bytes) {
+  cudaFree(data);
+  absl::MutexLock lock(&mutex_);
+  used_ -= bytes;
+}
+
+StepUploads::~StepUploads() {
+  for (const Chunk& chunk : chunks_) cudaFreeHost(chunk.pinned);
+}
+
+absl::Status StepUploads::AddChunk(int64_t bytes) {
+  Chunk chunk;
+  LASTRO_ASSIGN_OR_RETURN(chunk.device, budget_.Allocate(bytes));
+  LASTRO_RETURN_IF_ERROR(
+      CudaStatus(cudaMallocHost(&chunk.pinned, static_cast<size_t>(chunk.device.bytes())), "cudaMallocHost"));
+  chunks_.push_back(std::move(chunk));
+  used_ = 0;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t bytes) {
+  if (chunks_.empty() || chunks_.back().device.bytes() - used_ < bytes) {
+    const int64_t last = chunks_.empty() ? kFirstChunkBytes / 2 : chunks_.back().device.bytes();
+    LASTRO_RETURN_IF_ERROR(AddChunk(std::max(2 * last, bytes)));
+  }
+  const Chunk& chunk = chunks_.back();
+  uint8_t* pinned = static_cast<uint8_t*>(chunk.pinned) + used_;
+  uint8_t* device = chunk.device.as<uint8_t>() + used_;
+  used_ = std::min(Aligned(used_ + bytes), chunk.device.bytes());
+  std::memcpy(pinned, from, static_cast<size_t>(bytes));
+  LASTRO_RETURN_IF_ERROR(CudaStatus(
+      cudaMemcpyAsync(device, pinned, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "upload"));
+  return device;
+}
+
+void StepUploads::Reset() {
+  while (chunks_.size() > 1) {  // the last is the largest
+    cudaFreeHost(chunks_.front().pinned);
+    chunks_.erase(chunks_.begin());
+  }
+  used_ = 0;
+}
+
+}  // namespace lastro::engine

@@ -1,0 +1,50 @@
+// The CUDA backend's weights: rows in device memory, quantised blocks as they are, others in the type they are computed
+// in. Const after construction, thread-safe.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/cuda/cuda_memory.h"
+#include "kernels/cuda/weights.h"
+
+namespace lastro::engine {
+
+class CudaTable : public TableWeight {
+ public:
+  static absl::StatusOr<std::unique_ptr<CudaTable>> Create(const HostMatrix& table, CudaBudget& budget);
+  const kernels::cuda::StoredRows& stored() const { return stored_; }
+
+ private:
+  kernels::cuda::StoredRows stored_;
+  CudaMemory memory_;
+};
+
+class CudaLinear : public LinearWeight {
+ public:
+  // Consecutive output features of one type.
+  struct Part {
+    kernels::cuda::StoredRows rows;
+    int64_t first = 0;
+  };
+
+  // `type` (kF32 or kBF16) is what weights that are not quantised become.
+  static absl::StatusOr<std::unique_ptr<CudaLinear>> Create(absl::Span<const HostMatrix> parts,
+                                                            absl::Span<const float> bias, DataType type,
+                                                            CudaBudget& budget);
+
+  absl::Span<const Part> parts() const { return parts_; }
+  // [N] in either type; null without a bias.
+  const float* bias() const { return bias_.as<float>(); }
+  const void* bias(DataType type) const { return type == DataType::kBF16 ? bias_bf16_.data() : bias_.data(); }
+
+ private:
+  absl::Status AddPart(const HostMatrix& part, DataType type, CudaBudget& budget);
+
+  std::vector<Part> parts_;
+  std::vector<CudaMemory> memory_;
+  CudaMemory bias_, bias_bf16_;
+};
+
+}  // namespace lastro::engine

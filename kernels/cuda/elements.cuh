@@ -1,0 +1,91 @@
+// Elements of device memory as floats and back, one at a time or in packs, and the choice of a kernel by type. Device
+// code.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/kernels.h"
+
+// Shared memory whose size the launch gives.
+#ifdef LASTRO_CUDA_EMULATOR
+#define LASTRO_DYNAMIC_SHARED(name) uint8_t* name = ::cuda_emulator::DynamicShared()
+#else
+#define LASTRO_DYNAMIC_SHARED(name) extern __shared__ __align__(128) uint8_t name[]
+#endif
+
+namespace lastro::kernels::cuda {
+
+using bf16 = __nv_bfloat16;
+
+__device__ __forceinline__ float ToFloat(float x) { return x; }
+__device__ __forceinline__ float ToFloat(bf16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float ToFloat(__half x) { return __half2float(x); }
+
+template <typename T>
+__device__ __forceinline__ T FromFloat(float x);
+template <>
+__device__ __forceinline__ float FromFloat<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ bf16 FromFloat<bf16>(float x) {
+  return __float2bfloat16_rn(x);
+}
+
+// kPack neighbours, moved as one access.
+template <typename T, int kPack>
+struct __align__(sizeof(T) * kPack) Pack {
+  T values[kPack];
+};
+
+template <int kPack, typename T>
+__device__ __forceinline__ void LoadPack(const T* from, float (&to)[kPack]) {
+  const Pack<T, kPack> pack = *reinterpret_cast<const Pack<T, kPack>*>(from);
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) to[i] = ToFloat(pack.values[i]);
+}
+
+template <int kPack, typename T>
+__device__ __forceinline__ void StorePack(const float (&from)[kPack], T* to) {
+  Pack<T, kPack> pack;
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) pack.values[i] = FromFloat<T>(from[i]);
+  *reinterpret_cast<Pack<T, kPack>*>(to) = pack;
+}
+
+// Calls f(T()) with the element type; activations are kF32 or kBF16.
+template <typename F>
+cudaError_t WithType(DataType type, F f) {
+  return type == DataType::kBF16 ? f(bf16()) : f(float());
+}
+
+// The sum or the largest over a warp, known to each of its threads.
+__device__ __forceinline__ float WarpSum(float x) {
+#pragma unroll
+  for (int bits = kWarp / 2; bits > 0; bits /= 2) x += __shfl_xor_sync(~0u, x, bits);
+  return x;
+}
+__device__ __forceinline__ float WarpMax(float x) {
+#pragma unroll
+  for (int bits = kWarp / 2; bits > 0; bits /= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, bits));
+  return x;
+}
+
+// The sum over a block, known to each of its threads; all of them call it. A barrier at both ends.
+__device__ __forceinline__ float BlockSum(float x) {
+  __shared__ float sums[kWarp];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+  x = WarpSum(x);
+  if (lane == 0) sums[warp] = x;
+  __syncthreads();
+  x = WarpSum(lane < warps ? sums[lane] : 0.0f);
+  __syncthreads();
+  return x;
+}
+
+}  // namespace lastro::kernels::cuda

@@ -1,0 +1,154 @@
+#include "kernels/cuda/elements.cuh"
+#include "kernels/cuda/weight_groups.cuh"
+#include "kernels/cuda/weights.h"
+
+namespace lastro::kernels::cuda {
+namespace {
+
+// Group `index` of a row of `cols` elements of any type; what lies beyond `cols` is 0. `vectors`: rows are 16-byte
+// aligned.
+template <DataType kType>
+__device__ __forceinline__ void LoadAnyGroup(const uint8_t* row, int64_t index, int64_t cols, bool vectors,
+                                             float (&w)[kGroup]) {
+  if constexpr (IsQuantized(kType)) {
+    LoadGroup<kType>(row, index, w);
+  } else {
+    using T = typename PlainElement<kType>::type;
+    constexpr int kVector = 16 / sizeof(T);
+    const T* from = reinterpret_cast<const T*>(row) + index * kGroup;
+    if (vectors && (index + 1) * kGroup <= cols) {
+#pragma unroll
+      for (int j = 0; j < kGroup; j += kVector) {
+        float some[kVector];
+        LoadPack<kVector>(from + j, some);
+#pragma unroll
+        for (int i = 0; i < kVector; ++i) w[j + i] = some[i];
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < kGroup; ++j) w[j] = index * kGroup + j < cols ? ToFloat(from[j]) : 0.0f;
+    }
+  }
+}
+
+template <DataType kType, typename Out>
+__global__ void LookUpKernel(const uint8_t* table, int64_t row_bytes, int64_t cols, const int32_t* ids, int64_t first,
+                             int64_t rows, bool accumulate, Out* out, int64_t stride) {
+  const int64_t groups = (cols + kGroup - 1) / kGroup, step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * groups; i += step) {
+    const int64_t row = i / groups, group = i % groups;
+    float w[kGroup];
+    LoadAnyGroup<kType>(table + (ids != nullptr ? ids[row] : first + row) * row_bytes, group, cols, false, w);
+    Out* to = out + row * stride + group * kGroup;
+    for (int j = 0; j < kGroup && group * kGroup + j < cols; ++j) {
+      to[j] = FromFloat<Out>(accumulate ? ToFloat(to[j]) + w[j] : w[j]);
+    }
+  }
+}
+
+// One warp an output feature.
+constexpr int kProductWarps = 4;
+
+// x[0 .. kGroup) of a row, zeros from `count` on.
+template <typename X>
+__device__ __forceinline__ float Dot(const float (&w)[kGroup], const X* x, int64_t count, bool vectors) {
+  constexpr int kVector = 16 / sizeof(X);
+  float sum = 0;
+  if (vectors && count >= kGroup) {
+#pragma unroll
+    for (int j = 0; j < kGroup; j += kVector) {
+      float some[kVector];
+      LoadPack<kVector>(x + j, some);
+#pragma unroll
+      for (int i = 0; i < kVector; ++i) sum += w[j + i] * some[i];
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < kGroup; ++j) {
+      if (j < count) sum += w[j] * ToFloat(x[j]);
+    }
+  }
+  return sum;
+}
+
+template <DataType kType, typename X, int kRows>
+__global__ void __launch_bounds__(kProductWarps* kWarp)
+    FewRowsKernel(const uint8_t* weights, int64_t row_bytes, int64_t n, int64_t k, bool vectors, const float* bias,
+                  const X* x, int64_t x_stride, bool x_vectors, int rows, void* out, bool out_bf16,
+                  int64_t out_stride) {
+  const int lane = threadIdx.x % kWarp;
+  const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
+  if (feature >= n) return;  // the same for the whole warp
+  float sums[kRows] = {};
+  const int64_t groups = (k + kGroup - 1) / kGroup;
+  for (int64_t group = lane; group < groups; group += kWarp) {
+    float w[kGroup];
+    LoadAnyGroup<kType>(weights + feature * row_bytes, group, k, vectors, w);
+#pragma unroll
+    for (int row = 0; row < kRows; ++row) {
+      if (row < rows) sums[row] += Dot(w, x + row * x_stride + group * kGroup, k - group * kGroup, x_vectors);
+    }
+  }
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    const float sum = WarpSum(sums[row]);
+    if (lane != 0 || row >= rows) continue;
+    const float value = bias != nullptr ? sum + bias[feature] : sum;
+    if (out_bf16) {
+      static_cast<bf16*>(out)[row * out_stride + feature] = FromFloat<bf16>(value);
+    } else {
+      static_cast<float*>(out)[row * out_stride + feature] = value;
+    }
+  }
+}
+
+template <DataType kType, typename X, int kRows>
+cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x, const Matrix& out,
+                         cudaStream_t stream) {
+  const int64_t row_bytes = RowBytes(w.type, w.cols);
+  const bool vectors = row_bytes % 16 == 0 && reinterpret_cast<uintptr_t>(w.data) % 16 == 0;
+  const bool x_vectors = x.stride * RowBytes(x.type, 1) % 16 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+  return Launch(FewRowsKernel<kType, X, kRows>, dim3(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps))),
+                kProductWarps * kWarp, 0, stream, static_cast<const uint8_t*>(w.data), row_bytes, w.rows, w.cols,
+                vectors, bias, static_cast<const X*>(x.data), x.stride, x_vectors, static_cast<int>(x.rows), out.data,
+                out.type == DataType::kBF16, out.stride);
+}
+
+cudaError_t LookUpRows(const StoredRows& table, const int32_t* ids, int64_t first, bool accumulate, const Matrix& out,
+                       cudaStream_t stream) {
+  if (out.rows == 0) return cudaSuccess;
+  return WithStoredType(table.type, [&](auto stored) {
+    return WithType(out.type, [&](auto to) {
+      using Out = decltype(to);
+      return Launch(LookUpKernel<decltype(stored)::value, Out>, ElementGrid(out.rows * CeilDiv(out.cols, kGroup)),
+                    kElementThreads, 0, stream, static_cast<const uint8_t*>(table.data),
+                    RowBytes(table.type, table.cols), table.cols, ids, first, out.rows, accumulate,
+                    static_cast<Out*>(out.data), out.stride);
+    });
+  });
+}
+
+}  // namespace
+
+cudaError_t ReadRows(const StoredRows& weights, int64_t first, Matrix out, cudaStream_t stream) {
+  return LookUpRows(weights, nullptr, first, false, out, stream);
+}
+
+cudaError_t LookUp(const StoredRows& table, const int32_t* ids, bool accumulate, Matrix out, cudaStream_t stream) {
+  return LookUpRows(table, ids, 0, accumulate, out, stream);
+}
+
+cudaError_t FewRowsProduct(const StoredRows& weights, const float* bias, Matrix x, Matrix out, cudaStream_t stream) {
+  if (x.rows == 0) return cudaSuccess;
+  return WithStoredType(weights.type, [&](auto stored) {
+    constexpr DataType kType = decltype(stored)::value;
+    return WithType(x.type, [&](auto type) {
+      using X = decltype(type);
+      if (x.rows == 1) return StartFewRows<kType, X, 1>(weights, bias, x, out, stream);
+      if (x.rows <= 4) return StartFewRows<kType, X, 4>(weights, bias, x, out, stream);
+      return StartFewRows<kType, X, kMaxFewRows>(weights, bias, x, out, stream);
+    });
+  });
+}
+
+}  // namespace lastro::kernels::cuda

@@ -1,0 +1,58 @@
+#include "services/compute_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::services {
+namespace {
+
+absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
+  if (name == "auto") return engine::ComputeType::kAuto;
+  if (name == "fp32") return engine::ComputeType::kFloat32;
+  if (name == "bf16") return engine::ComputeType::kBFloat16;
+  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16"));
+}
+
+}  // namespace
+
+void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
+  app->add_option("--threads", config->threads, "compute threads; 0: one per core")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app->add_option("--compute-type", config->compute_type, "auto, fp32 or bf16")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+  app->add_option("--device", config->device, "auto (a GPU where there is one), cpu, cuda or cuda:N")
+      ->type_name("DEVICE")
+      ->capture_default_str();
+  app->add_option("--gpu-memory", config->gpu_bytes,
+                  "GPU memory for everything, such as 20GiB; default: nine tenths of what is free")
+      ->type_name("SIZE")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
+  app->add_option("--kv-memory", config->kv_bytes,
+                  "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's, half of "
+                  "what a GPU has left")
+      ->type_name("SIZE")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
+  app->add_flag("--deterministic", config->deterministic,
+                "the same results to the last bit whoever else is served; slower prompts");
+}
+
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& config) {
+  engine::RuntimeOptions options;
+  options.threads = config.threads;
+  options.device = config.device;
+  options.gpu_bytes = config.gpu_bytes;
+  options.kv_bytes = config.kv_bytes;
+  options.deterministic = config.deterministic;
+  LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
+  return options;
+}
+
+}  // namespace lastro::services

@@ -1,0 +1,32 @@
+// Where and how models are computed: the options that the daemon and the command line share, and what the engine makes
+// of them. Pure functions, thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/runtime.h"
+
+namespace CLI {
+class App;
+}
+
+namespace lastro::services {
+
+struct ComputeConfig {
+  int threads = 0;                    // 0: one per core
+  std::string compute_type = "auto";  // auto, fp32 or bf16
+  std::string device = "auto";        // auto, cpu, cuda or cuda:N
+  int64_t gpu_bytes = 0;              // 0: nine tenths of what is free
+  int64_t kv_bytes = 0;               // 0: a quarter of the machine's memory, half of what a GPU has left
+  bool deterministic = false;         // engine::RuntimeOptions::deterministic
+};
+
+// --threads, --compute-type, --device and so on.
+void AddComputeOptions(CLI::App* app, ComputeConfig* config);
+
+// INVALID_ARGUMENT for another compute type.
+absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& config);
+
+}  // namespace lastro::services

@@ -1,0 +1,45 @@
+// DenseProducts in plain loops, in cuBLASLt's place.
+#include "kernels/cuda/dense_product.h"
+
+#include <cuda_bf16.h>
+
+namespace lastro::kernels::cuda {
+namespace {
+
+float At(const void* data, DataType type, int64_t i) {
+  if (type == DataType::kBF16) return __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
+  return static_cast<const float*>(data)[i];
+}
+
+class EmulatedProducts : public DenseProducts {
+ public:
+  cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t) override {
+    for (int64_t row = 0; row < x.rows; ++row) {
+      for (int64_t n = 0; n < out.cols; ++n) {
+        float sum = 0;
+        for (int64_t k = 0; k < x.cols; ++k) {
+          sum += At(x.data, x.type, row * x.stride + k) * At(weights, x.type, n * x.cols + k);
+        }
+        if (bias != nullptr) sum += At(bias, out.type, n);
+        if (out.type == DataType::kBF16) {
+          static_cast<__nv_bfloat16*>(out.data)[row * out.stride + n] = __float2bfloat16_rn(sum);
+        } else {
+          static_cast<float*>(out.data)[row * out.stride + n] = sum;
+        }
+      }
+    }
+    return cudaSuccess;
+  }
+  const std::string& error() const override { return error_; }
+
+ private:
+  const std::string error_;
+};
+
+}  // namespace
+
+std::unique_ptr<DenseProducts> DenseProducts::Create(void*, std::string*) {
+  return std::make_unique<EmulatedProducts>();
+}
+
+}  // namespace lastro::kernels::cuda
