@@ -1,13 +1,14 @@
-// Debian's Abseil is not instrumented, so ThreadSanitizer does not see that its mutexes and notifications order anything
-// and calls every use of them a race. In builds with -fsanitize=thread this file is linked into every program: its definitions take the
-// place of the shared library's for all callers, gRPC included, tell the sanitizer what happens before what, and call
-// the library's own. What is reported inside gRPC and the libraries below it is suppressed: they order their threads
-// with atomics that the sanitizer cannot see either. Our own code in gRPC's threads is not suppressed. Conditions that
-// Unlock and Await evaluate for other threads run with reads ignored: the library
-// holds the mutex then, where the sanitizer cannot see it.
+// Debian's Abseil is not instrumented, so ThreadSanitizer does not see that its mutexes, notifications and counts of
+// references order anything and calls every use of them a race. In builds with -fsanitize=thread this file is linked
+// into every program: its definitions take the place of the shared library's for all callers, gRPC included, tell the
+// sanitizer what happens before what, and call the library's own. What is reported inside gRPC and the libraries below
+// it is suppressed: they order their threads with atomics that the sanitizer cannot see either. Our own code in gRPC's
+// threads is not suppressed. Conditions that Unlock and Await evaluate for other threads run with reads ignored: the
+// library holds the mutex then, where the sanitizer cannot see it.
 #include <dlfcn.h>
 #include <sanitizer/tsan_interface.h>
 
+#include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -16,9 +17,9 @@ extern "C" {
 void AnnotateIgnoreReadsBegin(const char* file, int line);
 void AnnotateIgnoreReadsEnd(const char* file, int line);
 
-// A report is dropped when a frame of one of its stacks is in such a library; handlers are called by libgrpc++, which is
-// not listed. What libgrpc copies and sends is not looked at in the first place: megabytes of it would give thousands of
-// reports, and finding out that each is dropped takes longer than the calls' deadlines.
+// A report is dropped when a frame of one of its stacks is in such a library; handlers are called by libgrpc++, which
+// is not listed. What libgrpc copies and sends is not looked at in the first place: megabytes of it would give
+// thousands of reports, and finding out that each is dropped takes longer than the calls' deadlines.
 const char* __tsan_default_suppressions() {
   return "called_from_lib:libgrpc.so\n"
          "called_from_lib:libgpr.so\n"
@@ -163,6 +164,14 @@ bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
   const bool notified = library(this, timeout);
   if (notified) __tsan_acquire(const_cast<Notification*>(this));
   return notified;
+}
+
+// The last holder of a status frees what others have read.
+void Status::UnrefNonInlined(uintptr_t rep) {
+  LASTRO_LIBRARY_FUNCTION("_ZN4absl7debian36Status15UnrefNonInlinedEm", void, uintptr_t);
+  __tsan_release(reinterpret_cast<void*>(rep));
+  __tsan_acquire(reinterpret_cast<void*>(rep));
+  library(rep);
 }
 
 ABSL_NAMESPACE_END

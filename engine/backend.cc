@@ -65,6 +65,20 @@ void Backend::Norm(const NormParams& params, MatrixView x, MatrixView out) {
   DoNorm(params, x, out);
 }
 
+void Backend::AddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
+  CheckMatrix(branch);
+  CheckMatrix(hidden);
+  CheckMatrix(out);
+  LASTRO_CHECK(branch.rows == hidden.rows && branch.cols == hidden.cols && params.weight != nullptr);
+  LASTRO_CHECK(out.rows == hidden.rows && out.cols == hidden.cols);
+  DoAddNorm(branch, params, hidden, out);
+}
+
+void Backend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
+  DoAdd(branch, hidden);
+  DoNorm(params, hidden, out);
+}
+
 void Backend::NormHeads(const NormParams& params, int64_t width, MatrixView x) {
   CheckMatrix(x);
   LASTRO_CHECK(width > 0 && x.cols % width == 0 && params.weight != nullptr);
@@ -83,6 +97,28 @@ void Backend::Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView 
   LASTRO_CHECK(cos.rows == x.rows && sin.rows == x.rows && cos.cols == sin.cols);
   LASTRO_CHECK(cos.stride == cos.cols && sin.stride == sin.cols);
   DoRope(cos, sin, head_dim, x);
+}
+
+void Backend::RotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences, MatrixView qkv,
+                               int64_t layer, KvStore& store) {
+  const KvShape& shape = store.shape();
+  CheckMatrix(qkv);
+  CheckSequences(sequences, qkv.rows);
+  for (const SequenceSpan& s : sequences) CheckBlocks(s.blocks, s.position + s.rows, shape);
+  LASTRO_CHECK(2 * cos.cols <= shape.head_dim && qkv.cols % (shape.kv_heads * shape.head_dim) == 0);
+  LASTRO_CHECK(qkv.cols > 2 * shape.kv_heads * shape.head_dim);
+  LASTRO_CHECK(cos.rows == qkv.rows && sin.rows == qkv.rows && cos.cols == sin.cols);
+  LASTRO_CHECK(cos.stride == cos.cols && sin.stride == sin.cols);
+  LASTRO_CHECK(layer >= 0 && layer < shape.layers);
+  DoRotateAndStoreKv(cos, sin, sequences, qkv, layer, store);
+}
+
+void Backend::DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
+                                 MatrixView qkv, int64_t layer, KvStore& store) {
+  const int64_t kv_dim = store.shape().kv_heads * store.shape().head_dim, q_dim = qkv.cols - 2 * kv_dim;
+  // q and k lie side by side with heads of one width: one pass rotates both.
+  DoRope(cos, sin, store.shape().head_dim, qkv.Columns(0, q_dim + kv_dim));
+  DoStoreKv(sequences, qkv.Columns(q_dim, kv_dim), qkv.Columns(q_dim + kv_dim, kv_dim), layer, store);
 }
 
 void Backend::StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,

@@ -215,12 +215,18 @@ class Backend {
   void Embed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out);
   // Root-mean-square or layer norm; out may be x.
   void Norm(const NormParams& params, MatrixView x, MatrixView out);
+  // hidden += branch, then out = its norm; out may be either.
+  void AddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out);
   // Norm of every group of `width` columns, in place; the weights are [width].
   void NormHeads(const NormParams& params, int64_t width, MatrixView x);
   // out = x W^T + bias; x and out without padding between rows.
   void Linear(const LinearWeight& weight, MatrixView x, MatrixView out);
   // In place, half-split pairs; cos and sin are [R, rotary_dim / 2], x [R, heads * head_dim].
   void Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x);
+  // What Rope does to q and k of qkv [R, (H + 2 G) * D], then what StoreKv does with k and v. Afterwards q is in qkv; k
+  // is unspecified.
+  void RotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences, MatrixView qkv,
+                        int64_t layer, KvStore& store);
   // Writes k and v ([R, G * D]) of the step's sequences into a layer of the store.
   void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer, KvStore& store);
   // Block `to` becomes a copy of block `from`, in all layers.
@@ -251,9 +257,12 @@ class Backend {
                                                                      LinearHints hints) = 0;
   virtual void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) = 0;
   virtual void DoNorm(const NormParams& params, MatrixView x, MatrixView out) = 0;
+  virtual void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out);
   virtual void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) = 0;
   virtual void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) = 0;
   virtual void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) = 0;
+  virtual void DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
+                                  MatrixView qkv, int64_t layer, KvStore& store);
   virtual void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                          KvStore& store) = 0;
   virtual void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) = 0;

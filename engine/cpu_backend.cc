@@ -115,6 +115,13 @@ void CpuBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) 
   });
 }
 
+void CpuBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
+  ForRows(hidden.rows, 5 * hidden.cols, [&](int64_t begin, int64_t end) {
+    kernels_.add(In(branch, begin), end - begin, hidden.cols, Out(hidden, begin));
+    NormRows(params, hidden.Rows(begin, end - begin), out.Rows(begin, end - begin));
+  });
+}
+
 void CpuBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
   ForRows(x.rows, 4 * x.cols, [&](int64_t begin, int64_t end) {
     for (int64_t column = 0; column < x.cols; column += width) {

@@ -49,6 +49,7 @@ class CpuBackend : public Backend {
                                                              absl::Span<const float> bias, LinearHints hints) override;
   void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
   void DoNorm(const NormParams& params, MatrixView x, MatrixView out) override;
+  void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) override;
   void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;

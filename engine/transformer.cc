@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/check.h"
 #include "base/status_macros.h"
@@ -158,22 +159,24 @@ absl::Status Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<co
   return absl::OkStatus();
 }
 
-// From the stacked product to q and k as attention takes them.
-void Transformer::PrepareHeads(int64_t layer, TransformerScratch* scratch) const {
+// From the stacked product to q as attention takes it, and k and v in the store.
+void Transformer::PrepareHeads(int64_t layer, absl::Span<const SequenceSpan> sequences, int64_t store_layer,
+                               KvStore& store, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-  if (a.qkv_clip > 0) backend_.Map(MapKind::kClamp, a.qkv_clip, scratch->qkv);
+  const MatrixView qkv = scratch->qkv, k = qkv.Columns(a.q_dim(), a.kv_dim());
+  if (a.qkv_clip > 0) backend_.Map(MapKind::kClamp, a.qkv_clip, qkv);
   if (a.qk_norm != QkNorm::kNone) {
     const bool whole = a.qk_norm == QkNorm::kWhole;
-    backend_.NormHeads(ParamsOf(weights.q_norm), whole ? a.q_dim() : a.head_dim, scratch->qkv.Columns(0, a.q_dim()));
-    backend_.NormHeads(ParamsOf(weights.k_norm), whole ? a.kv_dim() : a.head_dim,
-                       scratch->qkv.Columns(a.q_dim(), a.kv_dim()));
+    backend_.NormHeads(ParamsOf(weights.q_norm), whole ? a.q_dim() : a.head_dim, qkv.Columns(0, a.q_dim()));
+    backend_.NormHeads(ParamsOf(weights.k_norm), whole ? a.kv_dim() : a.head_dim, k);
   }
-  if (a.positions != PositionKind::kRope) return;
+  if (a.positions != PositionKind::kRope) {
+    return backend_.StoreKv(sequences, k, qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim()), store_layer, store);
+  }
   const bool local = a.local_rope.has_value() && a.window(layer) > 0;
-  // q and k lie side by side with heads of one width: one pass rotates both.
-  backend_.Rope(local ? scratch->local_cos : scratch->cos, local ? scratch->local_sin : scratch->sin, a.head_dim,
-                scratch->qkv.Columns(0, a.q_dim() + a.kv_dim()));
+  backend_.RotateAndStoreKv(local ? scratch->local_cos : scratch->cos, local ? scratch->local_sin : scratch->sin,
+                            sequences, qkv, store_layer, store);
 }
 
 AttentionOptions Transformer::OptionsOf(int64_t layer) const {
@@ -200,13 +203,10 @@ void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> s
   const Architecture& a = architecture_;
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   AdaptedLinear(*weights.qkv, layer, AdaptedMap::kQkv, sequences, x, scratch->qkv, scratch);
-  PrepareHeads(layer, scratch);
-  const MatrixView q = scratch->qkv.Columns(0, a.q_dim());
-  const MatrixView k = scratch->qkv.Columns(a.q_dim(), a.kv_dim());
-  const MatrixView v = scratch->qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim());
   // A store of one layer is scratch.
   const int64_t at = store.shape().layers == 1 ? 0 : layer;
-  backend_.StoreKv(sequences, k, v, at, store);
+  PrepareHeads(layer, sequences, at, store, scratch);
+  const MatrixView q = scratch->qkv.Columns(0, a.q_dim());
   backend_.Attention(OptionsOf(layer), sequences, q, at, store, scratch->attended);
   AdaptedLinear(*weights.attention_out, layer, AdaptedMap::kAttentionOut, sequences, scratch->attended, out, scratch);
 }
@@ -278,9 +278,22 @@ absl::Status Transformer::Remember(MatrixView encoded, absl::Span<const int32_t>
   return backend_.Synchronize();  // before `buffer` goes
 }
 
-// hidden += attention over the memory, in the order of the other branches.
+// hidden += the branch that waits to be added, if there is one, then its norm into `out`; returns where that is.
+MatrixView Transformer::AddNorm(std::optional<MatrixView>* branch, const NormWeights& weights, MatrixView hidden,
+                                MatrixView out) const {
+  const std::optional<MatrixView> added = std::exchange(*branch, std::nullopt);
+  if (!added.has_value()) return Norm(weights, hidden, out);
+  if (weights.weight == nullptr) {
+    backend_.Add(*added, hidden);
+    return hidden;
+  }
+  backend_.AddNorm(*added, ParamsOf(weights), hidden, out);
+  return out;
+}
+
+// Attention over the memory, in the order of the other branches.
 void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,
-                                 TransformerScratch* scratch) const {
+                                 std::optional<MatrixView>* branch, TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
   const bool pre = architecture_.residual == ResidualOrder::kPre;
@@ -288,31 +301,30 @@ void Transformer::CrossAttention(int64_t layer, absl::Span<const SequenceSpan> s
   options.causal = false;
   options.scale = OptionsOf(layer).scale;
   options.memory = true;
-  backend_.Linear(*weights.cross_q, pre ? Norm(weights.cross_attention_norm, hidden, normed) : hidden,
-                  scratch->cross_q);
+  const MatrixView x = pre ? AddNorm(branch, weights.cross_attention_norm, hidden, normed) : hidden;
+  backend_.Linear(*weights.cross_q, x, scratch->cross_q);
   backend_.Attention(options, sequences, scratch->cross_q, layer, store, scratch->attended);
   backend_.Linear(*weights.cross_out, scratch->attended, normed);
-  backend_.Add(normed, hidden);
-  if (!pre) Norm(weights.cross_attention_norm, hidden, hidden);
+  *branch = normed;
+  if (!pre) AddNorm(branch, weights.cross_attention_norm, hidden, hidden);
 }
 
+// With norms before the branches the sum of the last one is left to the next norm.
 void Transformer::Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
-                        TransformerScratch* scratch) const {
+                        std::optional<MatrixView>* branch, TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   const MatrixView hidden = scratch->hidden, normed = scratch->normed;
   const bool pre = architecture_.residual == ResidualOrder::kPre;
-  MatrixView x = pre ? Norm(weights.attention_norm, hidden, normed) : hidden;
+  MatrixView x = pre ? AddNorm(branch, weights.attention_norm, hidden, normed) : hidden;
   AttentionBlock(layer, sequences, store, x, normed, scratch);
-  Norm(weights.post_attention_norm, normed, normed);
-  backend_.Add(normed, hidden);
-  if (!pre) Norm(weights.attention_norm, hidden, hidden);
-  if (architecture_.cross_attention) CrossAttention(layer, sequences, store, scratch);
+  *branch = Norm(weights.post_attention_norm, normed, normed);
+  if (!pre) AddNorm(branch, weights.attention_norm, hidden, hidden);
+  if (architecture_.cross_attention) CrossAttention(layer, sequences, store, branch, scratch);
 
-  x = pre ? Norm(weights.mlp_norm, hidden, normed) : hidden;
+  x = pre ? AddNorm(branch, weights.mlp_norm, hidden, normed) : hidden;
   const MatrixView mlp = MlpBlock(layer, sequences, x, normed, scratch);
-  Norm(weights.post_mlp_norm, mlp, mlp);
-  backend_.Add(mlp, hidden);
-  if (!pre) Norm(weights.mlp_norm, hidden, hidden);
+  *branch = Norm(weights.post_mlp_norm, mlp, mlp);
+  if (!pre) AddNorm(branch, weights.mlp_norm, hidden, hidden);
 }
 
 // Both branches read the layer's input. Without a norm of its own the MLP shares attention's.
@@ -348,14 +360,16 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
   LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
   backend_.BeginStep(sequences);
   LASTRO_RETURN_IF_ERROR(EmbedRows(ids, sequences, scratch));
+  std::optional<MatrixView> branch;
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
     LASTRO_RETURN_IF_ERROR(check());
     if (architecture_.residual == ResidualOrder::kParallel) {
       ParallelLayer(layer, sequences, store, scratch);
     } else {
-      Layer(layer, sequences, store, scratch);
+      Layer(layer, sequences, store, &branch, scratch);
     }
   }
+  if (branch.has_value()) backend_.Add(*branch, scratch->hidden);
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -86,15 +87,18 @@ class Transformer {
                          TransformerScratch* scratch) const;
   absl::Status FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
                           MatrixView sin) const;
+  MatrixView AddNorm(std::optional<MatrixView>* branch, const NormWeights& weights, MatrixView hidden,
+                     MatrixView out) const;
   void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
-             TransformerScratch* scratch) const;
+             std::optional<MatrixView>* branch, TransformerScratch* scratch) const;
   void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,
-                      TransformerScratch* scratch) const;
+                      std::optional<MatrixView>* branch, TransformerScratch* scratch) const;
   void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
                      TransformerScratch* scratch) const;
   void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
                       MatrixView out, TransformerScratch* scratch) const;
-  void PrepareHeads(int64_t layer, TransformerScratch* scratch) const;
+  void PrepareHeads(int64_t layer, absl::Span<const SequenceSpan> sequences, int64_t store_layer, KvStore& store,
+                    TransformerScratch* scratch) const;
   AttentionOptions OptionsOf(int64_t layer) const;
   MatrixView MlpBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
                       TransformerScratch* scratch) const;

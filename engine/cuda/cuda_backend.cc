@@ -196,6 +196,12 @@ void CudaBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out)
   if (ok()) Done("Norm", cuda::Norm(Of(params), nullptr, Of(x), x.cols, Of(out), stream_));
 }
 
+void CudaBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
+  if (!ok()) return;
+  const cuda::Matrix added = Of(branch);
+  Done("AddNorm", cuda::Norm(Of(params), &added, Of(hidden), hidden.cols, Of(out), stream_));
+}
+
 void CudaBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
   if (ok()) Done("NormHeads", cuda::Norm(Of(params), nullptr, Of(x), width, Of(x), stream_));
 }
@@ -204,9 +210,17 @@ void CudaBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, Matri
   if (ok()) Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, Of(x), stream_));
 }
 
+void CudaBackend::DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
+                                     MatrixView qkv, int64_t layer, KvStore& store) {
+  LASTRO_CHECK(IsOfStep(sequences));
+  if (!ok()) return;
+  Done("RotateAndStoreKv", cuda::RotateAndStoreKv(cos.floats(), sin.floats(), 2 * cos.cols, Of(qkv), slots_,
+                                                  static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
+}
+
 void CudaBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                             KvStore& store) {
-  LASTRO_CHECK(sequences.data() == sequences_.data() && sequences.size() == sequences_.size());
+  LASTRO_CHECK(IsOfStep(sequences));
   if (!ok()) return;
   Done("StoreKv", cuda::StoreKv(Of(k), Of(v), slots_, static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
 }
@@ -261,7 +275,7 @@ void CudaBackend::AttendTiles(const AttentionOptions& options, absl::Span<const 
 
 void CudaBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                               int64_t layer, const KvStore& store, MatrixView out) {
-  LASTRO_CHECK(sequences.data() == sequences_.data() && sequences.size() == sequences_.size());
+  LASTRO_CHECK(IsOfStep(sequences));
   LASTRO_CHECK(q.type == type_ && out.type == type_);
   const Tables& tables = TablesOnDevice(options.memory);
   if (!ok()) return;

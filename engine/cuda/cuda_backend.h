@@ -57,9 +57,12 @@ class CudaBackend : public Backend {
                                                              absl::Span<const float> bias, LinearHints hints) override;
   void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
   void DoNorm(const NormParams& params, MatrixView x, MatrixView out) override;
+  void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) override;
   void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
+  void DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences, MatrixView qkv,
+                          int64_t layer, KvStore& store) override;
   void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                  KvStore& store) override;
   void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) override;
@@ -75,6 +78,9 @@ class CudaBackend : public Backend {
   void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
               MatrixView out) override;
 
+  bool IsOfStep(absl::Span<const SequenceSpan> sequences) const {
+    return sequences.data() == sequences_.data() && sequences.size() == sequences_.size();
+  }
   // An operation runs while nothing failed before it in the step; its own failure is remembered under its name.
   bool ok() const { return error_.ok(); }
   void Done(absl::string_view operation, absl::Status status);

@@ -140,6 +140,35 @@ __global__ void StoreKvKernel(const K* k, int64_t k_stride, const K* v, int64_t 
   }
 }
 
+// One thread for each pair (i, i + half) of a head, and for each component that is not rotated.
+template <typename X, typename T>
+__global__ void RotateAndStoreKvKernel(const float* cos, const float* sin, int half, X* qkv, int64_t stride,
+                                       int64_t rows, int q_heads, int kv_heads, int dim, const int32_t* slots, T* to_k,
+                                       T* to_v) {
+  const int heads = q_heads + 2 * kv_heads, items = dim - half;
+  const int64_t per_row = static_cast<int64_t>(heads) * items, step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < rows * per_row; at += step) {
+    const int64_t row = at / per_row;
+    const int head = static_cast<int>(at % per_row / items), i = static_cast<int>(at % items);
+    const bool pair = i < half, is_q = head < q_heads, is_v = head >= q_heads + kv_heads;
+    X* from = qkv + row * stride + static_cast<int64_t>(head) * dim;
+    float first = pair ? ToFloat(from[i]) : 0.0f, second = ToFloat(from[i + half]);
+    if (pair && !is_v) {
+      const float c = cos[row * half + i], s = sin[row * half + i], unturned = first;
+      first = unturned * c - second * s;
+      second = second * c + unturned * s;
+    }
+    if (is_q) {
+      if (pair) from[i] = FromFloat<X>(first), from[i + half] = FromFloat<X>(second);
+      continue;
+    }
+    const int64_t kv_head = is_v ? head - q_heads - kv_heads : head - q_heads;
+    T* to = (is_v ? to_v : to_k) + (static_cast<int64_t>(slots[row]) * kv_heads + kv_head) * dim;
+    if (pair) to[i] = FromFloat<T>(first);
+    to[i + half] = FromFloat<T>(second);
+  }
+}
+
 template <typename T>
 cudaError_t MergeSplits(const TypedAttention<T>& a, int64_t tiles, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.kv_heads));
@@ -180,6 +209,22 @@ cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cud
       return Launch(StoreKvKernel<K, T>, ElementGrid(k.rows * k.cols), kElementThreads, 0, stream,
                     static_cast<const K*>(k.data), k.stride, static_cast<const K*>(v.data), v.stride, slots, k.rows,
                     k.cols, static_cast<T*>(store.k), static_cast<T*>(store.v));
+    });
+  });
+}
+
+cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_dim, Matrix qkv, const int32_t* slots,
+                             KvLayer store, cudaStream_t stream) {
+  if (qkv.rows == 0) return cudaSuccess;
+  const int dim = static_cast<int>(store.head_dim), half = static_cast<int>(rotary_dim / 2);
+  const int kv_heads = static_cast<int>(store.kv_heads), heads = static_cast<int>(qkv.cols / dim);
+  return WithType(qkv.type, [&](auto from) {
+    return WithType(store.type, [&](auto to) {
+      using X = decltype(from);
+      using T = decltype(to);
+      return Launch(RotateAndStoreKvKernel<X, T>, ElementGrid(qkv.rows * heads * (dim - half)), kElementThreads, 0,
+                    stream, cos, sin, half, static_cast<X*>(qkv.data), qkv.stride, qkv.rows, heads - 2 * kv_heads,
+                    kv_heads, dim, slots, static_cast<T*>(store.k), static_cast<T*>(store.v));
     });
   });
 }

@@ -22,6 +22,11 @@ struct KvLayer {
 // Rows of k and v [R, G * D] into the slots [R] (device memory).
 cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cudaStream_t stream);
 
+// Rotary positions of q, in place, and of k on its way into the slots, with v: qkv is [R, (H + 2 G) * D]; cos and sin
+// [R, rotary_dim / 2] as in Rope (row_kernels.h).
+cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_dim, Matrix qkv, const int32_t* slots,
+                             KvLayer store, cudaStream_t stream);
+
 // One sequence of a packed batch.
 struct AttentionSequence {
   int32_t first_row = 0;

@@ -71,6 +71,24 @@ __device__ __forceinline__ float Dot(const float (&w)[kGroup], const X* x, int64
   return sum;
 }
 
+// The sums of a warp's lanes, with the bias, as feature `feature` of each row.
+template <int kRows>
+__device__ __forceinline__ void WriteSums(const float (&sums)[kRows], int64_t feature, const float* bias, int rows,
+                                          void* out, bool out_bf16, int64_t out_stride) {
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    if (row >= rows) continue;  // the same for the whole warp
+    const float sum = WarpSum(sums[row]);
+    if (threadIdx.x % kWarp != 0) continue;
+    const float value = bias != nullptr ? sum + bias[feature] : sum;
+    if (out_bf16) {
+      static_cast<bf16*>(out)[row * out_stride + feature] = FromFloat<bf16>(value);
+    } else {
+      static_cast<float*>(out)[row * out_stride + feature] = value;
+    }
+  }
+}
+
 template <DataType kType, typename X, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* weights, int64_t row_bytes, int64_t n, int64_t k, bool vectors, const float* bias,
@@ -89,17 +107,45 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
       if (row < rows) sums[row] += Dot(w, x + row * x_stride + group * kGroup, k - group * kGroup, x_vectors);
     }
   }
+  WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
+}
+
+// As FewRowsKernel, of weights without blocks in rows of whole vectors: neighbouring lanes read neighbouring memory,
+// and several reads are under way before the first is used.
+constexpr int kProductUnroll = 4;
+
+template <DataType kType, typename X, int kRows>
+__global__ void __launch_bounds__(kProductWarps* kWarp)
+    FewPlainRowsKernel(const typename PlainElement<kType>::type* weights, int64_t n, int64_t k, const float* bias,
+                       const X* x, int64_t x_stride, int rows, void* out, bool out_bf16, int64_t out_stride) {
+  constexpr int kVector = 16 / sizeof(*weights);
+  const int lane = threadIdx.x % kWarp;
+  const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
+  if (feature >= n) return;  // the same for the whole warp
+  const auto* row_weights = weights + feature * k;
+  float sums[kRows] = {};
+  for (int64_t begin = lane * kVector; begin < k; begin += kProductUnroll * kWarp * kVector) {
+    float w[kProductUnroll][kVector];
 #pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-    const float sum = WarpSum(sums[row]);
-    if (lane != 0 || row >= rows) continue;
-    const float value = bias != nullptr ? sum + bias[feature] : sum;
-    if (out_bf16) {
-      static_cast<bf16*>(out)[row * out_stride + feature] = FromFloat<bf16>(value);
-    } else {
-      static_cast<float*>(out)[row * out_stride + feature] = value;
+    for (int i = 0; i < kProductUnroll; ++i) {
+      const int64_t at = begin + i * kWarp * kVector;
+      if (at < k) LoadPack<kVector>(row_weights + at, w[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kProductUnroll; ++i) {
+      const int64_t at = begin + i * kWarp * kVector;
+      if (at >= k) continue;
+#pragma unroll
+      for (int row = 0; row < kRows; ++row) {
+        if (row >= rows) continue;
+        float values[kVector];
+        LoadPack<kVector>(x + row * x_stride + at, values);
+#pragma unroll
+        for (int j = 0; j < kVector; ++j) sums[row] += w[i][j] * values[j];
+      }
     }
   }
+  WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
 }
 
 template <DataType kType, typename X, int kRows>
@@ -108,10 +154,22 @@ cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x
   const int64_t row_bytes = RowBytes(w.type, w.cols);
   const bool vectors = row_bytes % 16 == 0 && reinterpret_cast<uintptr_t>(w.data) % 16 == 0;
   const bool x_vectors = x.stride * RowBytes(x.type, 1) % 16 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
-  return Launch(FewRowsKernel<kType, X, kRows>, dim3(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps))),
-                kProductWarps * kWarp, 0, stream, static_cast<const uint8_t*>(w.data), row_bytes, w.rows, w.cols,
-                vectors, bias, static_cast<const X*>(x.data), x.stride, x_vectors, static_cast<int>(x.rows), out.data,
-                out.type == DataType::kBF16, out.stride);
+  const dim3 grid(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps)));
+  const X* from = static_cast<const X*>(x.data);
+  const int rows = static_cast<int>(x.rows);
+  const bool out_bf16 = out.type == DataType::kBF16;
+  // At load plain weights become of the activations' type.
+  if constexpr (kType == DataType::kF32 || kType == DataType::kBF16) {
+    using W = typename PlainElement<kType>::type;
+    if (sizeof(W) == sizeof(X) && vectors && x_vectors) {
+      return Launch(FewPlainRowsKernel<kType, X, kRows>, grid, kProductWarps * kWarp, 0, stream,
+                    static_cast<const W*>(w.data), w.rows, w.cols, bias, from, x.stride, rows, out.data, out_bf16,
+                    out.stride);
+    }
+  }
+  return Launch(FewRowsKernel<kType, X, kRows>, grid, kProductWarps * kWarp, 0, stream,
+                static_cast<const uint8_t*>(w.data), row_bytes, w.rows, w.cols, vectors, bias, from, x.stride,
+                x_vectors, rows, out.data, out_bf16, out.stride);
 }
 
 cudaError_t LookUpRows(const StoredRows& table, const int32_t* ids, int64_t first, bool accumulate, const Matrix& out,

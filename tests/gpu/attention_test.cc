@@ -142,6 +142,30 @@ TEST_P(CudaAttention, OverAnEncodersMemory) {
   ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0.02 : 2e-5, bf16() ? 0.01 : 2e-5);
 }
 
+// q turned in place, k on its way into the store, v as it is: seen through attention.
+TEST_P(CudaAttention, RotatedKeysInTheStore) {
+  for (const auto& [dim, rotary] : {std::pair<int64_t, int64_t>{64, 64}, {24, 8}, {33, 10}}) {
+    const int64_t heads = 4, kv_heads = 2, rows = 21, width = (heads + 2 * kv_heads) * dim;
+    const std::vector<float> angles = Random(rows * rotary / 2), qkv = Random(rows * width);
+    std::vector<float> cosines, sines;
+    for (float angle : angles) cosines.push_back(std::cos(angle)), sines.push_back(std::sin(angle));
+    auto run = [&, dim = dim, rotary = rotary](Side& side, DataType stored) {
+      std::vector<SequenceSpan> text = {{0, 5, 0, {}}, {5, 16, 0, {}}};
+      const std::vector<int32_t> blocks = AssignScratchBlocks(side->kv_block_tokens(), absl::MakeSpan(text));
+      auto store = side->AllocateKv({2, kv_heads, dim, side->kv_block_tokens(), static_cast<int64_t>(blocks.size())});
+      EXPECT_THAT(store, testing::IsOk());
+      const MatrixView cos = side.Put(cosines, rows, rotary / 2, DataType::kF32, 0);
+      const MatrixView sin = side.Put(sines, rows, rotary / 2, DataType::kF32, 0);
+      const MatrixView all = side.Put(qkv, rows, width, stored), out = side.Empty(rows, heads * dim, stored);
+      side->BeginStep(text);
+      side->RotateAndStoreKv(cos, sin, text, all, 1, **store);
+      side->Attention({}, text, all.Columns(0, heads * dim), 1, **store, out);
+      return side.Get(out);
+    };
+    ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0.03 : 2e-5, bf16() ? 0.03 : 2e-5);
+  }
+}
+
 TEST_P(CudaAttention, ACopiedBlockHoldsTheSameInEveryLayer) {
   const Shape shape = {2, 2, 16};
   auto store = cuda_->AllocateKv({3, shape.kv_heads, shape.head_dim, 16, 4});

@@ -36,6 +36,28 @@ TEST_P(CudaRowOps, Norms) {
   }
 }
 
+// Into a matrix of its own, over the branch, and over the residual stream.
+TEST_P(CudaRowOps, SumsAndNormsInOnePass) {
+  for (int64_t cols : kCols) {
+    const std::vector<float> weight = Random(cols), x = Random(3 * cols), added = Random(3 * cols);
+    for (DataType from : types()) {
+      for (int where = 0; where < 3; ++where) {
+        SCOPED_TRACE(::testing::Message() << cols << " columns, into " << where);
+        auto run = [&](Side& side, DataType branch_type) {
+          const MatrixView hidden = side.Put(x, 3, cols, DataType::kF32),
+                           branch = side.Put(added, 3, cols, branch_type);
+          const MatrixView out = where == 0 ? side.Empty(3, cols, branch_type) : where == 1 ? branch : hidden;
+          side->AddNorm(branch, {side.Vector(weight), nullptr, 1e-5f, true}, hidden, out);
+          return std::pair(side.Get(out), side.Get(hidden));
+        };
+        const auto got = run(cuda_, from), want = run(reference_, DataType::kF32);
+        ExpectRounded(got.first, want.first, where == 2 ? DataType::kF32 : from);
+        ExpectRounded(got.second, want.second, DataType::kF32);
+      }
+    }
+  }
+}
+
 TEST_P(CudaRowOps, NormsOfHeadsInPlace) {
   for (int64_t width : {8, 33, 64, 128}) {
     const std::vector<float> weight = Random(width), x = Random(5 * 3 * width);
