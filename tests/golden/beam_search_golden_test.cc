@@ -10,6 +10,7 @@
 #include "engine/runtime.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"
+#include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
 namespace {
@@ -40,9 +41,7 @@ class BeamSearchGolden : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(BeamSearchGolden, FindsWhatTheReferenceFinds) {
   const std::string folder = testing::GoldenPath(GetParam());
-  RuntimeOptions runtime_options;
-  runtime_options.threads = 1;
-  ASSERT_OK_AND_ASSIGN(auto runtime, Runtime::Create(runtime_options));
+  auto runtime = NewRuntime(ComputeType::kFloat32, 1);
   ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(folder, *runtime));
   ASSERT_OK_AND_ASSIGN(JsonDocument document, JsonDocument::ParseFile(folder + "/beams.json"));
   const std::vector<JsonValue> cases = *document.root().AsArray();
@@ -64,8 +63,7 @@ TEST_P(BeamSearchGolden, FindsWhatTheReferenceFinds) {
 }
 
 TEST(BeamSearchTest, RefusesBadOptions) {
-  RuntimeOptions runtime_options;
-  auto runtime = *Runtime::Create(runtime_options);
+  auto runtime = NewRuntime();
   auto model = *DecoderModel::Load(testing::GoldenPath("llama-gqa"), *runtime);
   auto status = [&](auto edit) {
     BeamOptions options;

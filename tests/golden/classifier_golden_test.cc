@@ -66,7 +66,7 @@ TEST_P(ClassifierGolden, ChangedFactsShow) {
     changed.Edit("config.json", from, to);
     ASSERT_OK_AND_ASSIGN(auto model, SequenceClassifier::Load(changed.path(), *runtime));
     ASSERT_OK_AND_ASSIGN(ClassifierScores scored, model->Score(pairs_, false, CallContext()));
-  const std::vector<float>& scores = scored.logits;
+    const std::vector<float>& scores = scored.logits;
     EXPECT_GT(LargestDifference(scores, expected_.floats), 1e-3f);
   }
 }

@@ -48,6 +48,7 @@ std::vector<float> LogitsInPieces(const DecoderModel& model, const std::vector<i
 struct Difference {
   double largest = 0;    // absolute
   double relative = 0;   // root of sum of squared differences over that of the expected values
+  double typical = 0;    // the same of each row: the median
   int other_argmax = 0;  // rows whose best token differs though the reference's margin is clear
 };
 
@@ -55,20 +56,27 @@ Difference Compare(const std::vector<float>& all, const testing::GoldenTensor& e
   const int64_t vocab = expected.shape[1];
   Difference difference;
   double error = 0, norm = 0;
+  std::vector<double> rows;
   for (int64_t row = 0; row < expected.shape[0]; ++row) {
     const float* want = expected.floats.data() + row * vocab;
     const float* got = all.data() + row * stride * vocab;
+    double row_error = 0, row_norm = 0;
     for (int64_t i = 0; i < vocab; ++i) {
       const double delta = static_cast<double>(got[i]) - want[i];
       // Not std::max: a NaN must not pass.
       if (!(std::abs(delta) <= difference.largest)) difference.largest = std::abs(delta);
-      error += delta * delta;
-      norm += static_cast<double>(want[i]) * want[i];
+      row_error += delta * delta;
+      row_norm += static_cast<double>(want[i]) * want[i];
     }
+    error += row_error;
+    norm += row_norm;
+    rows.push_back(std::sqrt(row_error / row_norm));
     const int64_t best = std::max_element(want, want + vocab) - want, mine = std::max_element(got, got + vocab) - got;
     if (best != mine && want[best] - want[mine] > margin) ++difference.other_argmax;
   }
   difference.relative = std::sqrt(error / norm);
+  std::nth_element(rows.begin(), rows.begin() + static_cast<int64_t>(rows.size() / 2), rows.end());
+  difference.typical = rows[rows.size() / 2];
   return difference;
 }
 
@@ -150,21 +158,17 @@ TEST_P(DecoderGolden, Fp32InCommonSteps) {
 }
 
 TEST_P(DecoderGolden, Bf16) {
-  // In a mixture of experts rounding sends rows that are near a tie to another expert.
+  // In a mixture of experts rounding sends rows that are near a tie to another expert, so that some are far off; more
+  // of them where activations are rounded as well. With one expert a row all of its MLP is then another.
   const bool mixture = GetParam().rfind("gpt-oss", 0) == 0 || GetParam().rfind("mixtral", 0) == 0 ||
                        GetParam().rfind("qwen3-moe", 0) == 0;
-  // With one expert a row all of its MLP is then another.
-  const bool one_expert =
-      mixture && (GetParam().find("one-expert") != std::string::npos || GetParam() == "mixtral-window-f16");
-  // A device that rounds activations as well sends more of them.
-  const bool more = mixture && std::string(LASTRO_TEST_DEVICE) != "cpu";
-  const double bound = one_expert || more ? 0.25 : mixture ? 5e-2 : 2e-2;
   for (const std::vector<size_t>& pieces :
        {std::vector<size_t>{300}, std::vector<size_t>{13}, std::vector<size_t>{1}}) {
     if (LASTRO_GOLDEN_LONGEST < 300 && pieces[0] != 13) continue;
     ForCases(ComputeType::kBFloat16, pieces, 0.1, [&](const Difference& d) {
-      EXPECT_LE(d.relative, bound);
-      if (!more) EXPECT_EQ(d.other_argmax, 0);
+      EXPECT_LE(d.typical, mixture ? 3e-2 : 2e-2);
+      EXPECT_LE(d.relative, mixture ? 0.3 : 2e-2);
+      if (!mixture) EXPECT_EQ(d.other_argmax, 0);
     });
   }
 }

@@ -68,8 +68,8 @@ double ClassifierError(const std::string& folder, const SafetensorsFile& expecte
     TextPair& pair = pairs.emplace_back(TextPair{std::string(*texts[0].AsString()), std::nullopt});
     if (!texts[1].is_null()) pair.second = std::string(*texts[1].AsString());
   }
-  return LargestDifference(model->Score(pairs, false, CallContext())->logits, testing::ReadGolden(expected, "scores").floats,
-                           1, 1);
+  return LargestDifference(model->Score(pairs, false, CallContext())->logits,
+                           testing::ReadGolden(expected, "scores").floats, 1, 1);
 }
 
 double Seq2SeqError(const std::string& folder, const SafetensorsFile& expected, const Runtime& runtime) {
