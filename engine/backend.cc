@@ -91,6 +91,16 @@ void Backend::Linear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   DoLinear(weight, x, out);
 }
 
+void Backend::RotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                           MatrixView cos, MatrixView sin) {
+  for (const MatrixView& m : {cos, sin}) {
+    LASTRO_CHECK(m.type == DataType::kF32 && m.stride == m.cols);
+    LASTRO_CHECK(m.rows == static_cast<int64_t>(positions.size()));
+    LASTRO_CHECK(m.cols == static_cast<int64_t>(frequencies.size()));
+  }
+  DoRotaryAngles(positions, frequencies, factor, cos, sin);
+}
+
 void Backend::Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
   CheckMatrix(x);
   LASTRO_CHECK(head_dim > 0 && x.cols % head_dim == 0 && 2 * cos.cols <= head_dim);

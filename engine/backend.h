@@ -221,6 +221,10 @@ class Backend {
   void NormHeads(const NormParams& params, int64_t width, MatrixView x);
   // out = x W^T + bias; x and out without padding between rows.
   void Linear(const LinearWeight& weight, MatrixView x, MatrixView out);
+  // cos(p f) and sin(p f), times `factor`, of each position p and frequency f: cos and sin are [positions,
+  // frequencies], kF32. The angle is rounded to fp32, as the reference implementations do. Both lists are host memory.
+  void RotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                    MatrixView cos, MatrixView sin);
   // In place, half-split pairs; cos and sin are [R, rotary_dim / 2], x [R, heads * head_dim].
   void Rope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x);
   // What Rope does to q and k of qkv [R, (H + 2 G) * D], then what StoreKv does with k and v. Afterwards q is in qkv; k
@@ -260,6 +264,8 @@ class Backend {
   virtual void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out);
   virtual void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) = 0;
   virtual void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) = 0;
+  virtual void DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                              MatrixView cos, MatrixView sin) = 0;
   virtual void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) = 0;
   virtual void DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
                                   MatrixView qkv, int64_t layer, KvStore& store);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 
@@ -127,6 +128,21 @@ void CpuBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView
     for (int64_t column = 0; column < x.cols; column += width) {
       const MatrixView head = x.Rows(begin, end - begin).Columns(column, width);
       NormRows(params, head, head);
+    }
+  });
+}
+
+void CpuBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                                MatrixView cos, MatrixView sin) {
+  ForRows(cos.rows, 64 * cos.cols, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float *to_cos = Out(cos, row).data, *to_sin = Out(sin, row).data;
+      const float position = static_cast<float>(positions[static_cast<size_t>(row)]);
+      for (size_t i = 0; i < frequencies.size(); ++i) {
+        const double angle = static_cast<double>(position * frequencies[i]);
+        to_cos[i] = static_cast<float>(std::cos(angle) * factor);
+        to_sin[i] = static_cast<float>(std::sin(angle) * factor);
+      }
     }
   });
 }

@@ -52,6 +52,8 @@ class CpuBackend : public Backend {
   void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) override;
   void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
+  void DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                      MatrixView cos, MatrixView sin) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
   void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                  KvStore& store) override;

@@ -19,16 +19,6 @@ constexpr int64_t kSlotAlignment = 256;
 
 constexpr int64_t FloatBytes(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
 
-// cos and sin of one row: one of each a frequency.
-void AppendAngles(absl::Span<const float> frequencies, int64_t position, double factor, std::vector<float>* cos,
-                  std::vector<float>* sin) {
-  for (float frequency : frequencies) {
-    const float angle = static_cast<float>(position) * frequency;  // rounded to fp32 as the reference's
-    cos->push_back(static_cast<float>(std::cos(static_cast<double>(angle)) * factor));
-    sin->push_back(static_cast<float>(std::sin(static_cast<double>(angle)) * factor));
-  }
-}
-
 }  // namespace
 
 absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a, int64_t rows) {
@@ -111,24 +101,23 @@ MatrixView Transformer::Norm(const NormWeights& weights, MatrixView x, MatrixVie
   return out;
 }
 
-absl::Status Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
-                                     MatrixView sin) const {
-  std::vector<float> frequencies = RotaryFrequencies(rope, 0), cosines, sines;
-  cosines.reserve(static_cast<size_t>(cos.rows * cos.cols));
-  sines.reserve(static_cast<size_t>(cos.rows * cos.cols));
+void Transformer::FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                             MatrixView sin) const {
+  const bool own = DependsOnLength(rope);
+  std::vector<int32_t> positions;
   for (const SequenceSpan& s : sequences) {
-    if (DependsOnLength(rope)) frequencies = RotaryFrequencies(rope, std::max(s.capacity, s.position + s.rows));
-    for (int64_t row = 0; row < s.rows; ++row) {
-      AppendAngles(frequencies, s.position + row, rope.attention_factor, &cosines, &sines);
-    }
+    for (int64_t row = 0; row < s.rows; ++row) positions.push_back(static_cast<int32_t>(s.position + row));
+    if (!own) continue;
+    const std::vector<float> frequencies = RotaryFrequencies(rope, std::max(s.capacity, s.position + s.rows));
+    backend_.RotaryAngles(positions, frequencies, rope.attention_factor, cos.Rows(s.first_row, s.rows),
+                          sin.Rows(s.first_row, s.rows));
+    positions.clear();
   }
-  LASTRO_RETURN_IF_ERROR(
-      backend_.CopyToDevice(cosines.data(), FloatBytes(static_cast<int64_t>(cosines.size())), cos.data));
-  return backend_.CopyToDevice(sines.data(), FloatBytes(static_cast<int64_t>(sines.size())), sin.data);
+  if (!own) backend_.RotaryAngles(positions, RotaryFrequencies(rope, 0), rope.attention_factor, cos, sin);
 }
 
-absl::Status Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                                    TransformerScratch* scratch) const {
+void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
+                            TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   backend_.Embed(*weights_.token_embedding, ids, false, scratch->hidden);
   if (a.embedding_scale != 1.0f) backend_.Map(MapKind::kScale, a.embedding_scale, scratch->hidden);
@@ -149,14 +138,9 @@ absl::Status Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<co
     }
     backend_.Embed(*weights_.position_embedding, positions, true, scratch->hidden);
   }
-  if (a.positions == PositionKind::kRope) {
-    LASTRO_RETURN_IF_ERROR(FillRotary(a.rope, sequences, scratch->cos, scratch->sin));
-  }
-  if (a.local_rope.has_value()) {
-    LASTRO_RETURN_IF_ERROR(FillRotary(*a.local_rope, sequences, scratch->local_cos, scratch->local_sin));
-  }
+  if (a.positions == PositionKind::kRope) FillRotary(a.rope, sequences, scratch->cos, scratch->sin);
+  if (a.local_rope.has_value()) FillRotary(*a.local_rope, sequences, scratch->local_cos, scratch->local_sin);
   Norm(weights_.embedding_norm, scratch->hidden, scratch->hidden);
-  return absl::OkStatus();
 }
 
 // From the stacked product to q as attention takes it, and k and v in the store.
@@ -359,7 +343,7 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
   backend_.BeginStep(sequences);
-  LASTRO_RETURN_IF_ERROR(EmbedRows(ids, sequences, scratch));
+  EmbedRows(ids, sequences, scratch);
   std::optional<MatrixView> branch;
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
     LASTRO_RETURN_IF_ERROR(check());

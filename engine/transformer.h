@@ -83,14 +83,14 @@ class Transformer {
 
  private:
   absl::Status ReserveForAdapters(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
-  absl::Status EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                         TransformerScratch* scratch) const;
-  absl::Status FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
-                          MatrixView sin) const;
+  void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
+                 TransformerScratch* scratch) const;
+  void FillRotary(const RopeParams& rope, absl::Span<const SequenceSpan> sequences, MatrixView cos,
+                  MatrixView sin) const;
   MatrixView AddNorm(std::optional<MatrixView>* branch, const NormWeights& weights, MatrixView hidden,
                      MatrixView out) const;
-  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,
-             std::optional<MatrixView>* branch, TransformerScratch* scratch) const;
+  void Layer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, std::optional<MatrixView>* branch,
+             TransformerScratch* scratch) const;
   void CrossAttention(int64_t layer, absl::Span<const SequenceSpan> sequences, const KvStore& store,
                       std::optional<MatrixView>* branch, TransformerScratch* scratch) const;
   void ParallelLayer(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store,

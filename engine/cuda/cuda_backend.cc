@@ -76,6 +76,7 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   LASTRO_RETURN_IF_ERROR(
       CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
   backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_);
+  backend->downloads_ = std::make_unique<StepDownloads>(backend->stream_);
   LASTRO_ASSIGN_OR_RETURN(backend->workspace_, backend->budget_.Allocate(cuda::DenseProducts::kWorkspaceBytes));
   std::string error;
   backend->products_ = cuda::DenseProducts::Create(backend->workspace_.data(), &error);
@@ -94,6 +95,7 @@ CudaBackend::~CudaBackend() {
   cudaSetDevice(device_);
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
   uploads_ = nullptr;
+  downloads_ = nullptr;
   products_ = nullptr;
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
 }
@@ -115,12 +117,12 @@ absl::Status CudaBackend::CopyToDevice(const void* host, int64_t bytes, void* de
 }
 
 void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
-  if (!ok()) return;
-  Done("copy to the host", cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
+  if (ok()) Done("copy to the host", downloads_->Add(device, bytes, host));
 }
 
 absl::Status CudaBackend::Synchronize() {
   Done("the step", cudaStreamSynchronize(stream_));
+  ok() ? downloads_->Finish() : downloads_->Forget();
   return error_;
 }
 
@@ -178,6 +180,7 @@ void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences) {
   cudaStreamSynchronize(stream_);  // what an earlier step left
   cudaGetLastError();
   uploads_->Reset();
+  downloads_->Forget();
   error_ = absl::OkStatus();
   sequences_ = sequences;
   tables_[0] = tables_[1] = Tables();
@@ -204,6 +207,16 @@ void CudaBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixV
 
 void CudaBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
   if (ok()) Done("NormHeads", cuda::Norm(Of(params), nullptr, Of(x), width, Of(x), stream_));
+}
+
+void CudaBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies,
+                                 double factor, MatrixView cos, MatrixView sin) {
+  if (!ok()) return;
+  const int32_t* on_device = Upload("RotaryAngles", positions);
+  const float* frequencies_on_device = Upload("RotaryAngles", frequencies);
+  if (!ok()) return;
+  Done("RotaryAngles", cuda::RotaryAngles(on_device, cos.rows, frequencies_on_device, cos.cols, factor, cos.floats(),
+                                          sin.floats(), stream_));
 }
 
 void CudaBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {

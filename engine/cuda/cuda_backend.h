@@ -60,6 +60,8 @@ class CudaBackend : public Backend {
   void DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) override;
   void DoNormHeads(const NormParams& params, int64_t width, MatrixView x) override;
   void DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) override;
+  void DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies, double factor,
+                      MatrixView cos, MatrixView sin) override;
   void DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) override;
   void DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences, MatrixView qkv,
                           int64_t layer, KvStore& store) override;
@@ -132,6 +134,7 @@ class CudaBackend : public Backend {
   absl::Status error_;
   absl::Span<const SequenceSpan> sequences_;
   std::unique_ptr<StepUploads> uploads_;
+  std::unique_ptr<StepDownloads> downloads_;
   const int32_t* slots_ = nullptr;
   Tables tables_[2];
   std::vector<TilesOnDevice> tiles_;

@@ -78,6 +78,35 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
   return device;
 }
 
+StepDownloads::~StepDownloads() { cudaFreeHost(pinned_); }
+
+absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to) {
+  if (bytes_ - used_ < bytes) {
+    // Copies under way end in the old memory first.
+    LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamSynchronize(stream_), "copy to the host"));
+    Finish();
+    cudaFreeHost(pinned_);
+    pinned_ = nullptr;
+    bytes_ = 0;
+    const int64_t wanted = std::max(2 * bytes, kFirstChunkBytes);
+    void* pinned = nullptr;
+    LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMallocHost(&pinned, static_cast<size_t>(wanted)), "cudaMallocHost"));
+    pinned_ = static_cast<uint8_t*>(pinned);
+    bytes_ = wanted;
+  }
+  LASTRO_RETURN_IF_ERROR(
+      CudaStatus(cudaMemcpyAsync(pinned_ + used_, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
+                 "copy to the host"));
+  copies_.push_back({used_, bytes, to});
+  used_ = std::min(Aligned(used_ + bytes), bytes_);
+  return absl::OkStatus();
+}
+
+void StepDownloads::Finish() {
+  for (const Copy& copy : copies_) std::memcpy(copy.to, pinned_ + copy.from, static_cast<size_t>(copy.bytes));
+  Forget();
+}
+
 void StepUploads::Reset() {
   while (chunks_.size() > 1) {  // the last is the largest
     cudaFreeHost(chunks_.front().pinned);

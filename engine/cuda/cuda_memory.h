@@ -1,5 +1,5 @@
 // Memory of one GPU under a hard budget. CudaMemory: one allocation, owned. StepUploads: what the operations of a step
-// read from the host, by way of pinned memory, so that the copies do not wait for the GPU.
+// read from the host, by way of pinned memory, so that the copies do not wait for the GPU; StepDownloads: the way back.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -101,6 +101,32 @@ class StepUploads {
   const cudaStream_t stream_;
   std::vector<Chunk> chunks_;  // the last is filled; the others are full, until Reset
   int64_t used_ = 0;           // of the last
+};
+
+// What a step gives the host, by way of pinned memory, for the same reason. One thread at a time.
+class StepDownloads {
+ public:
+  explicit StepDownloads(cudaStream_t stream) : stream_(stream) {}
+  StepDownloads(const StepDownloads&) = delete;
+  StepDownloads& operator=(const StepDownloads&) = delete;
+  ~StepDownloads();
+
+  // Enqueues the copy of `bytes` of device memory to `to`, which is there after Finish.
+  absl::Status Add(const void* device, int64_t bytes, void* to);
+  // REQUIRES: the stream has passed the copies, unless they are to be forgotten.
+  void Finish();
+  void Forget() { copies_.clear(), used_ = 0; }
+
+ private:
+  struct Copy {
+    int64_t from = 0;  // in pinned memory
+    int64_t bytes = 0;
+    void* to = nullptr;
+  };
+  const cudaStream_t stream_;
+  uint8_t* pinned_ = nullptr;
+  int64_t bytes_ = 0, used_ = 0;
+  std::vector<Copy> copies_;
 };
 
 }  // namespace lastro::engine

@@ -159,6 +159,18 @@ __global__ void AddScaledRowsKernel(const X* x, int64_t x_stride, const int32_t*
   });
 }
 
+// In double: angles of late positions lose too much in fp32's range reduction.
+__global__ void RotaryAnglesKernel(const int32_t* positions, int64_t count, const float* frequencies,
+                                   int64_t frequency_count, double factor, float* to_cos, float* to_sin) {
+  ForPacks<1>(count, frequency_count, [&](int64_t row, int64_t i) {
+    const double angle = static_cast<float>(positions[row]) * frequencies[i];
+    double sine, cosine;
+    sincos(angle, &sine, &cosine);
+    to_cos[row * frequency_count + i] = static_cast<float>(cosine * factor);
+    to_sin[row * frequency_count + i] = static_cast<float>(sine * factor);
+  });
+}
+
 template <typename X>
 __global__ void RopeKernel(const float* cos, const float* sin, int half, int head_dim, int64_t rows, int64_t heads,
                            X* x, int64_t stride) {
@@ -325,6 +337,13 @@ cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, M
       });
     });
   });
+}
+
+cudaError_t RotaryAngles(const int32_t* positions, int64_t count, const float* frequencies, int64_t frequency_count,
+                         double factor, float* cos, float* sin, cudaStream_t stream) {
+  if (count == 0 || frequency_count == 0) return cudaSuccess;
+  return Launch(RotaryAnglesKernel, ElementGrid(count * frequency_count), kElementThreads, 0, stream, positions, count,
+                frequencies, frequency_count, factor, cos, sin);
 }
 
 cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t head_dim, Matrix x,

@@ -35,6 +35,11 @@ cudaError_t GatherRows(Matrix x, const int32_t* rows, Matrix out, cudaStream_t s
 // out[rows[i]] += factors[i] * x[i]; no row twice. `rows` and `factors` [R of x] are device memory.
 cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, Matrix out, cudaStream_t stream);
 
+// cos(p f) and sin(p f), times `factor`: both [count, frequency_count], without padding; the angle p f is rounded to
+// fp32. All pointers are device memory.
+cudaError_t RotaryAngles(const int32_t* positions, int64_t count, const float* frequencies, int64_t frequency_count,
+                         double factor, float* cos, float* sin, cudaStream_t stream);
+
 // In place, half-split pairs of every head of `head_dim` columns; cos and sin [R, rotary_dim / 2] are kF32 without
 // padding.
 cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t head_dim, Matrix x,

@@ -115,6 +115,20 @@ TEST_P(CudaRowOps, SumsMapsAndZeros) {
   }
 }
 
+TEST_P(CudaRowOps, RotaryAnglesOfLatePositions) {
+  const std::vector<int32_t> positions = {0, 1, 17, 4095, 131071, 1 << 20};
+  const std::vector<float> frequencies = {1.0f, 0.3162277f, 1e-2f, 3.1e-5f};
+  auto run = [&](Side& side) {
+    const MatrixView cos = side.Empty(6, 4, DataType::kF32, 0), sin = side.Empty(6, 4, DataType::kF32, 0);
+    side->RotaryAngles(positions, frequencies, 1.25, cos, sin);
+    return std::pair(side.Get(cos), side.Get(sin));
+  };
+  const auto got = run(cuda_), want = run(reference_);
+  ExpectNear(got.first, want.first, 0, 1e-6);
+  ExpectNear(got.second, want.second, 0, 1e-6);
+  EXPECT_NEAR(want.first[4 * 4], 1.25 * std::cos(131071.0), 1e-6);
+}
+
 TEST_P(CudaRowOps, RotaryPositions) {
   for (const auto& [head_dim, rotary] : {std::pair<int64_t, int64_t>{8, 8}, {64, 64}, {80, 32}, {6, 2}}) {
     const int64_t rows = 7, heads = 3;
