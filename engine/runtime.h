@@ -34,8 +34,8 @@ struct RuntimeOptions {
 
 class Runtime {
  public:
-  // INVALID_ARGUMENT for a device this build does not have; of a GPU that was asked for by name also UNAVAILABLE (not
-  // there), FAILED_PRECONDITION (too old) and RESOURCE_EXHAUSTED.
+  // INVALID_ARGUMENT for a device this build does not have; of a GPU that was asked for by name also
+  // FAILED_PRECONDITION (not there, or too old) and RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const RuntimeOptions& options);
   ~Runtime();
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/cuda/cuda_matrix.h"
 #include "engine/cuda/cuda_status.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/row_kernels.h"
@@ -47,8 +48,7 @@ class CudaKvStore : public KvStore {
   const CudaMemory memory_;
 };
 
-cuda::Matrix Of(const MatrixView& m) { return {m.data, m.type, m.rows, m.cols, m.stride}; }
-cuda::NormArgs Of(const NormParams& p) { return {p.weight, p.bias, p.eps, p.rms}; }
+cuda::NormArgs ArgsOf(const NormParams& p) { return {p.weight, p.bias, p.eps, p.rms}; }
 
 bool Overflows(int64_t a, int64_t b, int64_t* product) { return __builtin_mul_overflow(a, b, product); }
 
@@ -58,7 +58,7 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   int count = 0;
   LASTRO_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceCount(&count), "no CUDA device"));
   if (options.device < 0 || options.device >= count) {
-    return absl::UnavailableError(
+    return absl::FailedPreconditionError(
         absl::StrCat("there is no CUDA device ", options.device, "; this machine has ", count));
   }
   LASTRO_RETURN_IF_ERROR(CudaStatus(cudaSetDevice(options.device), "cudaSetDevice"));
@@ -192,21 +192,22 @@ void CudaBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> id
   if (!ok()) return;
   const int32_t* on_device = Upload("Embed", ids);
   if (on_device == nullptr) return;
-  Done("Embed", cuda::LookUp(static_cast<const CudaTable&>(table).stored(), on_device, accumulate, Of(out), stream_));
+  Done("Embed",
+       cuda::LookUp(static_cast<const CudaTable&>(table).stored(), on_device, accumulate, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) {
-  if (ok()) Done("Norm", cuda::Norm(Of(params), nullptr, Of(x), x.cols, Of(out), stream_));
+  if (ok()) Done("Norm", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), x.cols, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
   if (!ok()) return;
-  const cuda::Matrix added = Of(branch);
-  Done("AddNorm", cuda::Norm(Of(params), &added, Of(hidden), hidden.cols, Of(out), stream_));
+  const cuda::Matrix added = DeviceMatrix(branch);
+  Done("AddNorm", cuda::Norm(ArgsOf(params), &added, DeviceMatrix(hidden), hidden.cols, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
-  if (ok()) Done("NormHeads", cuda::Norm(Of(params), nullptr, Of(x), width, Of(x), stream_));
+  if (ok()) Done("NormHeads", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), width, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies,
@@ -220,14 +221,14 @@ void CudaBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span
 }
 
 void CudaBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
-  if (ok()) Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, Of(x), stream_));
+  if (ok()) Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
                                      MatrixView qkv, int64_t layer, KvStore& store) {
   LASTRO_CHECK(IsOfStep(sequences));
   if (!ok()) return;
-  Done("RotateAndStoreKv", cuda::RotateAndStoreKv(cos.floats(), sin.floats(), 2 * cos.cols, Of(qkv), slots_,
+  Done("RotateAndStoreKv", cuda::RotateAndStoreKv(cos.floats(), sin.floats(), 2 * cos.cols, DeviceMatrix(qkv), slots_,
                                                   static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
 }
 
@@ -235,7 +236,8 @@ void CudaBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView
                             KvStore& store) {
   LASTRO_CHECK(IsOfStep(sequences));
   if (!ok()) return;
-  Done("StoreKv", cuda::StoreKv(Of(k), Of(v), slots_, static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
+  Done("StoreKv", cuda::StoreKv(DeviceMatrix(k), DeviceMatrix(v), slots_,
+                                static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
 }
 
 void CudaBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
@@ -293,8 +295,8 @@ void CudaBackend::DoAttention(const AttentionOptions& options, absl::Span<const 
   const Tables& tables = TablesOnDevice(options.memory);
   if (!ok()) return;
   cuda::AttentionArgs args;
-  args.q = Of(q);
-  args.out = Of(out);
+  args.q = DeviceMatrix(q);
+  args.out = DeviceMatrix(out);
   args.kv = static_cast<const CudaKvStore&>(store).Layer(layer);
   args.heads = q.cols / store.shape().head_dim;
   args.sequences = tables.sequences;
@@ -312,7 +314,7 @@ void CudaBackend::DoAttention(const AttentionOptions& options, absl::Span<const 
 }
 
 void CudaBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
-  if (ok()) Done("Activation", cuda::Activate(kind, gated, Of(x), Of(out), stream_));
+  if (ok()) Done("Activation", cuda::Activate(kind, gated, DeviceMatrix(x), DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoClear(MatrixView x) {
@@ -323,17 +325,17 @@ void CudaBackend::DoClear(MatrixView x) {
 }
 
 void CudaBackend::DoAdd(MatrixView x, MatrixView inout) {
-  if (ok()) Done("Add", cuda::Add(Of(x), Of(inout), stream_));
+  if (ok()) Done("Add", cuda::Add(DeviceMatrix(x), DeviceMatrix(inout), stream_));
 }
 
 void CudaBackend::DoMap(MapKind kind, float parameter, MatrixView x) {
-  if (ok()) Done("Map", cuda::Map(kind, parameter, Of(x), stream_));
+  if (ok()) Done("Map", cuda::Map(kind, parameter, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
   if (!ok()) return;
   const int32_t* on_device = Upload("GatherRows", rows);
-  if (ok()) Done("GatherRows", cuda::GatherRows(Of(x), on_device, Of(out), stream_));
+  if (ok()) Done("GatherRows", cuda::GatherRows(DeviceMatrix(x), on_device, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
@@ -341,7 +343,9 @@ void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, 
   if (!ok()) return;
   const int32_t* on_device = Upload("AddScaledRows", rows);
   const float* factors_on_device = Upload("AddScaledRows", factors);
-  if (ok()) Done("AddScaledRows", cuda::AddScaledRows(Of(x), on_device, factors_on_device, Of(out), stream_));
+  if (ok())
+    Done("AddScaledRows",
+         cuda::AddScaledRows(DeviceMatrix(x), on_device, factors_on_device, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
@@ -353,7 +357,7 @@ void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const Seque
     ranges.push_back({static_cast<int32_t>(first), static_cast<int32_t>(pooling == Pooling::kMean ? s.rows : 1)});
   }
   const cuda::RowRange* on_device = Upload("Pool", absl::MakeConstSpan(ranges));
-  if (ok()) Done("Pool", cuda::PoolRows(Of(x), on_device, normalize, Of(out), stream_));
+  if (ok()) Done("Pool", cuda::PoolRows(DeviceMatrix(x), on_device, normalize, DeviceMatrix(out), stream_));
 }
 
 }  // namespace lastro::engine

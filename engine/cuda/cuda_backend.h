@@ -28,8 +28,7 @@ struct CudaBackendOptions {
 
 class CudaBackend : public Backend {
  public:
-  // UNAVAILABLE where there is no such device, or no driver; FAILED_PRECONDITION where it is older than Ampere;
-  // RESOURCE_EXHAUSTED.
+  // FAILED_PRECONDITION where there is no such device, no driver, or a device older than Ampere; RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<CudaBackend>> Create(const CudaBackendOptions& options);
   ~CudaBackend() override;
 

@@ -5,6 +5,7 @@
 
 #include "base/status_macros.h"
 #include "engine/cuda/cuda_backend.h"
+#include "engine/cuda/cuda_matrix.h"
 #include "engine/cuda/cuda_status.h"
 #include "kernels/cuda/row_kernels.h"
 
@@ -20,8 +21,6 @@ constexpr int64_t kPieceBytes = int64_t{64} << 20;
 // What cuBLASLt's tensor-core kernels want of sizes, in elements.
 constexpr int64_t kDenseMultiple = 8;
 
-cuda::Matrix Of(const MatrixView& m) { return {m.data, m.type, m.rows, m.cols, m.stride}; }
-
 }  // namespace
 
 void CudaBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
@@ -30,7 +29,7 @@ void CudaBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView 
     void* data = Reserve("Linear", x.rows * kernels::RowBytes(type_, x.cols), &converted_);
     if (data == nullptr) return;
     const MatrixView converted = {data, x.rows, x.cols, x.cols, type_};
-    Done("Linear", cuda::Convert(Of(x), Of(converted), stream_));
+    Done("Linear", cuda::Convert(DeviceMatrix(x), DeviceMatrix(converted), stream_));
     x = converted;
   }
   const CudaLinear& linear = static_cast<const CudaLinear&>(weight);
@@ -58,8 +57,9 @@ absl::Status CudaBackend::FewRows(const CudaLinear& linear, const CudaLinear::Pa
   const float* bias = linear.bias() != nullptr ? linear.bias() + part.first : nullptr;
   for (int64_t row = 0; row < x.rows; row += cuda::kMaxFewRows) {
     const int64_t count = std::min(cuda::kMaxFewRows, x.rows - row);
-    LASTRO_RETURN_IF_ERROR(CudaStatus(
-        cuda::FewRowsProduct(part.rows, bias, Of(x.Rows(row, count)), Of(out.Rows(row, count)), stream_), "CUDA"));
+    LASTRO_RETURN_IF_ERROR(CudaStatus(cuda::FewRowsProduct(part.rows, bias, DeviceMatrix(x.Rows(row, count)),
+                                                           DeviceMatrix(out.Rows(row, count)), stream_),
+                                      "CUDA"));
   }
   return absl::OkStatus();
 }
@@ -81,7 +81,8 @@ absl::Status CudaBackend::ManyRows(const CudaLinear::Part& part, const void* bia
 }
 
 absl::Status CudaBackend::Dense(const void* weights, const void* bias, MatrixView x, MatrixView out) {
-  if (products_->Run(weights, bias, Of(x), Of(out), stream_) == cudaSuccess) return absl::OkStatus();
+  if (products_->Run(weights, bias, DeviceMatrix(x), DeviceMatrix(out), stream_) == cudaSuccess)
+    return absl::OkStatus();
   return absl::InternalError(products_->error());
 }
 

@@ -14,7 +14,7 @@ absl::Status CudaStatus(cudaError_t error, absl::string_view operation) {
     case cudaErrorNoDevice:
     case cudaErrorInvalidDevice:
     case cudaErrorInsufficientDriver:
-      return absl::UnavailableError(message);
+      return absl::FailedPreconditionError(absl::StrCat(message, "; use --device cpu"));
     default:
       return absl::InternalError(message);
   }

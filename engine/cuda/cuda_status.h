@@ -8,8 +8,8 @@
 
 namespace lastro::engine {
 
-// `operation` opens the message. RESOURCE_EXHAUSTED where memory ran out, UNAVAILABLE where there is no device or
-// driver, else INTERNAL.
+// `operation` opens the message. RESOURCE_EXHAUSTED where memory ran out, FAILED_PRECONDITION where there is no
+// device or driver, else INTERNAL.
 absl::Status CudaStatus(cudaError_t error, absl::string_view operation);
 
 }  // namespace lastro::engine

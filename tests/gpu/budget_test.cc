@@ -36,7 +36,8 @@ TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {
 TEST(CudaBackendTest, NoSuchDevice) {
   CudaBackendOptions options;
   options.device = 4096;
-  EXPECT_THAT(CudaBackend::Create(options).status(), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("4096")));
+  EXPECT_THAT(CudaBackend::Create(options).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("4096")));
 }
 
 // A step that needs scratch beyond the budget fails with the operation's name; the next step is sound.
