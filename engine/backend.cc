@@ -39,6 +39,11 @@ std::vector<int32_t> AssignScratchBlocks(int64_t block_tokens, absl::Span<Sequen
   return blocks;
 }
 
+void Backend::BeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repeats) {
+  for (const SequenceSpan& s : sequences) LASTRO_CHECK(repeats == 0 || s.rows == 1);
+  DoBeginStep(sequences, repeats);
+}
+
 absl::StatusOr<std::unique_ptr<LinearWeight>> Backend::LoadLinear(absl::Span<const HostMatrix> parts,
                                                                   absl::Span<const float> bias, LinearHints hints) {
   LASTRO_CHECK(!parts.empty());

@@ -190,7 +190,11 @@ class Backend {
 
   // The sequences that the operations of this step are about; their spans must live until the next Synchronize. What an
   // earlier step left unfinished or failed is forgotten.
-  void BeginStep(absl::Span<const SequenceSpan> sequences) { DoBeginStep(sequences); }
+  //
+  // Steps of one `repeats` (but 0) with as many sequences do the same operations on matrices of the same shapes, of one
+  // row a sequence, whatever the tokens, positions and blocks, and wait for the device in the end only: a device may
+  // record them once and then replay them.
+  void BeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repeats = 0);
   // Waits for all operations of the step. The first error of the device since BeginStep, named after its operation:
   // RESOURCE_EXHAUSTED or INTERNAL.
   virtual absl::Status Synchronize() = 0;
@@ -255,7 +259,7 @@ class Backend {
   void Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out);
 
  private:
-  virtual void DoBeginStep(absl::Span<const SequenceSpan>) {}
+  virtual void DoBeginStep(absl::Span<const SequenceSpan>, uint64_t) {}
   virtual absl::StatusOr<std::unique_ptr<LinearWeight>> DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                                      absl::Span<const float> bias,
                                                                      LinearHints hints) = 0;

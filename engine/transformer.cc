@@ -339,10 +339,10 @@ absl::Status Transformer::ReserveForAdapters(absl::Span<const SequenceSpan> sequ
 
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                                   KvStore& store, absl::FunctionRef<absl::Status()> check,
-                                  TransformerScratch* scratch) const {
+                                  TransformerScratch* scratch, uint64_t repeats) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
-  backend_.BeginStep(sequences);
+  backend_.BeginStep(sequences, repeats);
   EmbedRows(ids, sequences, scratch);
   std::optional<MatrixView> branch;
   for (int64_t layer = 0; layer < architecture_.layers; ++layer) {

@@ -67,9 +67,11 @@ class Transformer {
   // Runs the packed rows `ids`, split into `sequences`, and leaves the last layer's output in scratch->hidden. Keys and
   // values go into `store`. `check` is called between layers and ends the pass where it errors; the store's tokens from
   // each sequence's position on are then unspecified. REQUIRES: ids and positions in range, blocks for all tokens; for
-  // an architecture with cross-attention a memory of each sequence.
+  // an architecture with cross-attention a memory of each sequence. `repeats`: as Backend::BeginStep, the Head after it
+  // included.
   absl::Status Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences, KvStore& store,
-                       absl::FunctionRef<absl::Status()> check, TransformerScratch* scratch) const;
+                       absl::FunctionRef<absl::Status()> check, TransformerScratch* scratch,
+                       uint64_t repeats = 0) const;
 
   // Keys and values of an encoder's output [rows, hidden_size] (device memory) for cross-attention, into `blocks` of
   // `store`; a step of its own, done when it returns. RESOURCE_EXHAUSTED.

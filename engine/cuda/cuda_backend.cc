@@ -77,6 +77,7 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
       CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
   backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_);
   backend->downloads_ = std::make_unique<StepDownloads>(backend->stream_);
+  backend->graphs_ = std::make_unique<CudaGraphs>(backend->stream_);
   LASTRO_ASSIGN_OR_RETURN(backend->workspace_, backend->budget_.Allocate(cuda::DenseProducts::kWorkspaceBytes));
   std::string error;
   backend->products_ = cuda::DenseProducts::Create(backend->workspace_.data(), &error);
@@ -93,7 +94,9 @@ CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, in
 
 CudaBackend::~CudaBackend() {
   cudaSetDevice(device_);
+  if (graphs_ != nullptr) graphs_->Abandon();
   if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+  graphs_ = nullptr;
   uploads_ = nullptr;
   downloads_ = nullptr;
   products_ = nullptr;
@@ -109,18 +112,21 @@ absl::StatusOr<std::unique_ptr<Buffer>> CudaBackend::Allocate(int64_t bytes) {
   return std::make_unique<CudaBuffer>(std::move(memory));
 }
 
-// The memory is not pinned: CUDA has read it when the call returns.
+// On a stream of its own: the step's may be recording.
 absl::Status CudaBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
   cudaSetDevice(device_);
-  return CudaStatus(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_),
-                    "copy to the device");
+  LASTRO_RETURN_IF_ERROR(
+      CudaStatus(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, nullptr),
+                 "copy to the device"));
+  return CudaStatus(cudaStreamSynchronize(nullptr), "copy to the device");
 }
 
 void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
-  if (ok()) Done("copy to the host", downloads_->Add(device, bytes, host));
+  if (ok()) Done("copy to the host", downloads_->Add(device, bytes, host, launches()));
 }
 
 absl::Status CudaBackend::Synchronize() {
+  ok() ? Done("the step", graphs_->End(epoch())) : graphs_->Abandon();
   Done("the step", cudaStreamSynchronize(stream_));
   ok() ? downloads_->Finish() : downloads_->Forget();
   return error_;
@@ -134,7 +140,7 @@ void CudaBackend::Done(absl::string_view operation, cudaError_t error) { Done(op
 
 template <typename T>
 const T* CudaBackend::Upload(const char* operation, absl::Span<const T> values) {
-  auto copy = uploads_->Upload(values);
+  auto copy = uploads_->Upload(values, launches());
   Done(operation, copy.status());
   return copy.ok() ? *copy : nullptr;
 }
@@ -175,8 +181,9 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> CudaBackend::DoLoadLinear(absl::Sp
   return CudaLinear::Create(parts, bias, type_, budget_);
 }
 
-void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences) {
+void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repeats) {
   cudaSetDevice(device_);
+  graphs_->Abandon();
   cudaStreamSynchronize(stream_);  // what an earlier step left
   cudaGetLastError();
   uploads_->Reset();
@@ -185,29 +192,33 @@ void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences) {
   sequences_ = sequences;
   tables_[0] = tables_[1] = Tables();
   tiles_.clear();
+  prepared_length_ = repeats != 0 ? PreparedLength(sequences) : 0;
+  if (repeats != 0) graphs_->Begin({repeats, static_cast<int64_t>(sequences.size()), prepared_length_}, epoch());
   slots_ = Upload("upload of token slots", absl::MakeConstSpan(SlotsOf(sequences, kBlockTokens)));
 }
 
 void CudaBackend::DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) {
   if (!ok()) return;
   const int32_t* on_device = Upload("Embed", ids);
-  if (on_device == nullptr) return;
+  if (!launches()) return;
   Done("Embed",
        cuda::LookUp(static_cast<const CudaTable&>(table).stored(), on_device, accumulate, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) {
-  if (ok()) Done("Norm", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), x.cols, DeviceMatrix(out), stream_));
+  if (launches())
+    Done("Norm", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), x.cols, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
-  if (!ok()) return;
+  if (!launches()) return;
   const cuda::Matrix added = DeviceMatrix(branch);
   Done("AddNorm", cuda::Norm(ArgsOf(params), &added, DeviceMatrix(hidden), hidden.cols, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoNormHeads(const NormParams& params, int64_t width, MatrixView x) {
-  if (ok()) Done("NormHeads", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), width, DeviceMatrix(x), stream_));
+  if (launches())
+    Done("NormHeads", cuda::Norm(ArgsOf(params), nullptr, DeviceMatrix(x), width, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span<const float> frequencies,
@@ -215,19 +226,20 @@ void CudaBackend::DoRotaryAngles(absl::Span<const int32_t> positions, absl::Span
   if (!ok()) return;
   const int32_t* on_device = Upload("RotaryAngles", positions);
   const float* frequencies_on_device = Upload("RotaryAngles", frequencies);
-  if (!ok()) return;
+  if (!launches()) return;
   Done("RotaryAngles", cuda::RotaryAngles(on_device, cos.rows, frequencies_on_device, cos.cols, factor, cos.floats(),
                                           sin.floats(), stream_));
 }
 
 void CudaBackend::DoRope(MatrixView cos, MatrixView sin, int64_t head_dim, MatrixView x) {
-  if (ok()) Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, DeviceMatrix(x), stream_));
+  if (launches())
+    Done("Rope", cuda::Rope(cos.floats(), sin.floats(), 2 * cos.cols, head_dim, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<const SequenceSpan> sequences,
                                      MatrixView qkv, int64_t layer, KvStore& store) {
   LASTRO_CHECK(IsOfStep(sequences));
-  if (!ok()) return;
+  if (!launches()) return;
   Done("RotateAndStoreKv", cuda::RotateAndStoreKv(cos.floats(), sin.floats(), 2 * cos.cols, DeviceMatrix(qkv), slots_,
                                                   static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
 }
@@ -235,7 +247,7 @@ void CudaBackend::DoRotateAndStoreKv(MatrixView cos, MatrixView sin, absl::Span<
 void CudaBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                             KvStore& store) {
   LASTRO_CHECK(IsOfStep(sequences));
-  if (!ok()) return;
+  if (!launches()) return;
   Done("StoreKv", cuda::StoreKv(DeviceMatrix(k), DeviceMatrix(v), slots_,
                                 static_cast<const CudaKvStore&>(store).Layer(layer), stream_));
 }
@@ -244,6 +256,7 @@ void CudaBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
   const CudaKvStore& kv = static_cast<const CudaKvStore&>(store);
   const int64_t block = store.shape().block_tokens * kv.slot_bytes();
   cudaSetDevice(device_);
+  graphs_->Abandon();  // of a step that ended early
   Done("CopyKvBlock",
        cudaMemcpy2DAsync(kv.At(0) + to * block, static_cast<size_t>(kv.plane_bytes()), kv.At(0) + from * block,
                          static_cast<size_t>(kv.plane_bytes()), static_cast<size_t>(block),
@@ -253,7 +266,7 @@ void CudaBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
 const CudaBackend::Tables& CudaBackend::TablesOnDevice(bool memory) {
   Tables& tables = tables_[memory ? 1 : 0];
   if (tables.sequences != nullptr || !ok()) return tables;
-  const AttentionTables host = TablesOf(sequences_, memory);
+  const AttentionTables host = TablesOf(sequences_, memory, prepared_length_ / kBlockTokens);
   tables.sequences = Upload("upload of sequences", absl::MakeConstSpan(host.sequences));
   tables.blocks = Upload("upload of block tables", absl::MakeConstSpan(host.blocks));
   return tables;
@@ -264,7 +277,8 @@ const CudaBackend::TilesOnDevice& CudaBackend::GetTiles(absl::Span<const Sequenc
     if (tiles.key == key) return tiles;
   }
   const AttentionTiles host = TilesOf(sequences, key.memory, key.group, key.wide, key.queries);
-  TilesOnDevice tiles = {key, nullptr, static_cast<int64_t>(host.tiles.size()), host.max_length};
+  TilesOnDevice tiles = {key, nullptr, static_cast<int64_t>(host.tiles.size()),
+                         std::max(host.max_length, prepared_length_)};
   if (tiles.count > 0) tiles.tiles = Upload("upload of tiles", absl::MakeConstSpan(host.tiles));
   tiles_.push_back(tiles);
   return tiles_.back();
@@ -275,7 +289,7 @@ void CudaBackend::AttendTiles(const AttentionOptions& options, absl::Span<const 
   const int64_t head_dim = args.kv.head_dim;
   const TilesOnDevice& tiles = GetTiles(sequences, {options.memory, wide, args.heads / args.kv.kv_heads,
                                                     cuda::MaxTileQueries(args.q.type, head_dim, wide)});
-  if (!ok() || tiles.count == 0) return;
+  if (!launches() || tiles.count == 0) return;
   args.tiles = tiles.tiles;
   args.tile_count = tiles.count;
   args.wide = wide;
@@ -314,28 +328,28 @@ void CudaBackend::DoAttention(const AttentionOptions& options, absl::Span<const 
 }
 
 void CudaBackend::DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
-  if (ok()) Done("Activation", cuda::Activate(kind, gated, DeviceMatrix(x), DeviceMatrix(out), stream_));
+  if (launches()) Done("Activation", cuda::Activate(kind, gated, DeviceMatrix(x), DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoClear(MatrixView x) {
-  if (!ok()) return;
+  if (!launches()) return;
   const size_t width = static_cast<size_t>(kernels::RowBytes(x.type, x.cols));
   Done("Clear", cudaMemset2DAsync(x.data, static_cast<size_t>(kernels::RowBytes(x.type, x.stride)), 0, width,
                                   static_cast<size_t>(x.rows), stream_));
 }
 
 void CudaBackend::DoAdd(MatrixView x, MatrixView inout) {
-  if (ok()) Done("Add", cuda::Add(DeviceMatrix(x), DeviceMatrix(inout), stream_));
+  if (launches()) Done("Add", cuda::Add(DeviceMatrix(x), DeviceMatrix(inout), stream_));
 }
 
 void CudaBackend::DoMap(MapKind kind, float parameter, MatrixView x) {
-  if (ok()) Done("Map", cuda::Map(kind, parameter, DeviceMatrix(x), stream_));
+  if (launches()) Done("Map", cuda::Map(kind, parameter, DeviceMatrix(x), stream_));
 }
 
 void CudaBackend::DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) {
   if (!ok()) return;
   const int32_t* on_device = Upload("GatherRows", rows);
-  if (ok()) Done("GatherRows", cuda::GatherRows(DeviceMatrix(x), on_device, DeviceMatrix(out), stream_));
+  if (launches()) Done("GatherRows", cuda::GatherRows(DeviceMatrix(x), on_device, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
@@ -357,7 +371,7 @@ void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const Seque
     ranges.push_back({static_cast<int32_t>(first), static_cast<int32_t>(pooling == Pooling::kMean ? s.rows : 1)});
   }
   const cuda::RowRange* on_device = Upload("Pool", absl::MakeConstSpan(ranges));
-  if (ok()) Done("Pool", cuda::PoolRows(DeviceMatrix(x), on_device, normalize, DeviceMatrix(out), stream_));
+  if (launches()) Done("Pool", cuda::PoolRows(DeviceMatrix(x), on_device, normalize, DeviceMatrix(out), stream_));
 }
 
 }  // namespace lastro::engine

@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "engine/backend.h"
+#include "engine/cuda/cuda_graphs.h"
 #include "engine/cuda/cuda_memory.h"
 #include "engine/cuda/cuda_step.h"
 #include "engine/cuda/cuda_weights.h"
@@ -45,13 +46,14 @@ class CudaBackend : public Backend {
   absl::StatusOr<std::unique_ptr<TableWeight>> LoadTable(const HostMatrix& table) override;
 
   int64_t free_bytes() const { return budget_.free_bytes(); }
+  int64_t replayed_steps() const { return graphs_->replays(); }
 
  private:
   static constexpr int64_t kBlockTokens = 16;
 
   CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget);
 
-  void DoBeginStep(absl::Span<const SequenceSpan> sequences) override;
+  void DoBeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repeats) override;
   absl::StatusOr<std::unique_ptr<LinearWeight>> DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                              absl::Span<const float> bias, LinearHints hints) override;
   void DoEmbed(const TableWeight& table, absl::Span<const int32_t> ids, bool accumulate, MatrixView out) override;
@@ -84,6 +86,8 @@ class CudaBackend : public Backend {
   }
   // An operation runs while nothing failed before it in the step; its own failure is remembered under its name.
   bool ok() const { return error_.ok(); }
+  bool launches() const { return ok() && graphs_->mode() != CudaGraphs::Mode::kReplay; }
+  uint64_t epoch() const { return budget_.epoch() + downloads_->epoch(); }
   void Done(absl::string_view operation, absl::Status status);
   void Done(absl::string_view operation, cudaError_t error);
   // Device memory until the step's end; null after a failure.
@@ -132,8 +136,10 @@ class CudaBackend : public Backend {
   // Of the current step.
   absl::Status error_;
   absl::Span<const SequenceSpan> sequences_;
+  int64_t prepared_length_ = 0;  // of a step that repeats: tokens that attention and tables have room for; else 0
   std::unique_ptr<StepUploads> uploads_;
   std::unique_ptr<StepDownloads> downloads_;
+  std::unique_ptr<CudaGraphs> graphs_;
   const int32_t* slots_ = nullptr;
   Tables tables_[2];
   std::vector<TilesOnDevice> tiles_;

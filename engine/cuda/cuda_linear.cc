@@ -24,7 +24,7 @@ constexpr int64_t kDenseMultiple = 8;
 }  // namespace
 
 void CudaBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
-  if (!ok() || x.rows == 0) return;
+  if (!launches() || x.rows == 0) return;
   if (x.type != type_) {
     void* data = Reserve("Linear", x.rows * kernels::RowBytes(type_, x.cols), &converted_);
     if (data == nullptr) return;

@@ -19,6 +19,7 @@ constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAl
 
 absl::StatusOr<CudaMemory> CudaBudget::Allocate(int64_t bytes) {
   bytes = Aligned(std::max<int64_t>(bytes, 1));
+  ++epoch_;
   {
     absl::MutexLock lock(&mutex_);
     if (bytes > bytes_ - used_) {
@@ -44,6 +45,7 @@ int64_t CudaBudget::free_bytes() const {
 }
 
 void CudaBudget::Free(void* data, int64_t bytes) {
+  ++epoch_;
   cudaFree(data);
   absl::MutexLock lock(&mutex_);
   used_ -= bytes;
@@ -63,7 +65,7 @@ absl::Status StepUploads::AddChunk(int64_t bytes) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t bytes) {
+absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t bytes, bool enqueue) {
   if (chunks_.empty() || chunks_.back().device.bytes() - used_ < bytes) {
     const int64_t last = chunks_.empty() ? kFirstChunkBytes / 2 : chunks_.back().device.bytes();
     LASTRO_RETURN_IF_ERROR(AddChunk(std::max(2 * last, bytes)));
@@ -73,6 +75,7 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
   uint8_t* device = chunk.device.as<uint8_t>() + used_;
   used_ = std::min(Aligned(used_ + bytes), chunk.device.bytes());
   std::memcpy(pinned, from, static_cast<size_t>(bytes));
+  if (!enqueue) return device;
   LASTRO_RETURN_IF_ERROR(CudaStatus(
       cudaMemcpyAsync(device, pinned, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_), "upload"));
   return device;
@@ -80,25 +83,30 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
 
 StepDownloads::~StepDownloads() { cudaFreeHost(pinned_); }
 
-absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to) {
-  if (bytes_ - used_ < bytes) {
-    // Copies under way end in the old memory first.
-    LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamSynchronize(stream_), "copy to the host"));
-    Finish();
-    cudaFreeHost(pinned_);
-    pinned_ = nullptr;
-    bytes_ = 0;
-    const int64_t wanted = std::max(2 * bytes, kFirstChunkBytes);
-    void* pinned = nullptr;
-    LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMallocHost(&pinned, static_cast<size_t>(wanted)), "cudaMallocHost"));
-    pinned_ = static_cast<uint8_t*>(pinned);
-    bytes_ = wanted;
+absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to, bool enqueue) {
+  if (bytes_ - used_ < bytes) LASTRO_RETURN_IF_ERROR(Grow(bytes));
+  if (enqueue) {
+    LASTRO_RETURN_IF_ERROR(CudaStatus(
+        cudaMemcpyAsync(pinned_ + used_, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
+        "copy to the host"));
   }
-  LASTRO_RETURN_IF_ERROR(
-      CudaStatus(cudaMemcpyAsync(pinned_ + used_, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),
-                 "copy to the host"));
   copies_.push_back({used_, bytes, to});
   used_ = std::min(Aligned(used_ + bytes), bytes_);
+  return absl::OkStatus();
+}
+
+// At least twice the memory, so that a step like this one finds enough.
+absl::Status StepDownloads::Grow(int64_t bytes) {
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamSynchronize(stream_), "copy to the host"));
+  Finish();  // copies under way end in the old memory
+  const int64_t wanted = Aligned(std::max({2 * bytes_, 2 * bytes, kFirstChunkBytes}));
+  cudaFreeHost(std::exchange(pinned_, nullptr));
+  bytes_ = 0;
+  ++epoch_;
+  void* pinned = nullptr;
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMallocHost(&pinned, static_cast<size_t>(wanted)), "cudaMallocHost"));
+  pinned_ = static_cast<uint8_t*>(pinned);
+  bytes_ = wanted;
   return absl::OkStatus();
 }
 

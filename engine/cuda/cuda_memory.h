@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -27,6 +28,8 @@ class CudaBudget {
   absl::StatusOr<CudaMemory> Allocate(int64_t bytes);
   int64_t bytes() const { return bytes_; }
   int64_t free_bytes() const;
+  // Changes with every allocation and release: while it does not, every address holds what it held.
+  uint64_t epoch() const { return epoch_; }
 
  private:
   friend class CudaMemory;
@@ -36,6 +39,7 @@ class CudaBudget {
   const int64_t bytes_;
   mutable absl::Mutex mutex_;
   int64_t used_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<uint64_t> epoch_ = 0;
 };
 
 class CudaMemory {
@@ -78,10 +82,11 @@ class StepUploads {
   StepUploads& operator=(const StepUploads&) = delete;
   ~StepUploads();
 
-  // A copy of `values` in device memory that lives until Reset. Waits for the stream where the memory must grow.
+  // A copy of `values` in device memory that lives until Reset; the same uploads after a Reset go to the same places.
+  // Without `enqueue` only pinned memory gets them: a recorded copy does the rest.
   template <typename T>
-  absl::StatusOr<const T*> Upload(absl::Span<const T> values) {
-    auto copy = UploadBytes(values.data(), static_cast<int64_t>(values.size() * sizeof(T)));
+  absl::StatusOr<const T*> Upload(absl::Span<const T> values, bool enqueue = true) {
+    auto copy = UploadBytes(values.data(), static_cast<int64_t>(values.size() * sizeof(T)), enqueue);
     if (!copy.ok()) return copy.status();
     return static_cast<const T*>(*copy);
   }
@@ -94,7 +99,7 @@ class StepUploads {
     CudaMemory device;
     void* pinned = nullptr;
   };
-  absl::StatusOr<const void*> UploadBytes(const void* from, int64_t bytes);
+  absl::StatusOr<const void*> UploadBytes(const void* from, int64_t bytes, bool enqueue);
   absl::Status AddChunk(int64_t bytes);
 
   CudaBudget& budget_;
@@ -111,8 +116,11 @@ class StepDownloads {
   StepDownloads& operator=(const StepDownloads&) = delete;
   ~StepDownloads();
 
-  // Enqueues the copy of `bytes` of device memory to `to`, which is there after Finish.
-  absl::Status Add(const void* device, int64_t bytes, void* to);
+  // Enqueues the copy of `bytes` of device memory to `to`, which is there after Finish; `enqueue` as in
+  // StepUploads::Upload.
+  absl::Status Add(const void* device, int64_t bytes, void* to, bool enqueue = true);
+  // Changes when the pinned memory does.
+  uint64_t epoch() const { return epoch_; }
   // REQUIRES: the stream has passed the copies, unless they are to be forgotten.
   void Finish();
   void Forget() { copies_.clear(), used_ = 0; }
@@ -123,9 +131,12 @@ class StepDownloads {
     int64_t bytes = 0;
     void* to = nullptr;
   };
+  absl::Status Grow(int64_t bytes);
+
   const cudaStream_t stream_;
   uint8_t* pinned_ = nullptr;
   int64_t bytes_ = 0, used_ = 0;
+  uint64_t epoch_ = 0;
   std::vector<Copy> copies_;
 };
 

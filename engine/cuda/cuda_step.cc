@@ -1,6 +1,7 @@
 #include "engine/cuda/cuda_step.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace lastro::engine {
 namespace {
@@ -21,7 +22,13 @@ std::vector<int32_t> SlotsOf(absl::Span<const SequenceSpan> sequences, int64_t b
   return slots;
 }
 
-AttentionTables TablesOf(absl::Span<const SequenceSpan> sequences, bool memory) {
+int64_t PreparedLength(absl::Span<const SequenceSpan> sequences) {
+  int64_t longest = kernels::cuda::kSplitTokens;
+  for (const SequenceSpan& s : sequences) longest = std::max({longest, s.position + s.rows, s.memory_tokens});
+  return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(longest)));
+}
+
+AttentionTables TablesOf(absl::Span<const SequenceSpan> sequences, bool memory, int64_t table_blocks) {
   AttentionTables tables;
   for (const SequenceSpan& s : sequences) {
     const absl::Span<const int32_t> blocks = memory ? s.memory_blocks : s.blocks;
@@ -29,6 +36,8 @@ AttentionTables TablesOf(absl::Span<const SequenceSpan> sequences, bool memory) 
     tables.sequences.push_back({static_cast<int32_t>(s.first_row), static_cast<int32_t>(s.position),
                                 static_cast<int32_t>(length), static_cast<int32_t>(tables.blocks.size())});
     tables.blocks.insert(tables.blocks.end(), blocks.begin(), blocks.end());
+    const size_t end = static_cast<size_t>(tables.sequences.back().table + table_blocks);
+    if (tables.blocks.size() < end) tables.blocks.resize(end, 0);
   }
   return tables;
 }

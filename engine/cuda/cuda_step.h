@@ -14,13 +14,17 @@ namespace lastro::engine {
 // The slot of each row's token in a store of blocks of `block_tokens`.
 std::vector<int32_t> SlotsOf(absl::Span<const SequenceSpan> sequences, int64_t block_tokens);
 
+// Tokens that a decoding step is prepared for, so that steps of growing sequences are alike: those of the longest
+// sequence or memory, rounded up to a power of two.
+int64_t PreparedLength(absl::Span<const SequenceSpan> sequences);
+
 // The sequences as attention takes them, and their block tables one behind the other; with `memory` those of the
-// memories.
+// memories. Each table has room for at least `table_blocks`.
 struct AttentionTables {
   std::vector<kernels::cuda::AttentionSequence> sequences;
   std::vector<int32_t> blocks;
 };
-AttentionTables TablesOf(absl::Span<const SequenceSpan> sequences, bool memory);
+AttentionTables TablesOf(absl::Span<const SequenceSpan> sequences, bool memory, int64_t table_blocks = 0);
 
 // The queries of all sequences whose rows times `group` heads fill a wide tile, or of those that do not.
 struct AttentionTiles {

@@ -13,7 +13,14 @@ float At(const void* data, DataType type, int64_t i) {
 
 class EmulatedProducts : public DenseProducts {
  public:
-  cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t) override {
+  cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t stream) override {
+    CudaEmulatorEnqueue(stream, [=] { Multiply(weights, bias, x, out); });
+    return cudaSuccess;
+  }
+  const std::string& error() const override { return error_; }
+
+ private:
+  static void Multiply(const void* weights, const void* bias, const Matrix& x, const Matrix& out) {
     for (int64_t row = 0; row < x.rows; ++row) {
       for (int64_t n = 0; n < out.cols; ++n) {
         float sum = 0;
@@ -28,11 +35,8 @@ class EmulatedProducts : public DenseProducts {
         }
       }
     }
-    return cudaSuccess;
   }
-  const std::string& error() const override { return error_; }
 
- private:
   const std::string error_;
 };
 

@@ -27,7 +27,12 @@ cudaError_t Done(cudaError_t error) {
 
 }  // namespace
 
-struct CudaEmulatorStream {};
+struct CudaEmulatorGraph {
+  std::vector<std::function<void()>> work;
+};
+struct CudaEmulatorStream {
+  std::unique_ptr<CudaEmulatorGraph> captured;
+};
 
 void CudaEmulatorFailAfter(int64_t calls) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -113,20 +118,24 @@ cudaError_t cudaFreeHost(void* memory) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  std::memmove(to, from, bytes);
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  CudaEmulatorEnqueue(stream, [=] { std::memmove(to, from, bytes); });
   return Done(cudaSuccess);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind, cudaStream_t) {
-  for (size_t row = 0; row < height; ++row) {
-    std::memcpy(static_cast<uint8_t*>(to) + row * to_pitch, static_cast<const uint8_t*>(from) + row * from_pitch,
-                width);
-  }
+                              size_t height, cudaMemcpyKind, cudaStream_t stream) {
+  CudaEmulatorEnqueue(stream, [=] {
+    for (size_t row = 0; row < height; ++row) {
+      std::memcpy(static_cast<uint8_t*>(to) + row * to_pitch, static_cast<const uint8_t*>(from) + row * from_pitch,
+                  width);
+    }
+  });
   return Done(cudaSuccess);
 }
-cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t width, size_t height, cudaStream_t) {
-  for (size_t row = 0; row < height; ++row) std::memset(static_cast<uint8_t*>(memory) + row * pitch, value, width);
+cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t width, size_t height, cudaStream_t stream) {
+  CudaEmulatorEnqueue(stream, [=] {
+    for (size_t row = 0; row < height; ++row) std::memset(static_cast<uint8_t*>(memory) + row * pitch, value, width);
+  });
   return Done(cudaSuccess);
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -137,7 +146,48 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   delete stream;
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return Done(cudaSuccess); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  // As on a device, where the capture is then no more.
+  const bool capturing = stream != nullptr && stream->captured != nullptr;
+  return Done(capturing ? cudaErrorUnknown : cudaSuccess);
+}
+
+void CudaEmulatorEnqueue(cudaStream_t stream, const std::function<void()>& work) {
+  if (stream != nullptr && stream->captured != nullptr) {
+    stream->captured->work.push_back(work);
+  } else {
+    work();
+  }
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  if (stream == nullptr || stream->captured != nullptr) return Done(cudaErrorInvalidValue);
+  const cudaError_t error = Done(cudaSuccess);
+  if (error == cudaSuccess) stream->captured = std::make_unique<CudaEmulatorGraph>();
+  return error;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  if (stream->captured == nullptr) return Done(cudaErrorInvalidValue);
+  *graph = stream->captured.release();
+  return Done(cudaSuccess);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = new CudaEmulatorGraph(*graph);
+  return Done(cudaSuccess);
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+  const cudaError_t error = Done(cudaSuccess);
+  if (error != cudaSuccess) return error;
+  for (const std::function<void()>& work : executable->work) work();
+  return error;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  delete executable;
+  return cudaSuccess;
+}
 
 cudaError_t CudaEmulatorSetMaxShared(const void* function, int bytes) {
   if (bytes < 0 || static_cast<size_t>(bytes) > cuda_emulator::kMaxShared) return cudaErrorInvalidValue;
@@ -149,7 +199,7 @@ cudaError_t CudaEmulatorSetMaxShared(const void* function, int bytes) {
 cudaError_t CudaEmulatorLaunch(const void* function, const cudaLaunchConfig_t& config,
                                const std::function<void()>& body) {
   using namespace cuda_emulator;
-  const dim3 &g = config.gridDim, &b = config.blockDim;
+  const dim3 g = config.gridDim, b = config.blockDim;
   {
     std::lock_guard<std::mutex> lock(mutex);
     const auto asked = max_shared.find(function);
@@ -160,6 +210,9 @@ cudaError_t CudaEmulatorLaunch(const void* function, const cudaLaunchConfig_t& c
                     size_t{b.x} * b.y * b.z <= kMaxThreads;
   if (!fits) return Done(cudaErrorInvalidConfiguration);
   const cudaError_t error = Done(cudaSuccess);
-  if (error == cudaSuccess) Run({g.x, g.y, g.z}, {b.x, b.y, b.z}, config.dynamicSmemBytes, body);
+  if (error != cudaSuccess) return error;
+  CudaEmulatorEnqueue(config.stream, [=, shared = config.dynamicSmemBytes] {
+    Run({g.x, g.y, g.z}, {b.x, b.y, b.z}, shared, body);
+  });
   return error;
 }

@@ -185,6 +185,21 @@ cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t widt
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+
+// Graphs: what a capturing stream is given is kept rather than done.
+struct CudaEmulatorGraph;
+using cudaGraph_t = CudaEmulatorGraph*;
+using cudaGraphExec_t = CudaEmulatorGraph*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeRelaxed = 2 };
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
+// Does `work` in the order of the stream: now, or when what is captured is launched.
+void CudaEmulatorEnqueue(cudaStream_t stream, const std::function<void()>& work);
+
 cudaError_t CudaEmulatorSetMaxShared(const void* function, int bytes);
 cudaError_t CudaEmulatorLaunch(const void* function, const cudaLaunchConfig_t& config,
                                const std::function<void()>& body);
