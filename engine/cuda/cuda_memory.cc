@@ -74,6 +74,7 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
   uint8_t* pinned = static_cast<uint8_t*>(chunk.pinned) + used_;
   uint8_t* device = chunk.device.as<uint8_t>() + used_;
   used_ = std::min(Aligned(used_ + bytes), chunk.device.bytes());
+  if (bytes == 0) return device;
   std::memcpy(pinned, from, static_cast<size_t>(bytes));
   if (!enqueue) return device;
   LASTRO_RETURN_IF_ERROR(CudaStatus(
