@@ -87,17 +87,16 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  {
-    std::lock_guard<std::mutex> lock(mutex);
-    if (bytes > kMemory - allocated) return cudaErrorMemoryAllocation;
-    *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-    if (*memory == nullptr) return cudaErrorMemoryAllocation;
-    // Large memory stays untouched, so that a budget of gigabytes costs nothing.
-    std::memset(*memory, 0xff, std::min(bytes, size_t{64} << 20));
-    allocations[*memory] = bytes;
-    allocated += bytes;
-  }
-  return Done(cudaSuccess);
+  if (const cudaError_t error = Done(cudaSuccess); error != cudaSuccess) return error;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (bytes > kMemory - allocated) return cudaErrorMemoryAllocation;
+  *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (*memory == nullptr) return cudaErrorMemoryAllocation;
+  // Large memory stays untouched, so that a budget of gigabytes costs nothing.
+  std::memset(*memory, 0xff, std::min(bytes, size_t{64} << 20));
+  allocations[*memory] = bytes;
+  allocated += bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
   std::lock_guard<std::mutex> lock(mutex);
