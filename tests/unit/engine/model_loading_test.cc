@@ -1,4 +1,6 @@
 // Loading of weights and sentence-transformers files that do not fit the configuration.
+#include <cstring>
+
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
 #include "tests/unit/engine/model_test_util.h"
@@ -24,8 +26,10 @@ absl::Status LoadEncoder(const EditedModel& model) {
 
 TEST(RuntimeTest, RefusesUnknownDevicesAndThreads) {
   RuntimeOptions options;
-  options.device = "cuda";
-  EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("\"cuda\"")));
+  for (const char* device : {"gpu", "cuda:", "cuda:-1", "cuda:1x", ""}) {
+    options.device = device;
+    EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("\"cuda:N\""))) << device;
+  }
   options.device = "cpu";
   options.threads = -1;
   EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("threads = -1")));
@@ -51,6 +55,26 @@ TEST(ModelLoadingTest, NamesAMissingTensor) {
   EditedModel untied("llama-scaled-tied");
   untied.Edit("config.json", "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
   EXPECT_THAT(LoadDecoder(untied), StatusIs(kInvalid, HasSubstr("lm_head.weight")));
+}
+
+// A number that other readers size their tables by.
+TEST(ModelLoadingTest, AGgufOfMoreLayersThanItHolds) {
+  std::ifstream in(std::string(LASTRO_SOURCE_DIR) + "/tests/golden/gguf/llama.gguf", std::ios::binary);
+  std::stringstream bytes;
+  bytes << in.rdbuf();
+  const std::string key = "llama.block_count";
+  const size_t value = bytes.str().find(key) + key.size() + sizeof(uint32_t);  // behind the type
+  ASSERT_LT(value, bytes.str().size());
+  testing::TempFolder folder;
+  for (uint32_t count : {513u, 1u << 20, 0x7fffffffu, 0xffffffffu}) {
+    std::string file = bytes.str();
+    std::memcpy(file.data() + value, &count, sizeof(count));
+    std::ofstream(folder / "model.gguf", std::ios::binary) << file;
+    auto runtime = NewRuntime();
+    EXPECT_THAT(DecoderModel::Load(folder / "model.gguf", *runtime).status(),
+                StatusIs(kInvalid, ::testing::AnyOf(HasSubstr("num_hidden_layers"), HasSubstr("is missing"))))
+        << count;
+  }
 }
 
 TEST(ModelLoadingTest, NamesUnexpectedTensors) {
