@@ -205,7 +205,7 @@ class Backend {
   virtual int64_t KvBytes(const KvShape& shape) const = 0;
   // Bytes that one model's KV store may take unless the user says otherwise.
   virtual int64_t default_kv_bytes() const = 0;
-  // RESOURCE_EXHAUSTED when there is not that much memory.
+  // RESOURCE_EXHAUSTED when there is not that much memory; UNIMPLEMENTED for heads that the device does not compute.
   virtual absl::StatusOr<std::unique_ptr<KvStore>> AllocateKv(const KvShape& shape) = 0;
 
   // `parts` are stacked along N and share K. `bias` is [N] or empty. `parts` may be kept by reference: their memory

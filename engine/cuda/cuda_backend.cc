@@ -167,7 +167,11 @@ int64_t CudaBackend::KvBytes(const KvShape& shape) const {
 int64_t CudaBackend::default_kv_bytes() const { return budget_.free_bytes() / 2; }
 
 absl::StatusOr<std::unique_ptr<KvStore>> CudaBackend::AllocateKv(const KvShape& shape) {
-  LASTRO_CHECK(shape.block_tokens == kBlockTokens && shape.head_dim <= cuda::kMaxHeadDim);
+  LASTRO_CHECK(shape.block_tokens == kBlockTokens);
+  if (shape.head_dim > cuda::kMaxHeadDim) {
+    return absl::UnimplementedError(absl::StrCat("heads of ", shape.head_dim, " are wider than the ", cuda::kMaxHeadDim,
+                                                 " that the GPU computes; use --device cpu"));
+  }
   LASTRO_ASSIGN_OR_RETURN(CudaMemory memory, budget_.Allocate(KvBytes(shape)));
   return std::make_unique<CudaKvStore>(shape, type_, std::move(memory));
 }

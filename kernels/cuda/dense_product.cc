@@ -92,6 +92,7 @@ class LtProducts : public DenseProducts {
 
  private:
   static constexpr size_t kMaxPlans = 4096;
+  static constexpr uint32_t kAlignment = DenseProducts::kAlignmentBytes;
 
   explicit LtProducts(void* workspace) : workspace_(workspace) {}
 
@@ -121,6 +122,11 @@ class LtProducts : public DenseProducts {
     steps << cublasLtMatmulPreferenceCreate(preference.address())
           << cublasLtMatmulPreferenceSetAttribute(preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                   &workspace_bytes, sizeof(workspace_bytes));
+    for (cublasLtMatmulPreferenceAttributes_t attribute :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+      steps << cublasLtMatmulPreferenceSetAttribute(preference.get(), attribute, &kAlignment, sizeof(kAlignment));
+    }
     if (steps.ok()) {
       steps << cublasLtMatmulAlgoGetHeuristic(handle_.get(), plan->product.get(), plan->weights.get(), plan->x.get(),
                                               plan->out.get(), plan->out.get(), preference.get(), 1, &best, &found);

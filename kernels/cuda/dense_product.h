@@ -15,14 +15,16 @@ class DenseProducts {
  public:
   // What cuBLAS asks for on Hopper.
   static constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;
+  // Of every matrix and of its rows.
+  static constexpr int64_t kAlignmentBytes = 16;
 
   // For the current device; null with `error` when cuBLASLt cannot be used.
   static std::unique_ptr<DenseProducts> Create(void* workspace, std::string* error);
   virtual ~DenseProducts() = default;
 
   // out = x W^T + bias, or without bias. W is `weights` [N, K], row-major without padding, of x's type; `bias` is [N]
-  // of out's type or null. out may be fp32 whatever x is. Products are fp32 sums, without TF32. An error other than
-  // cudaSuccess has its text in `error()`.
+  // of out's type or null. REQUIRES: matrices and rows aligned to kAlignmentBytes. out may be fp32 whatever x is.
+  // Products are fp32 sums, without TF32. An error other than cudaSuccess has its text in `error()`.
   virtual cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t stream) = 0;
   virtual const std::string& error() const = 0;
 };

@@ -14,12 +14,21 @@ float At(const void* data, DataType type, int64_t i) {
 class EmulatedProducts : public DenseProducts {
  public:
   cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t stream) override {
+    const int64_t row_bytes = RowBytes(x.type, x.cols);
+    if (!Aligned(weights, row_bytes) || !Aligned(x.data, RowBytes(x.type, x.stride)) || !Aligned(bias, 0) ||
+        !Aligned(out.data, RowBytes(out.type, out.stride))) {
+      error_ = "a matrix that is not aligned";
+      return cudaErrorInvalidValue;
+    }
     CudaEmulatorEnqueue(stream, [=] { Multiply(weights, bias, x, out); });
     return cudaSuccess;
   }
   const std::string& error() const override { return error_; }
 
  private:
+  static bool Aligned(const void* data, int64_t row_bytes) {
+    return reinterpret_cast<uintptr_t>(data) % kAlignmentBytes == 0 && row_bytes % kAlignmentBytes == 0;
+  }
   static void Multiply(const void* weights, const void* bias, const Matrix& x, const Matrix& out) {
     for (int64_t row = 0; row < x.rows; ++row) {
       for (int64_t n = 0; n < out.cols; ++n) {
@@ -37,7 +46,7 @@ class EmulatedProducts : public DenseProducts {
     }
   }
 
-  const std::string error_;
+  std::string error_;
 };
 
 }  // namespace

@@ -33,6 +33,12 @@ TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {
   EXPECT_EQ(backend->KvBytes({2, 3, 8, 16, 5}), 2 * 2 * 3 * 8 * 16 * 5 * 2);
 }
 
+TEST(CudaBackendTest, HeadsThatAreTooWide) {
+  auto backend = NewCuda(true, kBudget);
+  EXPECT_THAT(backend->AllocateKv({1, 1, 513, 16, 1}),
+              StatusIs(absl::StatusCode::kUnimplemented, AllOf(HasSubstr("513"), HasSubstr("--device cpu"))));
+}
+
 TEST(CudaBackendTest, NoSuchDevice) {
   CudaBackendOptions options;
   options.device = 4096;
