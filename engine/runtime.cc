@@ -72,6 +72,11 @@ absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& opt
 }
 #endif
 
+absl::Status WithAdvice(const absl::Status& status) {
+  if (!absl::IsFailedPrecondition(status)) return status;
+  return absl::FailedPreconditionError(absl::StrCat(status.message(), "; use --device cpu"));
+}
+
 }  // namespace
 
 Runtime::Runtime() = default;
@@ -89,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
       runtime->compute_type_ = GpuComputeType(options.compute_type);
       return runtime;
     }
-    if (options.device != kAutoDevice) return backend.status();
+    if (options.device != kAutoDevice) return WithAdvice(backend.status());
     // A build without CUDA says nothing: nobody expects a GPU of it.
     if (!absl::IsInvalidArgument(backend.status())) runtime->why_cpu_ = std::string(backend.status().message());
   }
@@ -101,7 +106,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
 
 std::string Runtime::Description() const {
   const std::string device = backend_->Description();
-  return why_cpu_.empty() ? device : absl::StrCat(device, "; no GPU: ", why_cpu_);
+  return why_cpu_.empty() ? device : absl::StrCat(device, "; ", why_cpu_);
 }
 
 }  // namespace lastro::engine

@@ -56,7 +56,9 @@ bool Overflows(int64_t a, int64_t b, int64_t* product) { return __builtin_mul_ov
 
 absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBackendOptions& options) {
   int count = 0;
-  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceCount(&count), "no CUDA device"));
+  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
+    return absl::FailedPreconditionError(absl::StrCat("no CUDA device (", cudaGetErrorName(error), ")"));
+  }
   if (options.device < 0 || options.device >= count) {
     return absl::FailedPreconditionError(
         absl::StrCat("there is no CUDA device ", options.device, "; this machine has ", count));

@@ -14,7 +14,7 @@ absl::Status CudaStatus(cudaError_t error, absl::string_view operation) {
     case cudaErrorNoDevice:
     case cudaErrorInvalidDevice:
     case cudaErrorInsufficientDriver:
-      return absl::FailedPreconditionError(absl::StrCat(message, "; use --device cpu"));
+      return absl::FailedPreconditionError(message);
     default:
       return absl::InternalError(message);
   }
