@@ -128,9 +128,11 @@ void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
 }
 
 absl::Status CudaBackend::Synchronize() {
-  ok() ? Done("the step", graphs_->End(epoch())) : graphs_->Abandon();
+  if (ok()) Done("the step", graphs_->End(epoch()));
+  graphs_->Abandon();  // of a step that failed
   Done("the step", cudaStreamSynchronize(stream_));
-  ok() ? downloads_->Finish() : downloads_->Forget();
+  if (ok()) downloads_->Finish();
+  downloads_->Forget();
   return error_;
 }
 
@@ -363,9 +365,8 @@ void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, 
   if (!ok()) return;
   const int32_t* on_device = Upload("AddScaledRows", rows);
   const float* factors_on_device = Upload("AddScaledRows", factors);
-  if (ok())
-    Done("AddScaledRows",
-         cuda::AddScaledRows(DeviceMatrix(x), on_device, factors_on_device, DeviceMatrix(out), stream_));
+  if (!launches()) return;
+  Done("AddScaledRows", cuda::AddScaledRows(DeviceMatrix(x), on_device, factors_on_device, DeviceMatrix(out), stream_));
 }
 
 void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,

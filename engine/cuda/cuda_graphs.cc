@@ -8,8 +8,9 @@ CudaGraphs::Mode CudaGraphs::Begin(const Key& key, uint64_t epoch) {
   if (epoch != epoch_ || graphs_.size() >= kMaxGraphs) Clear();
   epoch_ = epoch;
   key_ = key;
-  auto [found, is_new] = graphs_.try_emplace(key, nullptr);
-  if (is_new) return mode_ = Mode::kEnqueue;
+  open_ = true;
+  const auto found = graphs_.find(key);
+  if (found == graphs_.end()) return mode_ = Mode::kEnqueue;
   if (found->second != nullptr) return mode_ = Mode::kReplay;
   // Relaxed: other threads load models meanwhile.
   const bool recording = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeRelaxed) == cudaSuccess;
@@ -18,9 +19,13 @@ CudaGraphs::Mode CudaGraphs::Begin(const Key& key, uint64_t epoch) {
 
 cudaError_t CudaGraphs::End(uint64_t epoch) {
   const Mode mode = std::exchange(mode_, Mode::kEnqueue);
-  if (mode == Mode::kEnqueue) return cudaSuccess;
+  const bool open = std::exchange(open_, false);
+  if (mode == Mode::kEnqueue) {
+    if (open) graphs_.try_emplace(key_, nullptr);
+    return cudaSuccess;
+  }
   if (mode == Mode::kReplay) {
-    if (epoch != epoch_) return cudaErrorUnknown;
+    // What other threads release meanwhile is no memory of this step.
     ++replays_;
     return cudaGraphLaunch(graphs_[key_], stream_);
   }
@@ -38,6 +43,7 @@ cudaError_t CudaGraphs::End(uint64_t epoch) {
 }
 
 void CudaGraphs::Abandon() {
+  open_ = false;
   if (std::exchange(mode_, Mode::kEnqueue) != Mode::kRecord) return;
   cudaGraph_t graph = nullptr;
   cudaStreamEndCapture(stream_, &graph);

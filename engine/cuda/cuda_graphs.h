@@ -37,7 +37,8 @@ class CudaGraphs {
   int64_t replays() const { return replays_; }
   // What the step of `key` that begins now does. REQUIRES: the stream is idle, no step is open.
   Mode Begin(const Key& key, uint64_t epoch);
-  // Runs what was recorded or is to be replayed. `epoch` as it is now: a recording of before is run, but not kept.
+  // Runs what was recorded or is to be replayed. `epoch` as it is now: a recording during which memory was released is
+  // run, but not kept.
   cudaError_t End(uint64_t epoch);
   // Forgets the open step; nothing of what it recorded runs.
   void Abandon();
@@ -51,10 +52,11 @@ class CudaGraphs {
 
   const cudaStream_t stream_;
   Mode mode_ = Mode::kEnqueue;
+  bool open_ = false;  // between Begin and End
   Key key_;
   uint64_t epoch_ = 0;
   int64_t replays_ = 0;
-  absl::flat_hash_map<Key, cudaGraphExec_t> graphs_;  // null: seen once
+  absl::flat_hash_map<Key, cudaGraphExec_t> graphs_;  // null: ran once
 };
 
 }  // namespace lastro::engine

@@ -18,15 +18,15 @@ constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAl
 }  // namespace
 
 absl::StatusOr<CudaMemory> CudaBudget::Allocate(int64_t bytes) {
-  bytes = Aligned(std::max<int64_t>(bytes, 1));
-  ++epoch_;
   {
     absl::MutexLock lock(&mutex_);
-    if (bytes > bytes_ - used_) {
+    const bool fits = bytes <= bytes_ && Aligned(std::max<int64_t>(bytes, 1)) <= bytes_ - used_;
+    if (!fits) {
       return absl::ResourceExhaustedError(absl::StrCat("GPU ", device_, " has ", bytes_ - used_, " of its budget of ",
                                                        bytes_, " bytes left; ", bytes,
                                                        " are needed (--gpu-memory sets the budget)"));
     }
+    bytes = Aligned(std::max<int64_t>(bytes, 1));
     used_ += bytes;
   }
   void* data = nullptr;
@@ -67,6 +67,7 @@ absl::Status StepUploads::AddChunk(int64_t bytes) {
 
 absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t bytes, bool enqueue) {
   if (chunks_.empty() || chunks_.back().device.bytes() - used_ < bytes) {
+    if (!enqueue) return absl::InternalError("a replayed step uploads more than the recorded one");
     const int64_t last = chunks_.empty() ? kFirstChunkBytes / 2 : chunks_.back().device.bytes();
     LASTRO_RETURN_IF_ERROR(AddChunk(std::max(2 * last, bytes)));
   }
@@ -85,7 +86,10 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
 StepDownloads::~StepDownloads() { cudaFreeHost(pinned_); }
 
 absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to, bool enqueue) {
-  if (bytes_ - used_ < bytes) LASTRO_RETURN_IF_ERROR(Grow(bytes));
+  if (bytes_ - used_ < bytes) {
+    if (!enqueue) return absl::InternalError("a replayed step gives more than the recorded one");
+    LASTRO_RETURN_IF_ERROR(Grow(bytes));
+  }
   if (enqueue) {
     LASTRO_RETURN_IF_ERROR(CudaStatus(
         cudaMemcpyAsync(pinned_ + used_, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_),

@@ -24,11 +24,11 @@ class CudaBudget {
  public:
   CudaBudget(int device, int64_t bytes) : device_(device), bytes_(bytes) {}
 
-  // Uninitialised, 256-byte aligned. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has no `bytes` left.
+  // Uninitialised, 256-byte aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has no `bytes` left.
   absl::StatusOr<CudaMemory> Allocate(int64_t bytes);
   int64_t bytes() const { return bytes_; }
   int64_t free_bytes() const;
-  // Changes with every allocation and release: while it does not, every address holds what it held.
+  // Changes with every release: while it does not, no address is another allocation's.
   uint64_t epoch() const { return epoch_; }
 
  private:

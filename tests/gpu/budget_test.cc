@@ -30,6 +30,11 @@ TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {
   auto backend = NewCuda(true, kBudget);
   const KvShape shape = {int64_t{1} << 20, int64_t{1} << 20, int64_t{1} << 20, 16, int64_t{1} << 20};
   EXPECT_EQ(backend->KvBytes(shape), INT64_MAX);
+  const KvShape narrow = {int64_t{1} << 50, int64_t{1} << 20, 128, 16, int64_t{1} << 20};
+  EXPECT_THAT(backend->AllocateKv(narrow), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--gpu-memory")));
+  for (int64_t bytes : {INT64_MAX, INT64_MAX - 1, INT64_MAX - 255}) {
+    EXPECT_THAT(backend->Allocate(bytes), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--gpu-memory")));
+  }
   EXPECT_EQ(backend->KvBytes({2, 3, 8, 16, 5}), 2 * 2 * 3 * 8 * 16 * 5 * 2);
 }
 
