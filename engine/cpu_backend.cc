@@ -38,11 +38,17 @@ class CpuBuffer : public Buffer {
 ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 
+// Whether quantised weights may meet activations of 8 bits.
+bool UseFast(const CpuBackendOptions& options, const kernels::Kernels& kernels) {
+  return !options.exact && &kernels != &kernels::ReferenceKernels();
+}
+
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels& kernels)
     : kernels_(kernels),
-      quant_kernels_(kernels::QuantKernelsOf(kernels)),
+      quant_kernels_(UseFast(options, kernels) ? kernels::FastQuantKernels() : kernels::QuantKernelsOf(kernels)),
+      gemm_kernels_(kernels::SimdGemmKernels()),
       bf16_(options.bf16),
       exact_(options.exact),
       deterministic_(options.deterministic),
@@ -83,9 +89,8 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Spa
                                                                        absl::Span<const float> bias,
                                                                        LinearHints hints) {
   if (deterministic_) hints = {.few_rows = true, .many_rows = false};
-  // Without bf16 instructions oneDNN chooses its product by the number of rows, and a row's result would depend on the
-  // rows beside it.
-  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || GetOneDnnSupport().native_bf16);
+  // Without AMX our integers are faster than oneDNN's bf16, and more precise.
+  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || GetOneDnnSupport().amx);
   return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
 }
 

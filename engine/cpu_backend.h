@@ -1,9 +1,10 @@
 // CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD
 // kernels (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
 //
-// Precision: activations, KV cache, norms and softmax are fp32. With bf16 compute, weights are bf16, and the left side
-// of products that oneDNN computes (more than kMaxGemvRows rows, on a CPU with bf16 instructions) is rounded to bf16;
-// sums are fp32 always.
+// Precision: activations, KV cache, norms and softmax are fp32, and so are all sums but those of integers, which are
+// exact. With bf16 compute, weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded:
+// to bf16 on a CPU with AMX, otherwise to 14 bits on a scale per 32. That of quantised weights is rounded to 16 bits,
+// and to 8 for more rows on a CPU that multiplies bytes.
 #pragma once
 
 #include <memory>
@@ -15,6 +16,7 @@
 #include "engine/cpu_buffer.h"
 #include "engine/cpu_kv_store.h"
 #include "engine/cpu_weights.h"
+#include "kernels/gemm.h"
 #include "kernels/quant.h"
 
 namespace lastro::engine {
@@ -82,6 +84,8 @@ class CpuBackend : public Backend {
   void LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out);
   void ExactLinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixView out);
   kernels::QuantizedRows QuantizeRows(MatrixView x);  // into the scratch of the current product
+  void LinearByPanels(const CpuLinear& linear, MatrixView x, MatrixView out);
+  void RoundRows(MatrixView x, kernels::RowCode code);
   bool LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out);
   void ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const;
   bool LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixView out);
@@ -93,14 +97,18 @@ class CpuBackend : public Backend {
 
   const kernels::Kernels& kernels_;
   const kernels::QuantKernels& quant_kernels_;
+  const kernels::GemmKernels& gemm_kernels_;
   const bool bf16_;
   const bool exact_;
   const bool deterministic_;
   ThreadPool pool_;
   // Scratch of the current step, grown as needed.
-  CpuMemory rounded_;                      // bf16 left side of the current product
-  std::vector<int16_t> quantized_values_;  // left side of the current product with quantised weights
-  std::vector<float> quantized_scales_, quantized_sums_;
+  CpuMemory rounded_;  // bf16 left side of the current product
+  // Rounded left side of the current product: codes of 16 bits, or of 8 in the same room.
+  std::vector<int16_t> row_codes_;
+  std::vector<int32_t> row_starts_;
+  std::vector<float> row_scales_, row_sums_;
+  kernels::GemmRows gemm_rows_ = {};                // the same for panels
   std::vector<float> split_rows_, split_products_;  // of ExactLinearOfFewRows
   std::vector<float> tiles_;                        // of weights, one a thread
   std::vector<AttentionTask> attention_tasks_;

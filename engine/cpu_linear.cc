@@ -1,9 +1,10 @@
 // CpuBackend::Linear: which of the matrix products runs. Few rows: our matrix-vector product over the rows of W, split
-// by output features. More: oneDNN over pieces of rows, one thread each. Quantised weights: the same with integers, or
-// for many rows tile by tile as floats.
+// by output features. More: panels of integers (kernels/gemm.h) for quantised and BF16 weights, split likewise; oneDNN
+// over pieces of rows, one thread each, for fp32, and for BF16 where the CPU has AMX.
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <optional>
 
 #include "base/check.h"
 #include "engine/cpu_backend.h"
@@ -18,8 +19,10 @@ constexpr int64_t kGemvWorkPerThread = 1 << 18;
 // not fit in a core's cache.
 constexpr int64_t kSmallPiece = 32;
 constexpr int64_t kLargePiece = 128;
-// Rows from which quantised weights are turned into floats rather than multiplied as integers.
+// Rows from which quantised weights are turned into floats where x must keep its precision.
 constexpr int64_t kTiledRows = 28;
+// Numbers of x whose rounding is worth another thread.
+constexpr int64_t kRoundWorkPerThread = 1 << 15;
 // Floats of one such tile: half of a core's second-level cache of 1 MiB.
 constexpr int64_t kTileFloats = int64_t{1} << 17;
 
@@ -28,20 +31,27 @@ void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride,
   for (int64_t row = 0; row < rows; ++row) std::copy(bias, bias + count, out + row * stride);
 }
 
+bool HasPanels(const CpuLinear& linear) {
+  return std::all_of(linear.parts().begin(), linear.parts().end(), [](const CpuLinear::Part& part) {
+    return part.type == DataType::kBF16 || kernels::IsQuantized(part.type);
+  });
+}
+
 }  // namespace
 
 void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   const CpuLinear& linear = static_cast<const CpuLinear&>(weight);
-  if (deterministic_) return LinearByRows(linear, x, out);
-  if (linear.quantized()) {
-    const bool reference = &kernels_ == &kernels::ReferenceKernels();
-    if (x.rows >= kTiledRows && !reference && LinearByTiles(linear, x, out)) return;
-    return LinearByRows(linear, x, out);
+  const bool few = x.rows <= kernels::kMaxGemvRows && linear.few_rows();
+  const bool reference = &kernels_ == &kernels::ReferenceKernels();
+  if (deterministic_ || few || reference) return LinearByRows(linear, x, out);
+  if (linear.matmul() != nullptr) {
+    if (LinearByOneDnn(linear, x, out)) return;
+    LASTRO_CHECK(!linear.parts().empty(), "oneDNN failed on a product it could do at load");
+  } else if (exact_ && linear.quantized()) {
+    if (x.rows >= kTiledRows && LinearByTiles(linear, x, out)) return;
+  } else if (HasPanels(linear)) {
+    return LinearByPanels(linear, x, out);
   }
-  const bool few = x.rows <= kernels::kMaxGemvRows && !linear.parts().empty();
-  if (few || linear.matmul() == nullptr) return LinearByRows(linear, x, out);
-  if (LinearByOneDnn(linear, x, out)) return;
-  LASTRO_CHECK(!linear.parts().empty(), "oneDNN failed on a product it could do at load");
   LinearByRows(linear, x, out);
 }
 
@@ -68,7 +78,7 @@ void CpuBackend::ExactLinearOfFewRows(const CpuLinear& linear, MatrixView x, Mat
     std::copy(from, from + k, split_rows_.data() + row * k);
     for (int64_t i = 0; i < k; ++i) {
       const int64_t at = row * rounded.padded_k + i;
-      left_over[i] = from[i] - rounded.scales[at / kernels::kQuantGroup] * static_cast<float>(rounded.values[at]);
+      left_over[i] = from[i] - rounded.scales[at / kernels::kQuantGroup] * static_cast<float>(row_codes_[at]);
     }
   }
   const MatrixView products = {split_products_.data(), 2 * rows, n, n};
@@ -103,13 +113,48 @@ void CpuBackend::LinearOfFewRows(const CpuLinear& linear, MatrixView x, MatrixVi
 
 kernels::QuantizedRows CpuBackend::QuantizeRows(MatrixView x) {
   const int64_t padded = kernels::PaddedK(x.cols);
-  quantized_values_.resize(static_cast<size_t>(x.rows * padded));
-  quantized_scales_.resize(static_cast<size_t>(x.rows * padded / kernels::kQuantGroup));
-  quantized_sums_.resize(static_cast<size_t>(x.rows * padded / kernels::kQuantSumGroup));
-  const kernels::QuantizedRows rows = {quantized_values_.data(), quantized_scales_.data(), quantized_sums_.data(),
+  const size_t values = static_cast<size_t>(x.rows * padded);
+  row_codes_.resize(values);
+  row_starts_.resize(values / 4);
+  row_scales_.resize(values / kernels::kQuantGroup);
+  row_sums_.resize(values / kernels::kQuantSumGroup);
+  const kernels::QuantizedRows rows = {row_codes_.data(), row_starts_.data(), row_scales_.data(), row_sums_.data(),
                                        padded};
   quant_kernels_.quantize_rows({x.floats(), x.stride}, x.rows, x.cols, rows);
   return rows;
+}
+
+// Each panel of weights is unpacked by one thread and meets all rows.
+void CpuBackend::LinearByPanels(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  std::optional<kernels::RowCode> rounded;
+  for (const CpuLinear::Part& part : linear.parts()) {
+    const kernels::RowCode code = gemm_kernels_.code_for(part.type);
+    if (rounded != code) RoundRows(x, code);
+    rounded = code;
+    const float* bias = linear.bias() != nullptr ? linear.bias() + part.first : nullptr;
+    const kernels::GemmArgs args = {part.rows, part.type,  bias,  gemm_rows_, {out.floats() + part.first, out.stride},
+                                    x.rows,    part.count, x.cols};
+    const int64_t panels = (part.count + kernels::kGemmColumns - 1) / kernels::kGemmColumns;
+    auto body = [&](int64_t begin, int64_t end) { gemm_kernels_.gemm(args, begin, end); };
+    pool_.ParallelFor(panels, 1, std::ref(body));
+  }
+}
+
+// x into gemm_rows_.
+void CpuBackend::RoundRows(MatrixView x, kernels::RowCode code) {
+  constexpr int64_t kBlock = kernels::kGemmRows;
+  const int64_t blocks = (x.rows + kBlock - 1) / kBlock, padded = kernels::PaddedK(x.cols);
+  const size_t values = static_cast<size_t>(blocks * kBlock * padded);
+  row_codes_.resize(values);
+  row_scales_.resize(values / kernels::kQuantGroup);
+  row_sums_.resize(values / kernels::kQuantSumGroup);
+  gemm_rows_ = {row_codes_.data(), row_scales_.data(), row_sums_.data(), padded};
+  auto body = [&](int64_t begin, int64_t end) {
+    const int64_t row = begin * kBlock, rows = std::min(end * kBlock, x.rows) - row;
+    gemm_kernels_.round_rows({x.floats() + row * x.stride, x.stride}, rows, x.cols, code,
+                             kernels::FromBlock(gemm_rows_, begin, code));
+  };
+  pool_.ParallelFor(blocks, std::max<int64_t>(1, kRoundWorkPerThread / (kBlock * padded)), std::ref(body));
 }
 
 // Many rows: the arithmetic outweighs the weights' bytes, so a tile of weights is turned into floats, which stay in the

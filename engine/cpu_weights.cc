@@ -84,14 +84,14 @@ absl::Status CpuLinear::AddPlain(absl::Span<const HostMatrix> parts, const kerne
   return absl::OkStatus();
 }
 
-// Each of `parts` on its own, so that quantised ones need no copy.
-absl::Status CpuLinear::AddQuantized(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
-  quantized_ = true;
+// Each of `parts` on its own, so that those that are quantised, or of type_ already, need no copy.
+absl::Status CpuLinear::AddApart(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
   for (const HostMatrix& part : parts) {
     if (!kernels::IsQuantized(part.type)) {
       LASTRO_RETURN_IF_ERROR(AddPlain(absl::MakeConstSpan(&part, 1), kernels));
       continue;
     }
+    quantized_ = true;
     const int64_t first = parts_.empty() ? 0 : parts_.back().first + parts_.back().count;
     parts_.push_back({part.type, part.data, first, part.rows});
   }
@@ -104,15 +104,17 @@ absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Create(absl::Span<const Ho
                                                              const kernels::Kernels& kernels) {
   auto result = std::make_unique<CpuLinear>();
   result->type_ = type;
+  result->few_rows_ = hints.few_rows;
   result->k_ = parts[0].cols;
   for (const HostMatrix& part : parts) result->n_ += part.rows;
   result->bias_.assign(bias.begin(), bias.end());
-  if (std::any_of(parts.begin(), parts.end(), [](const HostMatrix& m) { return kernels::IsQuantized(m.type); })) {
-    LASTRO_RETURN_IF_ERROR(result->AddQuantized(parts, kernels));
+  const bool quantized =
+      std::any_of(parts.begin(), parts.end(), [](const HostMatrix& m) { return kernels::IsQuantized(m.type); });
+  if (quantized || !use_onednn) {
+    LASTRO_RETURN_IF_ERROR(result->AddApart(parts, kernels));
     return result;
   }
   LASTRO_RETURN_IF_ERROR(result->AddPlain(parts, kernels));
-  if (!use_onednn) return result;
   const Part& all = result->parts_.front();
   result->matmul_ = OneDnnMatmul::Create(all.rows, type, result->n_, result->k_, result->bias(), hints.many_rows);
   if (result->matmul_ != nullptr && hints.many_rows && !hints.few_rows) {

@@ -37,8 +37,8 @@ class CpuLinear : public LinearWeight {
     int64_t count;
   };
 
-  // Quantised weights stay as they are, a part of each; others become one part in `type` (F32 or BF16). `use_onednn`
-  // off: rows only.
+  // Quantised weights and those of `type` (F32 or BF16) stay as they are, a part of each; others are converted to it.
+  // With `use_onednn` those that are not quantised become one part.
   static absl::StatusOr<std::unique_ptr<CpuLinear>> Create(absl::Span<const HostMatrix> parts,
                                                            absl::Span<const float> bias, LinearHints hints,
                                                            DataType type, bool use_onednn,
@@ -48,15 +48,16 @@ class CpuLinear : public LinearWeight {
   // Empty when only the packed copy is kept.
   absl::Span<const Part> parts() const { return parts_; }
   bool quantized() const { return quantized_; }
+  bool few_rows() const { return few_rows_; }  // the hint at load: products of few rows have a way of their own
   const float* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
   const OneDnnMatmul* matmul() const { return matmul_.get(); }  // or null; of weights that are not quantised
 
  private:
   absl::Status AddPlain(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
-  absl::Status AddQuantized(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
+  absl::Status AddApart(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels);
 
   DataType type_ = DataType::kF32;
-  bool quantized_ = false;
+  bool quantized_ = false, few_rows_ = true;
   std::vector<Part> parts_;
   std::vector<CpuMemory> copies_;
   std::vector<float> bias_;

@@ -76,6 +76,7 @@ const OneDnnSupport& GetOneDnnSupport() {
     auto* found = new OneDnnSupport;
     const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
     found->native_bf16 = Includes(isa, dnnl::cpu_isa::avx512_core_bf16);
+    found->amx = Includes(isa, dnnl::cpu_isa::avx512_core_amx);
     found->isa = NameOfIsa(isa);
     return found;
   }();

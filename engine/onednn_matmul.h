@@ -13,6 +13,7 @@ namespace lastro::engine {
 // What oneDNN finds on this machine.
 struct OneDnnSupport {
   bool native_bf16 = false;  // bf16 products in hardware (AVX-512 BF16 or AMX)
+  bool amx = false;
   std::string isa;           // such as "avx512_core_bf16"
 };
 const OneDnnSupport& GetOneDnnSupport();

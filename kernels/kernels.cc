@@ -1,15 +1,11 @@
 #include "kernels/kernels.h"
 
-#include <cstdlib>
-#include <cstring>
+#include "kernels/cpu_features.h"
 
 namespace lastro::kernels {
 
 const Kernels& ActiveKernels() {
-  static const Kernels& active = [&]() -> const Kernels& {
-    const char* choice = std::getenv("LASTRO_SIMD");
-    return choice != nullptr && std::strcmp(choice, "scalar") == 0 ? ReferenceKernels() : SimdKernels();
-  }();
+  static const Kernels& active = ApplySimdLimit() ? ReferenceKernels() : SimdKernels();
   return active;
 }
 

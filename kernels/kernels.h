@@ -147,8 +147,8 @@ struct Kernels {
 
 const Kernels& SimdKernels();
 const Kernels& ReferenceKernels();
-// ReferenceKernels() when the environment variable LASTRO_SIMD is "scalar" (read at the first call), else
-// SimdKernels().
+// ReferenceKernels() when the environment variable LASTRO_SIMD is "scalar", else SimdKernels(), limited as it says
+// (cpu_features.h; read at the first call).
 const Kernels& ActiveKernels();
 
 }  // namespace lastro::kernels

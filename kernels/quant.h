@@ -67,11 +67,19 @@ constexpr bool IsQuantized(DataType type) { return ShapeOf(type).elements > 1; }
 // Bytes of `cols` elements. REQUIRES: whole blocks.
 constexpr int64_t RowBytes(DataType type, int64_t cols) { return cols / ShapeOf(type).elements * ShapeOf(type).bytes; }
 
-// The left side of a product as 16-bit integers: value = scales[k / 32] * values[k]. Rounding to 16 bits is far finer
-// than the weights' own error, and products of 16 bits are as fast as of 8 where the CPU has no VNNI. Rows are padded
-// with zeros to whole chunks of 256.
+// What the left side of a product is rounded to, on a scale per 32 values. 16 bits are far finer than the weights' own
+// error; 8 bits are what CPUs multiply fastest (AVX-512 VNNI); 14 bits are for weights of 14 bits, as 32 products of
+// them, signs included, fill the 31 bits of a sum (gemm.h).
+enum class RowCode { kInt8, kInt14, kInt16 };
+constexpr float LimitOf(RowCode code) {
+  return code == RowCode::kInt8 ? 127.0f : code == RowCode::kInt14 ? 8191.0f : 32767.0f;
+}
+constexpr int64_t BytesOf(RowCode code) { return code == RowCode::kInt8 ? 1 : 2; }
+
+// The left side: value = scales[k / 32] * codes[k]. Rows are padded with zeros to whole chunks of 256.
 struct QuantizedRows {
-  int16_t* values;  // [R, padded K]
+  void* codes;      // [R, padded K] int8 or int16
+  int32_t* starts;  // [R, padded K / 4], of int8 only: -128 times the sum of 4 codes
   float* scales;    // [R, padded K / 32]
   float* sums;      // [R, padded K / 16]: the sum of 16 values, scaled
   int64_t padded_k;
@@ -92,6 +100,7 @@ struct QuantLinearArgs {
 };
 
 struct QuantKernels {
+  RowCode code;  // of QuantizedRows; kInt8 or kInt16
   // out[i] = element i, or += with `accumulate`; n is a whole number of blocks.
   void (*dequantize)(const void* blocks, DataType type, int64_t n, bool accumulate, float* out);
   // Rounds x [R, K], K a multiple of 32, to nearest.
@@ -100,7 +109,8 @@ struct QuantKernels {
   void (*quant_gemv)(const QuantLinearArgs& args, int64_t n_begin, int64_t n_end);
 };
 
-const QuantKernels& SimdQuantKernels();
+const QuantKernels& SimdQuantKernels();  // 16 bits
+const QuantKernels& FastQuantKernels();  // 8 bits on a CPU that multiplies bytes, otherwise SimdQuantKernels()
 const QuantKernels& ReferenceQuantKernels();
 // The implementation that goes with `kernels`.
 inline const QuantKernels& QuantKernelsOf(const Kernels& kernels) {

@@ -120,7 +120,7 @@ void QuantizeRow(const float* x, int64_t k, int64_t padded_k, int16_t* values, f
 
 void QuantizeRows(ConstRows x, int64_t rows, int64_t k, QuantizedRows out) {
   for (int64_t r = 0; r < rows; ++r) {
-    QuantizeRow(x.data + r * x.stride, k, out.padded_k, out.values + r * out.padded_k,
+    QuantizeRow(x.data + r * x.stride, k, out.padded_k, static_cast<int16_t*>(out.codes) + r * out.padded_k,
                 out.scales + r * (out.padded_k / kQuantGroup), out.sums + r * (out.padded_k / kQuantSumGroup));
   }
 }
@@ -133,7 +133,7 @@ void QuantGemv(const QuantLinearArgs& args, int64_t n_begin, int64_t n_end) {
       double sum = args.bias != nullptr ? args.bias[n] : 0.0;
       for (int64_t i = 0; i < args.k; ++i) {
         const double scale = args.x.scales[r * (padded / kQuantGroup) + i / kQuantGroup];
-        sum += Element(w, args.type, i) * scale * args.x.values[r * padded + i];
+        sum += Element(w, args.type, i) * scale * static_cast<const int16_t*>(args.x.codes)[r * padded + i];
       }
       args.out.data[r * args.out.stride + n] = static_cast<float>(sum);
     }
@@ -143,7 +143,7 @@ void QuantGemv(const QuantLinearArgs& args, int64_t n_begin, int64_t n_end) {
 }  // namespace
 
 const QuantKernels& ReferenceQuantKernels() {
-  static const QuantKernels table = {Dequantize, QuantizeRows, QuantGemv};
+  static const QuantKernels table = {RowCode::kInt16, Dequantize, QuantizeRows, QuantGemv};
   return table;
 }
 

@@ -35,7 +35,9 @@ HWY_INLINE void Tile(const W* w, const LinearArgs& args, int64_t n) {
     VF32 x[kR];
     for (int r = 0; r < kR; ++r) x[r] = hn::LoadU(d, args.x.data + r * args.x.stride + k);
     for (int i = 0; i < kN; ++i) {
-      const VF32 weight = LoadWeights(d, w + i * k_count + k);
+      const W* at = w + i * k_count + k;
+      __builtin_prefetch(at + kN * k_count, 0, 2);  // what the next tile needs: the hardware stops at a page's end
+      const VF32 weight = LoadWeights(d, at);
       for (int r = 0; r < kR; ++r) sums[i][r] = hn::MulAdd(weight, x[r], sums[i][r]);
     }
   }

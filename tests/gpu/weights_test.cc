@@ -1,6 +1,7 @@
 // Lookups and products of the CUDA backend with weights of every stored type.
 #include "kernels/quant.h"
 #include "tests/gpu/backend_test_util.h"
+#include "tests/random_blocks.h"
 
 namespace lastro::engine {
 namespace {
@@ -9,52 +10,20 @@ constexpr DataType kStored[] = {DataType::kF32,  DataType::kBF16, DataType::kF16
                                 DataType::kQ5_0, DataType::kQ5_1, DataType::kQ8_0, DataType::kQ2_K, DataType::kQ3_K,
                                 DataType::kQ4_K, DataType::kQ5_K, DataType::kQ6_K, DataType::kMXFP4};
 
-// Where the F16 numbers of a block are.
-std::vector<size_t> HalvesOf(DataType type) {
-  switch (type) {
-    case DataType::kQ4_1:
-    case DataType::kQ5_1:
-    case DataType::kQ4_K:
-    case DataType::kQ5_K:
-      return {0, 2};
-    case DataType::kQ2_K:
-      return {80, 82};
-    case DataType::kQ3_K:
-      return {108};
-    case DataType::kQ6_K:
-      return {208};
-    case DataType::kMXFP4:
-      return {};
-    default:
-      return {0};
-  }
-}
-
 class CudaWeights : public CudaTest {
  protected:
   // Rows of any bytes whose scales are of a size that weights have.
   std::vector<uint8_t> RandomRows(DataType stored, int64_t elements) {
+    if (kernels::IsQuantized(stored)) return testing::RandomBlocks(stored, elements, 0x1c00, random_);
     std::vector<uint8_t> rows(static_cast<size_t>(kernels::RowBytes(stored, elements)));
-    if (!kernels::IsQuantized(stored)) {
-      for (int64_t i = 0; i < elements; ++i) {
-        const float value = Random(1, 0.1f)[0];
-        const uint16_t bits = stored == DataType::kF16 ? kernels::FloatToFp16(value) : kernels::FloatToBf16(value);
-        if (stored == DataType::kF32) {
-          std::memcpy(rows.data() + 4 * i, &value, 4);
-        } else {
-          std::memcpy(rows.data() + 2 * i, &bits, 2);
-        }
+    for (int64_t i = 0; i < elements; ++i) {
+      const float value = Random(1, 0.1f)[0];
+      const uint16_t bits = stored == DataType::kF16 ? kernels::FloatToFp16(value) : kernels::FloatToBf16(value);
+      if (stored == DataType::kF32) {
+        std::memcpy(rows.data() + 4 * i, &value, 4);
+      } else {
+        std::memcpy(rows.data() + 2 * i, &bits, 2);
       }
-      return rows;
-    }
-    for (uint8_t& byte : rows) byte = static_cast<uint8_t>(random_());
-    const size_t block = static_cast<size_t>(kernels::ShapeOf(stored).bytes);
-    for (size_t at = 0; at < rows.size(); at += block) {
-      for (size_t offset : HalvesOf(stored)) {
-        const uint16_t half = static_cast<uint16_t>(random_() % 0x1c00 | (random_() % 2) << 15);  // some subnormal
-        std::memcpy(rows.data() + at + offset, &half, 2);
-      }
-      if (stored == DataType::kMXFP4) rows[at] = static_cast<uint8_t>(random_() % 8 == 0 ? random_() % 3 : 120);
     }
     return rows;
   }

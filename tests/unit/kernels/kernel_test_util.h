@@ -10,6 +10,7 @@
 
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
+#include "kernels/cpu_features.h"
 #include "kernels/kernels.h"
 #include "tests/test_util.h"
 
@@ -19,6 +20,7 @@ namespace lastro::kernels {
 struct Implementation {
   std::string name;
   int64_t target;  // 0: the reference
+  bool vnni = false;
 };
 
 inline std::vector<Implementation> Implementations() {
@@ -28,6 +30,7 @@ inline std::vector<Implementation> Implementations() {
     // The portable target has no bit of its own in what the CPU supports.
     if ((supported & target) != 0 || target == HWY_EMU128) all.push_back({hwy::TargetName(target), target});
   }
+  if (UseVnni() && (supported & HWY_AVX3) != 0) all.push_back({"AVX3_VNNI", HWY_AVX3, true});
   return all;
 }
 
@@ -38,8 +41,10 @@ class KernelTest : public ::testing::TestWithParam<Implementation> {
     if (GetParam().target == 0) return;
     hwy::SetSupportedTargetsForTest(GetParam().target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    SetVnniForTest(GetParam().vnni);
   }
   void TearDown() override {
+    SetVnniForTest(true);
     hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().DeInit();
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/quant.h"
+#include "tests/random_blocks.h"
 #include "tests/unit/kernels/kernel_test_util.h"
 
 namespace lastro::kernels {
@@ -14,41 +15,14 @@ constexpr DataType kTypes[] = {DataType::kQ4_0, DataType::kQ4_1, DataType::kQ5_0
 
 class QuantKernel : public KernelTest {
  protected:
-  const QuantKernels& quant() const { return QuantKernelsOf(kernels()); }
-
-  // Any bytes are a block, but for its F16 numbers and exponent, which must be of a size that weights have.
-  std::vector<uint8_t> RandomBlocks(DataType type, int64_t elements) {
-    const BlockShape shape = ShapeOf(type);
-    std::vector<uint8_t> blocks(static_cast<size_t>(RowBytes(type, elements)));
-    for (uint8_t& byte : blocks) byte = static_cast<uint8_t>(random_());
-    for (size_t at = 0; at < blocks.size(); at += static_cast<size_t>(shape.bytes)) {
-      for (size_t offset : HalvesOf(type)) {
-        const uint16_t half = static_cast<uint16_t>(random_() % 0x2800 | (random_() % 2) << 15);  // some subnormal
-        std::memcpy(blocks.data() + at + offset, &half, 2);
-      }
-      if (type == DataType::kMXFP4) blocks[at] = static_cast<uint8_t>(110 + random_() % 20);
-    }
-    return blocks;
+  // All that this implementation has.
+  std::vector<const QuantKernels*> tables() const {
+    if (GetParam().target == 0) return {&ReferenceQuantKernels()};
+    return {&SimdQuantKernels(), &FastQuantKernels()};
   }
 
-  static std::vector<size_t> HalvesOf(DataType type) {
-    switch (type) {
-      case DataType::kQ4_1:
-      case DataType::kQ5_1:
-      case DataType::kQ4_K:
-      case DataType::kQ5_K:
-        return {0, 2};
-      case DataType::kQ2_K:
-        return {80, 82};
-      case DataType::kQ3_K:
-        return {108};
-      case DataType::kQ6_K:
-        return {208};
-      case DataType::kMXFP4:
-        return {};
-      default:
-        return {0};
-    }
+  std::vector<uint8_t> RandomBlocks(DataType type, int64_t elements) {
+    return testing::RandomBlocks(type, elements, 0x2800, random_);
   }
 
   std::vector<float> Reference(const std::vector<uint8_t>& blocks, DataType type, int64_t elements) {
@@ -61,32 +35,45 @@ class QuantKernel : public KernelTest {
 // Rows of quantised x with guards behind each array.
 class GuardedRows {
  public:
-  GuardedRows(int64_t rows, int64_t k) : rows_(rows), padded_(PaddedK(k)) {
-    values_.assign(static_cast<size_t>(rows * padded_ + kGuard), int16_t{-31000});
+  GuardedRows(int64_t rows, int64_t k, RowCode code) : rows_(rows), padded_(PaddedK(k)), code_(code) {
+    codes_.assign(static_cast<size_t>(rows * padded_ * BytesOf(code) + kGuard), kByte);
+    starts_.assign(static_cast<size_t>(rows * padded_ / 4 + kGuard), -31000);
     scales_.assign(static_cast<size_t>(rows * padded_ / kQuantGroup + kGuard), kSentinel);
     sums_.assign(static_cast<size_t>(rows * padded_ / kQuantSumGroup + kGuard), kSentinel);
   }
-  QuantizedRows view() { return {values_.data(), scales_.data(), sums_.data(), padded_}; }
+  QuantizedRows view() { return {codes_.data(), starts_.data(), scales_.data(), sums_.data(), padded_}; }
+  int code(int64_t r, int64_t i) const {
+    const size_t at = static_cast<size_t>(r * padded_ + i);
+    if (code_ == RowCode::kInt8) return static_cast<int8_t>(codes_[at]);
+    int16_t wide;
+    std::memcpy(&wide, codes_.data() + 2 * at, sizeof(wide));
+    return wide;
+  }
   double at(int64_t r, int64_t i) const {
     return static_cast<double>(scales_[static_cast<size_t>(r * (padded_ / kQuantGroup) + i / kQuantGroup)]) *
-           values_[static_cast<size_t>(r * padded_ + i)];
+           code(r, i);
   }
   double sum(int64_t r, int64_t group) const {
     return sums_[static_cast<size_t>(r * (padded_ / kQuantSumGroup) + group)];
   }
+  int32_t start(int64_t r, int64_t dword) const { return starts_[static_cast<size_t>(r * (padded_ / 4) + dword)]; }
   int64_t padded() const { return padded_; }
   void ExpectGuardsIntact() const {
-    for (int64_t i = 0; i < kGuard; ++i) {
-      ASSERT_EQ(values_[values_.size() - 1 - static_cast<size_t>(i)], -31000);
-      ASSERT_EQ(scales_[scales_.size() - 1 - static_cast<size_t>(i)], kSentinel);
-      ASSERT_EQ(sums_[sums_.size() - 1 - static_cast<size_t>(i)], kSentinel);
+    for (size_t i = 1; i <= kGuard; ++i) {
+      ASSERT_EQ(codes_[codes_.size() - i], kByte);
+      ASSERT_EQ(starts_[starts_.size() - i], -31000);
+      ASSERT_EQ(scales_[scales_.size() - i], kSentinel);
+      ASSERT_EQ(sums_[sums_.size() - i], kSentinel);
     }
   }
 
  private:
-  static constexpr int64_t kGuard = 40;
+  static constexpr size_t kGuard = 40;
+  static constexpr uint8_t kByte = 0xA7;
   int64_t rows_, padded_;
-  std::vector<int16_t> values_;
+  RowCode code_;
+  std::vector<uint8_t> codes_;
+  std::vector<int32_t> starts_;
   std::vector<float> scales_, sums_;
 };
 
@@ -103,7 +90,7 @@ TEST_P(QuantKernel, DequantizeIsTheDefinition) {
       const std::vector<float> want = Reference(blocks, type, n);
       GuardedMatrix out(1, n);
       for (bool accumulate : {false, true}) {
-        quant().dequantize(blocks.data(), type, n, accumulate, out.out().data);
+        tables().front()->dequantize(blocks.data(), type, n, accumulate, out.out().data);
         out.ExpectGuardsIntact();
         for (int64_t i = 0; i < n; ++i) {
           const double value = want[static_cast<size_t>(i)];
@@ -116,25 +103,32 @@ TEST_P(QuantKernel, DequantizeIsTheDefinition) {
 }
 
 TEST_P(QuantKernel, QuantizeRowsRoundsToNearest) {
-  for (int64_t k : {32, 64, 256, 288, 512}) {
-    for (int64_t rows : {1, 3}) {
-      GuardedMatrix x = GuardedMatrix::Random(rows, k, random_);
-      for (int64_t i = 0; i < 32; ++i) x.at(0, i) = 0;  // a group without a scale
-      GuardedRows out(rows, k);
-      quant().quantize_rows(x.in(), rows, k, out.view());
-      out.ExpectGuardsIntact();
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t i = 0; i < out.padded(); ++i) {
-          const double want = i < k ? x.at(r, i) : 0;
-          EXPECT_NEAR(out.at(r, i), want, 5.0 / 32767) << i;  // normal deviates stay below 10
-        }
-        for (int64_t g = 0; g < out.padded() / kQuantSumGroup; ++g) {
-          double sum = 0, magnitude = 0;
-          for (int64_t i = 0; i < kQuantSumGroup; ++i) {
-            sum += out.at(r, g * kQuantSumGroup + i);
-            magnitude += std::abs(out.at(r, g * kQuantSumGroup + i));
+  for (const QuantKernels* quant : tables()) {
+    const double step = 1.0 / static_cast<double>(LimitOf(quant->code));
+    for (int64_t k : {32, 64, 256, 288, 512}) {
+      for (int64_t rows : {1, 3}) {
+        GuardedMatrix x = GuardedMatrix::Random(rows, k, random_);
+        for (int64_t i = 0; i < 32; ++i) x.at(0, i) = 0;  // a group without a scale
+        GuardedRows out(rows, k, quant->code);
+        quant->quantize_rows(x.in(), rows, k, out.view());
+        out.ExpectGuardsIntact();
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t i = 0; i < out.padded(); ++i) {
+            const double want = i < k ? x.at(r, i) : 0;
+            EXPECT_NEAR(out.at(r, i), want, 5.0 * step) << i;  // normal deviates stay below 10
           }
-          ExpectClose(out.sum(r, g), sum, magnitude, 8);
+          for (int64_t g = 0; g < out.padded() / kQuantSumGroup; ++g) {
+            double sum = 0, magnitude = 0;
+            for (int64_t i = 0; i < kQuantSumGroup; ++i) {
+              sum += out.at(r, g * kQuantSumGroup + i);
+              magnitude += std::abs(out.at(r, g * kQuantSumGroup + i));
+            }
+            ExpectClose(out.sum(r, g), sum, magnitude, 8);
+          }
+          for (int64_t i = 0; i < out.padded() && quant->code == RowCode::kInt8; i += 4) {
+            const int sum = out.code(r, i) + out.code(r, i + 1) + out.code(r, i + 2) + out.code(r, i + 3);
+            EXPECT_EQ(out.start(r, i / 4), -128 * sum);
+          }
         }
       }
     }
@@ -142,38 +136,38 @@ TEST_P(QuantKernel, QuantizeRowsRoundsToNearest) {
 }
 
 TEST_P(QuantKernel, QuantGemv) {
-  for (DataType type : kTypes) {
-    for (int64_t k : Lengths(type)) {
-      for (int64_t rows = 1; rows <= kMaxGemvRows; ++rows) {
-        const int64_t n = 1 + static_cast<int64_t>(random_() % 7);
-        const std::vector<uint8_t> blocks = RandomBlocks(type, n * k);
-        const std::vector<float> weights = Reference(blocks, type, n * k);
-        const GuardedMatrix x = GuardedMatrix::Random(rows, k, random_), bias = GuardedMatrix::Random(1, n, random_);
-        GuardedRows quantized(rows, k);
-        quant().quantize_rows(x.in(), rows, k, quantized.view());
-        const int64_t from = n / 3, to = n - n / 5;
-        for (const float* b : {bias.in().data, static_cast<const float*>(nullptr)}) {
-          GuardedMatrix out(rows, n);
-          quant().quant_gemv({blocks.data(), type, b, quantized.view(), out.out(), rows, k}, from, to);
-          out.ExpectGuardsIntact();
-          for (int64_t r = 0; r < rows; ++r) {
-            for (int64_t i = 0; i < n; ++i) {
-              if (i < from || i >= to) {
-                EXPECT_EQ(out.at(r, i), kSentinel);
-                continue;
+  for (const QuantKernels* quant : tables()) {
+    for (DataType type : kTypes) {
+      for (int64_t k : Lengths(type)) {
+        for (int64_t rows = 1; rows <= kMaxGemvRows; ++rows) {
+          SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(type) << " k " << k << " rows " << rows);
+          const int64_t n = 1 + static_cast<int64_t>(random_() % 11);
+          const std::vector<uint8_t> blocks = RandomBlocks(type, n * k);
+          const std::vector<float> weights = Reference(blocks, type, n * k);
+          const GuardedMatrix x = GuardedMatrix::Random(rows, k, random_), bias = GuardedMatrix::Random(1, n, random_);
+          GuardedRows quantized(rows, k, quant->code);
+          quant->quantize_rows(x.in(), rows, k, quantized.view());
+          const int64_t from = n / 3, to = n - n / 5;
+          for (const float* b : {bias.in().data, static_cast<const float*>(nullptr)}) {
+            GuardedMatrix out(rows, n);
+            quant->quant_gemv({blocks.data(), type, b, quantized.view(), out.out(), rows, k}, from, to);
+            out.ExpectGuardsIntact();
+            for (int64_t r = 0; r < rows; ++r) {
+              for (int64_t i = 0; i < n; ++i) {
+                if (i < from || i >= to) {
+                  EXPECT_EQ(out.at(r, i), kSentinel);
+                  continue;
+                }
+                // Of what x was rounded to: only sums of floats round. Minima cancel with codes.
+                double sum = b != nullptr ? b[i] : 0.0, magnitude = std::abs(sum), largest = 0;
+                for (int64_t j = 0; j < k; ++j) {
+                  const double w = weights[static_cast<size_t>(i * k + j)];
+                  sum += quantized.at(r, j) * w;
+                  magnitude += std::abs(quantized.at(r, j) * w);
+                  largest = std::max(largest, std::abs(w));
+                }
+                EXPECT_NEAR(out.at(r, i), sum, 64 * 1.2e-7 * (magnitude + 30 * largest));
               }
-              // In double over the floats of x: the rounding of x to 16 bits counts as error.
-              double sum = b != nullptr ? b[i] : 0.0, magnitude = std::abs(sum), largest = 0;
-              for (int64_t j = 0; j < k; ++j) {
-                const double w = weights[static_cast<size_t>(i * k + j)];
-                sum += x.at(r, j) * w;
-                magnitude += std::abs(x.at(r, j) * w);
-                largest = std::max(largest, std::abs(w));
-              }
-              // 16 bits of a group whose largest is below 6: half a step on each side; minima cancel with codes.
-              const double tolerance = 6.0 / 65534 * largest * std::sqrt(static_cast<double>(k)) * 4 +
-                                       64 * 1.2e-7 * (magnitude + 30 * largest);
-              EXPECT_NEAR(out.at(r, i), sum, tolerance) << "type " << static_cast<int>(type) << " k " << k;
             }
           }
         }

@@ -1,0 +1,380 @@
+// The body of simd_gemm.cc, which includes it into one namespace per instruction set; with LASTRO_VNNI 1 for CPUs that
+// multiply bytes, on top of AVX-512.
+using D32 = hn::CappedTag<int32_t, 16>;
+using DF32 = hn::Rebind<float, D32>;
+using V32 = hn::Vec<D32>;
+
+constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(D32()));
+constexpr int kVectors = static_cast<int>(kGemmColumns / kLanes);  // of one row of a panel
+constexpr int kTileRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
+constexpr int64_t kPassRows = 512;  // whose sums for one panel stay in the second-level cache
+
+#if LASTRO_VNNI
+using QuantCode = int8_t;
+#else
+using QuantCode = int16_t;
+#endif
+
+// 256 inputs of 32 features.
+template <typename Code>
+struct Panel {
+  static constexpr int64_t kPerDword = 4 / static_cast<int64_t>(sizeof(Code));
+  alignas(64) Code codes[kQuantChunk * kGemmColumns];  // [k / kPerDword][32][kPerDword]
+  alignas(64) float scales[kQuantChunk / 16][kGemmColumns];
+  alignas(64) float minima[kQuantChunk / 16][kGemmColumns];
+  alignas(64) int32_t starts[kQuantChunk / 16][kGemmColumns];  // what takes off the 128 that bytes of x count from
+};
+
+// One chunk of 32 features as they come: rows of codes.
+template <typename Code>
+struct Rows {
+  alignas(64) Code codes[kGemmColumns][kQuantChunk];
+};
+
+// to[j][i] = from[i][j] of dwords, for 32 rows `stride` apart and `count` columns.
+HWY_INLINE void TransposeDwords(const int32_t* from, int64_t stride, int64_t count, int32_t* to) {
+#if HWY_TARGET <= HWY_AVX3
+  for (int64_t half = 0; half < kGemmColumns; half += 16) {
+    for (int64_t j = 0; j < count; j += 16) {
+      __m512i r[16], t[16];
+      for (int64_t i = 0; i < 16; ++i) r[i] = _mm512_load_si512(from + (half + i) * stride + j);
+      for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+      }
+      for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+      }
+      for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xDD);
+      }
+      for (int i = 0; i < 8; ++i) {
+        const int64_t column = j + i;
+        _mm512_store_si512(to + column * kGemmColumns + half, _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
+        _mm512_store_si512(to + (column + 8) * kGemmColumns + half, _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD));
+      }
+    }
+  }
+#else
+  for (int64_t j = 0; j < count; ++j) {
+    for (int64_t i = 0; i < kGemmColumns; ++i) to[j * kGemmColumns + i] = from[i * stride + j];
+  }
+#endif
+}
+
+template <typename Code>
+HWY_INLINE void TransposeRows(const Rows<Code>& rows, Panel<Code>* panel) {
+  constexpr int64_t kDwords = kQuantChunk / Panel<Code>::kPerDword;
+  TransposeDwords(reinterpret_cast<const int32_t*>(rows.codes), kDwords, kDwords,
+                  reinterpret_cast<int32_t*>(panel->codes));
+}
+
+HWY_INLINE void PutCodes(const int8_t* from, int8_t* to) { std::memcpy(to, from, kQuantChunk); }
+HWY_INLINE void PutCodes(const int8_t* from, int16_t* to) {
+  const hn::CappedTag<int16_t, 32> d;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  for (int64_t i = 0; i < kQuantChunk; i += static_cast<int64_t>(hn::Lanes(d))) {
+    hn::Store(hn::PromoteTo(d, hn::Load(d8, from + i)), d, to + i);
+  }
+}
+
+// A feature that is not there.
+template <typename Code>
+HWY_INLINE void PutNothing(int64_t column, Rows<Code>* rows, Panel<Code>* panel) {
+  std::memset(rows->codes[column], 0, sizeof(rows->codes[column]));
+  for (int64_t g = 0; g < kQuantChunk / 16; ++g) panel->scales[g][column] = panel->minima[g][column] = 0;
+}
+
+#if LASTRO_VNNI
+// 128 times the sum of a group's codes is taken off.
+template <int64_t kGroup>
+HWY_INLINE void PutStarts(int64_t groups, Panel<int8_t>* panel) {
+  const __m512i from = _mm512_set1_epi8(static_cast<char>(128));
+  for (int64_t g = 0; g < groups; ++g) {
+    const int8_t* codes = panel->codes + g * kGroup * kGemmColumns;
+    for (int64_t half = 0; half < kGemmColumns; half += 16) {
+      __m512i sum = _mm512_setzero_si512();
+      for (int64_t k = 0; k < kGroup; k += 4) {
+        sum = _mm512_dpbusd_epi32(sum, from, _mm512_load_si512(codes + k * kGemmColumns + half * 4));
+      }
+      _mm512_store_si512(panel->starts[g] + half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+    }
+  }
+}
+#endif
+template <int64_t kGroup>
+HWY_INLINE void PutStarts(int64_t, Panel<int16_t>*) {}
+
+// Weights of blocks.
+template <class Format>
+struct QuantSource {
+  using Code = QuantCode;
+  static constexpr int64_t kGroup = Format::kGroup;
+  static constexpr bool kMinima = Format::kMinima;
+
+  static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
+                              Panel<Code>* panel) {
+    constexpr int64_t kChunkBytes = RowBytes(Format::kType, kQuantChunk);
+    Chunk chunk;
+    for (int64_t column = 0; column < kGemmColumns; ++column) {
+      if (column >= count) {
+        PutNothing(column, rows, panel);
+        continue;
+      }
+      const uint8_t* blocks = w + column * row_bytes;
+      FetchAhead(blocks + kChunkBytes, kChunkBytes);
+      Format::Unpack(blocks, elements, &chunk);
+      PutCodes(chunk.codes, rows->codes[column]);
+      for (int64_t g = 0; g < elements / kGroup; ++g) {
+        panel->scales[g][column] = chunk.scales[g];
+        if (kMinima) panel->minima[g][column] = chunk.minima[g * kGroup / 16];
+      }
+    }
+    TransposeRows(*rows, panel);
+    PutStarts<kGroup>(elements / kGroup, panel);
+  }
+};
+
+// Pairs of BF16 numbers become pairs of 14 bits, in place, for 32 inputs of 32 features; each feature's scale is a
+// power of two.
+HWY_INLINE void RoundBf16Group(int32_t* pairs, float* scales) {
+  const D32 d;
+  const DF32 df;
+  const hn::Repartition<uint16_t, D32> d16;
+  const V32 high_half = hn::Set(d, static_cast<int32_t>(0xFFFF0000));
+  for (int64_t v = 0; v < kGemmColumns; v += kLanes) {
+    auto largest = hn::Zero(d16);  // as integers, so that NaN is large
+    for (int64_t k = 0; k < kQuantGroup / 2; ++k) {
+      const auto bits = hn::BitCast(d16, hn::Load(d, pairs + k * kGemmColumns + v));
+      largest = hn::Max(largest, hn::And(bits, hn::Set(d16, 0x7FFF)));
+    }
+    const V32 both = hn::BitCast(d, largest), infinite = hn::Set(d, 0x7F800000);
+    const V32 exponent = hn::And(hn::Max(hn::And(both, high_half), hn::ShiftLeft<16>(both)), infinite);
+    const V32 least = hn::Set(d, 13 << 23);  // below 2^-114 all is nothing
+    const V32 scale = hn::Sub(hn::Max(exponent, least), hn::Set(d, 12 << 23));
+    const auto inverse = hn::BitCast(df, hn::Sub(hn::Set(d, 254 << 23), scale));
+    // What is not finite stays so.
+    hn::Store(hn::BitCast(df, hn::IfThenElse(hn::Eq(exponent, infinite), hn::Set(d, 0x7FC00000), scale)), df,
+              scales + v);
+    for (int64_t k = 0; k < kQuantGroup / 2; ++k) {
+      int32_t* at = pairs + k * kGemmColumns + v;
+      const V32 pair = hn::Load(d, at);
+      const auto low = hn::BitCast(df, hn::ShiftLeft<16>(pair)), high = hn::BitCast(df, hn::And(pair, high_half));
+      const V32 codes = hn::AndNot(high_half, hn::NearestInt(hn::Mul(low, inverse)));
+      hn::Store(hn::Or(codes, hn::ShiftLeft<16>(hn::NearestInt(hn::Mul(high, inverse)))), d, at);
+    }
+  }
+}
+
+struct Bf16Source {
+  using Code = int16_t;
+  static constexpr int64_t kGroup = 32;
+  static constexpr bool kMinima = false;
+
+  static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
+                              Panel<Code>* panel) {
+    const int64_t bytes = elements * 2;
+    for (int64_t column = 0; column < kGemmColumns; ++column) {
+      if (column >= count) {
+        PutNothing(column, rows, panel);
+        continue;
+      }
+      const uint8_t* from = w + column * row_bytes;
+      FetchAhead(from + bytes, bytes);
+      std::memcpy(rows->codes[column], from, static_cast<size_t>(bytes));
+      std::fill(rows->codes[column] + elements, rows->codes[column] + kQuantChunk, int16_t{0});
+    }
+    TransposeRows(*rows, panel);
+    int32_t* pairs = reinterpret_cast<int32_t*>(panel->codes);
+    for (int64_t k = 0; k < elements; k += kQuantGroup) {
+      RoundBf16Group(pairs + k / 2 * kGemmColumns, panel->scales[k / kQuantGroup]);
+    }
+  }
+};
+
+HWY_INLINE V32 Start(const int32_t* starts, const int8_t*) { return hn::Load(D32(), starts); }
+HWY_INLINE V32 Start(const int32_t*, const int16_t*) { return hn::Zero(D32()); }
+
+#if LASTRO_VNNI
+HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int8_t* w) {
+  return V32{_mm512_dpbusd_epi32(sum.raw, x.raw, _mm512_load_si512(w))};
+}
+HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int16_t* w) {
+  return V32{_mm512_dpwssd_epi32(sum.raw, x.raw, _mm512_load_si512(w))};
+}
+HWY_INLINE V32 Finish(V32 sum, V32) { return sum; }
+#else
+HWY_INLINE V32 Finish(V32 sum, V32 odd) { return hn::RearrangeToOddPlusEven(sum, odd); }
+HWY_INLINE V32 Dot(V32 sum, V32& odd, V32 x, const int16_t* w) {
+  const hn::Repartition<int16_t, D32> d;
+  return hn::ReorderWidenMulAccumulate(D32(), hn::BitCast(d, x), hn::Load(d, w), sum, odd);
+}
+#endif
+
+// One chunk of a block of rows.
+struct BlockOfRows {
+  const int32_t* codes;  // [dwords of K, 8]
+  const float* scales;   // [groups of 32, 8]
+  const float* sums;     // [groups of 16, 8]
+};
+
+// c [kTileRows, 32] += rows [first, first + kTileRows) of x times the panel, over `groups` groups.
+template <class Source>
+HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const BlockOfRows& x, int first, int64_t groups,
+                             float* c) {
+  using Code = typename Source::Code;
+  constexpr int64_t kGroup = Source::kGroup, kPerDword = Panel<Code>::kPerDword;
+  const D32 d;
+  const DF32 df;
+  for (int64_t g = 0; g < groups; ++g) {
+    V32 sums[kTileRows][kVectors], odd[kTileRows][kVectors];
+    for (int r = 0; r < kTileRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = Start(panel.starts[g] + v * kLanes, panel.codes);
+        odd[r][v] = hn::Zero(d);
+      }
+    }
+    const Code* w = panel.codes + g * kGroup * kGemmColumns;
+    const int32_t* codes = x.codes + g * kGroup / kPerDword * kGemmRows + first;
+    HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
+    for (int64_t k = 0; k < kGroup / kPerDword; ++k) {
+      for (int r = 0; r < kTileRows; ++r) {
+        const V32 broadcast = hn::Set(d, codes[k * kGemmRows + r]);
+        for (int v = 0; v < kVectors; ++v) {
+          sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w + (k * kGemmColumns + v * kLanes) * kPerDword);
+        }
+      }
+    }
+    const float* scales = x.scales + g * kGroup / kQuantGroup * kGemmRows + first;
+    const float* values = x.sums + g * kGroup / kQuantSumGroup * kGemmRows + first;
+    for (int r = 0; r < kTileRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        float* to = c + r * kGemmColumns + v * kLanes;
+        const auto scale = hn::Mul(hn::Set(df, scales[r]), hn::Load(df, panel.scales[g] + v * kLanes));
+        auto sum = hn::MulAdd(hn::ConvertTo(df, Finish(sums[r][v], odd[r][v])), scale, hn::Load(df, to));
+        if (Source::kMinima) {
+          const float value = kGroup == 32 ? values[r] + values[kGemmRows + r] : values[r];
+          sum = hn::NegMulAdd(hn::Set(df, value), hn::Load(df, panel.minima[g] + v * kLanes), sum);
+        }
+        hn::Store(sum, df, to);
+      }
+    }
+  }
+}
+
+// c [8 blocks, 32] += the chunk at k of `blocks` blocks of rows times the panel.
+template <class Source>
+HWY_NOINLINE void MultiplyPanel(const Panel<typename Source::Code>& panel, const GemmRows& x, int64_t block,
+                                int64_t blocks, int64_t k, int64_t groups, float* c) {
+  constexpr int64_t kPerDword = Panel<typename Source::Code>::kPerDword;
+  const int64_t values = x.padded_k * kGemmRows, at = block * values + k * kGemmRows;
+  BlockOfRows rows = {static_cast<const int32_t*>(x.codes) + at / kPerDword, x.scales + at / kQuantGroup,
+                      x.sums + at / kQuantSumGroup};
+  for (int64_t i = 0; i < blocks; ++i, c += kGemmRows * kGemmColumns) {
+    for (int first = 0; first < kGemmRows; first += kTileRows) {
+      MultiplyTile<Source>(panel, rows, first, groups, c + first * kGemmColumns);
+    }
+    rows = {rows.codes + values / kPerDword, rows.scales + values / kQuantGroup, rows.sums + values / kQuantSumGroup};
+  }
+}
+
+template <class Source>
+HWY_NOINLINE void GemmOf(const GemmArgs& args, int64_t panel_begin, int64_t panel_end) {
+  using Code = typename Source::Code;
+  Rows<Code> rows;
+  Panel<Code> panel;
+  alignas(64) float c[kPassRows * kGemmColumns];
+  const int64_t row_bytes = RowBytes(args.type, args.k);
+  for (int64_t first = panel_begin * kGemmColumns; first < panel_end * kGemmColumns; first += kGemmColumns) {
+    const int64_t count = std::min(kGemmColumns, args.n - first);
+    const uint8_t* w = static_cast<const uint8_t*>(args.weights) + first * row_bytes;
+    for (int64_t row = 0; row < args.rows; row += kPassRows) {
+      const int64_t pass = std::min(kPassRows, args.rows - row);
+      const int64_t blocks = (pass + kGemmRows - 1) / kGemmRows;
+      std::fill(c, c + blocks * kGemmRows * kGemmColumns, 0.0f);
+      for (int64_t k = 0; k < args.k; k += kQuantChunk) {
+        const int64_t elements = std::min(kQuantChunk, args.k - k);
+        Source::Pack(w + RowBytes(args.type, k), row_bytes, count, elements, &rows, &panel);
+        const int64_t groups = (elements + Source::kGroup - 1) / Source::kGroup;
+        MultiplyPanel<Source>(panel, args.x, row / kGemmRows, blocks, k, groups, c);
+      }
+      for (int64_t r = 0; r < pass; ++r) {
+        float* to = args.out.data + (row + r) * args.out.stride + first;
+        for (int64_t i = 0; i < count; ++i) {
+          to[i] = c[r * kGemmColumns + i] + (args.bias != nullptr ? args.bias[first + i] : 0.0f);
+        }
+      }
+    }
+  }
+}
+
+inline void Gemm(const GemmArgs& args, int64_t panel_begin, int64_t panel_end) {
+  if (args.type == DataType::kBF16) return GemmOf<Bf16Source>(args, panel_begin, panel_end);
+  WithFormat(args.type, [&](auto format) { GemmOf<QuantSource<decltype(format)>>(args, panel_begin, panel_end); });
+}
+
+inline RowCode CodeFor(DataType type) {
+  if (type == DataType::kBF16) return RowCode::kInt14;
+  return sizeof(QuantCode) == 1 ? RowCode::kInt8 : RowCode::kInt16;
+}
+
+// A group of 32 of x as a row's dwords of a block; gives the scale.
+HWY_INLINE float RoundTo(const float* x, float limit, int64_t row, float* sums, int16_t* to) {
+  HWY_ALIGN int16_t codes[kQuantGroup];
+  const float scale = RoundGroup(x, limit, codes, sums);
+  for (int64_t i = 0; i < kQuantGroup / 2; ++i) std::memcpy(to + 2 * (i * kGemmRows + row), codes + 2 * i, 4);
+  return scale;
+}
+HWY_INLINE float RoundTo(const float* x, float limit, int64_t row, float* sums, uint8_t* to) {
+  HWY_ALIGN int16_t codes[kQuantGroup];
+  HWY_ALIGN uint8_t bytes[kQuantGroup];
+  const float scale = RoundGroup(x, limit, codes, sums);
+  for (int64_t i = 0; i < kQuantGroup; ++i) bytes[i] = static_cast<uint8_t>(codes[i] + 128);
+  for (int64_t i = 0; i < kQuantGroup / 4; ++i) std::memcpy(to + 4 * (i * kGemmRows + row), bytes + 4 * i, 4);
+  return scale;
+}
+
+// One row of a block, or zeros where `in` is null.
+template <typename Code>
+HWY_INLINE void RoundRowTo(const float* in, int64_t k, float limit, int64_t row, int64_t padded, Code* codes,
+                           float* scales, float* sums) {
+  for (int64_t i = 0; i < padded; i += kQuantGroup) {
+    HWY_ALIGN float some[kQuantGroup] = {};
+    const float* from = some;
+    if (in != nullptr && i + kQuantGroup <= k) {
+      from = in + i;
+    } else if (in != nullptr && i < k) {
+      std::memcpy(some, in + i, static_cast<size_t>(k - i) * sizeof(float));
+    }
+    float halves[2];
+    scales[i / kQuantGroup * kGemmRows + row] = RoundTo(from, limit, row, halves, codes + i * kGemmRows);
+    for (int64_t h = 0; h < 2; ++h) sums[(i / kQuantSumGroup + h) * kGemmRows + row] = halves[h];
+  }
+}
+
+template <typename Code>
+HWY_INLINE void RoundRowsTo(ConstRows x, int64_t rows, int64_t k, float limit, const GemmRows& out) {
+  const int64_t padded = out.padded_k;
+  for (int64_t row = 0; row < (rows + kGemmRows - 1) / kGemmRows * kGemmRows; ++row) {
+    const int64_t values = row / kGemmRows * kGemmRows * padded;
+    RoundRowTo(row < rows ? x.data + row * x.stride : nullptr, k, limit, row % kGemmRows, padded,
+               static_cast<Code*>(out.codes) + values, out.scales + values / kQuantGroup,
+               out.sums + values / kQuantSumGroup);
+  }
+}
+
+inline void RoundRows(ConstRows x, int64_t rows, int64_t k, RowCode code, GemmRows out) {
+  if (code == RowCode::kInt8) return RoundRowsTo<uint8_t>(x, rows, k, LimitOf(code), out);
+  RoundRowsTo<int16_t>(x, rows, k, LimitOf(code), out);
+}
+
+inline const GemmKernels& Table() {
+  static const GemmKernels table = {CodeFor, RoundRows, Gemm};
+  return table;
+}

@@ -1,0 +1,57 @@
+// Products of many rows (gemm.h): panels are packed chunk by chunk of 256 inputs, so that the one in use stays in the
+// first-level cache while all rows of x meet it.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu_features.h"
+#include "kernels/gemm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd_gemm.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/quant_formats-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lastro::kernels {
+namespace HWY_NAMESPACE {
+
+#if HWY_TARGET == HWY_SCALAR
+const GemmKernels& Gemm() { return ReferenceGemmKernels(); }
+#else
+namespace gemm_plain {
+#define LASTRO_VNNI 0
+#include "kernels/gemm_tiles-inl.h"
+#undef LASTRO_VNNI
+}  // namespace gemm_plain
+#if HWY_TARGET != HWY_AVX3
+const GemmKernels& Gemm() { return gemm_plain::Table(); }
+#endif
+#endif
+
+}  // namespace HWY_NAMESPACE
+}  // namespace lastro::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_TARGET == HWY_AVX3
+// Highway 1.0 has no target with just this extension.
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+namespace lastro::kernels {
+namespace HWY_NAMESPACE {
+namespace gemm_vnni {
+#define LASTRO_VNNI 1
+#include "kernels/gemm_tiles-inl.h"
+#undef LASTRO_VNNI
+}  // namespace gemm_vnni
+const GemmKernels& Gemm() { return UseVnni() ? gemm_vnni::Table() : gemm_plain::Table(); }
+}  // namespace HWY_NAMESPACE
+}  // namespace lastro::kernels
+HWY_POP_ATTRIBUTES
+#endif
+
+#if HWY_ONCE
+namespace lastro::kernels {
+HWY_EXPORT(Gemm);
+const GemmKernels& SimdGemmKernels() { return HWY_DYNAMIC_DISPATCH(Gemm)(); }
+}  // namespace lastro::kernels
+#endif
