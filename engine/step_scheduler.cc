@@ -9,9 +9,9 @@ namespace lastro::engine {
 namespace {
 
 // Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
-constexpr size_t kStepTokens = 256;
+constexpr size_t kStepTokens = 512;
 // Of these at most so many are decoding's where prompts wait.
-constexpr size_t kDecodingShare = 192;
+constexpr size_t kDecodingShare = 256;
 // A request with no more tokens left than this counts as decoding.
 constexpr size_t kDecodingTokens = 8;
 // How often a waiting caller looks at its context.

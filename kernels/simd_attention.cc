@@ -39,28 +39,49 @@ struct QueryState {
   float sum;
 };
 
-// scores[i][0:kKvBlock] = scale * (q_i . K) for kN queries and one block, K [D, kKvBlock].
+// Vectors that one query's loop works on at once, next to kN - 1 other queries: enough independent sums to hide the
+// latency of an FMA.
 template <int kN>
-HWY_INLINE void ScoreBlock(const QueryState* queries, const float* k, int64_t head_dim, float scale, float* scores) {
+constexpr int VectorsOf() {
+  return kN == 1 ? 4 : 2;
+}
+
+// scores[i][v] = scale * (q_i . K) for kN queries and kV vectors of tokens, whose first components lie at k[v].
+template <int kN, int kV>
+HWY_INLINE void ScoreVectors(const QueryState* queries, const float* const* k, int64_t head_dim, float scale,
+                             float* scores) {
   const BlockTag d;
-  using V = hn::Vec<BlockTag>;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t j = 0; j < kKvBlock; j += lanes) {
-    V even[kN], odd[kN];
-    for (int i = 0; i < kN; ++i) even[i] = odd[i] = hn::Zero(d);
-    int64_t c = 0;
-    for (; c + 2 <= head_dim; c += 2) {
-      const V k0 = hn::LoadU(d, k + c * kKvBlock + j), k1 = hn::LoadU(d, k + (c + 1) * kKvBlock + j);
-      for (int i = 0; i < kN; ++i) {
-        even[i] = hn::MulAdd(hn::Set(d, queries[i].q[c]), k0, even[i]);
-        odd[i] = hn::MulAdd(hn::Set(d, queries[i].q[c + 1]), k1, odd[i]);
-      }
-    }
+  hn::Vec<BlockTag> sums[kN][kV];
+  for (int i = 0; i < kN; ++i) {
+    for (int v = 0; v < kV; ++v) sums[i][v] = hn::Zero(d);
+  }
+  for (int64_t c = 0; c < head_dim; ++c) {
+    hn::Vec<BlockTag> keys[kV];
+    for (int v = 0; v < kV; ++v) keys[v] = hn::LoadU(d, k[v] + c * kKvBlock);
     for (int i = 0; i < kN; ++i) {
-      if (c < head_dim) even[i] = hn::MulAdd(hn::Set(d, queries[i].q[c]), hn::LoadU(d, k + c * kKvBlock + j), even[i]);
-      hn::StoreU(hn::Mul(hn::Add(even[i], odd[i]), hn::Set(d, scale)), d, scores + i * kTile + j);
+      const auto q = hn::Set(d, queries[i].q[c]);
+      for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(q, keys[v], sums[i][v]);
     }
   }
+  for (int i = 0; i < kN; ++i) {
+    for (int v = 0; v < kV; ++v) hn::StoreU(hn::Mul(sums[i][v], hn::Set(d, scale)), d, scores + i * kTile + v * lanes);
+  }
+}
+
+// The scores of a tile's blocks, which lie at blocks[0], blocks[1], ...
+template <int kN>
+HWY_INLINE void ScoreTile(const QueryState* queries, const float* const* blocks, int64_t count, int64_t head_dim,
+                          float scale, float* scores) {
+  constexpr int kV = VectorsOf<kN>();
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(BlockTag())), tokens = count * kKvBlock;
+  const float* k[kTile];
+  for (int64_t v = 0; v * lanes < tokens; ++v) k[v] = blocks[v * lanes / kKvBlock] + v * lanes % kKvBlock;
+  int64_t v = 0;
+  for (; (v + kV) * lanes <= tokens; v += kV) {
+    ScoreVectors<kN, kV>(queries, k + v, head_dim, scale, scores + v * lanes);
+  }
+  for (; v * lanes < tokens; ++v) ScoreVectors<kN, 1>(queries, k + v, head_dim, scale, scores + v * lanes);
 }
 
 // Soft cap and bias of the scores of the tokens [begin + low, begin + high) of one query.
@@ -107,31 +128,45 @@ HWY_INLINE void SoftmaxTile(QueryState& query, int64_t low, int64_t high, int64_
   query.sum += hn::GetLane(hn::SumOfLanes(db, sum));
 }
 
-// out_i += sum_j weights[i][j] V[j, :] for kN queries and the first `tokens` tokens of a block, V [kKvBlock, D].
-template <int kN>
-HWY_INLINE void AddValues(const QueryState* queries, const float* v, int64_t tokens, int64_t head_dim,
-                          const float* weights) {
+// out_i[c : c + kV vectors] += sum_j weights[i][j] V[j, c ...] for kN queries and the first `tokens` tokens of a tile,
+// whose blocks [kKvBlock, D] lie at blocks[0], blocks[1], ...
+template <int kN, int kV>
+HWY_INLINE void AddValueVectors(const QueryState* queries, const float* const* blocks, int64_t tokens, int64_t head_dim,
+                                int64_t c, const float* weights) {
   const F32 d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t c = 0;
-  for (; c + lanes <= head_dim; c += lanes) {
-    // Two sums a query hide the latency of an FMA.
-    VF32 even[kN], odd[kN];
-    for (int i = 0; i < kN; ++i) even[i] = hn::LoadU(d, queries[i].out + c), odd[i] = hn::Zero(d);
-    int64_t j = 0;
-    for (; j + 2 <= tokens; j += 2) {
-      const VF32 v0 = hn::LoadU(d, v + j * head_dim + c), v1 = hn::LoadU(d, v + (j + 1) * head_dim + c);
+  VF32 sums[kN][kV];
+  for (int i = 0; i < kN; ++i) {
+    for (int v = 0; v < kV; ++v) sums[i][v] = hn::LoadU(d, queries[i].out + c + v * lanes);
+  }
+  for (int64_t begin = 0; begin < tokens; begin += kKvBlock) {
+    const float* values = blocks[begin / kKvBlock] + c;
+    const int64_t end = std::min(begin + kKvBlock, tokens);
+    for (int64_t j = begin; j < end; ++j, values += head_dim) {
+      VF32 row[kV];
+      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, values + v * lanes);
       for (int i = 0; i < kN; ++i) {
-        even[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), v0, even[i]);
-        odd[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j + 1]), v1, odd[i]);
+        const VF32 weight = hn::Set(d, weights[i * kTile + j]);
+        for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(weight, row[v], sums[i][v]);
       }
     }
-    for (int i = 0; i < kN; ++i) {
-      if (j < tokens) {
-        even[i] = hn::MulAdd(hn::Set(d, weights[i * kTile + j]), hn::LoadU(d, v + j * head_dim + c), even[i]);
-      }
-      hn::StoreU(hn::Add(even[i], odd[i]), d, queries[i].out + c);
-    }
+  }
+  for (int i = 0; i < kN; ++i) {
+    for (int v = 0; v < kV; ++v) hn::StoreU(sums[i][v], d, queries[i].out + c + v * lanes);
+  }
+}
+
+template <int kN>
+HWY_INLINE void AddValues(const QueryState* queries, const float* const* blocks, int64_t tokens, int64_t head_dim,
+                          const float* weights) {
+  constexpr int kV = VectorsOf<kN>();
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32()));
+  int64_t c = 0;
+  for (; c + kV * lanes <= head_dim; c += kV * lanes) {
+    AddValueVectors<kN, kV>(queries, blocks, tokens, head_dim, c, weights);
+  }
+  for (; c + lanes <= head_dim; c += lanes) {
+    AddValueVectors<kN, 1>(queries, blocks, tokens, head_dim, c, weights);
   }
   // One lane, so that the same multiply-add is used whatever kN is.
   const hn::CappedTag<float, 1> one;
@@ -139,7 +174,8 @@ HWY_INLINE void AddValues(const QueryState* queries, const float* v, int64_t tok
     for (int i = 0; i < kN; ++i) {
       auto sum = hn::Set(one, queries[i].out[c]);
       for (int64_t j = 0; j < tokens; ++j) {
-        sum = hn::MulAdd(hn::Set(one, weights[i * kTile + j]), hn::Set(one, v[j * head_dim + c]), sum);
+        const float value = blocks[j / kKvBlock][j % kKvBlock * head_dim + c];
+        sum = hn::MulAdd(hn::Set(one, weights[i * kTile + j]), hn::Set(one, value), sum);
       }
       queries[i].out[c] = hn::GetLane(sum);
     }
@@ -153,21 +189,20 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64
   const KvView& cache = args.cache;
   const int64_t head_dim = cache.head_dim;
   const int64_t blocks = (end - begin + kKvBlock - 1) / kKvBlock;
-  int64_t at[kTileBlocks];
+  const float *k[kTileBlocks], *v[kTileBlocks];
   for (int64_t b = 0; b < blocks; ++b) {
-    at[b] = args.blocks[begin / kKvBlock + b] * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
-    ScoreBlock<kN>(queries, cache.k + at[b], head_dim, args.scale, scores + b * kKvBlock);
+    const int64_t at = args.blocks[begin / kKvBlock + b] * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
+    k[b] = cache.k + at;
+    v[b] = cache.v + at;
   }
+  ScoreTile<kN>(queries, k, blocks, head_dim, args.scale, scores);
   for (int i = 0; i < kN; ++i) {
     const int64_t low = std::clamp<int64_t>(queries[i].first - begin, 0, end - begin);
     const int64_t high = std::clamp<int64_t>(queries[i].end - begin, 0, end - begin);
     AdjustScores(args, queries[i], begin, low, high, scores + i * kTile);
     SoftmaxTile(queries[i], low, high, blocks * kKvBlock, head_dim, scores + i * kTile);
   }
-  for (int64_t b = 0; b < blocks; ++b) {
-    const int64_t tokens = std::min(kKvBlock, end - begin - b * kKvBlock);
-    AddValues<kN>(queries, cache.v + at[b], tokens, head_dim, scores + b * kKvBlock);
-  }
+  AddValues<kN>(queries, v, end - begin, head_dim, scores);
 }
 
 HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries) {
