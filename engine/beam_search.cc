@@ -120,7 +120,7 @@ class Search {
 };
 
 absl::Status Search::OpenAll(absl::Span<const int32_t> prompt, const CallContext& context) {
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, options_.adapter, context));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, {options_.adapter}, context));
   opening_tokens_ = opening.tokens.size();
   // All but the last token, which gives the first logits.
   const std::vector<int32_t> shared(opening.tokens.begin(), opening.tokens.end() - 1);

@@ -16,6 +16,10 @@
 namespace lastro::engine {
 namespace {
 
+// Of a prompt at least so many tokens are computed, even if all are known: the last one's logits are needed, and fewer
+// rows would go another way through the products than those of the whole prompt.
+constexpr int64_t kFreshTokens = 9;
+
 class LoadedDecoder : public DecoderModel {
  public:
   static absl::StatusOr<std::unique_ptr<DecoderModel>> Create(const std::string& path, const Runtime& runtime);
@@ -25,7 +29,7 @@ class LoadedDecoder : public DecoderModel {
   const ModelFiles& files() const override { return *core_.files; }
   absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(int capacity_tokens,
                                                              const LoraAdapter* adapter) const override;
-  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const OpenOptions& options,
                                const CallContext& context) const override;
   absl::StatusOr<std::unique_ptr<const LoraAdapter>> LoadAdapter(const std::string& folder) const override {
     return LoraAdapter::Load(folder, core_.transformer->architecture(), *core_.backend);
@@ -53,6 +57,7 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(core.files->weights(), architecture, *core.backend));
   LASTRO_ASSIGN_OR_RETURN(core.pool, KvPool::Create(*core.backend, architecture, runtime.kv_bytes()));
+  if (runtime.reuse_bytes() > 0) core.prefixes = std::make_unique<PrefixCache>(*core.pool, runtime.reuse_bytes());
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
   model->FillInfo();
   return model;
@@ -83,7 +88,7 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedDecoder::NewSession(int ca
 }
 
 absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, int new_tokens,
-                                            const LoraAdapter* adapter, const CallContext&) const {
+                                            const OpenOptions& options, const CallContext&) const {
   const size_t limit = static_cast<size_t>(info_.max_tokens), more = static_cast<size_t>(new_tokens);
   if (prompt.empty()) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
   if (new_tokens < 0 || prompt.size() > limit || more > limit - prompt.size()) {
@@ -93,7 +98,20 @@ absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, in
   }
   Opening opening;
   opening.tokens.assign(prompt.begin(), prompt.end());
-  LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(static_cast<int>(prompt.size() + more), adapter));
+  const int capacity = static_cast<int>(prompt.size() + more);
+  if (options.scope == nullptr || core_.prefixes == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(capacity, options.adapter));
+    return opening;
+  }
+  LASTRO_RETURN_IF_ERROR(core_.pool->CheckFits(capacity));
+  KvScope scope = *options.scope;
+  if (options.adapter != nullptr) absl::StrAppend(&scope.name, "\n", options.adapter->fingerprint());
+  BlockTable known = core_.prefixes->Find(scope, prompt, static_cast<int64_t>(prompt.size()) - kFreshTokens);
+  const size_t held = known.blocks().size() * static_cast<size_t>(core_.pool->shape().block_tokens);
+  auto session = std::make_unique<CachedSession>(core_, std::move(known), static_cast<int>(held), capacity,
+                                                 std::nullopt, options.adapter);
+  session->KeepFor(std::move(scope), prompt.first(held));
+  opening.session = std::move(session);
   return opening;
 }
 

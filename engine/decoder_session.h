@@ -9,6 +9,7 @@
 #include "engine/decoder_model.h"
 #include "engine/kv_pool.h"
 #include "engine/model_files.h"
+#include "engine/prefix_cache.h"
 #include "engine/transformer.h"
 
 namespace lastro::engine {
@@ -24,7 +25,8 @@ struct DecoderCore {
   std::unique_ptr<Transformer> transformer;
   Backend* backend = nullptr;
   std::unique_ptr<KvPool> pool;
-  mutable TransformerScratch scratch;  // used inside steps of the backend's queue only
+  std::unique_ptr<PrefixCache> prefixes;  // null: nothing is kept
+  mutable TransformerScratch scratch;     // used inside steps of the backend's queue only
   const std::unique_ptr<StepScheduler> scheduler;
 };
 
@@ -53,13 +55,16 @@ class CachedSession : public DecoderSession {
   std::unique_ptr<DecoderSession> Fork() const override;
   void Truncate(int length) override;
 
+  // What the session holds from now on is kept for others of `scope`; `held` are its tokens so far.
+  void KeepFor(KvScope scope, absl::Span<const int32_t> held);
+
   const DecoderCore& core() const { return core_; }
 
   // For the scheduler, while the session's caller waits.
   absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
   // Blocks for `rows` tokens from `position` on, and how a step sees them; inside a step. RESOURCE_EXHAUSTED.
   absl::StatusOr<SequenceSpan> Reserve(int64_t position, int64_t rows);
-  void Commit(int64_t tokens) { length_ += static_cast<int>(tokens); }
+  void Commit(absl::Span<const int32_t> tokens);
   void Rollback() { table_.Truncate(length_); }
 
  private:
@@ -69,9 +74,12 @@ class CachedSession : public DecoderSession {
   const LoraAdapter* const adapter_;
   const int capacity_;
   int length_;
+  std::optional<KvScope> scope_;
+  std::vector<int32_t> tokens_;  // with a scope: what is held
 };
 
-// `core` and `adapter` (null: none) must outlive the session. RESOURCE_EXHAUSTED when the KV memory could not hold `capacity` tokens.
+// `core` and `adapter` (null: none) must outlive the session. RESOURCE_EXHAUSTED when the KV memory could not hold
+// `capacity` tokens.
 absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCore& core, int capacity,
                                                                  std::optional<CrossMemory> memory,
                                                                  const LoraAdapter* adapter);

@@ -135,11 +135,13 @@ absl::Status Generation::Step(bool* done) {
 absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
   result_.prompt_tokens = static_cast<int>(prompt.size());
   auto start = std::chrono::steady_clock::now();
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, options_.adapter, context));
+  const OpenOptions open = {options_.adapter, options_.scope.has_value() ? &*options_.scope : nullptr};
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, open, context));
   DecoderSession* const session = opening.session.get();
+  result_.reused_tokens = session->length();
+  LASTRO_RETURN_IF_ERROR(session->Extend(opening.left(), LogitsOf::kLast, context, &logits_));
   seen_ = std::move(opening.tokens);
   opening_tokens_ = seen_.size();
-  LASTRO_RETURN_IF_ERROR(session->Extend(seen_, LogitsOf::kLast, context, &logits_));
   result_.prefill_ms = MillisSince(start);
   start = std::chrono::steady_clock::now();
   for (;;) {
@@ -224,11 +226,9 @@ absl::StatusOr<GenerateResult> Generate(const LanguageModel& model, absl::Span<c
   return Generation(model, options, sink).Run(prompt, context);
 }
 
-absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
-                                                                  absl::Span<const int32_t> prompt,
-                                                                  absl::Span<const std::vector<int32_t>> continuations,
-                                                                  const LoraAdapter* adapter,
-                                                                  const CallContext& context) {
+absl::StatusOr<ContinuationScores> ScoreContinuations(const LanguageModel& model, absl::Span<const int32_t> prompt,
+                                                      absl::Span<const std::vector<int32_t>> continuations,
+                                                      const OpenOptions& options, const CallContext& context) {
   size_t longest = 0;
   const int32_t vocab = model.info().vocab_size;
   for (const std::vector<int32_t>& tokens : continuations) {
@@ -240,11 +240,15 @@ absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const Language
       }
     }
   }
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), adapter, context));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), options, context));
   DecoderSession* const session = opening.session.get();
+  ContinuationScores result;
+  result.reused_tokens = session->length();
   std::vector<float> prompt_logits;
-  LASTRO_RETURN_IF_ERROR(session->Extend(opening.tokens, LogitsOf::kLast, context, &prompt_logits));
-  return ScoreAfter(*session, prompt_logits, static_cast<size_t>(vocab), continuations, context);
+  LASTRO_RETURN_IF_ERROR(session->Extend(opening.left(), LogitsOf::kLast, context, &prompt_logits));
+  LASTRO_ASSIGN_OR_RETURN(result.scores,
+                          ScoreAfter(*session, prompt_logits, static_cast<size_t>(vocab), continuations, context));
+  return result;
 }
 
 }  // namespace lastro::engine

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct GenerateOptions {
   // nothing can follow, or at an end id where it may end; max_new_tokens may cut it before.
   TokenConstraint* constraint = nullptr;
   const LoraAdapter* adapter = nullptr;  // of the model; not owned
+  std::optional<KvScope> scope;          // of OpenOptions
 };
 
 struct GeneratedToken {
@@ -42,6 +44,7 @@ struct GenerateResult {
   std::vector<GeneratedToken> tokens;
   FinishReason finish = FinishReason::kMaxTokens;
   int prompt_tokens = 0;
+  int reused_tokens = 0;  // of these, which were not computed again
   double prefill_ms = 0;
   double decode_ms = 0;
 };
@@ -60,13 +63,15 @@ struct ContinuationScore {
   double logprob = 0;  // sum over the continuation's tokens
   int tokens = 0;
 };
+struct ContinuationScores {
+  std::vector<ContinuationScore> scores;
+  int reused_tokens = 0;  // of the prompt, which were not computed again
+};
 
-// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. `adapter`, of
-// the model, may be null. Errors as Generate.
-absl::StatusOr<std::vector<ContinuationScore>> ScoreContinuations(const LanguageModel& model,
-                                                                  absl::Span<const int32_t> prompt,
-                                                                  absl::Span<const std::vector<int32_t>> continuations,
-                                                                  const LoraAdapter* adapter,
-                                                                  const CallContext& context);
+// log p(continuation | prompt) of each continuation; the prompt is computed once and its cache shared. Errors as
+// Generate.
+absl::StatusOr<ContinuationScores> ScoreContinuations(const LanguageModel& model, absl::Span<const int32_t> prompt,
+                                                      absl::Span<const std::vector<int32_t>> continuations,
+                                                      const OpenOptions& options, const CallContext& context);
 
 }  // namespace lastro::engine

@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<KvPool>> KvPool::Create(Backend& backend, const A
     return absl::Status(store.status().code(),
                         absl::StrCat(store.status().message(), " for the KV memory: lower --kv-memory"));
   }
-  return std::unique_ptr<KvPool>(new KvPool(backend, *std::move(store)));
+  return std::unique_ptr<KvPool>(new KvPool(backend, block_bytes, *std::move(store)));
 }
 
 int64_t KvPool::blocks_in_use() const {
@@ -41,6 +41,14 @@ absl::Status KvPool::CheckFits(int64_t tokens) const {
 }
 
 absl::Status KvPool::Take(int64_t count, std::vector<int32_t>* blocks) {
+  absl::Status status = TryToTake(count, blocks);
+  while (!status.ok() && give_back_ != nullptr && give_back_(count - (shape().blocks - blocks_in_use()))) {
+    status = TryToTake(count, blocks);
+  }
+  return status;
+}
+
+absl::Status KvPool::TryToTake(int64_t count, std::vector<int32_t>* blocks) {
   absl::MutexLock lock(&mutex_);
   const int64_t free = shape().blocks - static_cast<int64_t>(holders_.size()) + static_cast<int64_t>(free_.size());
   if (count > free) {
@@ -108,6 +116,11 @@ absl::Status BlockTable::Reserve(int64_t begin, int64_t end) {
   }
   blocks_.insert(blocks_.end(), taken.begin(), taken.end());
   return absl::OkStatus();
+}
+
+void BlockTable::Share(absl::Span<const int32_t> blocks) {
+  pool_->Share(blocks);
+  blocks_.insert(blocks_.end(), blocks.begin(), blocks.end());
 }
 
 void BlockTable::Truncate(int64_t tokens) {

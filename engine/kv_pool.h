@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -31,22 +33,33 @@ class KvPool {
   const KvShape& shape() const { return store_->shape(); }
   int64_t blocks_in_use() const;
 
+  int64_t block_bytes() const { return block_bytes_; }
+
+  // Called, without a lock, when blocks are missing: may give back some that it holds, and returns whether it did.
+  // Null: nobody holds any. Not while blocks are taken.
+  void SetReserve(std::function<bool(int64_t blocks)> give_back) { give_back_ = std::move(give_back); }
+
   // Errors with RESOURCE_EXHAUSTED when a sequence of `tokens` could not be held even alone.
   absl::Status CheckFits(int64_t tokens) const;
 
  private:
   friend class BlockTable;
+  friend class PrefixCache;
 
-  KvPool(Backend& backend, std::unique_ptr<KvStore> store) : backend_(backend), store_(std::move(store)) {}
+  KvPool(Backend& backend, int64_t block_bytes, std::unique_ptr<KvStore> store)
+      : backend_(backend), block_bytes_(block_bytes), store_(std::move(store)) {}
 
   // Appends `count` blocks of one holder each to `blocks`, or none: RESOURCE_EXHAUSTED, with counts.
   absl::Status Take(int64_t count, std::vector<int32_t>* blocks);
+  absl::Status TryToTake(int64_t count, std::vector<int32_t>* blocks);
   void Share(absl::Span<const int32_t> blocks);    // one holder more
   void Release(absl::Span<const int32_t> blocks);  // one holder less
   bool IsShared(int32_t block) const;
 
   Backend& backend_;
+  const int64_t block_bytes_;
   const std::unique_ptr<KvStore> store_;
+  std::function<bool(int64_t)> give_back_;
   mutable absl::Mutex mutex_;
   // Holders of each block that was ever taken: those from holders_.size() on are untouched memory.
   std::vector<int32_t> holders_ ABSL_GUARDED_BY(mutex_);
@@ -71,6 +84,8 @@ class BlockTable {
   absl::Status Reserve(int64_t begin, int64_t end);
   // Gives back the blocks that hold none of the first `tokens` tokens.
   void Truncate(int64_t tokens);
+  // Appends `blocks`, which others hold too. REQUIRES: the table ends with a whole block, and so does what they hold.
+  void Share(absl::Span<const int32_t> blocks);
   // Another table of the first `tokens` tokens, in the same blocks.
   BlockTable Fork(int64_t tokens) const;
 

@@ -13,6 +13,7 @@
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "engine/model_files.h"
+#include "engine/prefix_cache.h"
 #include "engine/runtime.h"
 #include "engine/tokenizer.h"
 
@@ -70,14 +71,24 @@ struct StepRequest {
 // batch. Every request gets the status that Extend would give; an error of one leaves the others alone.
 void Step(absl::Span<StepRequest> requests, const CallContext& context);
 
-// Where a text begins: an empty session, and the tokens to run in it before the first of the text is chosen.
+// Where a text begins: a session, and the tokens to be in it before the first of the text is chosen. It holds the first
+// session->length() of them already, fewer than all.
 struct Opening {
   std::unique_ptr<DecoderSession> session;
   std::vector<int32_t> tokens;  // the prompt; or, where an encoder has read it, what every target begins with
+  absl::Span<const int32_t> left() const {
+    return absl::MakeConstSpan(tokens).subspan(static_cast<size_t>(session->length()));
+  }
 };
 
 class DecoderModel;
 class LoraAdapter;
+
+struct OpenOptions {
+  const LoraAdapter* adapter = nullptr;  // of this model and outliving the session; null: none
+  // Unless null, the session begins with what texts of this scope left, and leaves what it computes for others of it.
+  const KvScope* scope = nullptr;
+};
 
 class LanguageModel {
  public:
@@ -95,8 +106,7 @@ class LanguageModel {
   // The beginning of a text of up to `new_tokens` tokens after `prompt`. INVALID_ARGUMENT when the prompt is empty, has
   // an id that is none, or together with new_tokens exceeds what the model takes (the counts and the limit are in the
   // message; nothing is cut in silence). RESOURCE_EXHAUSTED; CANCELLED and DEADLINE_EXCEEDED while an encoder reads.
-  // `adapter`, of this model and outliving the session, may be null.
-  virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
+  virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const OpenOptions& options,
                                        const CallContext& context) const = 0;
 
   // A LoRA adapter for this model, from a folder as PEFT writes it. UNIMPLEMENTED for a model that takes none; else as

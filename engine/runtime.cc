@@ -32,6 +32,7 @@ absl::Status CheckOptions(const RuntimeOptions& options) {
         absl::StrCat("threads = ", options.threads, " is out of range [0, ", kMaxThreads, "]; 0 means one per core"));
   }
   if (options.kv_bytes < 0) return absl::InvalidArgumentError("kv_bytes is negative; 0 means the default");
+  if (options.reuse_bytes < 0) return absl::InvalidArgumentError("reuse_bytes is negative; 0 means none");
   if (options.gpu_bytes < 0) return absl::InvalidArgumentError("gpu_bytes is negative; 0 means the default");
   return absl::OkStatus();
 }
@@ -86,6 +87,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
   LASTRO_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Runtime> runtime(new Runtime);
   runtime->kv_bytes_ = options.kv_bytes;
+  runtime->reuse_bytes_ = options.reuse_bytes;
   if (options.device != "cpu") {
     LASTRO_ASSIGN_OR_RETURN(int number, GpuNumber(options.device));
     auto backend = NewGpuBackend(options, number);

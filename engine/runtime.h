@@ -30,6 +30,8 @@ struct RuntimeOptions {
   bool deterministic = false;
   // KV memory of each model that generates; 0: a quarter of the machine's memory, half of what a GPU has left.
   int64_t kv_bytes = 0;
+  // Of this, what each model may keep of texts that have ended (PrefixCache); 0: nothing.
+  int64_t reuse_bytes = int64_t{256} << 20;
 };
 
 class Runtime {
@@ -42,6 +44,7 @@ class Runtime {
   Backend& backend() const { return *backend_; }
   ComputeType compute_type() const { return compute_type_; }  // never kAuto
   int64_t kv_bytes() const { return kv_bytes_; }              // 0: Backend::default_kv_bytes()
+  int64_t reuse_bytes() const { return reuse_bytes_; }
   // Such as "cpu, 2 threads, bf16 (avx512_bf16)"; says why where "auto" found no GPU.
   std::string Description() const;
 
@@ -50,7 +53,7 @@ class Runtime {
   std::unique_ptr<Backend> backend_;
   std::string why_cpu_;  // "" where nothing else was wanted
   ComputeType compute_type_ = ComputeType::kFloat32;
-  int64_t kv_bytes_ = 0;
+  int64_t kv_bytes_ = 0, reuse_bytes_ = 0;
 };
 
 }  // namespace lastro::engine

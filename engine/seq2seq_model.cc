@@ -18,7 +18,7 @@ class LoadedSeq2Seq : public Seq2SeqModel {
   const Seq2SeqInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   const ModelFiles& files() const override { return *core_.files; }
-  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const LoraAdapter* adapter,
+  absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const OpenOptions& options,
                                const CallContext& context) const override;
   absl::StatusOr<std::unique_ptr<DecoderSession>> NewSession(absl::Span<const int32_t> source, int capacity_tokens,
                                                              const CallContext& context) const override;
@@ -117,8 +117,8 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedSeq2Seq::NewSession(absl::
 }
 
 absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, int new_tokens,
-                                            const LoraAdapter* adapter, const CallContext& context) const {
-  LASTRO_CHECK(adapter == nullptr, "an adapter of another model");
+                                            const OpenOptions& options, const CallContext& context) const {
+  LASTRO_CHECK(options.adapter == nullptr, "an adapter of another model");
   Opening opening;
   opening.tokens = {info_.start_id};
   if (info_.forced_bos_id >= 0) opening.tokens.push_back(info_.forced_bos_id);

@@ -10,8 +10,8 @@ namespace {
 
 // Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
 constexpr size_t kStepTokens = 512;
-// Of these at most so many are decoding's where prompts wait.
-constexpr size_t kDecodingShare = 256;
+// A prompt's tokens in a step that others decode in, who then wait for their next token some three times as long.
+constexpr size_t kBesideDecoding = 32;
 // A request with no more tokens left than this counts as decoding.
 constexpr size_t kDecodingTokens = 8;
 // How often a waiting caller looks at its context.
@@ -112,9 +112,9 @@ std::vector<StepPart> StepScheduler::TakeParts() {
   const bool prompts =
       std::any_of(waiting_.begin(), waiting_.end(), [](const Job* job) { return !IsDecoding(job->left()); });
   std::vector<StepPart> parts;
-  size_t budget = prompts ? kDecodingShare : kStepTokens;
+  size_t budget = prompts ? kStepTokens - kBesideDecoding : kStepTokens;
   TakeWaiting(true, &budget, &parts);
-  budget += prompts ? kStepTokens - kDecodingShare : 0;
+  budget = parts.empty() ? kStepTokens : kBesideDecoding;
   TakeWaiting(false, &budget, &parts);
   return parts;
 }
@@ -122,7 +122,10 @@ std::vector<StepPart> StepScheduler::TakeParts() {
 void StepScheduler::TakeWaiting(bool decoding, size_t* budget, std::vector<StepPart>* parts) {
   std::deque<Job*> rest;
   for (Job* job : waiting_) {
-    const size_t tokens = std::min(job->left(), *budget);
+    size_t tokens = std::min(job->left(), *budget);
+    // A prompt's last piece is not so small that its products would go another way.
+    const size_t left = job->left() - tokens;
+    if (left > 0 && left <= kDecodingTokens && tokens > kDecodingTokens) tokens -= kDecodingTokens;
     if (tokens == 0 || IsDecoding(job->left()) != decoding) {
       rest.push_back(job);
       continue;
@@ -169,7 +172,7 @@ void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
 
 void StepScheduler::End(Job* job, const absl::Status& status) {
   if (status.ok()) {
-    job->session->Commit(static_cast<int64_t>(job->request->tokens.size()));
+    job->session->Commit(job->request->tokens);
   } else {
     job->session->Rollback();
   }

@@ -1,7 +1,7 @@
 // StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
-// pieces, up to a budget of tokens. Whoever has been longest without a turn goes first, so that none waits for the
-// whole of another; decoding and prompts each have a share of every step.
+// pieces, up to a budget of tokens, which is small beside decoding. Whoever has been longest without a turn goes first,
+// so that none waits for the whole of another; decoding and prompts each have a share of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
 // Thread-safe.

@@ -47,6 +47,7 @@ struct SearchHit {
 struct SearchResult {
   std::vector<SearchHit> hits;  // best first, ties by chunk id
   int64_t commit = 0;           // of the snapshot that was searched
+  int64_t removed = 0;          // documents that were removed or replaced in the store up to it
 };
 
 // What ingestion must know to skip what has not changed.

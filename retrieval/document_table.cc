@@ -148,6 +148,12 @@ absl::StatusOr<FilteredDocuments> SelectDocumentRows(Database& db, int64_t colle
   }
 }
 
+absl::StatusOr<int64_t> CountRemovedDocuments(Database& db) {
+  return db.QueryInt(
+      "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name='documents'), 0) - "
+      "coalesce((SELECT sum(documents) FROM collections), 0)");
+}
+
 absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection) {
   LASTRO_ASSIGN_OR_RETURN(
       Statement query,

@@ -43,6 +43,9 @@ struct FilteredDocuments {
 };
 absl::StatusOr<FilteredDocuments> SelectDocumentRows(Database& db, int64_t collection, const Filter& filter);
 
+// Rows that there were and are no more: documents removed or replaced, of all collections.
+absl::StatusOr<int64_t> CountRemovedDocuments(Database& db);
+
 absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection);
 
 }  // namespace lastro::retrieval

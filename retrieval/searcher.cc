@@ -33,6 +33,7 @@ class Searcher {
     }
     SearchResult result;
     result.commit = snapshot_.commit();
+    LASTRO_ASSIGN_OR_RETURN(result.removed, CountRemovedDocuments(snapshot_.db()));
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredChunk> selected, Select());
     LASTRO_ASSIGN_OR_RETURN(result.hits, Complete(selected));
     return result;

@@ -40,6 +40,11 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("SIZE")
       ->check(CLI::PositiveNumber)
       ->transform(CLI::AsSizeValue(false));
+  app->add_option("--kv-reuse", config->reuse_bytes,
+                  "of this, what is kept of prompts for others that begin alike; 0: nothing; default: 256MiB")
+      ->type_name("SIZE")
+      ->check(CLI::NonNegativeNumber)
+      ->transform(CLI::AsSizeValue(false));
   app->add_flag("--deterministic", config->deterministic,
                 "the same results to the last bit whoever else is served; slower prompts");
 }
@@ -50,6 +55,7 @@ absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& c
   options.device = config.device;
   options.gpu_bytes = config.gpu_bytes;
   options.kv_bytes = config.kv_bytes;
+  options.reuse_bytes = config.reuse_bytes;
   options.deterministic = config.deterministic;
   LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
   return options;

@@ -20,7 +20,8 @@ struct ComputeConfig {
   std::string device = "auto";        // auto, cpu, cuda or cuda:N
   int64_t gpu_bytes = 0;              // 0: nine tenths of what is free
   int64_t kv_bytes = 0;               // 0: a quarter of the machine's memory, half of what a GPU has left
-  bool deterministic = false;         // engine::RuntimeOptions::deterministic
+  int64_t reuse_bytes = engine::RuntimeOptions().reuse_bytes;  // of this, for texts that have ended
+  bool deterministic = false;                                  // engine::RuntimeOptions::deterministic
 };
 
 // --threads, --compute-type, --device and so on.

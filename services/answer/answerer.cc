@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "services/answer/abstention.h"
 #include "services/answer/answer_request.h"
@@ -64,10 +65,11 @@ class Answerer : public AskApi {
     return answer;
   }
 
-  absl::Status Fill(const AnswerRequest& request, const CallContext& context,
-                    const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
-    LASTRO_ASSIGN_OR_RETURN(std::vector<v1::SearchHit> passages,
+  absl::Status Fill(const AnswerRequest& request, const CallContext& context, const Sink<v1::AskStreamResponse>& sink,
+                    Stages* stages, v1::Answer* answer) {
+    LASTRO_ASSIGN_OR_RETURN(const v1::SearchResponse found,
                             stages->Time("search", [&] { return Retrieve(request, context, answer); }));
+    const std::vector<v1::SearchHit> passages(found.hits().begin(), found.hits().end());
     LASTRO_RETURN_IF_ERROR(SendSources(request, passages, sink, answer));
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredCandidate> candidates, stages->Time("evidence", [&] {
       return ScoreCandidates(request.question, passages, weights_, embedding_, context);
@@ -81,12 +83,16 @@ class Answerer : public AskApi {
       answer->set_answerability(v1::WEAK_EVIDENCE);
       return absl::OkStatus();
     }
-    return AnswerFrom(request, passages, std::move(candidates), context, sink, stages, answer);
+    v1::ReuseScope reuse;
+    reuse.set_name(absl::StrCat("collection ", request.collection));
+    reuse.set_version(found.removed_documents());
+    return AnswerFrom(request, passages, std::move(candidates), reuse, context, sink, stages, answer);
   }
 
   absl::Status AnswerFrom(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
-                          std::vector<ScoredCandidate> candidates, const CallContext& context,
-                          const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
+                          std::vector<ScoredCandidate> candidates, const v1::ReuseScope& reuse,
+                          const CallContext& context, const Sink<v1::AskStreamResponse>& sink, Stages* stages,
+                          v1::Answer* answer) {
     const bool quote = request.mode == v1::ANSWER_MODE_QUOTE;
     int reserved = quote ? kMaxQuoteTokens : request.max_new_tokens;
     absl::StatusOr<GroundedPrompt> prompt = stages->Time(
@@ -96,6 +102,7 @@ class Answerer : public AskApi {
       return absl::OkStatus();
     }
     LASTRO_RETURN_IF_ERROR(prompt.status());
+    *prompt->prompt.mutable_reuse() = reuse;
     for (int passage : prompt->passages) {
       answer->mutable_receipt()->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
     }
@@ -106,8 +113,8 @@ class Answerer : public AskApi {
     return AnswerByGenerating(request, passages, *prompt, retrieval_, generation_, context, sink, stages, answer);
   }
 
-  absl::StatusOr<std::vector<v1::SearchHit>> Retrieve(const AnswerRequest& request, const CallContext& context,
-                                                      v1::Answer* answer) {
+  absl::StatusOr<v1::SearchResponse> Retrieve(const AnswerRequest& request, const CallContext& context,
+                                              v1::Answer* answer) {
     v1::SearchRequest search;
     search.set_collection(request.collection);
     search.set_query(request.question);
@@ -116,8 +123,7 @@ class Answerer : public AskApi {
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, retrieval_.Search(search, context));
     answer->mutable_receipt()->set_store_commit(response.store_commit());
     answer->mutable_receipt()->set_embedding_fingerprint(response.embedding_fingerprint());
-    return std::vector<v1::SearchHit>(std::make_move_iterator(response.mutable_hits()->begin()),
-                                      std::make_move_iterator(response.mutable_hits()->end()));
+    return response;
   }
 
   absl::Status SendSources(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,

@@ -63,6 +63,11 @@ std::vector<int> OrderByStrength(size_t passages, absl::Span<const ScoredCandida
   return order;
 }
 
+// Where a passage stands in the collection.
+std::pair<absl::string_view, int64_t> PlaceOf(const v1::SearchHit& passage) {
+  return {passage.document().uri(), passage.chunk().ordinal()};
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
@@ -109,9 +114,12 @@ absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::S
     int tokens = counted.text_tokens(static_cast<int>(i)) + kTokensPerPassageFrame;
     if (used + tokens > budget) continue;
     used += tokens;
-    grounded->add_passages(passages[static_cast<size_t>(order[i])].chunk().text());
     prompt.passages.push_back(order[i]);
   }
+  std::sort(prompt.passages.begin(), prompt.passages.end(), [&](int a, int b) {
+    return PlaceOf(passages[static_cast<size_t>(a)]) < PlaceOf(passages[static_cast<size_t>(b)]);
+  });
+  for (int passage : prompt.passages) grounded->add_passages(passages[static_cast<size_t>(passage)].chunk().text());
   if (prompt.passages.empty()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no passage fits into a prompt of ", budget, " tokens; ", used, " are taken by the question"));

@@ -25,7 +25,8 @@ absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& 
                                                              const EvidenceWeights& weights, EmbeddingApi& embedding,
                                                              const CallContext& context);
 
-// The prompt: passages in the order of their strongest sentence, as many as fit.
+// The prompt: the passages with the strongest sentences, as many as fit, in the order of the collection: prompts of the
+// same passages begin alike, and what was computed of one serves the next.
 struct GroundedPrompt {
   v1::Prompt prompt;
   std::vector<int> passages;  // indexes of those in it, in the prompt's order

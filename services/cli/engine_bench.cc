@@ -99,6 +99,34 @@ absl::StatusOr<DecoderRates> RunDecoder(const engine::DecoderModel& model, absl:
   return rates;
 }
 
+// Milliseconds until the first token's logits of `prompt`, in a scope of its own.
+absl::StatusOr<double> FirstTokenMs(const engine::DecoderModel& model, absl::Span<const int32_t> prompt,
+                                    const engine::KvScope& scope, const CallContext& context) {
+  const absl::Time start = absl::Now();
+  LASTRO_ASSIGN_OR_RETURN(engine::Opening opening, model.Open(prompt, 0, {nullptr, &scope}, context));
+  std::vector<float> logits;
+  LASTRO_RETURN_IF_ERROR(opening.session->Extend(opening.left(), engine::LogitsOf::kLast, context, &logits));
+  return 1e3 * SecondsSince(start);
+}
+
+// The same prompt twice, the second time with another ending: what reuse saves.
+absl::Status MeasureReuse(const engine::DecoderModel& model, std::vector<int32_t> prompt, int repeats,
+                          const CallContext& context, BenchResult* result) {
+  constexpr size_t kEnding = 16;  // a question's worth
+  std::vector<double> first, again;
+  for (int run = 0; run < repeats; ++run) {
+    const engine::KvScope scope = {"bench", run};
+    LASTRO_ASSIGN_OR_RETURN(double ms, FirstTokenMs(model, prompt, scope, context));
+    first.push_back(ms);
+    std::reverse(prompt.end() - static_cast<ptrdiff_t>(std::min(kEnding, prompt.size())), prompt.end());
+    LASTRO_ASSIGN_OR_RETURN(ms, FirstTokenMs(model, prompt, scope, context));
+    again.push_back(ms);
+  }
+  result->rates.push_back({"first_token_ms", Median(first)});
+  result->rates.push_back({"first_token_again_ms", Median(again)});
+  return absl::OkStatus();
+}
+
 absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engine::Runtime& runtime,
                                          const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(auto model, engine::DecoderModel::Load(options.model_folder, runtime));
@@ -119,6 +147,7 @@ absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engi
   BenchResult result;
   result.model = model->info().name;
   result.rates = {{"prompt_tokens_per_s", Median(prompt_rates)}, {"gen_tokens_per_s", Median(generation_rates)}};
+  LASTRO_RETURN_IF_ERROR(MeasureReuse(*model, std::move(prompt), options.repeats, context, &result));
   return result;
 }
 

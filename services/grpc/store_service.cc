@@ -133,6 +133,7 @@ class StoreGrpcService final : public v1::StoreService::Service {
       LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, store_->Search(query, call.context()));
       for (const retrieval::SearchHit& hit : result.hits) *response->add_hits() = services::ToProto(hit);
       response->set_store_commit(result.commit);
+      response->set_removed_documents(result.removed);
       return absl::OkStatus();
     });
   }

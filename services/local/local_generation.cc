@@ -122,6 +122,7 @@ class Generation {
       }
     }
     response.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
+    response.mutable_usage()->set_reused_tokens(result.reused_tokens);
     response.mutable_usage()->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
     AddStage("prefill", result.prefill_ms, &response);
     AddStage("decode", result.decode_ms, &response);
@@ -207,9 +208,13 @@ class LocalGeneration : public GenerationApi {
     std::optional<int32_t> none = decoder->format->NoneToken();
     const bool with_none = request.include_none() && none && request.prompt().has_grounded();
     if (with_none) continuations.push_back({*none});
-    LASTRO_ASSIGN_OR_RETURN(std::vector<engine::ContinuationScore> scores,
-                            engine::ScoreContinuations(*decoder->model, prompt, continuations, adapter, context));
+    LASTRO_ASSIGN_OR_RETURN(const std::optional<engine::KvScope> scope, ToKvScope(request.prompt()));
+    const engine::OpenOptions open = {adapter, scope.has_value() ? &*scope : nullptr};
+    LASTRO_ASSIGN_OR_RETURN(engine::ContinuationScores scored,
+                            engine::ScoreContinuations(*decoder->model, prompt, continuations, open, context));
+    std::vector<engine::ContinuationScore>& scores = scored.scores;
     v1::ScoreResponse response;
+    response.mutable_usage()->set_reused_tokens(scored.reused_tokens);
     if (with_none) {
       response.set_none_logprob(scores.back().logprob);
       scores.pop_back();

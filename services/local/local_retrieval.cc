@@ -32,6 +32,7 @@ class LocalRetrieval : public RetrievalApi {
     v1::SearchResponse response;
     for (const retrieval::SearchHit& hit : result.hits) *response.add_hits() = ToProto(hit);
     response.set_store_commit(result.commit);
+    response.set_removed_documents(result.removed);
     response.set_embedding_fingerprint(query.fingerprint);
     for (v1::StageDuration& duration : stages.durations()) *response.add_durations() = std::move(duration);
     return response;

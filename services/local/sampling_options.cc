@@ -15,6 +15,7 @@ constexpr int kMaxBiases = 1'024;
 constexpr double kMaxBias = 100;
 constexpr double kMaxPenalty = 2;
 constexpr int kDefaultBeams = 4;
+constexpr size_t kMaxScopeName = 1'024;
 
 absl::StatusOr<float> Within(const char* field, double value, double limit) {
   if (value >= -limit && value <= limit) return static_cast<float>(value);
@@ -109,7 +110,18 @@ absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequ
     }
     options.top_logprobs = request.top_logprobs();
   }
+  LASTRO_ASSIGN_OR_RETURN(options.scope, ToKvScope(request.prompt()));
   return options;
+}
+
+absl::StatusOr<std::optional<engine::KvScope>> ToKvScope(const v1::Prompt& prompt) {
+  if (!prompt.has_reuse()) return std::nullopt;
+  const std::string& name = prompt.reuse().name();
+  if (name.empty() || name.size() > kMaxScopeName) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("reuse.name has ", name.size(), " bytes; 1 to ", kMaxScopeName, " are allowed"));
+  }
+  return engine::KvScope{name, prompt.reuse().version()};
 }
 
 absl::StatusOr<engine::BeamOptions> ToBeamOptions(const v1::GenerateRequest& request) {

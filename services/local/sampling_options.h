@@ -1,6 +1,8 @@
 // From the protos' sampling fields, whose zero means the default, to the engine's. Pure functions.
 #pragma once
 
+#include <optional>
+
 #include "absl/status/statusor.h"
 #include "engine/beam_search.h"
 #include "engine/generator.h"
@@ -10,6 +12,9 @@ namespace lastro::services {
 
 // INVALID_ARGUMENT names the field, its value and the limit.
 absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequest& request);
+
+// Of Prompt.reuse; nothing where it is unset.
+absl::StatusOr<std::optional<engine::KvScope>> ToKvScope(const v1::Prompt& prompt);
 
 // Of a request with beams. INVALID_ARGUMENT also where something is asked for that beam search does not do.
 absl::StatusOr<engine::BeamOptions> ToBeamOptions(const v1::GenerateRequest& request);

@@ -232,7 +232,7 @@ class RemoteStore final : public retrieval::ChunkStore {
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response,
                             Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request, context));
     LASTRO_ASSIGN_OR_RETURN(auto hits, Converted<retrieval::SearchHit>(response.hits()));
-    return retrieval::SearchResult{std::move(hits), response.store_commit()};
+    return retrieval::SearchResult{std::move(hits), response.store_commit(), response.removed_documents()};
   }
 
   absl::Status PutJob(const Job& job) override {

@@ -152,8 +152,8 @@ TEST(LoraTest, GenerationScoresAndBeamsUseIt) {
     differ |= adapted.tokens[i].id != plain.tokens[i].id;
   }
   EXPECT_TRUE(differ);
-  ASSERT_OK_AND_ASSIGN(auto scores, ScoreContinuations(*model, prompt, {ids}, adapter.get(), CallContext()));
-  EXPECT_NEAR(scores[0].logprob, logprob, 1e-3);
+  ASSERT_OK_AND_ASSIGN(auto scored, ScoreContinuations(*model, prompt, {ids}, {adapter.get()}, CallContext()));
+  EXPECT_NEAR(scored.scores[0].logprob, logprob, 1e-3);
   BeamOptions beams;
   beams.width = 1;
   beams.max_new_tokens = 6;

@@ -34,6 +34,16 @@ class DecoderModelTest : public ::testing::Test {
   }
 };
 
+// With a context of several steps' tokens.
+class LongContextTest : public DecoderModelTest {
+ protected:
+  LongContextTest() {
+    files_.Edit("config.json", "\"max_position_embeddings\": 512", "\"max_position_embeddings\": 2048");
+    model_ = *DecoderModel::Load(files_.path(), *runtime_);
+  }
+  EditedModel files_{"llama-gqa"};
+};
+
 TEST_F(DecoderModelTest, SessionCapacityIsChecked) {
   for (int bad : {0, -1, 513}) {
     EXPECT_THAT(model_->NewSession(bad), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("512")));
@@ -48,19 +58,19 @@ TEST_F(DecoderModelTest, SessionCapacityIsChecked) {
   EXPECT_EQ(Last(*session, Ids(2)).size(), 176u);
 }
 
-TEST_F(DecoderModelTest, LogitsOfNoneLastAndAll) {
-  auto session = *model_->NewSession(300);
-  const auto ids = Ids(280);  // two pieces
+TEST_F(LongContextTest, LogitsOfNoneLastAndAll) {
+  auto session = *model_->NewSession(600);
+  const auto ids = Ids(560);  // two pieces
   std::vector<float> all, last;
   ASSERT_THAT(session->Extend(ids, LogitsOf::kAll, CallContext(), &all), IsOk());
-  ASSERT_EQ(all.size(), 280u * 176);
+  ASSERT_EQ(all.size(), 560u * 176);
   session->Truncate(0);
   last = Last(*session, ids);
   // Near, not equal: one row and many go through different products.
   for (size_t i = 0; i < 176; ++i) ASSERT_NEAR(last[i], all[all.size() - 176 + i], 1e-5);
   session->Truncate(0);
   EXPECT_THAT(session->Extend(ids, LogitsOf::kNone, CallContext(), nullptr), IsOk());
-  EXPECT_EQ(session->length(), 280);
+  EXPECT_EQ(session->length(), 560);
   EXPECT_THAT(session->Extend({}, LogitsOf::kLast, CallContext(), &last), IsOk());
   EXPECT_TRUE(last.empty());
 }
@@ -86,8 +96,8 @@ TEST_F(DecoderModelTest, IdsOutsideTheVocabularyAreRefused) {
   EXPECT_EQ(session->length(), 0);
 }
 
-TEST_F(DecoderModelTest, AnErrorLeavesTheCacheAsItWas) {
-  auto session = *model_->NewSession(400), other = *model_->NewSession(400);
+TEST_F(LongContextTest, AnErrorLeavesTheCacheAsItWas) {
+  auto session = *model_->NewSession(900), other = *model_->NewSession(900);
   const auto prompt = Ids(20), next = Ids(1, 9);
   Last(*session, prompt);
   Last(*other, prompt);
@@ -95,7 +105,7 @@ TEST_F(DecoderModelTest, AnErrorLeavesTheCacheAsItWas) {
   std::atomic<int> asked = 0;
   const CallContext context = CallContext::Until(absl::InfiniteFuture(), [&] { return ++asked > 5; });
   std::vector<float> logits;
-  EXPECT_THAT(session->Extend(Ids(370, 3), LogitsOf::kLast, context, &logits),
+  EXPECT_THAT(session->Extend(Ids(870, 3), LogitsOf::kLast, context, &logits),
               StatusIs(absl::StatusCode::kCancelled, ::testing::_));
   EXPECT_EQ(session->length(), 20);
   EXPECT_EQ(Last(*session, next), Last(*other, next));
@@ -122,7 +132,7 @@ TEST_F(DecoderModelTest, SessionsOfManyThreadsDoNotMix) {
 }
 
 // A short request that comes while a long prompt runs is served in the prompt's next step, beside a piece of it.
-TEST_F(DecoderModelTest, StepsOfSessionsInterleave) {
+TEST_F(LongContextTest, StepsOfSessionsInterleave) {
   absl::Mutex mutex;
   std::string checks;  // whose context was asked by a step
   absl::Notification long_started, short_waits;
@@ -142,11 +152,11 @@ TEST_F(DecoderModelTest, StepsOfSessionsInterleave) {
   auto extend = [&](char who, int tokens) {
     const std::thread::id caller = std::this_thread::get_id();
     const CallContext context = CallContext::Until(absl::InfiniteFuture(), [&, caller] { return record(who, caller); });
-    auto session = *model_->NewSession(512);
+    auto session = *model_->NewSession(1000);
     std::vector<float> logits;
     EXPECT_THAT(session->Extend(Ids(tokens), LogitsOf::kLast, context, &logits), IsOk());
   };
-  std::thread long_one([&] { extend('L', 512); });
+  std::thread long_one([&] { extend('L', 1000); });
   long_started.WaitForNotification();
   std::thread short_one([&] { extend('S', 1); });
   long_one.join();

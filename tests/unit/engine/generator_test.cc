@@ -167,7 +167,8 @@ TEST_F(GeneratorTest, SinkErrorsAndCancellationEndIt) {
 TEST_F(GeneratorTest, ScoresEqualTheSumOfLogSoftmax) {
   std::vector<std::vector<int32_t>> continuations = {{5}, {}, {7, 9, 11}, {}};
   for (int i = 0; i < 150; ++i) continuations[3].push_back(3 + i);  // more than one piece
-  ASSERT_OK_AND_ASSIGN(auto scores, ScoreContinuations(*model_, prompt_, continuations, nullptr, CallContext()));
+  ASSERT_OK_AND_ASSIGN(auto scored, ScoreContinuations(*model_, prompt_, continuations, {}, CallContext()));
+  const std::vector<ContinuationScore>& scores = scored.scores;
   ASSERT_EQ(scores.size(), 4u);
   for (size_t i = 0; i < continuations.size(); ++i) {
     std::vector<int32_t> all = prompt_;
@@ -188,9 +189,10 @@ TEST_F(GeneratorTest, ScoresEqualTheSumOfLogSoftmax) {
 }
 
 TEST_F(GeneratorTest, ScoringRefusesBadInput) {
-  EXPECT_THAT(ScoreContinuations(*model_, {}, {{1}}, nullptr, CallContext()), StatusIs(kInvalid, HasSubstr("empty")));
-  EXPECT_THAT(ScoreContinuations(*model_, prompt_, {{1, 176}}, nullptr, CallContext()), StatusIs(kInvalid, HasSubstr("176")));
-  EXPECT_THAT(ScoreContinuations(*model_, prompt_, {std::vector<int32_t>(510, 5)}, nullptr, CallContext()),
+  EXPECT_THAT(ScoreContinuations(*model_, {}, {{1}}, {}, CallContext()), StatusIs(kInvalid, HasSubstr("empty")));
+  EXPECT_THAT(ScoreContinuations(*model_, prompt_, {{1, 176}}, {}, CallContext()),
+              StatusIs(kInvalid, HasSubstr("176")));
+  EXPECT_THAT(ScoreContinuations(*model_, prompt_, {std::vector<int32_t>(510, 5)}, {}, CallContext()),
               StatusIs(kInvalid, AllOf(HasSubstr("510"), HasSubstr("512"))));
 }
 

@@ -114,6 +114,26 @@ TEST_F(SearchTest, CapsHitsPerDocument) {
   EXPECT_EQ(result.hits[2].document.uri, "short");
 }
 
+TEST_F(SearchTest, CountsWhatWasRemovedOrReplaced) {
+  auto removed = [this] {
+    absl::StatusOr<SearchResult> result = store_->Search(MakeQuery(SearchMode::kLexical, "word"), CallContext());
+    EXPECT_THAT(result, IsOk());
+    return result->removed;
+  };
+  EXPECT_EQ(removed(), 0);
+  PutTexts({"word one", "word two", "word three"});
+  EXPECT_EQ(removed(), 0);
+  ASSERT_THAT(Put(*store_, "doc:word one", {"word, another"}), IsOk());
+  EXPECT_EQ(removed(), 1);
+  ASSERT_OK_AND_ASSIGN(SearchResult result, store_->Search(MakeQuery(SearchMode::kLexical, "three"), CallContext()));
+  ASSERT_EQ(result.hits.size(), 1u);
+  ASSERT_THAT(store_->DeleteDocuments(kCollection, {result.hits[0].document.id}), IsOk());
+  EXPECT_EQ(removed(), 2);
+  ASSERT_THAT(store_->CreateCollection(MakeCollection("other")), IsOk());
+  ASSERT_THAT(store_->DeleteCollection("other"), IsOk());
+  EXPECT_EQ(removed(), 2);
+}
+
 TEST_F(SearchTest, FiltersBothSearches) {
   for (int i = 0; i < 200; ++i) {
     TestDocument test = MakeDocument("d" + std::to_string(i), {"common text " + std::to_string(i)});

@@ -91,6 +91,7 @@ class FakeGeneration : public GenerationApi {
 // Documents in memory, one chunk each; every search finds them all, in order of uri.
 class FakeRetrieval : public RetrievalApi {
  public:
+  int64_t removed_documents = 7;
   // The chunk's text is `text`, read verbatim from `source` at `source_begin`.
   void Add(const std::string& uri, const std::string& text, const std::string& source, uint64_t source_begin = 0) {
     v1::SearchHit hit;
@@ -120,6 +121,7 @@ class FakeRetrieval : public RetrievalApi {
     v1::SearchResponse response;
     for (const auto& [uri, hit] : hits) *response.add_hits() = hit;
     response.set_store_commit(42);
+    response.set_removed_documents(removed_documents);
     if (after_search) after_search();
     return response;
   }

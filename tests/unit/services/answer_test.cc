@@ -105,6 +105,26 @@ TEST_F(AnswererTest, PassagesThatDoNotFitStayOutOfThePrompt) {
   EXPECT_EQ(generation_.last_prompt.grounded().passages(0), kBunkering);
 }
 
+TEST_F(AnswererTest, PromptsOfTheSamePassagesBeginAlike) {
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_collection("notes");
+  ASSERT_THAT(answerer_->Ask(request, {}), IsOk());
+  const v1::Prompt first = generation_.last_prompt;
+  request.set_question("Until when is a full refund paid?");
+  ASSERT_THAT(answerer_->Ask(request, {}), IsOk());
+  const v1::Prompt second = generation_.last_prompt;
+  ASSERT_EQ(first.grounded().passages_size(), 2);
+  EXPECT_EQ(std::vector<std::string>(first.grounded().passages().begin(), first.grounded().passages().end()),
+            std::vector<std::string>(second.grounded().passages().begin(), second.grounded().passages().end()));
+  EXPECT_EQ(first.reuse().name(), second.reuse().name());
+  EXPECT_EQ(first.reuse().version(), 7);
+  request.set_collection("mail");
+  ++retrieval_.removed_documents;
+  ASSERT_THAT(answerer_->Ask(request, {}), IsOk());
+  EXPECT_NE(generation_.last_prompt.reuse().name(), first.reuse().name());
+  EXPECT_EQ(generation_.last_prompt.reuse().version(), 8);
+}
+
 TEST_F(AnswererTest, NeverSendsACitationOfChangedBytes) {
   retrieval_.sources["bunkering.txt"] = "# Bunkering\n\nBunkering stops when the wind reaches 99 knots.";
   retrieval_.sources["refunds.txt"] = "x";

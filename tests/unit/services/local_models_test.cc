@@ -183,6 +183,31 @@ TEST_F(LocalModelsTest, GenerateStreamsWhatItReturns) {
   EXPECT_EQ(again.text(), response.text());
 }
 
+TEST_F(LocalModelsTest, PromptsOfAScopeAreReused) {
+  v1::GenerateRequest request;
+  for (int i = 0; i < 60; ++i) request.mutable_prompt()->mutable_tokens()->add_ids(3 + i);
+  request.set_max_new_tokens(8);
+  ASSERT_OK_AND_ASSIGN(v1::GenerateResponse plain, generation_->Generate(request, context_));
+  request.mutable_prompt()->mutable_reuse()->set_name("notes");
+  for (int reused : {0, 48, 48}) {
+    ASSERT_OK_AND_ASSIGN(v1::GenerateResponse response, generation_->Generate(request, context_));
+    EXPECT_EQ(response.usage().reused_tokens(), reused);
+    EXPECT_EQ(response.usage().prompt_tokens(), 60);
+    EXPECT_EQ(response.text(), plain.text());
+  }
+  v1::ScoreRequest score;
+  *score.mutable_prompt() = request.prompt();
+  score.add_continuations("cat");
+  ASSERT_OK_AND_ASSIGN(v1::ScoreResponse scored, generation_->Score(score, context_));
+  EXPECT_EQ(scored.usage().reused_tokens(), 48);
+  score.mutable_prompt()->mutable_reuse()->set_version(1);  // something was removed
+  ASSERT_OK_AND_ASSIGN(scored, generation_->Score(score, context_));
+  EXPECT_EQ(scored.usage().reused_tokens(), 0);
+  request.mutable_prompt()->mutable_reuse()->set_name(std::string(1025, 'x'));
+  EXPECT_THAT(generation_->Generate(request, context_),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reuse.name has 1025 bytes")));
+}
+
 TEST_F(LocalModelsTest, ASinkEndsTheGeneration) {
   v1::GenerateRequest request;
   *request.mutable_prompt() = Text("the cat");

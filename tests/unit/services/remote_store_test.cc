@@ -142,6 +142,7 @@ TEST_F(RemoteStoreTest, SearchesWithTheCallersVector) {
   EXPECT_EQ(result.hits[0].document.uri, "a.txt");
   EXPECT_EQ(result.hits[0].lexical_rank, 1);
   EXPECT_EQ(result.commit, sqlite_->commit());
+  EXPECT_EQ(result.removed, sqlite_->Search(query, CallContext())->removed);
   query.fingerprint = "model-b";
   EXPECT_THAT(store_->Search(query, CallContext()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
