@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "engine/gguf_config.h"
+#include "engine/gguf_vocabulary.h"
 #include "engine/rope.h"
 #include "engine/sentence_config.h"
 
@@ -118,13 +119,31 @@ void AddSpecialIds(const Architecture& a, GgufWriter* writer) {
   if (a.bos_id >= 0) writer->AddUint("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(a.bos_id));
 }
 
-absl::Status AddTokenizer(const HfFolder& folder, GgufWriter* writer) {
+// For other programs: ours reads the whole tokenizer.json.
+absl::Status AddVocabulary(const std::string& json, const std::string& name, const Architecture& architecture,
+                           GgufWriter* writer) {
+  LASTRO_ASSIGN_OR_RETURN(std::optional<tokenizers::VocabularySpec> spec, ToGgufVocabulary(json, name, architecture));
+  if (!spec.has_value()) return absl::OkStatus();
+  std::vector<int32_t> types;
+  for (tokenizers::VocabularySpec::Type type : spec->types) types.push_back(static_cast<int32_t>(type));
+  writer->AddString("tokenizer.ggml.model", "gpt2");
+  writer->AddString("tokenizer.ggml.pre", spec->pre_tokenizer);
+  writer->AddStrings("tokenizer.ggml.tokens", spec->tokens);
+  writer->AddInts("tokenizer.ggml.token_type", types);
+  writer->AddStrings("tokenizer.ggml.merges", spec->merges);
+  writer->AddBool("tokenizer.ggml.add_bos_token", spec->add_bos);
+  writer->AddBool("tokenizer.ggml.add_eos_token", spec->add_eos);
+  return absl::OkStatus();
+}
+
+absl::Status AddTokenizer(const HfFolder& folder, const Architecture& architecture, GgufWriter* writer) {
   if (!absl::EndsWith(folder.tokenizer_path(), ".json")) {
     return absl::UnimplementedError(absl::StrCat(
         folder.tokenizer_path(), " cannot be written into a GGUF file; save the tokenizer as tokenizer.json first"));
   }
   LASTRO_ASSIGN_OR_RETURN(std::string json, ReadFile(folder.tokenizer_path(), kMaxTokenizerBytes));
   writer->AddString(kGgufTokenizerJsonKey, json);
+  LASTRO_RETURN_IF_ERROR(AddVocabulary(json, folder.tokenizer_path(), architecture, writer));
   LASTRO_ASSIGN_OR_RETURN(std::optional<std::string> chat, folder.ChatTemplate());
   if (chat.has_value()) writer->AddString("tokenizer.chat_template", *chat);
   return absl::OkStatus();
@@ -183,7 +202,7 @@ absl::Status AddGgufMetadata(const HfFolder& folder, const GgufFamily& family, c
   }
   AddSpecialIds(architecture, writer);
   LASTRO_RETURN_IF_ERROR(AddSentenceConfig(folder, prefix, architecture, writer));
-  return AddTokenizer(folder, writer);
+  return AddTokenizer(folder, architecture, writer);
 }
 
 std::vector<int64_t> ExportTensor::shape() const {

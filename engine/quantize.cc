@@ -41,6 +41,7 @@ struct Scheme {
 constexpr Scheme kSchemes[] = {
     {"f32", StoredType::kF32, StoredType::kF32, false, 0},
     {"f16", StoredType::kF16, StoredType::kF16, false, 1},
+    {"bf16", StoredType::kBF16, StoredType::kBF16, false, 32},
     {"q8_0", StoredType::kQ8_0, StoredType::kQ8_0, false, 7},
     {"q4_0", StoredType::kQ4_0, StoredType::kQ6_K, false, 2},
     {"q4_k_m", StoredType::kQ4_K, StoredType::kQ6_K, true, 15},
@@ -102,9 +103,9 @@ bool WriteRow(StoredType type, const float* x, int64_t count, uint8_t* to) {
   if (!std::all_of(x, x + count, [limit](float value) { return std::abs(value) <= limit; })) return false;
   if (type == StoredType::kF32) {
     std::memcpy(to, x, static_cast<size_t>(count) * sizeof(float));
-  } else if (type == StoredType::kF16) {
+  } else if (type == StoredType::kF16 || type == StoredType::kBF16) {
     for (int64_t i = 0; i < count; ++i) {
-      const uint16_t half = kernels::FloatToFp16(x[i]);
+      const uint16_t half = type == StoredType::kF16 ? kernels::FloatToFp16(x[i]) : kernels::FloatToBf16(x[i]);
       std::memcpy(to + 2 * i, &half, sizeof(half));
     }
   } else {

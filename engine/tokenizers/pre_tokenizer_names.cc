@@ -1,5 +1,6 @@
 #include "engine/tokenizers/pre_tokenizer_names.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -66,7 +67,7 @@ const std::vector<Rule>& Rules() {
        "jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code",
        {kGpt2}},
       {"starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", {R"(\p{N})", kGpt2}},
-      {"llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", {kLlama3}, true},
+      {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", {kLlama3}, true},
       {"dbrx smaug-bpe chatglm-bpe glm4", {kLlama3}},
       {"jais-2", {kJais2}},
       {"qwen2 deepseek-r1-qwen", {kQwen2}, false, true},
@@ -103,6 +104,19 @@ NamedPreTokenizer Spell(const Rule& rule) {
 }
 
 }  // namespace
+
+const char* const kByteLevelSplit = kGpt2;
+
+std::string NameOfPreTokenizer(const std::vector<std::string>& splits, bool ignore_merges, bool composes) {
+  for (const Rule& rule : Rules()) {
+    const bool same = std::equal(splits.begin(), splits.end(), rule.splits.begin(), rule.splits.end(),
+                                 [](const std::string& split, const char* of_rule) { return split == of_rule; });
+    if (!same || rule.ignore_merges != ignore_merges || rule.composes != composes) continue;
+    const absl::string_view names = rule.names;
+    return std::string(names.substr(0, names.find(' ')));
+  }
+  return "";
+}
 
 absl::StatusOr<NamedPreTokenizer> FindPreTokenizer(absl::string_view name, absl::string_view where) {
   if (name == "falcon") return NamedPreTokenizer{"null", kFalcon, false};
