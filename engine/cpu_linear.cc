@@ -21,10 +21,10 @@ constexpr int64_t kSmallPiece = 32;
 constexpr int64_t kLargePiece = 128;
 // Rows from which quantised weights are turned into floats where x must keep its precision.
 constexpr int64_t kTiledRows = 28;
-// Numbers of x whose rounding is worth another thread.
-constexpr int64_t kRoundWorkPerThread = 1 << 15;
 // Floats of one such tile: half of a core's second-level cache of 1 MiB.
 constexpr int64_t kTileFloats = int64_t{1} << 17;
+// Numbers of x whose rounding is worth another thread.
+constexpr int64_t kRoundWorkPerThread = 1 << 15;
 
 // Every row of `out` [rows, count] becomes `bias`.
 void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride, float* out) {

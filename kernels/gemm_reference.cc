@@ -22,13 +22,17 @@ int64_t GroupAt(const GemmRows& x, int64_t row, int64_t k, int64_t size) {
 // A group of one row that begins at k.
 void RoundGroup(const GemmRows& out, int64_t row, int64_t k, double limit, const double (&values)[kQuantGroup]) {
   double largest = 0;
-  for (double value : values) largest = std::max(largest, std::abs(value));
+  for (double value : values) {
+    if (std::isnan(value) || std::abs(value) > largest) largest = std::abs(value);
+    if (std::isnan(largest)) break;
+  }
   const float scale = static_cast<float>(largest / limit);
   out.scales[GroupAt(out, row, k, kQuantGroup)] = scale;
   for (int64_t half = 0; half < kQuantGroup; half += kQuantSumGroup) {
     double sum = 0;
     for (int64_t i = half; i < half + kQuantSumGroup; ++i) {
-      const double code = scale > 0 ? std::nearbyint(values[i] / static_cast<double>(scale)) : 0;
+      const double code =
+          scale > 0 && std::isfinite(scale) ? std::nearbyint(values[i] / static_cast<double>(scale)) : 0;
       static_cast<int16_t*>(out.codes)[CodeAt(out, row, k + i)] = static_cast<int16_t>(std::clamp(code, -limit, limit));
       sum += static_cast<double>(scale) * code;
     }

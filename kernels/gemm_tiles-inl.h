@@ -7,7 +7,7 @@ using V32 = hn::Vec<D32>;
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(D32()));
 constexpr int kVectors = static_cast<int>(kGemmColumns / kLanes);  // of one row of a panel
 constexpr int kTileRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
-constexpr int64_t kPassRows = 512;  // whose sums for one panel stay in the second-level cache
+constexpr int64_t kPassRows = 1024;  // whose sums for one panel stay in the second-level cache
 
 #if LASTRO_VNNI
 using QuantCode = int8_t;

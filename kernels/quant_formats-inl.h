@@ -371,15 +371,16 @@ HWY_INLINE void WithFormat(DataType type, F f) {
   }
 }
 
-// 32 floats as integers within `limit`, with the sums of 16 values each; gives their scale.
+// 32 floats as integers within `limit`, with the sums of 16 values each; gives their scale, which is not finite when
+// one of them is not.
 HWY_INLINE float RoundGroup(const float* x, float limit, int16_t* values, float* sums) {
   const hn::CappedTag<float, 16> d;
   const hn::Rebind<int32_t, decltype(d)> di;
   const hn::Rebind<int16_t, decltype(d)> d16;
   const size_t lanes = hn::Lanes(d);
-  auto largest = hn::Zero(d);
-  for (size_t i = 0; i < 32; i += lanes) largest = hn::Max(hn::Abs(hn::LoadU(d, x + i)), largest);
-  const float scale = hn::GetLane(hn::MaxOfLanes(d, largest)) / limit;
+  auto bits = hn::Zero(di);  // of the largest; as integers, so that NaN is large, and so is then the scale
+  for (size_t i = 0; i < 32; i += lanes) bits = hn::Max(bits, hn::BitCast(di, hn::Abs(hn::LoadU(d, x + i))));
+  const float scale = hn::GetLane(hn::BitCast(d, hn::MaxOfLanes(di, bits))) / limit;
   const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
   for (size_t half = 0; half < 2; ++half) {
     auto sum = hn::Zero(di);

@@ -96,7 +96,8 @@ void Dequantize(const void* blocks, DataType type, int64_t n, bool accumulate, f
 
 void QuantizeGroup(const float* x, float scale, int16_t* values) {
   for (int64_t i = 0; i < kQuantGroup; ++i) {
-    values[i] = static_cast<int16_t>(scale == 0 ? 0 : std::lrint(static_cast<double>(x[i]) / scale));
+    values[i] =
+        static_cast<int16_t>(scale > 0 && std::isfinite(scale) ? std::lrint(static_cast<double>(x[i]) / scale) : 0);
   }
 }
 
@@ -106,7 +107,10 @@ void QuantizeRow(const float* x, int64_t k, int64_t padded_k, int16_t* values, f
   std::fill(sums + k / kQuantSumGroup, sums + padded_k / kQuantSumGroup, 0.0f);
   for (int64_t begin = 0; begin < k; begin += kQuantGroup) {
     float largest = 0;
-    for (int64_t i = begin; i < begin + kQuantGroup; ++i) largest = std::max(largest, std::abs(x[i]));
+    for (int64_t i = begin; i < begin + kQuantGroup; ++i) {
+      if (std::isnan(x[i]) || std::abs(x[i]) > largest) largest = std::abs(x[i]);
+      if (std::isnan(largest)) break;
+    }
     const float scale = largest / 32767.0f;
     scales[begin / kQuantGroup] = scale;
     QuantizeGroup(x + begin, scale, values + begin);

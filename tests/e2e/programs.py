@@ -54,7 +54,8 @@ class Daemon:
                                         stderr=subprocess.STDOUT, text=True)
         self.lines = []
         ready = queue.Queue()
-        threading.Thread(target=self._read, args=(ready,), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(ready,), daemon=True)
+        self.reader.start()
         try:
             self.address = ready.get(timeout=START_TIMEOUT_S)
         except queue.Empty:
@@ -73,9 +74,10 @@ class Daemon:
     def rss_bytes(self):
         """Anonymous memory and swap: what the process itself holds."""
         total = 0
-        for line in open(f"/proc/{self.process.pid}/status"):
-            if line.startswith(("RssAnon:", "VmSwap:")):
-                total += int(line.split()[1]) * 1024
+        with open(f"/proc/{self.process.pid}/status") as status:
+            for line in status:
+                if line.startswith(("RssAnon:", "VmSwap:")):
+                    total += int(line.split()[1]) * 1024
         return total
 
     def kill(self):
@@ -94,6 +96,11 @@ class Daemon:
     def __exit__(self, *unused):
         if self.process.poll() is None:
             self.stop()
+        self.reader.join(timeout=60)
+        self.process.stdout.close()
+        reports = [line for line in self.lines if "Sanitizer" in line or "runtime error" in line]
+        if reports:
+            raise AssertionError("lastrod, built with a sanitizer, reported:\n" + "".join(self.lines))
 
 
 @functools.lru_cache(maxsize=None)

@@ -1,6 +1,7 @@
 // Products of many rows: the rounding of x to nearest, and products against plain sums in double.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/bfloat16.h"
 #include "kernels/gemm.h"
@@ -161,7 +162,7 @@ TEST_P(GemmKernel, ProductsOfEveryType) {
   }
 }
 
-TEST_P(GemmKernel, MoreRowsThanOnePass) { ExpectProduct(DataType::kQ4_0, 530, 33, 64); }
+TEST_P(GemmKernel, MoreRowsThanOnePass) { ExpectProduct(DataType::kQ4_0, 1034, 33, 64); }
 
 // The largest codes there are on both sides: nothing overflows.
 TEST_P(GemmKernel, LargestSums) {
@@ -187,7 +188,27 @@ TEST_P(GemmKernel, LargestSums) {
 }
 
 // What is not finite on either side does not become a number.
-TEST_P(GemmKernel, InfinityAndNanStay) {
+TEST_P(GemmKernel, InfinityAndNanOfXStay) {
+  constexpr int64_t kK = 64, kN = 3;
+  for (DataType type : {DataType::kQ8_0, DataType::kQ4_1, DataType::kBF16}) {
+    for (float odd : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+      const std::vector<uint8_t> weights = RandomWeights(type, kN * kK);
+      GuardedMatrix x = GuardedMatrix::Random(3, kK, random_), out(3, kN);
+      x.at(1, random_() % kK) = odd;
+      const RowCode code = gemm().code_for(type);
+      GuardedBlocks rounded(3, kK, code);
+      gemm().round_rows(x.in(), 3, kK, code, rounded.view());
+      gemm().gemm({weights.data(), type, nullptr, rounded.view(), out.out(), 3, kN, kK}, 0, 1);
+      for (int64_t i = 0; i < kN; ++i) {
+        EXPECT_TRUE(std::isfinite(out.at(0, i)));
+        EXPECT_FALSE(std::isfinite(out.at(1, i)));
+        EXPECT_TRUE(std::isfinite(out.at(2, i)));
+      }
+    }
+  }
+}
+
+TEST_P(GemmKernel, InfinityAndNanOfWeightsStay) {
   constexpr int64_t kK = 64, kN = 3;
   for (float odd : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     std::vector<uint16_t> weights(kN * kK, FloatToBf16(0.5f));

@@ -1,6 +1,7 @@
 // Quantised blocks: against values of the reference implementation of the format (tests/golden/export_quant.py), and
 // products against plain sums in double.
 #include <cstring>
+#include <limits>
 
 #include "kernels/quant.h"
 #include "tests/random_blocks.h"
@@ -129,6 +130,26 @@ TEST_P(QuantKernel, QuantizeRowsRoundsToNearest) {
             const int sum = out.code(r, i) + out.code(r, i + 1) + out.code(r, i + 2) + out.code(r, i + 3);
             EXPECT_EQ(out.start(r, i / 4), -128 * sum);
           }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(QuantKernel, InfinityAndNanStay) {
+  constexpr int64_t kK = 288, kN = 5;
+  for (const QuantKernels* quant : tables()) {
+    for (DataType type : {DataType::kQ8_0, DataType::kQ4_0, DataType::kQ4_1}) {
+      for (float odd : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+        const std::vector<uint8_t> blocks = RandomBlocks(type, kN * kK);
+        GuardedMatrix x = GuardedMatrix::Random(2, kK, random_), out(2, kN);
+        x.at(1, static_cast<int64_t>(random_() % kK)) = odd;
+        GuardedRows quantized(2, kK, quant->code);
+        quant->quantize_rows(x.in(), 2, kK, quantized.view());
+        quant->quant_gemv({blocks.data(), type, nullptr, quantized.view(), out.out(), 2, kK}, 0, kN);
+        for (int64_t i = 0; i < kN; ++i) {
+          EXPECT_TRUE(std::isfinite(out.at(0, i)));
+          EXPECT_FALSE(std::isfinite(out.at(1, i)));
         }
       }
     }
