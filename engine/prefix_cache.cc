@@ -1,5 +1,6 @@
 #include "engine/prefix_cache.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lastro::engine {
