@@ -15,6 +15,7 @@ namespace {
 using tokenizers::VocabularySpec;
 using Type = VocabularySpec::Type;
 
+// Of a vocabulary; a configuration may say anything.
 constexpr int64_t kMaxIds = int64_t{1} << 22;
 
 // Texts in which the known splitting rules differ.
@@ -22,7 +23,8 @@ constexpr const char* kSamples[] = {
     "The keel's 12345 rivets; it'll HOLD, WE'VE seen.  Two  spaces,\ttab\n\n new lines\r\n  end ",
     "São João não está à venda: 3,14159 € — «citação» (1º andar), coração partido.",
     "x=foo_bar(42)!=baz[7]; // ../path/to-file.cc:100 $HOME <tag> {json: \"v\"} e.g. v2.3-rc1",
-    "日本語のテキスト、한국어 문장, Привет мир, नमस्ते दुनिया, مرحبا 🙂👍🏽 ０１２ ﬁ ½ Å "
+    "日本語のテキスト、한국어 문장, Привет мир, नमस्ते दुनिया, مرحبا 🙂👍🏽 ０１２ ﬁ ½ "
+    "Å "
     "A\u030A",
 };
 
@@ -155,7 +157,7 @@ absl::StatusOr<std::optional<VocabularySpec>> ToGgufVocabulary(const std::string
   const JsonValue root = document.root();
   LASTRO_ASSIGN_OR_RETURN(JsonValue model, root.Get("model"));
   LASTRO_ASSIGN_OR_RETURN(bool plain, IsPlainBpe(model));
-  if (!plain) return nothing;
+  if (!plain || architecture.vocab_size > kMaxIds) return nothing;
   VocabularySpec spec;
   spec.source = name;
   spec.kind = VocabularySpec::Kind::kByteLevelBpe;

@@ -27,21 +27,17 @@ int64_t PrefixCache::blocks() const {
   return static_cast<int64_t>(recent_.size());
 }
 
-PrefixCache::Node* PrefixCache::RootOf(const KvScope& scope) {
-  auto found = roots_.find(scope.name);
-  if (found == roots_.end()) {
-    if (roots_.size() >= kMaxScopes) {
-      for (auto& [name, root] : roots_) DropAll(&root->node);
-      roots_.clear();
-    }
-    found = roots_.emplace(scope.name, std::make_unique<Root>()).first;
-    found->second->version = scope.version;
+PrefixCache::Root& PrefixCache::RootOf(const KvScope& scope) {
+  if (roots_.size() >= kMaxScopes && roots_.count(scope.name) == 0) {
+    for (auto& [name, root] : roots_) DropAll(&root->node);
+    roots_.clear();
   }
-  Root& root = *found->second;
-  if (scope.version < root.version) return nullptr;
-  if (scope.version > root.version) DropAll(&root.node);
-  root.version = scope.version;
-  return &root.node;
+  std::unique_ptr<Root>& root = roots_[scope.name];
+  if (root == nullptr) {
+    root = std::make_unique<Root>();
+    root->version = scope.version;
+  }
+  return *root;
 }
 
 void PrefixCache::Touch(Node* node) {
@@ -74,8 +70,10 @@ BlockTable PrefixCache::Find(const KvScope& scope, absl::Span<const int32_t> tok
   const size_t size = static_cast<size_t>(pool_.shape().block_tokens);
   BlockTable table(pool_);
   absl::MutexLock lock(&mutex_);
-  Node* node = RootOf(scope);
-  if (node == nullptr) return table;
+  Root& root = RootOf(scope);
+  if (root.version != scope.version) DropAll(&root.node);
+  root.version = scope.version;
+  Node* node = &root.node;
   std::vector<int32_t> blocks;
   for (size_t at = 0; at + size <= tokens.size() && static_cast<int64_t>(at + size) <= limit; at += size) {
     const auto found = node->children.find({tokens.begin() + at, tokens.begin() + at + size});
@@ -91,8 +89,9 @@ BlockTable PrefixCache::Find(const KvScope& scope, absl::Span<const int32_t> tok
 void PrefixCache::Add(const KvScope& scope, absl::Span<const int32_t> tokens, const BlockTable& table) {
   const size_t size = static_cast<size_t>(pool_.shape().block_tokens);
   absl::MutexLock lock(&mutex_);
-  Node* node = RootOf(scope);
-  if (node == nullptr) return;
+  Root& root = RootOf(scope);
+  if (root.version != scope.version) return;
+  Node* node = &root.node;
   for (size_t i = 0; (i + 1) * size <= tokens.size() && static_cast<int64_t>(i) < max_blocks_; ++i) {
     const auto [at, fresh] = node->children.try_emplace({tokens.begin() + i * size, tokens.begin() + (i + 1) * size});
     if (fresh) {

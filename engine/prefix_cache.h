@@ -2,8 +2,8 @@
 // of whole blocks per scope: what one scope computed no other finds. Tokens are compared, not hashes of them.
 //
 // The cache holds at most so many bytes of the model's KV memory, gives the block used longest ago back first, and
-// gives back what others need when the memory is full. A scope has a version; when a text of a newer one comes, all
-// that the older left is dropped, and texts of the older find and leave nothing.
+// gives back what others need when the memory is full. A scope has a version: when a text of another one begins,
+// all that the last left is dropped, and what runs on in that leaves nothing more.
 //
 // Thread-safe. The pool must outlive the cache.
 #pragma once
@@ -25,7 +25,7 @@ namespace lastro::engine {
 // Who may reuse a text's blocks: such as the collection that its passages are from, at the state it was read in.
 struct KvScope {
   std::string name;
-  int64_t version = 0;  // larger is newer
+  int64_t version = 0;
 };
 
 class PrefixCache {
@@ -36,10 +36,10 @@ class PrefixCache {
   PrefixCache& operator=(const PrefixCache&) = delete;
 
   // The blocks of the longest run of whole blocks that `tokens` begins with and that is known; of at most `limit`
-  // tokens.
+  // tokens. From now on the scope has this version.
   BlockTable Find(const KvScope& scope, absl::Span<const int32_t> tokens, int64_t limit);
 
-  // Keeps the whole blocks of `tokens`, which `table` begins with.
+  // Keeps the whole blocks of `tokens`, which `table` begins with, unless the scope has another version by now.
   void Add(const KvScope& scope, absl::Span<const int32_t> tokens, const BlockTable& table);
 
   int64_t blocks() const;
@@ -60,8 +60,7 @@ class PrefixCache {
     Node node;
   };
 
-  // The scope's tree, empty of what is older; null where `scope` is the older.
-  Node* RootOf(const KvScope& scope) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Root& RootOf(const KvScope& scope) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // made where there is none
   // From `node` up: the root's side ends up as the most recent, so that the least recent node is always a leaf.
   void Touch(Node* node) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

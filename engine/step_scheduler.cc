@@ -10,7 +10,7 @@ namespace {
 
 // Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
 constexpr size_t kStepTokens = 512;
-// A prompt's tokens in a step that others decode in, who then wait for their next token some three times as long.
+// Prompts' tokens in a step that others decode in: few, as those wait for the whole step for their next token.
 constexpr size_t kBesideDecoding = 32;
 // A request with no more tokens left than this counts as decoding.
 constexpr size_t kDecodingTokens = 8;

@@ -63,7 +63,7 @@ HWY_INLINE void TransposeDwords(const int32_t* from, int64_t stride, int64_t cou
   }
 #else
   for (int64_t j = 0; j < count; ++j) {
-    for (int64_t i = 0; i < kGemmColumns; ++i) to[j * kGemmColumns + i] = from[i * stride + j];
+    for (int64_t i = 0; i < kGemmColumns; ++i) std::memcpy(to + j * kGemmColumns + i, from + i * stride + j, 4);
   }
 #endif
 }
@@ -84,11 +84,15 @@ HWY_INLINE void PutCodes(const int8_t* from, int16_t* to) {
   }
 }
 
-// A feature that is not there.
-template <typename Code>
-HWY_INLINE void PutNothing(int64_t column, Rows<Code>* rows, Panel<Code>* panel) {
-  std::memset(rows->codes[column], 0, sizeof(rows->codes[column]));
-  for (int64_t g = 0; g < kQuantChunk / 16; ++g) panel->scales[g][column] = panel->minima[g][column] = 0;
+// Calls put(column, its weights) for the features there are; the others become nothing.
+template <typename Code, class Put>
+HWY_INLINE void ForColumns(const uint8_t* w, int64_t row_bytes, int64_t count, Rows<Code>* rows, Panel<Code>* panel,
+                           const Put& put) {
+  for (int64_t column = 0; column < count; ++column) put(column, w + column * row_bytes);
+  for (int64_t column = count; column < kGemmColumns; ++column) {
+    std::memset(rows->codes[column], 0, sizeof(rows->codes[column]));
+    for (int64_t g = 0; g < kQuantChunk / 16; ++g) panel->scales[g][column] = panel->minima[g][column] = 0;
+  }
 }
 
 #if LASTRO_VNNI
@@ -122,12 +126,7 @@ struct QuantSource {
                               Panel<Code>* panel) {
     constexpr int64_t kChunkBytes = RowBytes(Format::kType, kQuantChunk);
     Chunk chunk;
-    for (int64_t column = 0; column < kGemmColumns; ++column) {
-      if (column >= count) {
-        PutNothing(column, rows, panel);
-        continue;
-      }
-      const uint8_t* blocks = w + column * row_bytes;
+    ForColumns(w, row_bytes, count, rows, panel, [&](int64_t column, const uint8_t* blocks) {
       FetchAhead(blocks + kChunkBytes, kChunkBytes);
       Format::Unpack(blocks, elements, &chunk);
       PutCodes(chunk.codes, rows->codes[column]);
@@ -135,7 +134,7 @@ struct QuantSource {
         panel->scales[g][column] = chunk.scales[g];
         if (kMinima) panel->minima[g][column] = chunk.minima[g * kGroup / 16];
       }
-    }
+    });
     TransposeRows(*rows, panel);
     PutStarts<kGroup>(elements / kGroup, panel);
   }
@@ -180,16 +179,11 @@ struct Bf16Source {
   static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
                               Panel<Code>* panel) {
     const int64_t bytes = elements * 2;
-    for (int64_t column = 0; column < kGemmColumns; ++column) {
-      if (column >= count) {
-        PutNothing(column, rows, panel);
-        continue;
-      }
-      const uint8_t* from = w + column * row_bytes;
+    ForColumns(w, row_bytes, count, rows, panel, [&](int64_t column, const uint8_t* from) {
       FetchAhead(from + bytes, bytes);
       std::memcpy(rows->codes[column], from, static_cast<size_t>(bytes));
       std::fill(rows->codes[column] + elements, rows->codes[column] + kQuantChunk, int16_t{0});
-    }
+    });
     TransposeRows(*rows, panel);
     int32_t* pairs = reinterpret_cast<int32_t*>(panel->codes);
     for (int64_t k = 0; k < elements; k += kQuantGroup) {
@@ -219,7 +213,7 @@ HWY_INLINE V32 Dot(V32 sum, V32& odd, V32 x, const int16_t* w) {
 
 // One chunk of a block of rows.
 struct BlockOfRows {
-  const int32_t* codes;  // [dwords of K, 8]
+  const uint8_t* codes;  // [dwords of K, 8]
   const float* scales;   // [groups of 32, 8]
   const float* sums;     // [groups of 16, 8]
 };
@@ -241,11 +235,13 @@ HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const Bl
       }
     }
     const Code* w = panel.codes + g * kGroup * kGemmColumns;
-    const int32_t* codes = x.codes + g * kGroup / kPerDword * kGemmRows + first;
+    const uint8_t* codes = x.codes + (g * kGroup / kPerDword * kGemmRows + first) * 4;
     HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
     for (int64_t k = 0; k < kGroup / kPerDword; ++k) {
       for (int r = 0; r < kTileRows; ++r) {
-        const V32 broadcast = hn::Set(d, codes[k * kGemmRows + r]);
+        int32_t dword;
+        std::memcpy(&dword, codes + (k * kGemmRows + r) * 4, sizeof(dword));
+        const V32 broadcast = hn::Set(d, dword);
         for (int v = 0; v < kVectors; ++v) {
           sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w + (k * kGemmColumns + v * kLanes) * kPerDword);
         }
@@ -274,13 +270,14 @@ HWY_NOINLINE void MultiplyPanel(const Panel<typename Source::Code>& panel, const
                                 int64_t blocks, int64_t k, int64_t groups, float* c) {
   constexpr int64_t kPerDword = Panel<typename Source::Code>::kPerDword;
   const int64_t values = x.padded_k * kGemmRows, at = block * values + k * kGemmRows;
-  BlockOfRows rows = {static_cast<const int32_t*>(x.codes) + at / kPerDword, x.scales + at / kQuantGroup,
+  BlockOfRows rows = {static_cast<const uint8_t*>(x.codes) + at / kPerDword * 4, x.scales + at / kQuantGroup,
                       x.sums + at / kQuantSumGroup};
   for (int64_t i = 0; i < blocks; ++i, c += kGemmRows * kGemmColumns) {
     for (int first = 0; first < kGemmRows; first += kTileRows) {
       MultiplyTile<Source>(panel, rows, first, groups, c + first * kGemmColumns);
     }
-    rows = {rows.codes + values / kPerDword, rows.scales + values / kQuantGroup, rows.sums + values / kQuantSumGroup};
+    rows = {rows.codes + values / kPerDword * 4, rows.scales + values / kQuantGroup,
+            rows.sums + values / kQuantSumGroup};
   }
 }
 

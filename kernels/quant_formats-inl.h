@@ -183,8 +183,8 @@ struct Mxfp4 {
   }
 };
 
-// Q4_K and Q5_K: eight scales and minima of 6 bits.
-HWY_INLINE void UnpackScales6(const uint8_t* block, Chunk* chunk) {
+// Q4_K and Q5_K: eight scales, then eight minima, of 6 bits each.
+HWY_INLINE void UnpackSixBits(const uint8_t* block, uint8_t* bytes) {
   uint32_t s[3];
   std::memcpy(s, block + 4, sizeof(s));
   uint32_t numbers[4];
@@ -192,8 +192,12 @@ HWY_INLINE void UnpackScales6(const uint8_t* block, Chunk* chunk) {
   numbers[1] = (s[2] & 0x0F0F0F0F) | (s[0] >> 2 & 0x30303030);
   numbers[2] = s[1] & 0x3F3F3F3F;
   numbers[3] = (s[2] >> 4 & 0x0F0F0F0F) | (s[1] >> 2 & 0x30303030);
+  std::memcpy(bytes, numbers, sizeof(numbers));
+}
+
+HWY_INLINE void UnpackScales6(const uint8_t* block, Chunk* chunk) {
   uint8_t bytes[16];
-  std::memcpy(bytes, numbers, sizeof(bytes));
+  UnpackSixBits(block, bytes);
   Scale8(bytes, Half(block), chunk->scales);
   float minima[8];
   Scale8(bytes + 8, Half(block + 2), minima);

@@ -26,7 +26,6 @@ HWY_INLINE __m512 EightScales(const uint8_t* blocks, int64_t bytes) {
 }
 
 struct DirectQ8_0 {
-  static constexpr DataType kType = DataType::kQ8_0;
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = false;
   explicit HWY_INLINE DirectQ8_0(const uint8_t* blocks) : blocks(blocks) {}
@@ -42,7 +41,6 @@ struct DirectQ8_0 {
 };
 
 struct DirectQ4_0 {
-  static constexpr DataType kType = DataType::kQ4_0;
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = false;
   explicit HWY_INLINE DirectQ4_0(const uint8_t* blocks) : blocks(blocks) {}
@@ -65,57 +63,44 @@ struct DirectQ4_0 {
   const uint8_t* blocks;
 };
 
-// Scales and minima of Q4_K and Q5_K: eight of each.
-struct SixBitScales {
-  explicit HWY_INLINE SixBitScales(const uint8_t* block) {
-    uint32_t s[3];
-    std::memcpy(s, block + 4, sizeof(s));
-    const __m128i bytes = _mm_setr_epi32(
-        static_cast<int>(s[0] & 0x3F3F3F3F), static_cast<int>((s[2] & 0x0F0F0F0F) | (s[0] >> 2 & 0x30303030)),
-        static_cast<int>(s[1] & 0x3F3F3F3F), static_cast<int>((s[2] >> 4 & 0x0F0F0F0F) | (s[1] >> 2 & 0x30303030)));
+// What Q4_K and Q5_K share: eight scales and eight minima, and nibbles of which 32 bytes hold 64.
+struct DirectNibbles {
+  static constexpr int64_t kGroup = 32;
+  static constexpr bool kMinima = true;
+  explicit HWY_INLINE DirectNibbles(const uint8_t* block) : block(block) {
+    alignas(16) uint8_t bytes[16];
+    UnpackSixBits(block, bytes);
     uint32_t halves;
     std::memcpy(&halves, block, sizeof(halves));
     const __m128 factors = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(halves)));
     const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    both = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)),
-                         _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(factors)));
+    const __m512i numbers = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    both = _mm512_mul_ps(_mm512_cvtepi32_ps(numbers), _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(factors)));
   }
+  HWY_INLINE __m512 Scales() const { return both; }
   HWY_INLINE __m512 Minima() const { return Doubled(_mm512_castps256_ps512(_mm512_extractf32x8_ps(both, 1))); }
-  __m512 both;
-};
-
-struct DirectQ4_K {
-  static constexpr DataType kType = DataType::kQ4_K;
-  static constexpr int64_t kGroup = 32;
-  static constexpr bool kMinima = true;
-  explicit HWY_INLINE DirectQ4_K(const uint8_t* block) : block(block), scales(block) {}
-  HWY_INLINE __m512 Scales() const { return scales.both; }
-  HWY_INLINE __m512 Minima() const { return scales.Minima(); }
-  HWY_INLINE __m512i Codes(int i) const {
-    return AndOr(_mm512_srlv_epi16(Twice32(block + 16 + 32 * i), Counts(0, 4)), Bytes(15), Bytes(128));
+  static HWY_INLINE __m512i Nibbles(const uint8_t* from) {
+    return AndOr(_mm512_srlv_epi16(Twice32(from), Counts(0, 4)), Bytes(15), Bytes(128));
   }
   const uint8_t* block;
-  SixBitScales scales;
+  __m512 both;  // the scales, then the minima
 };
 
-struct DirectQ5_K {
-  static constexpr DataType kType = DataType::kQ5_K;
-  static constexpr int64_t kGroup = 32;
-  static constexpr bool kMinima = true;
-  explicit HWY_INLINE DirectQ5_K(const uint8_t* block) : block(block), scales(block) {}
-  HWY_INLINE __m512 Scales() const { return scales.both; }
-  HWY_INLINE __m512 Minima() const { return scales.Minima(); }
+struct DirectQ4_K : DirectNibbles {
+  explicit HWY_INLINE DirectQ4_K(const uint8_t* block) : DirectNibbles(block) {}
+  HWY_INLINE __m512i Codes(int i) const { return Nibbles(block + 16 + 32 * i); }
+};
+
+struct DirectQ5_K : DirectNibbles {
+  explicit HWY_INLINE DirectQ5_K(const uint8_t* block) : DirectNibbles(block) {}
   HWY_INLINE __m512i Codes(int i) const {
-    const __m512i low = AndOr(_mm512_srlv_epi16(Twice32(block + 48 + 32 * i), Counts(0, 4)), Bytes(15), Bytes(128));
+    const __m512i low = Nibbles(block + 48 + 32 * i);
     const __m512i bit = _mm512_inserti64x4(Bytes(1 << 2 * i), _mm256_set1_epi8(static_cast<char>(2 << 2 * i)), 1);
     return _mm512_mask_add_epi8(low, _mm512_test_epi8_mask(Twice32(block + 16), bit), low, Bytes(16));
   }
-  const uint8_t* block;
-  SixBitScales scales;
 };
 
 struct DirectQ6_K {
-  static constexpr DataType kType = DataType::kQ6_K;
   static constexpr int64_t kGroup = 16;
   static constexpr bool kMinima = false;
   explicit HWY_INLINE DirectQ6_K(const uint8_t* block) : block(block) {}
@@ -137,7 +122,6 @@ struct DirectQ6_K {
 // Any format, and blocks of 32 that do not fill a chunk, through memory.
 template <class Format>
 struct Unpacked {
-  static constexpr DataType kType = Format::kType;
   static constexpr int64_t kGroup = Format::kGroup;
   static constexpr bool kMinima = Format::kMinima;
   explicit HWY_INLINE Unpacked(const uint8_t* blocks, int64_t elements = kQuantChunk) {

@@ -120,7 +120,7 @@ def proto(name):
     return importlib.import_module(f"lastro.v1.{name}")
 
 
-def wait_for_job(ingest_stub, job_id, timeout_s=300):
+def wait_for_job(ingest_stub, job_id, timeout_s=1200):
     """The job when it has ended."""
     ingest = proto("ingest_pb2")
     deadline = time.time() + timeout_s

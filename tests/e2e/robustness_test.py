@@ -130,10 +130,10 @@ class Flooded(unittest.TestCase):
                 job = ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=str(SAMPLE)), timeout=30)
                 wait_for_job(ingest, job.id)
                 stub = ask_grpc.AskServiceStub(channel)
+                question = ask_pb.AskRequest(question="Where are the lifeboats?")
                 for _ in range(50):
-                    call = stub.Ask.future(ask_pb.AskRequest(question="Where are the lifeboats?"), timeout=60)
-                    call.cancel()
-                self.assertTrue(stub.Ask(ask_pb.AskRequest(question="Where are the lifeboats?"), timeout=60).HasField("answer"))
+                    stub.Ask.future(question, timeout=300).cancel()
+                self.assertTrue(stub.Ask(question, timeout=300).HasField("answer"))
 
 
 class Stopped(unittest.TestCase):
