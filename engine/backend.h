@@ -112,11 +112,12 @@ struct NormParams {
 // is the backend's own affair (kernels::KvView on the CPU). Uninitialised. On the CPU memory is touched only where
 // tokens are stored. Which sequence has which blocks is the caller's affair: engine/kv_pool.h.
 struct KvShape {
-  int64_t layers = 0;  // 1: scratch of an encoder, in which each layer overwrites what the one before stored
+  int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t block_tokens = 0;  // Backend::kv_block_tokens()
   int64_t blocks = 0;
+  bool scratch = false;  // of an encoder: one layer, in which each overwrites what the one before stored
 
   int64_t BlocksFor(int64_t tokens) const { return (tokens + block_tokens - 1) / block_tokens; }
 };
@@ -201,7 +202,7 @@ class Backend {
 
   // Tokens of one block of a KV store.
   virtual int64_t kv_block_tokens() const = 0;
-  // Bytes that `shape` takes; INT64_MAX where that does not fit.
+  // Bytes that `shape` takes in the precision that the backend keeps tokens in; INT64_MAX where that does not fit.
   virtual int64_t KvBytes(const KvShape& shape) const = 0;
   // Bytes that one model's KV store may take unless the user says otherwise.
   virtual int64_t default_kv_bytes() const = 0;

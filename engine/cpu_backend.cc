@@ -52,6 +52,7 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
       bf16_(options.bf16),
       exact_(options.exact),
       deterministic_(options.deterministic),
+      kv_type_(options.kv_type),
       pool_(options.threads) {}
 
 std::string CpuBackend::Description() const {
@@ -78,7 +79,7 @@ int64_t CpuBackend::default_kv_bytes() const {
 }
 
 absl::StatusOr<std::unique_ptr<KvStore>> CpuBackend::AllocateKv(const KvShape& shape) {
-  return CpuKvStore::Create(shape);
+  return CpuKvStore::Create(shape, KvTypeOf(shape));
 }
 
 absl::StatusOr<std::unique_ptr<TableWeight>> CpuBackend::LoadTable(const HostMatrix& table) {

@@ -1,10 +1,11 @@
 // CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD
 // kernels (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
 //
-// Precision: activations, KV cache, norms and softmax are fp32, and so are all sums but those of integers, which are
-// exact. With bf16 compute, weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded:
-// to bf16 on a CPU with AMX, otherwise to 14 bits on a scale per 32. That of quantised weights is rounded to 16 bits,
-// and to 8 for more rows on a CPU that multiplies bytes.
+// Precision: activations, norms and softmax are fp32, and so are all sums but those of integers, which are exact. Keys
+// and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32. With bf16 compute,
+// weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU with AMX,
+// otherwise to 14 bits on a scale per 32. That of quantised weights is rounded to 16 bits, and to 8 for more rows on a
+// CPU that multiplies bytes.
 #pragma once
 
 #include <memory>
@@ -28,6 +29,8 @@ struct CpuBackendOptions {
   bool exact = false;
   // Every product takes few rows at a time, whose results do not depend on each other.
   bool deterministic = false;
+  // Of what models remember of their tokens.
+  kernels::KvType kv_type = kernels::KvType::kF32;
 };
 
 class CpuBackend : public Backend {
@@ -41,7 +44,7 @@ class CpuBackend : public Backend {
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
-  int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape); }
+  int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
   int64_t default_kv_bytes() const override;  // a quarter of the machine's memory
   absl::StatusOr<std::unique_ptr<KvStore>> AllocateKv(const KvShape& shape) override;
   absl::StatusOr<std::unique_ptr<TableWeight>> LoadTable(const HostMatrix& table) override;
@@ -72,6 +75,9 @@ class CpuBackend : public Backend {
   void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
               MatrixView out) override;
 
+  // An encoder's scratch is fp32, so that nothing is rounded that nobody keeps.
+  kernels::KvType KvTypeOf(const KvShape& shape) const { return shape.scratch ? kernels::KvType::kF32 : kv_type_; }
+
   void NormRows(const NormParams& params, MatrixView x, MatrixView out) const;
 
   // Calls body(begin, end) over disjoint ranges of [0, rows) that are worth a thread: about `work` element operations
@@ -101,6 +107,7 @@ class CpuBackend : public Backend {
   const bool bf16_;
   const bool exact_;
   const bool deterministic_;
+  const kernels::KvType kv_type_;
   ThreadPool pool_;
   // Scratch of the current step, grown as needed.
   CpuMemory rounded_;  // bf16 left side of the current product

@@ -1,4 +1,4 @@
-// The CPU backend's KvStore: fp32, [layers, 2 (K, V), blocks, block elements], a layer as kernels::KvView describes it.
+// The CPU backend's KvStore: [layers, 2 (K, V), blocks], blocks as kernels/kv_layout.h describes them.
 #pragma once
 
 #include <memory>
@@ -6,21 +6,24 @@
 #include "absl/status/statusor.h"
 #include "engine/backend.h"
 #include "engine/cpu_buffer.h"
+#include "kernels/kv_layout.h"
 
 namespace lastro::engine {
 
 class CpuKvStore : public KvStore {
  public:
   // REQUIRES: a shape of positive numbers, blocks of kernels::kKvBlock tokens.
-  static absl::StatusOr<std::unique_ptr<CpuKvStore>> Create(const KvShape& shape);
-  static int64_t Bytes(const KvShape& shape);  // INT64_MAX where that does not fit
+  static absl::StatusOr<std::unique_ptr<CpuKvStore>> Create(const KvShape& shape, kernels::KvType type);
+  static int64_t Bytes(const KvShape& shape, kernels::KvType type);  // INT64_MAX where that does not fit
 
   kernels::KvView Layer(int64_t layer) const;
   void CopyBlock(int32_t from, int32_t to);
 
  private:
-  CpuKvStore(const KvShape& shape, CpuMemory memory) : KvStore(shape), memory_(std::move(memory)) {}
+  CpuKvStore(const KvShape& shape, kernels::KvType type, CpuMemory memory)
+      : KvStore(shape), type_(type), memory_(std::move(memory)) {}
 
+  const kernels::KvType type_;
   CpuMemory memory_;
 };
 

@@ -17,7 +17,8 @@ absl::Status PackedEncoder::Reserve(int64_t blocks, int64_t texts) const {
   const Architecture& a = transformer_.architecture();
   if (kv_ == nullptr || kv_->shape().blocks < blocks) {
     kv_ = nullptr;  // first the old memory goes
-    LASTRO_ASSIGN_OR_RETURN(kv_, backend_.AllocateKv({1, a.kv_heads, a.head_dim, backend_.kv_block_tokens(), blocks}));
+    LASTRO_ASSIGN_OR_RETURN(kv_,
+                            backend_.AllocateKv({1, a.kv_heads, a.head_dim, backend_.kv_block_tokens(), blocks, true}));
   }
   const int64_t bytes = texts * a.hidden_size * static_cast<int64_t>(sizeof(float));
   if (pooled_ == nullptr || pooled_->bytes() < bytes) {

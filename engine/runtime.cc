@@ -44,6 +44,7 @@ std::unique_ptr<Backend> NewCpuBackend(const RuntimeOptions& options, ComputeTyp
   backend.bf16 = type == ComputeType::kBFloat16;
   backend.exact = options.compute_type == ComputeType::kFloat32;
   backend.deterministic = options.deterministic;
+  backend.kv_type = options.kv_type.value_or(backend.bf16 ? kernels::KvType::kF16 : kernels::KvType::kF32);
   return std::make_unique<CpuBackend>(backend, kernels);
 }
 
@@ -92,6 +93,10 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
     LASTRO_ASSIGN_OR_RETURN(int number, GpuNumber(options.device));
     auto backend = NewGpuBackend(options, number);
     if (backend.ok()) {
+      if (options.kv_type.has_value()) {
+        return absl::InvalidArgumentError(
+            "a GPU keeps tokens in the type it computes in: use no --kv-type, or --device cpu");
+      }
       runtime->backend_ = *std::move(backend);
       runtime->compute_type_ = GpuComputeType(options.compute_type);
       return runtime;

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "kernels/kv_layout.h"
 
 namespace lastro::engine {
 
@@ -30,14 +32,17 @@ struct RuntimeOptions {
   bool deterministic = false;
   // KV memory of each model that generates; 0: a quarter of the machine's memory, half of what a GPU has left.
   int64_t kv_bytes = 0;
+  // In what precision it is kept. Unset: fp16 with bf16 compute, else fp32. On a GPU it must be unset: it keeps tokens
+  // in the type it computes in.
+  std::optional<kernels::KvType> kv_type;
   // Of this, what each model may keep of texts that have ended (PrefixCache); 0: nothing.
   int64_t reuse_bytes = int64_t{256} << 20;
 };
 
 class Runtime {
  public:
-  // INVALID_ARGUMENT for a device this build does not have; of a GPU that was asked for by name also
-  // FAILED_PRECONDITION (not there, or too old) and RESOURCE_EXHAUSTED.
+  // INVALID_ARGUMENT for a device this build does not have, and for what it does not support; of a GPU that was asked
+  // for by name also FAILED_PRECONDITION (not there, or too old) and RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<Runtime>> Create(const RuntimeOptions& options);
   ~Runtime();
 

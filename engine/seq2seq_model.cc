@@ -97,7 +97,7 @@ absl::StatusOr<BlockTable> LoadedSeq2Seq::Encode(absl::Span<const int32_t> sourc
     LASTRO_RETURN_IF_ERROR(memory.Reserve(0, rows));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<KvStore> kv,
                             backend.AllocateKv({1, a.kv_heads, a.head_dim, backend.kv_block_tokens(),
-                                                static_cast<int64_t>(scratch.size())}));
+                                                static_cast<int64_t>(scratch.size()), true}));
     LASTRO_RETURN_IF_ERROR(encoder_->Forward(
         source, absl::MakeConstSpan(&sequence, 1), *kv, [&] { return context.Check(); }, &encoder_scratch_));
     encoder_->NormOutput(&encoder_scratch_);

@@ -17,6 +17,8 @@ inline uint16_t FloatToBf16(float value) {
   return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
+inline constexpr float kLargestFp16 = 65504.0f;
+
 inline float Fp16ToFloat(uint16_t bits) {
   uint32_t sign = uint32_t{bits & 0x8000u} << 16;
   uint32_t exponent = (bits >> 10) & 31;

@@ -7,10 +7,12 @@
 // otherwise outputs must not overlap inputs; "in place" means out == in is allowed.
 //
 // Letters: R rows, C columns, N output features, K input features, H heads, G KV heads (H % G == 0), D head width,
-// T tokens, kBlock tokens of a cache block. Strides are in elements.
+// T tokens. Strides are in elements.
 #pragma once
 
 #include <cstdint>
+
+#include "kernels/kv_layout.h"
 
 namespace lastro::kernels {
 
@@ -38,9 +40,6 @@ inline constexpr float kSwigluAlpha = 1.702f;
 // Elementwise maps with a parameter p: p x; x within [-p, p]; p tanh(x / p).
 enum class MapKind { kScale, kClamp, kSoftcap };
 
-// Tokens of one block of the KV cache.
-inline constexpr int64_t kKvBlock = 16;
-
 // A strided matrix of R rows and C columns.
 struct ConstRows {
   const float* data;
@@ -62,18 +61,6 @@ struct LinearArgs {
   int64_t k;          // K
 };
 inline constexpr int64_t kMaxGemvRows = 4;
-
-// A KV cache of one layer: blocks of kKvBlock tokens. Block b starts at k + b * BlockElements (v likewise). Within a
-// block
-//   K is [G, D, kKvBlock] (a vector over tokens per component, so that scores need no horizontal sums),
-//   V is [G, kKvBlock, D].
-struct KvView {
-  float* k;
-  float* v;
-  int64_t kv_heads;  // G
-  int64_t head_dim;  // D
-  int64_t block_elements() const { return kv_heads * head_dim * kKvBlock; }
-};
 
 // Attention of consecutive query rows of one sequence with one KV head's group of query heads.
 struct AttentionArgs {
@@ -128,7 +115,8 @@ struct Kernels {
   // out[:, n_begin:n_end] = x W^T + bias for few rows: each weight is read once.
   void (*gemv)(const LinearArgs& args, int64_t n_begin, int64_t n_end);
 
-  // Writes `rows` tokens (k, v: [R, G * D]) at `position` of the sequence that lies at `blocks`.
+  // Writes `rows` tokens (k, v: [R, G * D]) at `position` of the sequence that lies at `blocks`, rounded to the cache's
+  // type: to nearest, in fp16 what is too large to the largest; a group of int8 with what is not finite becomes NaN.
   void (*store_kv)(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache);
   // softmax(scale * q k^T) v, streamed over blocks (Dao et al. 2022, "FlashAttention": running maximum and sum).
   // REQUIRES: rows * heads / kv_heads <= kMaxAttentionQueries; length >= 1, and with `causal` length >= position +

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/bfloat16.h"
@@ -119,23 +120,71 @@ void Gemv(const LinearArgs& args, int64_t n_begin, int64_t n_end) {
   }
 }
 
-// Where component d of token t of KV head g lies.
-float* KeyAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
-  int64_t block = blocks[t / kKvBlock];
-  return cache.k + block * cache.block_elements() + (g * cache.head_dim + d) * kKvBlock + t % kKvBlock;
+// Component d of a head's key or value of the token in a slot of its block; `at` is where the codes have it, and
+// `scale_at` which of the scales behind them is its.
+double KvElementAt(const KvView& cache, const uint8_t* head, int64_t at, int64_t scale_at) {
+  switch (cache.type) {
+    case KvType::kF32:
+      return reinterpret_cast<const float*>(head)[at];
+    case KvType::kF16:
+      return Fp16ToFloat(reinterpret_cast<const uint16_t*>(head)[at]);
+    case KvType::kInt8: {
+      const float* scales = reinterpret_cast<const float*>(head + kKvBlock * cache.head_dim);
+      return static_cast<double>(scales[scale_at]) * reinterpret_cast<const int8_t*>(head)[at];
+    }
+  }
+  return 0;
 }
-float* ValueAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
-  int64_t block = blocks[t / kKvBlock];
-  return cache.v + block * cache.block_elements() + (g * kKvBlock + t % kKvBlock) * cache.head_dim + d;
+
+double KeyAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
+  const int64_t slot = t % kKvBlock;
+  return KvElementAt(cache, cache.Keys(blocks[t / kKvBlock], g), d * kKvBlock + slot, d / kKvGroup * kKvBlock + slot);
+}
+double ValueAt(const KvView& cache, const int32_t* blocks, int64_t t, int64_t g, int64_t d) {
+  const int64_t slot = t % kKvBlock;
+  return KvElementAt(cache, cache.Values(blocks[t / kKvBlock], g), slot * cache.head_dim + d,
+                     slot * KvGroups(cache.head_dim) + d / kKvGroup);
+}
+
+// What multiplies the int8 codes of a group.
+float Int8Scale(const float* x, int64_t n) {
+  float largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    if (!std::isfinite(x[i])) return std::numeric_limits<float>::quiet_NaN();
+    largest = std::max(largest, std::abs(x[i]));
+  }
+  return largest / 127.0f;
+}
+
+// One head's vector of a token: component d at d * stride of the codes, the scale of group i at i * scale_stride.
+void StoreVector(const KvView& cache, const float* x, int64_t stride, int64_t scale_stride, int64_t slot_at,
+                 int64_t scale_slot_at, uint8_t* head) {
+  for (int64_t d = 0; d < cache.head_dim; ++d) {
+    const int64_t at = slot_at + d * stride;
+    if (cache.type == KvType::kF32) reinterpret_cast<float*>(head)[at] = x[d];
+    if (cache.type == KvType::kF16) {
+      const float value = std::isnan(x[d]) ? x[d] : std::clamp(x[d], -kLargestFp16, kLargestFp16);
+      reinterpret_cast<uint16_t*>(head)[at] = FloatToFp16(value);
+    }
+    if (cache.type == KvType::kInt8) {
+      const int64_t first = d / kKvGroup * kKvGroup;
+      const float scale = Int8Scale(x + first, std::min(kKvGroup, cache.head_dim - first));
+      const bool zero = !(scale > 1e-30f);
+      reinterpret_cast<int8_t*>(head)[at] = static_cast<int8_t>(zero ? 0 : std::lrint(x[d] / scale));
+      reinterpret_cast<float*>(head + kKvBlock * cache.head_dim)[scale_slot_at + d / kKvGroup * scale_stride] = scale;
+    }
+  }
 }
 
 void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache) {
+  const int64_t groups = KvGroups(cache.head_dim);
   for (int64_t r = 0; r < rows; ++r) {
+    const int64_t block = blocks[(position + r) / kKvBlock], slot = (position + r) % kKvBlock;
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
-      for (int64_t d = 0; d < cache.head_dim; ++d) {
-        *KeyAt(cache, blocks, position + r, g, d) = k.data[r * k.stride + g * cache.head_dim + d];
-        *ValueAt(cache, blocks, position + r, g, d) = v.data[r * v.stride + g * cache.head_dim + d];
-      }
+      StoreVector(cache, k.data + r * k.stride + g * cache.head_dim, kKvBlock, kKvBlock, slot, slot,
+                  cache.Keys(block, g));
+      StoreVector(cache, v.data + r * v.stride + g * cache.head_dim, 1, 1, slot * cache.head_dim, slot * groups,
+                  cache.Values(block, g));
     }
   }
 }
@@ -143,7 +192,7 @@ void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int6
 double Score(const AttentionArgs& args, const float* q, int64_t h, int64_t position, int64_t t) {
   double score = 0;
   for (int64_t d = 0; d < args.cache.head_dim; ++d) {
-    score += static_cast<double>(q[d]) * *KeyAt(args.cache, args.blocks, t, args.kv_head, d);
+    score += static_cast<double>(q[d]) * KeyAt(args.cache, args.blocks, t, args.kv_head, d);
   }
   score *= args.scale;
   if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
@@ -167,7 +216,7 @@ void AttendOne(const AttentionArgs& args, int64_t r, int64_t h, int64_t first, i
   for (int64_t d = 0; d < head_dim; ++d) {
     double value = 0;
     for (int64_t t = first; t < end; ++t) {
-      value += scores[t - first] * *ValueAt(args.cache, args.blocks, t, args.kv_head, d);
+      value += scores[t - first] * ValueAt(args.cache, args.blocks, t, args.kv_head, d);
     }
     out[d] = static_cast<float>(value / sum);
   }

@@ -1,8 +1,11 @@
 // Attention over the blocked KV cache, and the store into it. Streaming softmax (Dao et al. 2022, "FlashAttention",
 // algorithm 1): per query a running maximum m and sum l; the output holds sum_t exp(s_t - m) v_t until the end.
+//
+// Tile by tile of tokens: keys are unpacked to fp32 once for all queries of the call, a few of which at a time meet
+// them in registers; then the softmax of each; then values likewise. What a query's sums are made of, and in which
+// order, does not depend on the queries beside it.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "kernels/simd.h"
@@ -14,6 +17,7 @@
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
+#include "kernels/kv_tiles-inl.h"
 #include "kernels/simd_vectors-inl.h"
 // clang-format on
 
@@ -21,67 +25,93 @@ HWY_BEFORE_NAMESPACE();
 namespace lastro::kernels {
 namespace HWY_NAMESPACE {
 
-// Vectors over the tokens of a block: at most kKvBlock lanes.
-using BlockTag = hn::CappedTag<float, kKvBlock>;
+// Queries, and vectors of tokens or components, whose sums are in registers at once.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kQueries = 6, kVectors = 4;  // 24 of 32
+#else
+constexpr int kQueries = 4, kVectors = 2;  // 8 of 16
+#endif
 
-constexpr int kTileBlocks = 4;
-constexpr int64_t kTile = kTileBlocks * kKvBlock;  // tokens whose scores are held at once
-constexpr int kQueries = 4;                        // queries that share one pass over a tile
-
-// What one query needs while the tiles stream by.
+// One query; it sees the tokens [first, end).
 struct QueryState {
   const float* q;
   float* out;
-  int64_t first;  // this query sees the tokens [first, end)
+  int64_t first;
   int64_t end;
   const float* bias;  // of token 0 for this query, or null
-  float maximum;
-  float sum;
 };
 
-// Vectors that one query's loop works on at once, next to kN - 1 other queries: enough independent sums to hide the
-// latency of an FMA.
-template <int kN>
-constexpr int VectorsOf() {
-  return kN == 1 ? 4 : 2;
+// The queries of one call, and what streams by them: a tile of tokens, unpacked to fp32 some components at a time, and
+// its scores, which become weights.
+struct Tiles {
+  QueryState queries[kMaxAttentionQueries];
+  HWY_ALIGN float maxima[kMaxAttentionQueries];           // so far
+  HWY_ALIGN float factors[kMaxAttentionQueries];          // of what the output holds when the next values are added
+  HWY_ALIGN float sums[kMaxAttentionQueries * kKvBlock];  // of the weights so far, in the lanes of a vector
+  int64_t begin;                                          // the tile's first token
+  int64_t tokens;                                         // at most kTileTokens
+  const int32_t* blocks;
+  HWY_ALIGN float unpacked[kTileTokens * kTileDims];
+  HWY_ALIGN float scores[kMaxAttentionQueries * kTileTokens];
+
+  float* ScoresOf(int64_t query) { return scores + query * kTileTokens; }
+  // Of the tile, those that the queries up to this one see; later ones see no fewer.
+  int64_t TokensOf(int64_t query) const { return std::min(tokens, queries[query].end - begin); }
+};
+
+// The components [first, first + dims) of head_dim.
+struct Dims {
+  int64_t first, dims;
+  bool is_last;
+};
+
+// Calls body(Dims) for the components of a head, as many at a time as a tile holds.
+template <class Body>
+HWY_INLINE void ForDims(int64_t head_dim, const Body& body) {
+  for (int64_t first = 0; first < head_dim; first += kTileDims) {
+    body(Dims{first, std::min(kTileDims, head_dim - first), first + kTileDims >= head_dim});
+  }
 }
 
-// scores[i][v] = scale * (q_i . K) for kN queries and kV vectors of tokens, whose first components lie at k[v].
+// scores[i][v] += q_i . K for kN queries and kV vectors of tokens, times `scale` at the end.
 template <int kN, int kV>
-HWY_INLINE void ScoreVectors(const QueryState* queries, const float* const* k, int64_t head_dim, float scale,
+HWY_INLINE void ScoreVectors(const QueryState* queries, const float* keys, const Dims& part, float scale,
                              float* scores) {
-  const BlockTag d;
+  const TokenTag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  hn::Vec<BlockTag> sums[kN][kV];
+  hn::Vec<TokenTag> sums[kN][kV];
   for (int i = 0; i < kN; ++i) {
-    for (int v = 0; v < kV; ++v) sums[i][v] = hn::Zero(d);
-  }
-  for (int64_t c = 0; c < head_dim; ++c) {
-    hn::Vec<BlockTag> keys[kV];
-    for (int v = 0; v < kV; ++v) keys[v] = hn::LoadU(d, k[v] + c * kKvBlock);
-    for (int i = 0; i < kN; ++i) {
-      const auto q = hn::Set(d, queries[i].q[c]);
-      for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(q, keys[v], sums[i][v]);
+    for (int v = 0; v < kV; ++v) {
+      sums[i][v] = part.first == 0 ? hn::Zero(d) : hn::LoadU(d, scores + i * kTileTokens + v * lanes);
     }
   }
+  const float* q[kN];
+  for (int i = 0; i < kN; ++i) q[i] = queries[i].q + part.first;
+  for (int64_t c = 0; c < part.dims; ++c, keys += kTileTokens) {
+    hn::Vec<TokenTag> key[kV];
+    for (int v = 0; v < kV; ++v) key[v] = hn::LoadU(d, keys + v * lanes);
+    for (int i = 0; i < kN; ++i) {
+      const auto x = hn::Set(d, q[i][c]);
+      for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(x, key[v], sums[i][v]);
+    }
+  }
+  const auto by = hn::Set(d, part.is_last ? scale : 1.0f);
   for (int i = 0; i < kN; ++i) {
-    for (int v = 0; v < kV; ++v) hn::StoreU(hn::Mul(sums[i][v], hn::Set(d, scale)), d, scores + i * kTile + v * lanes);
+    for (int v = 0; v < kV; ++v) hn::StoreU(hn::Mul(sums[i][v], by), d, scores + i * kTileTokens + v * lanes);
   }
 }
 
-// The scores of a tile's blocks, which lie at blocks[0], blocks[1], ...
+// The scores of kN queries from the first on, for all tokens that the last of them sees, in whole vectors.
 template <int kN>
-HWY_INLINE void ScoreTile(const QueryState* queries, const float* const* blocks, int64_t count, int64_t head_dim,
-                          float scale, float* scores) {
-  constexpr int kV = VectorsOf<kN>();
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(BlockTag())), tokens = count * kKvBlock;
-  const float* k[kTile];
-  for (int64_t v = 0; v * lanes < tokens; ++v) k[v] = blocks[v * lanes / kKvBlock] + v * lanes % kKvBlock;
-  int64_t v = 0;
-  for (; (v + kV) * lanes <= tokens; v += kV) {
-    ScoreVectors<kN, kV>(queries, k + v, head_dim, scale, scores + v * lanes);
+HWY_INLINE void ScoreTile(Tiles& tile, int64_t first, const Dims& part, float scale) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(TokenTag())), tokens = tile.TokensOf(first + kN - 1);
+  const QueryState* queries = tile.queries + first;
+  float* scores = tile.ScoresOf(first);
+  int64_t t = 0;
+  for (; t + (kVectors - 1) * lanes < tokens; t += kVectors * lanes) {
+    ScoreVectors<kN, kVectors>(queries, tile.unpacked + t, part, scale, scores + t);
   }
-  for (; v * lanes < tokens; ++v) ScoreVectors<kN, 1>(queries, k + v, head_dim, scale, scores + v * lanes);
+  for (; t < tokens; t += lanes) ScoreVectors<kN, 1>(queries, tile.unpacked + t, part, scale, scores + t);
 }
 
 // Soft cap and bias of the scores of the tokens [begin + low, begin + high) of one query.
@@ -99,113 +129,157 @@ HWY_INLINE void AdjustScores(const AttentionArgs& args, const QueryState& query,
   }
 }
 
-// Turns `count` scores of one query (a multiple of kKvBlock; those before `low` and from `high` on are masked) into
-// weights, updates the running maximum and sum, and rescales what the output holds.
-HWY_INLINE void SoftmaxTile(QueryState& query, int64_t low, int64_t high, int64_t count, int64_t head_dim,
-                            float* scores) {
-  const F32 d;
+// e^x of x <= 0, to 2^-22 of it; 0 where that is below e^-85.
+template <class D>
+HWY_INLINE hn::Vec<D> Weight(D d, hn::Vec<D> x) {
+  // x log2(e), rounded to a whole number in the low bits of a float's mantissa.
+  const auto log2e = hn::Set(d, 1.44269504f), shift = hn::Set(d, 12582912.0f);
+  const auto shifted = hn::MulAdd(x, log2e, shift);
+  const auto rest = hn::MulSub(x, log2e, hn::Sub(shifted, shift));  // in [-1/2, 1/2]
+  // 2^rest, the polynomial of least relative error (9e-8) that is 1 at 0.
+  auto power = hn::Set(d, 0.00132647881f);
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.00967151253f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.0555073355f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.240222421f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.693146978f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 1.0f));
+  const hn::RebindToSigned<D> di;
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  const auto scaled = hn::BitCast(d, hn::Add(hn::BitCast(di, power), exponent));
+  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -85.0f)), scaled);
+}
+
+// Masks the scores of one query before `low` and from `high` on, up to the block's end; the largest of the others and
+// of `so_far`.
+HWY_INLINE float MaskAndMaximum(int64_t low, int64_t high, float so_far, float* scores) {
+  const TokenTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t end = (high + kKvBlock - 1) / kKvBlock * kKvBlock;
   for (int64_t j = 0; j < low; ++j) scores[j] = -std::numeric_limits<float>::infinity();
-  for (int64_t j = high; j < count; ++j) scores[j] = -std::numeric_limits<float>::infinity();
-  const BlockTag db;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(db));
-  auto largest = hn::Set(db, query.maximum);
-  for (int64_t j = 0; j < count; j += lanes) largest = hn::Max(largest, hn::LoadU(db, scores + j));
-  const float maximum = hn::GetLane(hn::MaxOfLanes(db, largest));
-  if (maximum > query.maximum) {
-    const float factor = std::exp(query.maximum - maximum);  // 0 at the first tile: exp(-inf)
-    const VF32 by = hn::Set(d, factor);
-    Transform2(query.out, query.out, head_dim, query.out, [by](VF32 v, VF32) { return hn::Mul(v, by); });
-    query.sum *= factor;
-    query.maximum = maximum;
-  }
-  const auto center = hn::Set(db, maximum);
-  auto sum = hn::Zero(db);
-  for (int64_t j = 0; j < count; j += lanes) {
-    const auto weight = hn::Exp(db, hn::Sub(hn::LoadU(db, scores + j), center));
-    hn::StoreU(weight, db, scores + j);
+  for (int64_t j = high; j < end; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  auto largest = hn::Set(d, so_far);
+  for (int64_t j = 0; j < end; j += lanes) largest = hn::Max(largest, hn::LoadU(d, scores + j));
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
+// Turns the scores of one query into weights, and adds them up.
+HWY_INLINE void WeighTile(int64_t high, float maximum, float factor, float* scores, float* sums) {
+  const TokenTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto center = hn::Set(d, maximum);
+  auto sum = hn::Mul(hn::LoadU(d, sums), hn::Set(d, factor));
+  int64_t j = 0;
+  for (; j < high; j += lanes) {
+    const auto weight = Weight(d, hn::Sub(hn::LoadU(d, scores + j), center));
+    hn::StoreU(weight, d, scores + j);
     sum = hn::Add(sum, weight);
   }
-  query.sum += hn::GetLane(hn::SumOfLanes(db, sum));
+  for (; j < kTileTokens; j += lanes) hn::StoreU(hn::Zero(d), d, scores + j);
+  hn::StoreU(sum, d, sums);
 }
 
-// out_i[c : c + kV vectors] += sum_j weights[i][j] V[j, c ...] for kN queries and the first `tokens` tokens of a tile,
-// whose blocks [kKvBlock, D] lie at blocks[0], blocks[1], ...
-template <int kN, int kV>
-HWY_INLINE void AddValueVectors(const QueryState* queries, const float* const* blocks, int64_t tokens, int64_t head_dim,
-                                int64_t c, const float* weights) {
+// Softmax of the queries [i, stop) over the tile, in passes over all, so that none waits for the one before.
+HWY_INLINE void SoftmaxTile(const AttentionArgs& args, int64_t i, int64_t stop, Tiles& tile) {
   const F32 d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  std::copy(tile.maxima, tile.maxima + kMaxAttentionQueries, tile.factors);
+  for (int64_t q = i; q < stop; ++q) {
+    const int64_t low = std::clamp<int64_t>(tile.queries[q].first - tile.begin, 0, tile.tokens);
+    const int64_t high = tile.TokensOf(q);
+    AdjustScores(args, tile.queries[q], tile.begin, low, high, tile.ScoresOf(q));
+    tile.maxima[q] = MaskAndMaximum(low, high, tile.maxima[q], tile.ScoresOf(q));
+  }
+  for (int64_t q = 0; q < stop; q += lanes) {  // 0 at a query's first tile, which rises from -infinity
+    const VF32 rise = hn::Sub(hn::Load(d, tile.factors + q), hn::Load(d, tile.maxima + q));
+    hn::Store(Weight(d, rise), d, tile.factors + q);
+  }
+  for (int64_t q = i; q < stop; ++q) {
+    WeighTile(tile.TokensOf(q), tile.maxima[q], tile.factors[q], tile.ScoresOf(q), tile.sums + q * kKvBlock);
+  }
+}
+
+// `n` < Lanes(d) elements at `p` where kTail, else all.
+template <bool kTail>
+HWY_INLINE VF32 LoadOut(F32 d, const float* p, int64_t n) {
+  return kTail ? LoadTail(d, p, n) : hn::LoadU(d, p);
+}
+template <bool kTail>
+HWY_INLINE void StoreOut(VF32 value, F32 d, float* p, int64_t n) {
+  kTail ? StoreTail(value, d, p, n) : hn::StoreU(value, d, p);
+}
+
+// out_i[c : c + kV vectors] = factor_i out_i + sum_j weights[i][j] V[j, c ...] for kN queries from the first on and
+// `tokens` tokens; out begins at component `part`. With kTail of the first n components of one vector.
+template <int kN, int kV, bool kTail = false>
+HWY_INLINE void AddValueVectors(Tiles& tile, int64_t first, int64_t tokens, int64_t part, int64_t c, int64_t n = 0) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const QueryState* queries = tile.queries + first;
+  const float *weights = tile.ScoresOf(first), *values = tile.unpacked + c;
   VF32 sums[kN][kV];
   for (int i = 0; i < kN; ++i) {
-    for (int v = 0; v < kV; ++v) sums[i][v] = hn::LoadU(d, queries[i].out + c + v * lanes);
+    const VF32 factor = hn::Set(d, tile.factors[first + i]);
+    for (int v = 0; v < kV; ++v) {
+      sums[i][v] = hn::Mul(factor, LoadOut<kTail>(d, queries[i].out + part + c + v * lanes, n));
+    }
   }
-  for (int64_t begin = 0; begin < tokens; begin += kKvBlock) {
-    const float* values = blocks[begin / kKvBlock] + c;
-    const int64_t end = std::min(begin + kKvBlock, tokens);
-    for (int64_t j = begin; j < end; ++j, values += head_dim) {
-      VF32 row[kV];
-      for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, values + v * lanes);
-      for (int i = 0; i < kN; ++i) {
-        const VF32 weight = hn::Set(d, weights[i * kTile + j]);
-        for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(weight, row[v], sums[i][v]);
-      }
+  for (int64_t j = 0; j < tokens; ++j, values += kTileDims) {
+    VF32 row[kV];
+    for (int v = 0; v < kV; ++v) row[v] = hn::LoadU(d, values + v * lanes);
+    for (int i = 0; i < kN; ++i) {
+      const VF32 weight = hn::Set(d, weights[i * kTileTokens + j]);
+      for (int v = 0; v < kV; ++v) sums[i][v] = hn::MulAdd(weight, row[v], sums[i][v]);
     }
   }
   for (int i = 0; i < kN; ++i) {
-    for (int v = 0; v < kV; ++v) hn::StoreU(sums[i][v], d, queries[i].out + c + v * lanes);
+    for (int v = 0; v < kV; ++v) StoreOut<kTail>(sums[i][v], d, queries[i].out + part + c + v * lanes, n);
   }
 }
 
 template <int kN>
-HWY_INLINE void AddValues(const QueryState* queries, const float* const* blocks, int64_t tokens, int64_t head_dim,
-                          const float* weights) {
-  constexpr int kV = VectorsOf<kN>();
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32()));
+HWY_INLINE void AddValues(Tiles& tile, int64_t first, const Dims& part) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(F32())), tokens = tile.TokensOf(first + kN - 1);
   int64_t c = 0;
-  for (; c + kV * lanes <= head_dim; c += kV * lanes) {
-    AddValueVectors<kN, kV>(queries, blocks, tokens, head_dim, c, weights);
+  for (; c + kVectors * lanes <= part.dims; c += kVectors * lanes) {
+    AddValueVectors<kN, kVectors>(tile, first, tokens, part.first, c);
   }
-  for (; c + lanes <= head_dim; c += lanes) {
-    AddValueVectors<kN, 1>(queries, blocks, tokens, head_dim, c, weights);
-  }
-  // One lane, so that the same multiply-add is used whatever kN is.
-  const hn::CappedTag<float, 1> one;
-  for (; c < head_dim; ++c) {
-    for (int i = 0; i < kN; ++i) {
-      auto sum = hn::Set(one, queries[i].out[c]);
-      for (int64_t j = 0; j < tokens; ++j) {
-        const float value = blocks[j / kKvBlock][j % kKvBlock * head_dim + c];
-        sum = hn::MulAdd(hn::Set(one, weights[i * kTile + j]), hn::Set(one, value), sum);
-      }
-      queries[i].out[c] = hn::GetLane(sum);
-    }
-  }
+  for (; c + 2 * lanes <= part.dims; c += 2 * lanes) AddValueVectors<kN, 2>(tile, first, tokens, part.first, c);
+  for (; c + lanes <= part.dims; c += lanes) AddValueVectors<kN, 1>(tile, first, tokens, part.first, c);
+  if (c < part.dims) AddValueVectors<kN, 1, true>(tile, first, tokens, part.first, c, part.dims - c);
 }
 
-// kN queries against the tile of tokens [begin, end).
-template <int kN>
-HWY_INLINE void AttendTile(const AttentionArgs& args, QueryState* queries, int64_t begin, int64_t end) {
-  HWY_ALIGN float scores[kN * kTile];
+// Calls body(kN as a constant, first query) for all queries of [begin, end), a few at a time.
+template <class Body>
+HWY_INLINE void ForQueries(int64_t begin, int64_t end, const Body& body) {
+  for (; begin + kQueries <= end; begin += kQueries) body(std::integral_constant<int, kQueries>(), begin);
+  for (; begin + 2 <= end; begin += 2) body(std::integral_constant<int, 2>(), begin);
+  if (begin < end) body(std::integral_constant<int, 1>(), begin);
+}
+
+// The queries [i, stop), each of which sees something of the tile.
+template <KvType kType>
+HWY_INLINE void AttendTile(const AttentionArgs& args, int64_t i, int64_t stop, Tiles& tile) {
   const KvView& cache = args.cache;
   const int64_t head_dim = cache.head_dim;
-  const int64_t blocks = (end - begin + kKvBlock - 1) / kKvBlock;
-  const float *k[kTileBlocks], *v[kTileBlocks];
-  for (int64_t b = 0; b < blocks; ++b) {
-    const int64_t at = args.blocks[begin / kKvBlock + b] * cache.block_elements() + args.kv_head * head_dim * kKvBlock;
-    k[b] = cache.k + at;
-    v[b] = cache.v + at;
-  }
-  ScoreTile<kN>(queries, k, blocks, head_dim, args.scale, scores);
-  for (int i = 0; i < kN; ++i) {
-    const int64_t low = std::clamp<int64_t>(queries[i].first - begin, 0, end - begin);
-    const int64_t high = std::clamp<int64_t>(queries[i].end - begin, 0, end - begin);
-    AdjustScores(args, queries[i], begin, low, high, scores + i * kTile);
-    SoftmaxTile(queries[i], low, high, blocks * kKvBlock, head_dim, scores + i * kTile);
-  }
-  AddValues<kN>(queries, v, end - begin, head_dim, scores);
+  ForDims(head_dim, [&](const Dims& part) HWY_ATTR {
+    for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
+      const uint8_t* keys = cache.Keys(tile.blocks[t / kKvBlock], args.kv_head);
+      UnpackKeys<kType>(keys, head_dim, part.first, part.dims, tile.unpacked + t);
+    }
+    ForQueries(i, stop, [&](auto n, int64_t q) HWY_ATTR { ScoreTile<n.value>(tile, q, part, args.scale); });
+  });
+  SoftmaxTile(args, i, stop, tile);
+  ForDims(head_dim, [&](const Dims& part) HWY_ATTR {
+    for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
+      const uint8_t* values = cache.Values(tile.blocks[t / kKvBlock], args.kv_head);
+      UnpackValues<kType>(values, head_dim, part.first, part.dims, std::min(kKvBlock, tile.tokens - t),
+                          tile.unpacked + t * kTileDims);
+    }
+    ForQueries(i, stop, [&](auto n, int64_t q) HWY_ATTR { AddValues<n.value>(tile, q, part); });
+  });
 }
 
-HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries) {
+HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, Tiles& tile) {
   const int64_t group = args.heads / args.cache.kv_heads;
   int64_t count = 0;
   for (int64_t r = 0; r < args.rows; ++r) {
@@ -215,58 +289,77 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, QueryState* queries
       first = std::max<int64_t>(0, position - args.window + 1);
       end = std::min(end, position + args.window);
     }
-    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h) {
+    for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h, ++count) {
       const int64_t column = h * args.cache.head_dim;
       float* out = args.out.data + r * args.out.stride + column;
       std::fill(out, out + args.cache.head_dim, 0.0f);
       const float* bias = args.bias;
       if (bias != nullptr) bias += h * args.bias_stride - (args.bias_absolute ? 0 : position);
-      QueryState& query = queries[count++];
-      query = {args.q.data + r * args.q.stride + column, out, first, end, bias,
-               -std::numeric_limits<float>::infinity(),  0.0f};
-      if (args.sinks != nullptr) {
-        query.maximum = args.sinks[h];
-        query.sum = 1.0f;
-      }
+      tile.queries[count] = {args.q.data + r * args.q.stride + column, out, first, end, bias};
+      tile.maxima[count] = args.sinks != nullptr ? args.sinks[h] : -std::numeric_limits<float>::infinity();
+      float* sums = tile.sums + count * kKvBlock;
+      std::fill(sums, sums + kKvBlock, 0.0f);
+      if (args.sinks != nullptr) sums[0] = 1.0f;
     }
   }
+  std::fill(tile.maxima + count, tile.maxima + kMaxAttentionQueries, 0.0f);
   return count;
 }
 
-void Attention(const AttentionArgs& args) {
-  QueryState queries[kMaxAttentionQueries];
-  const int64_t count = PrepareQueries(args, queries);
-  const int64_t longest = queries[count - 1].end;
-  for (int64_t begin = queries[0].first / kTile * kTile; begin < longest; begin += kTile) {
-    const int64_t end = std::min(begin + kTile, longest);
+template <KvType kType>
+HWY_NOINLINE void AttendAll(const AttentionArgs& args) {
+  Tiles tile;
+  const int64_t count = PrepareQueries(args, tile), longest = tile.queries[count - 1].end;
+  for (tile.begin = tile.queries[0].first / kTileTokens * kTileTokens; tile.begin < longest;
+       tile.begin += kTileTokens) {
+    tile.tokens = std::min(kTileTokens, longest - tile.begin);
+    tile.blocks = args.blocks + tile.begin / kKvBlock;
     // Rows are ordered by what they see: those of [i, stop) see something of this tile.
     int64_t i = 0, stop = count;
-    while (i < stop && queries[i].end <= begin) ++i;
-    while (i < stop && queries[stop - 1].first >= end) --stop;
-    for (; i + kQueries <= stop; i += kQueries) AttendTile<kQueries>(args, queries + i, begin, end);
-    for (; i + 2 <= stop; i += 2) AttendTile<2>(args, queries + i, begin, end);
-    if (i < stop) AttendTile<1>(args, queries + i, begin, end);
+    while (i < stop && tile.queries[i].end <= tile.begin) ++i;
+    while (i < stop && tile.queries[stop - 1].first >= tile.begin + tile.tokens) --stop;
+    AttendTile<kType>(args, i, stop, tile);
   }
   const F32 d;
-  for (int64_t i = 0; i < count; ++i) {
-    const VF32 factor = hn::Set(d, 1.0f / queries[i].sum);
-    Transform2(queries[i].out, queries[i].out, args.cache.head_dim, queries[i].out,
-               [factor](VF32 v, VF32) { return hn::Mul(v, factor); });
+  const TokenTag dt;
+  for (int64_t q = 0; q < count; ++q) {
+    float* out = tile.queries[q].out;
+    const VF32 factor = hn::Set(d, 1.0f / hn::GetLane(hn::SumOfLanes(dt, hn::LoadU(dt, tile.sums + q * kKvBlock))));
+    Transform2(out, out, args.cache.head_dim, out, [factor](VF32 v, VF32) { return hn::Mul(v, factor); });
+  }
+}
+
+void Attention(const AttentionArgs& args) {
+  switch (args.cache.type) {
+    case KvType::kF32:
+      return AttendAll<KvType::kF32>(args);
+    case KvType::kF16:
+      return AttendAll<KvType::kF16>(args);
+    case KvType::kInt8:
+      return AttendAll<KvType::kInt8>(args);
+  }
+}
+
+template <KvType kType>
+HWY_NOINLINE void StoreRows(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position,
+                            KvView cache) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t block = blocks[(position + r) / kKvBlock], slot = (position + r) % kKvBlock;
+    for (int64_t g = 0; g < cache.kv_heads; ++g) {
+      PackToken<kType>(k.data + r * k.stride + g * cache.head_dim, v.data + r * v.stride + g * cache.head_dim,
+                       cache.head_dim, slot, cache.Keys(block, g), cache.Values(block, g));
+    }
   }
 }
 
 void StoreKv(ConstRows k, ConstRows v, int64_t rows, const int32_t* blocks, int64_t position, KvView cache) {
-  const int64_t head_dim = cache.head_dim;
-  for (int64_t r = 0; r < rows; ++r) {
-    const int64_t slot = (position + r) % kKvBlock;
-    const int64_t base = blocks[(position + r) / kKvBlock] * cache.block_elements();
-    for (int64_t g = 0; g < cache.kv_heads; ++g) {
-      const float* key = k.data + r * k.stride + g * head_dim;
-      float* to = cache.k + base + g * head_dim * kKvBlock + slot;
-      for (int64_t c = 0; c < head_dim; ++c) to[c * kKvBlock] = key[c];
-      std::memcpy(cache.v + base + (g * kKvBlock + slot) * head_dim, v.data + r * v.stride + g * head_dim,
-                  static_cast<size_t>(head_dim) * sizeof(float));
-    }
+  switch (cache.type) {
+    case KvType::kF32:
+      return StoreRows<KvType::kF32>(k, v, rows, blocks, position, cache);
+    case KvType::kF16:
+      return StoreRows<KvType::kF16>(k, v, rows, blocks, position, cache);
+    case KvType::kInt8:
+      return StoreRows<KvType::kInt8>(k, v, rows, blocks, position, cache);
   }
 }
 

@@ -15,6 +15,14 @@ absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
   return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16"));
 }
 
+absl::StatusOr<std::optional<kernels::KvType>> ParseKvType(const std::string& name) {
+  if (name == "auto") return std::nullopt;
+  if (name == "fp32") return kernels::KvType::kF32;
+  if (name == "fp16") return kernels::KvType::kF16;
+  if (name == "int8") return kernels::KvType::kInt8;
+  return absl::InvalidArgumentError(absl::StrCat("KV type '", name, "' is none of auto, fp32, fp16, int8"));
+}
+
 }  // namespace
 
 void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
@@ -45,6 +53,12 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("SIZE")
       ->check(CLI::NonNegativeNumber)
       ->transform(CLI::AsSizeValue(false));
+  app->add_option("--kv-type", config->kv_type,
+                  "how this memory is kept on the CPU: fp32, fp16, int8 (a quarter of fp32, less exact), or auto: fp16 "
+                  "with bf16 compute, else fp32")
+      ->type_name("TYPE")
+      ->check(CLI::IsMember({"auto", "fp32", "fp16", "int8"}))
+      ->capture_default_str();
   app->add_flag("--deterministic", config->deterministic,
                 "the same results to the last bit whoever else is served; slower prompts");
 }
@@ -58,6 +72,7 @@ absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& c
   options.reuse_bytes = config.reuse_bytes;
   options.deterministic = config.deterministic;
   LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
+  LASTRO_ASSIGN_OR_RETURN(options.kv_type, ParseKvType(config.kv_type));
   return options;
 }
 

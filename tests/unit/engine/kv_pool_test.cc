@@ -41,13 +41,35 @@ class KvPoolTest : public ::testing::Test {
   float Read(const BlockTable& table, int64_t token) {
     const kernels::KvView view = static_cast<const CpuKvStore&>(table.pool().store()).Layer(1);
     const int32_t block = table.blocks()[static_cast<size_t>(token / 16)];
-    return view.v[block * view.block_elements() + token % 16 * 3];
+    return reinterpret_cast<const float*>(view.Values(block, 0))[token % 16 * 3];
   }
 
   CpuBackend backend_{{1, false}, kernels::SimdKernels()};
   Architecture architecture_;
   std::mt19937_64 random_ = testing::SeededRandom(4711);
 };
+
+TEST_F(KvPoolTest, BlocksTakeWhatTheirPrecisionSays) {
+  const KvShape shape = {2, 3, 80, 16, 5};
+  const int64_t vectors = 2 * 2 * 3 * 16 * 5;  // of keys and values
+  const std::pair<kernels::KvType, int64_t> types[] = {
+      {kernels::KvType::kF32, 4 * 80}, {kernels::KvType::kF16, 2 * 80}, {kernels::KvType::kInt8, 80 + 3 * 4}};
+  for (const auto& [type, bytes] : types) {
+    CpuBackendOptions options;
+    options.threads = 1;
+    options.kv_type = type;
+    const CpuBackend backend(options, kernels::SimdKernels());
+    EXPECT_EQ(backend.KvBytes(shape), vectors * bytes);
+    KvShape scratch = shape;
+    scratch.scratch = true;
+    EXPECT_EQ(backend.KvBytes(scratch), vectors * 4 * 80);
+    for (int64_t KvShape::*field : {&KvShape::layers, &KvShape::kv_heads, &KvShape::head_dim, &KvShape::blocks}) {
+      KvShape huge = shape;
+      huge.*field = INT64_MAX;
+      EXPECT_EQ(backend.KvBytes(huge), INT64_MAX);
+    }
+  }
+}
 
 TEST_F(KvPoolTest, TheBudgetIsHard) {
   EXPECT_THAT(KvPool::Create(backend_, architecture_, BlockBytes() - 1),

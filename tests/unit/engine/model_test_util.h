@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -21,8 +22,10 @@ inline std::string TinyModel(const std::string& name) {
 #define LASTRO_TEST_DEVICE "cpu"
 #endif
 
-inline std::unique_ptr<Runtime> NewRuntime(ComputeType type = ComputeType::kFloat32, int threads = 2) {
+inline std::unique_ptr<Runtime> NewRuntime(ComputeType type = ComputeType::kFloat32, int threads = 2,
+                                           std::optional<kernels::KvType> kv_type = std::nullopt) {
   RuntimeOptions options;
+  options.kv_type = kv_type;
   options.compute_type = type;
   options.threads = threads;
   options.device = LASTRO_TEST_DEVICE;

@@ -54,7 +54,7 @@ class PrefixCacheTest : public ::testing::Test {
   static float Read(const BlockTable& table, int64_t token) {
     const kernels::KvView view = static_cast<const CpuKvStore&>(table.pool().store()).Layer(0);
     const int32_t block = table.blocks()[static_cast<size_t>(token / kBlock)];
-    return view.v[block * view.block_elements() + token % kBlock];
+    return reinterpret_cast<const float*>(view.Values(block, 0))[token % kBlock];
   }
 
   CpuBackend backend_{{1, false}, kernels::SimdKernels()};
@@ -183,10 +183,15 @@ std::vector<float> FirstLogits(const LanguageModel& model, absl::Span<const int3
   return logits;
 }
 
-class PrefixReuseLogits : public ::testing::TestWithParam<ComputeType> {};
+struct Precision {
+  const char* name;
+  ComputeType compute;
+  std::optional<kernels::KvType> kv;
+};
+class PrefixReuseLogits : public ::testing::TestWithParam<Precision> {};
 
 TEST_P(PrefixReuseLogits, AreThoseOfNoReuseToTheBit) {
-  std::unique_ptr<Runtime> runtime = NewRuntime(GetParam());
+  std::unique_ptr<Runtime> runtime = NewRuntime(GetParam().compute, 2, GetParam().kv);
   auto model = *DecoderModel::Load(TinyModel("llama-scaled-tied"), *runtime);
   const KvScope scope = {"notes", 3}, other = {"mail", 3}, newer = {"notes", 4};
   int reused = 0;
@@ -212,8 +217,11 @@ TEST_P(PrefixReuseLogits, AreThoseOfNoReuseToTheBit) {
   EXPECT_EQ(reused, 0);  // nor of any other version
 }
 
-INSTANTIATE_TEST_SUITE_P(, PrefixReuseLogits, ::testing::Values(ComputeType::kFloat32, ComputeType::kBFloat16),
-                         [](const auto& info) { return info.param == ComputeType::kFloat32 ? "fp32" : "bf16"; });
+INSTANTIATE_TEST_SUITE_P(, PrefixReuseLogits,
+                         ::testing::Values(Precision{"fp32", ComputeType::kFloat32, std::nullopt},
+                                           Precision{"bf16", ComputeType::kBFloat16, std::nullopt},
+                                           Precision{"int8", ComputeType::kBFloat16, kernels::KvType::kInt8}),
+                         [](const auto& info) { return info.param.name; });
 
 TEST(PrefixReuse, GeneratedTextIsTheSameAndIsReusedToo) {
   std::unique_ptr<Runtime> runtime = NewRuntime();

@@ -59,6 +59,8 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "20GiB",
                                "--kv-memory",
                                "3GiB",
+                               "--kv-type",
+                               "int8",
                                "--allowed-folder-root",
                                "/docs",
                                "--no-folders",
@@ -83,6 +85,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.compute.device, "cuda:1");
   EXPECT_EQ(node.compute.gpu_bytes, int64_t{20} << 30);
   EXPECT_EQ(node.compute.kv_bytes, int64_t{3} << 30);
+  EXPECT_EQ(node.compute.kv_type, "int8");
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
   EXPECT_EQ(node.max_waiting_calls, 5);
@@ -105,6 +108,7 @@ TEST(DaemonConfig, ErrorsAreUsageErrorsThatNameWhatIsWrong) {
       {{"--roles=embedding", "--generation-address", "nowhere"}, "'nowhere'"},
       {{"--roles=embedding", "--threads", "-1"}, "threads"},
       {{"--roles=embedding", "--compute-type", "int3"}, "compute-type"},
+      {{"--roles=embedding", "--kv-type", "int4"}, "kv-type"},
       {{"--roles=embedding", "--kv-memory", "lots"}, "kv-memory"},
       {{"--roles=embedding", "--kv-memory", "0"}, "kv-memory"},
       {{"--roles=embedding", "--max-waiting-calls", "1000000"}, "max-waiting-calls"},
