@@ -10,8 +10,6 @@ namespace {
 
 // Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
 constexpr size_t kStepTokens = 512;
-// Prompts' tokens in a step that others decode in: few, as those wait for the whole step for their next token.
-constexpr size_t kBesideDecoding = 32;
 // Of the tokens of prompts, what is the background's where both wait: one in so many.
 constexpr size_t kBackgroundShare = 8;
 // A request with no more tokens left than this counts as decoding.
@@ -107,16 +105,29 @@ absl::Status StepScheduler::RunOne() {
   std::vector<StepPart> parts;
   {
     absl::MutexLock lock(&mutex_);
-    expected_.clear();
     parts = TakeParts();
+    expected_.clear();
   }
   const absl::Time start = absl::Now();
   RunStep(core_, absl::MakeSpan(parts));
   absl::MutexLock lock(&mutex_);
   last_step_ = absl::Now() - start;
+  MeasureStep(parts);
   FinishParts(parts);
   changed_.SignalAll();
   return absl::OkStatus();
+}
+
+// REQUIRES: parts[i] is of running_[i].
+void StepScheduler::MeasureStep(absl::Span<const StepPart> parts) {
+  bool decodes = false;
+  size_t of_prompts = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool decoding = IsDecoding(running_[i]->left());
+    decodes |= decoding;
+    if (!decoding) of_prompts += parts[i].tokens.size();
+  }
+  if (decodes) share_.Add(of_prompts, last_step_);
 }
 
 bool StepScheduler::AnyWaiting(bool decoding, Priority priority) const {
@@ -126,9 +137,11 @@ bool StepScheduler::AnyWaiting(bool decoding, Priority priority) const {
 std::vector<StepPart> StepScheduler::TakeParts() {
   const bool prompt = AnyWaiting(false, Priority::kInteractive), background = AnyWaiting(false, Priority::kBackground);
   std::vector<StepPart> parts;
-  size_t budget = prompt || background ? kStepTokens - kBesideDecoding : kStepTokens;
+  size_t budget = prompt || background ? kStepTokens - share_.tokens() : kStepTokens;
   for (Priority priority : kPriorities) TakeWaiting(true, priority, &budget, &parts);
-  budget = parts.empty() ? kStepTokens : kBesideDecoding;
+  // Sessions that decode and come back too late for this step should not miss a long one.
+  const bool late = std::any_of(expected_.begin(), expected_.end(), [](const auto& caller) { return caller.second; });
+  budget = !parts.empty() ? share_.tokens() : late ? std::max(share_.tokens(), PromptShare::kLeast) : kStepTokens;
   const size_t reserved = prompt && background ? budget / kBackgroundShare : 0;
   budget -= reserved;
   TakeWaiting(false, Priority::kInteractive, &budget, &parts);
@@ -177,10 +190,11 @@ StepPart StepScheduler::PartOf(const Job& job, size_t tokens) const {
 void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
   for (size_t i = 0; i < parts.size(); ++i) {
     Job* job = running_[i];
+    const bool decodes = IsDecoding(job->left());
     job->computed += parts[i].tokens.size();
     if (!parts[i].status.ok() || job->left() == 0) {
       End(job, parts[i].status);
-      if (parts[i].status.ok()) expected_.insert(job->caller);
+      if (parts[i].status.ok()) expected_.emplace(job->caller, decodes);
     } else {
       waiting_.push_back(job);
     }

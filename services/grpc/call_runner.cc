@@ -33,9 +33,9 @@ bool IsFaultOfTheServer(absl::StatusCode code) {
 
 }  // namespace
 
-Gates::Gates(int max_running, int max_waiting)
+Gates::Gates(int max_running, int max_running_texts, int max_waiting)
     : ask("questions", max_running, max_waiting),
-      generation("generation calls", max_running, max_waiting),
+      generation("generation calls", max_running_texts, max_waiting),
       embedding("embedding calls", max_running, max_waiting),
       search("searches", max_running, max_waiting),
       inspection("inspections", max_running, max_waiting),

@@ -8,7 +8,9 @@
 
 #include "absl/synchronization/notification.h"
 #include "engine/backend.h"
+#include "engine/beam_search.h"
 #include "engine/decoder_model.h"
+#include "engine/generator.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
@@ -290,6 +292,37 @@ TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
     EXPECT_THAT(text->status, IsOk());
     ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
   }
+}
+
+// Texts that together exceed the KV memory wait for each other; none ends midway.
+TEST_F(StepSchedulerTest, TextsWaitForRoom) {
+  Load(11);
+  const std::vector<int32_t> prompt = Ids(40, 1);
+  GenerateOptions options;
+  options.max_new_tokens = 30;
+  options.ignore_eos = true;
+  BeamOptions beams;
+  beams.width = 3;
+  beams.max_new_tokens = 20;
+  const std::vector<std::vector<int32_t>> continuations(5, Ids(7, 2));
+  ASSERT_OK_AND_ASSIGN(const GenerateResult alone, Generate(*model_, prompt, options, CallContext()));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 3; ++round) {
+        if (t % 4 == 2) {
+          EXPECT_THAT(BeamSearch(*model_, prompt, beams, CallContext()), IsOk());
+        } else if (t % 4 == 3) {
+          EXPECT_THAT(ScoreContinuations(*model_, prompt, continuations, {}, CallContext()), IsOk());
+        } else {
+          auto result = Generate(*model_, prompt, options, CallContext());
+          ASSERT_THAT(result, IsOk());
+          EXPECT_EQ(result->tokens.size(), alone.tokens.size());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

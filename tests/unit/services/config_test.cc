@@ -62,6 +62,8 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "--allowed-folder-root",
                                "/docs",
                                "--no-folders",
+                               "--max-running-texts",
+                               "9",
                                "--max-waiting-calls",
                                "5",
                                "--drain-seconds",
@@ -85,6 +87,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.compute.kv_bytes, int64_t{3} << 30);
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
+  EXPECT_EQ(node.max_running_texts, 9);
   EXPECT_EQ(node.max_waiting_calls, 5);
   EXPECT_EQ(node.decoder_folder, "/m/d");
   EXPECT_EQ(node.embedder_folder, "/m/e");
@@ -107,6 +110,7 @@ TEST(DaemonConfig, ErrorsAreUsageErrorsThatNameWhatIsWrong) {
       {{"--roles=embedding", "--compute-type", "int3"}, "compute-type"},
       {{"--roles=embedding", "--kv-memory", "lots"}, "kv-memory"},
       {{"--roles=embedding", "--kv-memory", "0"}, "kv-memory"},
+      {{"--roles=embedding", "--max-running-texts", "0"}, "max-running-texts"},
       {{"--roles=embedding", "--max-waiting-calls", "1000000"}, "max-waiting-calls"},
       {{"--roles=embedding", "--log-level", "loud"}, "'loud'"},
       {{"--roles=embedding", "--tls-cert", "x"}, "--tls-key"},
