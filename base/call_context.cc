@@ -17,6 +17,12 @@ CallContext CallContext::WithDeadline(absl::Time deadline) const {
   return context;
 }
 
+CallContext CallContext::WithPriority(Priority priority) const {
+  CallContext context = *this;
+  context.priority_ = priority;
+  return context;
+}
+
 absl::Status CallContext::Check() const {
   if (state_->cancelled.load(std::memory_order_relaxed) || (state_->is_cancelled && state_->is_cancelled())) {
     return absl::CancelledError("the caller cancelled the call");

@@ -15,6 +15,10 @@
 
 namespace lastro {
 
+// What goes first where calls compete for compute: somebody waits for an interactive call, nobody for one in the
+// background, such as the ingestion of a folder.
+enum class Priority { kInteractive, kBackground };
+
 class CallContext {
  public:
   CallContext() : state_(std::make_shared<State>()) {}
@@ -26,6 +30,9 @@ class CallContext {
   // A copy whose deadline is the earlier of both; it shares the cancel flag.
   CallContext WithDeadline(absl::Time deadline) const;
 
+  // A copy of another priority; it shares the cancel flag.
+  CallContext WithPriority(Priority priority) const;
+
   // Marks this context and all its copies as cancelled.
   void Cancel() const { state_->cancelled.store(true, std::memory_order_relaxed); }
 
@@ -33,6 +40,7 @@ class CallContext {
   absl::Status Check() const;
 
   absl::Time deadline() const { return deadline_; }
+  Priority priority() const { return priority_; }
 
  private:
   struct State {
@@ -41,6 +49,7 @@ class CallContext {
   };
   std::shared_ptr<State> state_;
   absl::Time deadline_ = absl::InfiniteFuture();
+  Priority priority_ = Priority::kInteractive;
 };
 
 }  // namespace lastro

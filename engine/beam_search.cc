@@ -120,7 +120,9 @@ class Search {
 };
 
 absl::Status Search::OpenAll(absl::Span<const int32_t> prompt, const CallContext& context) {
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, {options_.adapter}, context));
+  OpenOptions open = {options_.adapter};
+  open.forks = options_.width - 1;
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, open, context));
   opening_tokens_ = opening.tokens.size();
   // All but the last token, which gives the first logits.
   const std::vector<int32_t> shared(opening.tokens.begin(), opening.tokens.end() - 1);

@@ -12,6 +12,9 @@ namespace {
 // How often a waiting caller looks at its context.
 constexpr absl::Duration kPollPeriod = absl::Milliseconds(20);
 
+// Interactive steps for one of the background, where both wait.
+constexpr int kInteractiveSteps = 3;
+
 absl::Status RunStep(absl::FunctionRef<absl::Status()> step) {
   try {
     return step();
@@ -37,7 +40,8 @@ absl::Status ComputeQueue::Run(const CallContext& context, absl::FunctionRef<abs
   LASTRO_RETURN_IF_ERROR(context.Check());
   Task task{step, absl::OkStatus(), false, false, {}};
   absl::MutexLock lock(&mutex_);
-  tasks_.push_back(&task);
+  std::deque<Task*>& queue = QueueOf(context);
+  queue.push_back(&task);
   work_ready_.Signal();
   while (!task.done) {
     const bool timed_out = task.finished.WaitWithTimeout(&mutex_, kPollPeriod);
@@ -46,19 +50,32 @@ absl::Status ComputeQueue::Run(const CallContext& context, absl::FunctionRef<abs
     absl::Status ended = context.Check();
     mutex_.Lock();
     if (ended.ok() || task.started) continue;
-    tasks_.erase(std::find(tasks_.begin(), tasks_.end(), &task));
+    queue.erase(std::find(queue.begin(), queue.end(), &task));
     return ended;
   }
   return task.status;
 }
 
+ComputeQueue::Task* ComputeQueue::TakeNext() {
+  const bool both = !interactive_.empty() && !background_.empty();
+  std::deque<Task*>& queue =
+      interactive_.empty() || (both && passed_over_ == kInteractiveSteps) ? background_ : interactive_;
+  passed_over_ = both && &queue == &interactive_ ? passed_over_ + 1 : 0;
+  if (queue.empty()) return nullptr;
+  Task* task = queue.front();
+  queue.pop_front();
+  return task;
+}
+
 void ComputeQueue::Loop() {
   mutex_.Lock();
   for (;;) {
-    while (tasks_.empty() && !stopping_) work_ready_.Wait(&mutex_);
-    if (tasks_.empty()) break;
-    Task* task = tasks_.front();
-    tasks_.pop_front();
+    Task* task = TakeNext();
+    if (task == nullptr) {
+      if (stopping_) break;
+      work_ready_.Wait(&mutex_);
+      continue;
+    }
     task->started = true;
     mutex_.Unlock();
     absl::Status status = RunStep(task->step);

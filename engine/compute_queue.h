@@ -1,8 +1,9 @@
-// ComputeQueue: one thread that runs steps of computation in the order they were asked for. Hundreds of callers thus
-// share one set of compute threads, and models interleave step by step (a step is the next tokens of the sessions of
-// one, engine/step_scheduler.h, or one batch of texts), so that none waits for the whole of another. Thread-safe.
+// ComputeQueue: one thread that runs steps of computation in the order they were asked for, those of background calls
+// after those of interactive ones, but at least every fourth time. Hundreds of callers thus share one set of compute
+// threads, and models interleave step by step (a step is the next tokens of the sessions of one,
+// engine/step_scheduler.h, or one batch of texts), so that none waits for the whole of another. Thread-safe.
 //
-// Why a thread of its own and not a lock: steps run in strict order of arrival, a caller that gives up leaves the queue
+// Why a thread of its own and not a lock: steps run in strict order, a caller that gives up leaves the queue
 // at once, and per-thread state of foreign libraries (OpenMP's team size) lives on a thread that is ours.
 #pragma once
 
@@ -31,7 +32,7 @@ class ComputeQueue {
   // Steps that wait, the running one not counted.
   int waiting() const {
     absl::MutexLock lock(&mutex_);
-    return static_cast<int>(tasks_.size());
+    return static_cast<int>(interactive_.size() + background_.size());
   }
 
  private:
@@ -43,10 +44,16 @@ class ComputeQueue {
     absl::CondVar finished;
   };
   void Loop();
+  std::deque<Task*>& QueueOf(const CallContext& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return context.priority() == Priority::kInteractive ? interactive_ : background_;
+  }
+  Task* TakeNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // null: there is none
 
   mutable absl::Mutex mutex_;
   absl::CondVar work_ready_;
-  std::deque<Task*> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Task*> interactive_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Task*> background_ ABSL_GUARDED_BY(mutex_);
+  int passed_over_ ABSL_GUARDED_BY(mutex_) = 0;  // interactive steps since the first of background_ could have run
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

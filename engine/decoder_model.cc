@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> LoadedDecoder::NewSession(int ca
 }
 
 absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, int new_tokens,
-                                            const OpenOptions& options, const CallContext&) const {
+                                            const OpenOptions& options, const CallContext& context) const {
   const size_t limit = static_cast<size_t>(info_.max_tokens), more = static_cast<size_t>(new_tokens);
   if (prompt.empty()) return absl::InvalidArgumentError("the prompt is empty; at least one token is needed");
   if (new_tokens < 0 || prompt.size() > limit || more > limit - prompt.size()) {
@@ -99,11 +99,12 @@ absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, in
   Opening opening;
   opening.tokens.assign(prompt.begin(), prompt.end());
   const int capacity = static_cast<int>(prompt.size() + more);
+  LASTRO_ASSIGN_OR_RETURN(KvPromise room, PromiseRoom(core_, capacity, 0, new_tokens, options.forks, context));
   if (options.scope == nullptr || core_.prefixes == nullptr) {
     LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(capacity, options.adapter));
+    static_cast<CachedSession&>(*opening.session).Hold(std::move(room));
     return opening;
   }
-  LASTRO_RETURN_IF_ERROR(core_.pool->CheckFits(capacity));
   KvScope scope = *options.scope;
   if (options.adapter != nullptr) absl::StrAppend(&scope.name, "\n", options.adapter->fingerprint());
   BlockTable known = core_.prefixes->Find(scope, prompt, static_cast<int64_t>(prompt.size()) - kFreshTokens);
@@ -111,6 +112,7 @@ absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, in
   auto session = std::make_unique<CachedSession>(core_, std::move(known), static_cast<int>(held), capacity,
                                                  std::nullopt, options.adapter);
   session->KeepFor(std::move(scope), prompt.first(held));
+  session->Hold(std::move(room));
   opening.session = std::move(session);
   return opening;
 }

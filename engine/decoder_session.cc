@@ -95,6 +95,15 @@ absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCo
   return std::make_unique<CachedSession>(core, BlockTable(*core.pool), 0, capacity, std::move(memory), adapter);
 }
 
+absl::StatusOr<KvPromise> PromiseRoom(const DecoderCore& core, int64_t capacity, int64_t memory_tokens,
+                                      int64_t new_tokens, int forks, const CallContext& context) {
+  LASTRO_RETURN_IF_ERROR(core.pool->CheckFits(capacity));
+  const KvShape& shape = core.pool->shape();
+  // A fork copies the block that it goes on in.
+  const int64_t of_forks = forks * (shape.BlocksFor(new_tokens) + 1);
+  return core.pool->Promise(shape.BlocksFor(capacity) + shape.BlocksFor(memory_tokens) + of_forks, context);
+}
+
 void Step(absl::Span<StepRequest> requests, const CallContext& context) {
   if (requests.empty()) return;
   const DecoderCore& core = static_cast<const CachedSession*>(requests[0].session)->core();

@@ -60,6 +60,9 @@ class CachedSession : public DecoderSession {
 
   const DecoderCore& core() const { return core_; }
 
+  // Room for this session and its forks, kept with it.
+  void Hold(KvPromise promise) { promise_ = std::move(promise); }
+
   // For the scheduler, while the session's caller waits.
   absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
   // Blocks for `rows` tokens from `position` on, and how a step sees them; inside a step. RESOURCE_EXHAUSTED.
@@ -69,6 +72,7 @@ class CachedSession : public DecoderSession {
 
  private:
   const DecoderCore& core_;
+  KvPromise promise_;  // given back after the blocks
   BlockTable table_;
   const std::optional<CrossMemory> memory_;
   const LoraAdapter* const adapter_;
@@ -83,5 +87,10 @@ class CachedSession : public DecoderSession {
 absl::StatusOr<std::unique_ptr<DecoderSession>> NewCachedSession(const DecoderCore& core, int capacity,
                                                                  std::optional<CrossMemory> memory,
                                                                  const LoraAdapter* adapter);
+
+// Room for a session of `capacity` tokens that remembers `memory_tokens` of an encoder, and for as many forks of its
+// last `new_tokens`. Errors as LanguageModel::Open.
+absl::StatusOr<KvPromise> PromiseRoom(const DecoderCore& core, int64_t capacity, int64_t memory_tokens,
+                                      int64_t new_tokens, int forks, const CallContext& context);
 
 }  // namespace lastro::engine

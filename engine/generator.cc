@@ -240,7 +240,9 @@ absl::StatusOr<ContinuationScores> ScoreContinuations(const LanguageModel& model
       }
     }
   }
-  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), options, context));
+  OpenOptions open = options;
+  open.forks = static_cast<int>(std::min(kScoreForks, continuations.size()));
+  LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), open, context));
   DecoderSession* const session = opening.session.get();
   ContinuationScores result;
   result.reused_tokens = session->length();

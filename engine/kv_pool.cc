@@ -4,10 +4,17 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 
 namespace lastro::engine {
+namespace {
+
+// How often a call that waits looks at its context.
+constexpr absl::Duration kPollPeriod = absl::Milliseconds(20);
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<KvPool>> KvPool::Create(Backend& backend, const Architecture& architecture,
                                                        int64_t budget_bytes) {
@@ -31,6 +38,35 @@ absl::StatusOr<std::unique_ptr<KvPool>> KvPool::Create(Backend& backend, const A
 int64_t KvPool::blocks_in_use() const {
   absl::MutexLock lock(&mutex_);
   return static_cast<int64_t>(holders_.size() - free_.size());
+}
+
+KvPromise::~KvPromise() {
+  if (pool_ != nullptr) pool_->GiveUp(blocks_);
+}
+
+absl::StatusOr<KvPromise> KvPool::Promise(int64_t blocks, const CallContext& context) {
+  LASTRO_CHECK(blocks >= 0);
+  blocks = std::min(blocks, shape().blocks);
+  absl::Status status = context.Check();
+  absl::MutexLock lock(&mutex_);
+  hopeful_.push_back(&status);
+  while (status.ok() && (hopeful_.front() != &status || promised_ + blocks > shape().blocks)) {
+    promised_changed_.WaitWithTimeout(&mutex_, kPollPeriod);
+    mutex_.Unlock();  // the context may call code that is not ours
+    status = context.Check();
+    mutex_.Lock();
+  }
+  hopeful_.erase(std::find(hopeful_.begin(), hopeful_.end(), &status));
+  promised_changed_.SignalAll();  // another is the oldest now
+  LASTRO_RETURN_IF_ERROR(status);
+  promised_ += blocks;
+  return KvPromise(this, blocks);
+}
+
+void KvPool::GiveUp(int64_t promised) {
+  absl::MutexLock lock(&mutex_);
+  promised_ -= promised;
+  promised_changed_.SignalAll();
 }
 
 absl::Status KvPool::CheckFits(int64_t tokens) const {

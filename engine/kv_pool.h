@@ -1,12 +1,14 @@
 // KvPool: the KV memory of one model, a fixed number of blocks that its sequences take as they grow and give back when
 // they are cut or die. BlockTable: the blocks of one sequence. A block may belong to several tables, which then hold
 // the same tokens; it is copied when one of them is about to write into it (Kwon et al. 2023, "PagedAttention").
+// KvPromise: room that a sequence is sure of before it begins, so that it does not end midway for want of memory.
 //
 // Threads: a KvPool may be used from many; a BlockTable from one at a time, and BlockTable::Reserve inside a step of
 // the backend's queue.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -17,10 +19,33 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/types/span.h"
+#include "base/call_context.h"
 #include "engine/architecture.h"
 #include "engine/backend.h"
 
 namespace lastro::engine {
+
+class KvPool;
+
+// Blocks of a pool, given back with the object. Movable. The pool must outlive it.
+class KvPromise {
+ public:
+  KvPromise() = default;  // of nothing
+  KvPromise(KvPromise&& other) noexcept { *this = std::move(other); }
+  KvPromise& operator=(KvPromise&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(blocks_, other.blocks_);
+    return *this;
+  }
+  ~KvPromise();
+
+ private:
+  friend class KvPool;
+  KvPromise(KvPool* pool, int64_t blocks) : pool_(pool), blocks_(blocks) {}
+
+  KvPool* pool_ = nullptr;
+  int64_t blocks_ = 0;
+};
 
 class KvPool {
  public:
@@ -39,11 +64,18 @@ class KvPool {
   // Null: nobody holds any. Not while blocks are taken.
   void SetReserve(std::function<bool(int64_t blocks)> give_back) { give_back_ = std::move(give_back); }
 
+  // Waits, in order of arrival, until so many blocks can be promised beside those that others were; more than there are
+  // count as all. CANCELLED or DEADLINE_EXCEEDED when `context` ends first. Tables that take no more than was promised
+  // find room as long as all others do so too, but for what was taken without a promise. To be asked for by callers
+  // that hold none.
+  absl::StatusOr<KvPromise> Promise(int64_t blocks, const CallContext& context);
+
   // Errors with RESOURCE_EXHAUSTED when a sequence of `tokens` could not be held even alone.
   absl::Status CheckFits(int64_t tokens) const;
 
  private:
   friend class BlockTable;
+  friend class KvPromise;
   friend class PrefixCache;
 
   KvPool(Backend& backend, int64_t block_bytes, std::unique_ptr<KvStore> store)
@@ -55,12 +87,16 @@ class KvPool {
   void Share(absl::Span<const int32_t> blocks);    // one holder more
   void Release(absl::Span<const int32_t> blocks);  // one holder less
   bool IsShared(int32_t block) const;
+  void GiveUp(int64_t promised);
 
   Backend& backend_;
   const int64_t block_bytes_;
   const std::unique_ptr<KvStore> store_;
   std::function<bool(int64_t)> give_back_;
   mutable absl::Mutex mutex_;
+  int64_t promised_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<const void*> hopeful_ ABSL_GUARDED_BY(mutex_);  // calls of Promise that wait, the oldest first
+  absl::CondVar promised_changed_;
   // Holders of each block that was ever taken: those from holders_.size() on are untouched memory.
   std::vector<int32_t> holders_ ABSL_GUARDED_BY(mutex_);
   std::vector<int32_t> free_ ABSL_GUARDED_BY(mutex_);  // of those; the last given back is the first taken

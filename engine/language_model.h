@@ -88,6 +88,8 @@ struct OpenOptions {
   const LoraAdapter* adapter = nullptr;  // of this model and outliving the session; null: none
   // Unless null, the session begins with what texts of this scope left, and leaves what it computes for others of it.
   const KvScope* scope = nullptr;
+  // Sessions that will be forked from this one and live beside it.
+  int forks = 0;
 };
 
 class LanguageModel {
@@ -105,7 +107,9 @@ class LanguageModel {
 
   // The beginning of a text of up to `new_tokens` tokens after `prompt`. INVALID_ARGUMENT when the prompt is empty, has
   // an id that is none, or together with new_tokens exceeds what the model takes (the counts and the limit are in the
-  // message; nothing is cut in silence). RESOURCE_EXHAUSTED; CANCELLED and DEADLINE_EXCEEDED while an encoder reads.
+  // message; nothing is cut in silence). RESOURCE_EXHAUSTED where the text exceeds all KV memory. Waits while others hold
+  // what it and its forks will need; CANCELLED and DEADLINE_EXCEEDED, also while an encoder reads. A caller that holds
+  // a session may wait for itself.
   virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const OpenOptions& options,
                                        const CallContext& context) const = 0;
 

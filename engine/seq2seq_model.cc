@@ -127,7 +127,11 @@ absl::StatusOr<Opening> LoadedSeq2Seq::Open(absl::Span<const int32_t> prompt, in
     return absl::InvalidArgumentError(absl::StrCat(new_tokens, " new tokens are out of range; ", info_.name,
                                                    " writes at most ", info_.max_tokens - fixed));
   }
+  LASTRO_RETURN_IF_ERROR(CheckRequest(prompt, fixed + new_tokens));
+  LASTRO_ASSIGN_OR_RETURN(KvPromise room, PromiseRoom(core_, fixed + new_tokens, static_cast<int64_t>(prompt.size()),
+                                                      new_tokens, options.forks, context));
   LASTRO_ASSIGN_OR_RETURN(opening.session, NewSession(prompt, fixed + new_tokens, context));
+  static_cast<CachedSession&>(*opening.session).Hold(std::move(room));
   return opening;
 }
 

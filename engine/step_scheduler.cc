@@ -1,6 +1,7 @@
 #include "engine/step_scheduler.h"
 
 #include <algorithm>
+#include <set>
 
 #include "absl/time/clock.h"
 #include "base/check.h"
@@ -10,8 +11,8 @@ namespace {
 
 // Tokens of one step: enough for efficient products, few enough that another model's step does not wait long.
 constexpr size_t kStepTokens = 512;
-// Prompts' tokens in a step that others decode in: few, as those wait for the whole step for their next token.
-constexpr size_t kBesideDecoding = 32;
+// Of the tokens of prompts, what is the background's where both wait: one in so many.
+constexpr size_t kBackgroundShare = 8;
 // A request with no more tokens left than this counts as decoding.
 constexpr size_t kDecodingTokens = 8;
 // How often a waiting caller looks at its context.
@@ -21,7 +22,13 @@ constexpr absl::Duration kLongestGathering = absl::Milliseconds(2);
 
 bool IsDecoding(size_t left) { return left <= kDecodingTokens; }
 
+constexpr Priority kPriorities[] = {Priority::kInteractive, Priority::kBackground};
+
 }  // namespace
+
+bool StepScheduler::Job::Is(bool decoding, Priority priority) const {
+  return IsDecoding(left()) == decoding && context->priority() == priority;
+}
 
 bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job* job) const {
   LASTRO_CHECK(request.logits_of == LogitsOf::kNone || request.logits != nullptr);
@@ -70,8 +77,11 @@ void StepScheduler::Follow(absl::Span<Job> mine, const CallContext& context) {
 void StepScheduler::Lead(absl::Span<Job> mine, const CallContext& context) {
   led_ = true;
   AwaitReturns();
+  // The step is for all that wait, whoever leads.
+  const bool interactive = AnyWaiting(true, Priority::kInteractive) || AnyWaiting(false, Priority::kInteractive);
+  const CallContext leading = context.WithPriority(interactive ? Priority::kInteractive : Priority::kBackground);
   mutex_.Unlock();
-  absl::Status status = core_.backend->queue().Run(context, [this] { return RunOne(); });
+  absl::Status status = core_.backend->queue().Run(leading, [this] { return RunOne(); });
   mutex_.Lock();
   led_ = false;
   // A step that failed as a whole, or one that the queue did not start because the leader's time was up.
@@ -96,37 +106,59 @@ absl::Status StepScheduler::RunOne() {
   std::vector<StepPart> parts;
   {
     absl::MutexLock lock(&mutex_);
-    expected_.clear();
     parts = TakeParts();
+    expected_.clear();
   }
   const absl::Time start = absl::Now();
   RunStep(core_, absl::MakeSpan(parts));
   absl::MutexLock lock(&mutex_);
   last_step_ = absl::Now() - start;
+  MeasureStep(parts);
   FinishParts(parts);
   changed_.SignalAll();
   return absl::OkStatus();
 }
 
+// REQUIRES: parts[i] is of running_[i].
+void StepScheduler::MeasureStep(absl::Span<const StepPart> parts) {
+  bool decodes = false;
+  size_t of_prompts = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const bool decoding = IsDecoding(running_[i]->left());
+    decodes |= decoding;
+    if (!decoding) of_prompts += parts[i].tokens.size();
+  }
+  if (decodes) share_.Add(of_prompts, last_step_);
+}
+
+bool StepScheduler::AnyWaiting(bool decoding, Priority priority) const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [&](const Job* job) { return job->Is(decoding, priority); });
+}
+
 std::vector<StepPart> StepScheduler::TakeParts() {
-  const bool prompts =
-      std::any_of(waiting_.begin(), waiting_.end(), [](const Job* job) { return !IsDecoding(job->left()); });
+  const bool prompt = AnyWaiting(false, Priority::kInteractive), background = AnyWaiting(false, Priority::kBackground);
   std::vector<StepPart> parts;
-  size_t budget = prompts ? kStepTokens - kBesideDecoding : kStepTokens;
-  TakeWaiting(true, &budget, &parts);
-  budget = parts.empty() ? kStepTokens : kBesideDecoding;
-  TakeWaiting(false, &budget, &parts);
+  size_t budget = prompt || background ? kStepTokens - share_.tokens() : kStepTokens;
+  for (Priority priority : kPriorities) TakeWaiting(true, priority, &budget, &parts);
+  // Sessions that decode and come back too late for this step should not miss a long one.
+  const bool late = std::any_of(expected_.begin(), expected_.end(), [](const auto& caller) { return caller.second; });
+  budget = !parts.empty() ? share_.tokens() : late ? std::max(share_.tokens(), PromptShare::kLeast) : kStepTokens;
+  const size_t reserved = prompt && background ? budget / kBackgroundShare : 0;
+  budget -= reserved;
+  TakeWaiting(false, Priority::kInteractive, &budget, &parts);
+  budget += reserved;
+  TakeWaiting(false, Priority::kBackground, &budget, &parts);
   return parts;
 }
 
-void StepScheduler::TakeWaiting(bool decoding, size_t* budget, std::vector<StepPart>* parts) {
+void StepScheduler::TakeWaiting(bool decoding, Priority priority, size_t* budget, std::vector<StepPart>* parts) {
   std::deque<Job*> rest;
   for (Job* job : waiting_) {
     size_t tokens = std::min(job->left(), *budget);
     // A prompt's last piece is not so small that its products would go another way.
     const size_t left = job->left() - tokens;
     if (left > 0 && left <= kDecodingTokens && tokens > kDecodingTokens) tokens -= kDecodingTokens;
-    if (tokens == 0 || IsDecoding(job->left()) != decoding) {
+    if (tokens == 0 || !job->Is(decoding, priority)) {
       rest.push_back(job);
       continue;
     }
@@ -159,10 +191,11 @@ StepPart StepScheduler::PartOf(const Job& job, size_t tokens) const {
 void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
   for (size_t i = 0; i < parts.size(); ++i) {
     Job* job = running_[i];
+    const bool decodes = IsDecoding(job->left());
     job->computed += parts[i].tokens.size();
     if (!parts[i].status.ok() || job->left() == 0) {
       End(job, parts[i].status);
-      if (parts[i].status.ok()) expected_.insert(job->caller);
+      if (parts[i].status.ok()) expected_.emplace(job->caller, decodes);
     } else {
       waiting_.push_back(job);
     }

@@ -1,7 +1,9 @@
 // StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
-// pieces, up to a budget of tokens, which is small beside decoding. Whoever has been longest without a turn goes first,
-// so that none waits for the whole of another; decoding and prompts each have a share of every step.
+// pieces, up to a budget of tokens, which beside decoding is as small as it must be for steps of not much more time
+// than decoding alone takes. Interactive calls go before those in the background, and of each whoever has been longest
+// without a turn, so that none waits for the whole of another; decoding, prompts and the background each have a share
+// of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
 // Thread-safe.
@@ -9,7 +11,7 @@
 
 #include <cstdint>
 #include <deque>
-#include <set>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -20,6 +22,7 @@
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "engine/decoder_step.h"
+#include "engine/prompt_share.h"
 
 namespace lastro::engine {
 
@@ -44,6 +47,7 @@ class StepScheduler {
     size_t computed = 0;  // tokens of the request
     bool done = false;
     size_t left() const { return request->tokens.size() - computed; }
+    bool Is(bool decoding, Priority priority) const;
   };
 
   // Checks the request and makes room for its logits; false when it has ended with that.
@@ -53,7 +57,10 @@ class StepScheduler {
   void AwaitReturns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RunOne();
   std::vector<StepPart> TakeParts() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TakeWaiting(bool decoding, size_t* budget, std::vector<StepPart>* parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MeasureStep(absl::Span<const StepPart> parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeWaiting(bool decoding, Priority priority, size_t* budget, std::vector<StepPart>* parts)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AnyWaiting(bool decoding, Priority priority) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StepPart PartOf(const Job& job, size_t tokens) const;
   void FinishParts(absl::Span<const StepPart> parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void End(Job* job, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -67,9 +74,11 @@ class StepScheduler {
   bool led_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);   // whose turn is next is first
   std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);  // in the current step
-  // Callers whose requests the last step ended: they are likely to come back at once, with the next token.
-  std::set<std::thread::id> expected_ ABSL_GUARDED_BY(mutex_);
+  // Callers whose requests the last step ended, and whether they decode: they are likely to come back at once, with the
+  // next token.
+  std::map<std::thread::id, bool> expected_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_step_ ABSL_GUARDED_BY(mutex_);
+  PromptShare share_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::engine

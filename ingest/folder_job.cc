@@ -53,7 +53,8 @@ FolderJob::FolderJob(const FolderRequest& request, const PipelineOptions& option
       embedder_(embedder),
       reporter_(reporter),
       context_(CallContext::Until(context.deadline(),
-                                  [this, context] { return stop_.load() || absl::IsCancelled(context.Check()); })),
+                                  [this, context] { return stop_.load() || absl::IsCancelled(context.Check()); })
+                   .WithPriority(context.priority())),
       budget_(kBudgetBytes),
       queue_(kQueueDocuments) {}
 

@@ -54,6 +54,10 @@ void AddServing(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
     app->add_option(absl::StrCat("--", RoleName(role), "-address"), raw->addresses[role],
                     absl::StrCat("HOST:PORT of the ", RoleName(role), " role where it is hosted elsewhere"));
   }
+  app->add_option("--max-running-texts", config->node.max_running_texts,
+                  "generation calls that run at once, sharing steps of the model; more wait")
+      ->check(CLI::Range(1, 512))
+      ->capture_default_str();
   app->add_option("--max-waiting-calls", config->node.max_waiting_calls,
                   "calls of each kind that may wait for compute; more are RESOURCE_EXHAUSTED")
       ->check(CLI::Range(0, 512))

@@ -1,4 +1,5 @@
 // `lastrod`: the components of its roles behind gRPC, from the command line to the orderly end.
+#include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ ServerOptions MakeServerOptions(const DaemonConfig& config) {
   options.listen = config.listen;
   options.tls_cert = config.tls_cert;
   options.tls_key = config.tls_key;
+  options.max_running_texts = config.node.max_running_texts;
   options.max_waiting_calls = config.node.max_waiting_calls;
   options.max_upload_bytes = config.node.max_file_bytes;
   return options;
@@ -101,7 +103,17 @@ int Serve(const DaemonConfig& config, const EventLog& log) {
   return kDaemonOk;
 }
 
+// Large buffers that live shortly, such as logits, go back to the system. By default glibc learns from the first of
+// them to keep such in every thread's arena.
+void LimitKeptMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+#endif
+}
+
 int Main(const std::vector<std::string>& arguments) {
+  LimitKeptMemory();
   if (!HandleSignals()) {
     std::perror("lastrod: cannot handle signals");
     return kDaemonFailure;

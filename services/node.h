@@ -32,6 +32,7 @@ struct NodeConfig {
   std::string allowed_folder_root;  // and only below this one, unless empty
   int chunk_tokens = 200;
   uint64_t max_file_bytes = 64u << 20;
+  int max_running_texts = 64;  // generation calls that share steps of the model; more wait
   int max_waiting_calls = 64;  // model calls that may wait for compute; more are RESOURCE_EXHAUSTED
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "services/call_priority.h"
 #include "services/grpc/status.h"
 
 namespace lastro::services {
@@ -16,6 +17,12 @@ absl::Time DeadlineOf(const grpc::ServerContext& server) {
   return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
 }
 
+Priority PriorityOf(const grpc::ServerContext& server) {
+  const auto at = server.client_metadata().find(kPriorityHeader);
+  const bool background = at != server.client_metadata().end() && at->second == kBackgroundPriority;
+  return background ? Priority::kBackground : Priority::kInteractive;
+}
+
 absl::Status Draining() { return absl::UnavailableError("the server is shutting down; retry, or ask another one"); }
 
 // Errors whose message the operator must see; those that a request caused are the caller's business.
@@ -26,9 +33,9 @@ bool IsFaultOfTheServer(absl::StatusCode code) {
 
 }  // namespace
 
-Gates::Gates(int max_running, int max_waiting)
+Gates::Gates(int max_running, int max_running_texts, int max_waiting)
     : ask("questions", max_running, max_waiting),
-      generation("generation calls", max_running, max_waiting),
+      generation("generation calls", max_running_texts, max_waiting),
       embedding("embedding calls", max_running, max_waiting),
       search("searches", max_running, max_waiting),
       inspection("inspections", max_running, max_waiting),
@@ -61,7 +68,7 @@ absl::Status CallRunner::Execute(const std::shared_ptr<ActiveCall>& active, grpc
   auto is_cancelled = [this, active, ends_at_drain = spec.ends_at_drain] {
     return active->Poll() || (ends_at_drain && draining_);
   };
-  Call call(CallContext::Until(DeadlineOf(server), is_cancelled), active);
+  Call call(CallContext::Until(DeadlineOf(server), is_cancelled).WithPriority(PriorityOf(server)), active);
   AdmissionGate::Permit permit;
   if (spec.gate != nullptr) {
     LASTRO_ASSIGN_OR_RETURN(permit, spec.gate->Acquire(call.context()));

@@ -20,7 +20,7 @@ namespace lastro::services {
 
 // One gate for each kind of expensive call.
 struct Gates {
-  Gates(int max_running, int max_waiting);
+  Gates(int max_running, int max_running_texts, int max_waiting);
   // Calls that all gates let in or make wait, together.
   int max_calls() const;
 
@@ -75,7 +75,8 @@ struct CallSpec {
 class CallRunner {
  public:
   // `log` must outlive the runner.
-  CallRunner(int max_running, int max_waiting, const EventLog* log) : gates_(max_running, max_waiting), log_(log) {}
+  CallRunner(int max_running, int max_running_texts, int max_waiting, const EventLog* log)
+      : gates_(max_running, max_running_texts, max_waiting), log_(log) {}
 
   Gates& gates() { return gates_; }
   ActiveCalls& active() { return active_; }

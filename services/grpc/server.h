@@ -19,7 +19,8 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0: any free one
   std::string tls_cert;                // PEM files, both or none
   std::string tls_key;
-  int max_running_calls = 0;   // of each expensive kind; 0: two per core, at least 4
+  int max_running_calls = 0;   // of each expensive kind but the next; 0: two per core, at least 4
+  int max_running_texts = 64;  // generation calls, which share steps of the model
   int max_waiting_calls = 64;  // of each expensive kind
   uint64_t max_upload_bytes = 64u << 20;
   // Computation without a step for longer than this makes the server NOT_SERVING until it goes on.

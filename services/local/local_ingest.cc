@@ -207,7 +207,7 @@ class LocalIngest : public IngestApi {
     if (stopping_) return std::nullopt;
     running_ = std::move(queue_.front());
     queue_.pop_front();
-    running_context_ = CallContext();
+    running_context_ = CallContext().WithPriority(Priority::kBackground);
     cancelled_by_caller_ = false;
     return running_;
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "grpcpp/create_channel.h"
+#include "services/call_priority.h"
 #include "services/grpc/limits.h"
 #include "services/grpc/status.h"
 
@@ -75,6 +76,7 @@ RemoteCall::RemoteCall(RemoteChannel* channel, const CallContext& context, absl:
       context_(context),
       timeout_(timeout > absl::ZeroDuration() ? timeout : channel->options().call_timeout) {
   const bool unlimited = context.deadline() == absl::InfiniteFuture();
+  if (context.priority() == Priority::kBackground) client_.AddMetadata(kPriorityHeader, kBackgroundPriority);
   client_.set_deadline(absl::ToChronoTime(unlimited ? absl::Now() + timeout_ : context.deadline()));
 }
 

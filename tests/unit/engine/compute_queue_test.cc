@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <new>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -74,6 +75,35 @@ TEST(ComputeQueueTest, ACancelledCallerLeavesTheQueue) {
   release.Notify();
   busy.join();
   EXPECT_FALSE(ran);
+}
+
+TEST(ComputeQueueTest, TheBackgroundComesLastButEveryFourthTime) {
+  ComputeQueue queue;
+  absl::Notification started, release;
+  std::thread busy([&] {
+    EXPECT_THAT(queue.Run(CallContext(),
+                          [&] {
+                            started.Notify();
+                            release.WaitForNotification();
+                            return absl::OkStatus();
+                          }),
+                IsOk());
+  });
+  started.WaitForNotification();
+  std::string order;
+  std::vector<std::thread> callers;
+  for (const char name : std::string("xyabcdefg")) {
+    callers.emplace_back([&, name] {
+      const CallContext context =
+          CallContext().WithPriority(name >= 'x' ? Priority::kBackground : Priority::kInteractive);
+      EXPECT_THAT(queue.Run(context, [&] { return order += name, absl::OkStatus(); }), IsOk());
+    });
+    while (queue.waiting() < static_cast<int>(callers.size())) std::this_thread::yield();
+  }
+  release.Notify();
+  for (std::thread& caller : callers) caller.join();
+  busy.join();
+  EXPECT_EQ(order, "abcxdefyg");
 }
 
 TEST(ComputeQueueTest, OutOfMemoryIsAStatus) {

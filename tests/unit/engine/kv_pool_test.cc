@@ -3,15 +3,19 @@
 #include "engine/kv_pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <optional>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "engine/cpu_backend.h"
 #include "tests/test_util.h"
 
 namespace lastro::engine {
 namespace {
 
+using ::testing::_;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::IsOk;
@@ -203,6 +207,41 @@ TEST_F(KvPoolTest, TablesOfManyThreads) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(pool->blocks_in_use(), 0);
+}
+
+TEST_F(KvPoolTest, PromisesWaitForThoseBeforeThem) {
+  std::unique_ptr<KvPool> pool = NewPool(10);
+  std::optional<KvPromise> first = *pool->Promise(4, CallContext());
+  { const KvPromise more_than_all_but_first = *pool->Promise(6, CallContext()); }
+  // The second does not fit, so the third waits behind it although it would.
+  std::atomic<int> looked = 0, granted = 0;
+  auto ask = [&](int64_t blocks, int want, const CallContext& context) {
+    return std::thread([&, blocks, want, context] {
+      auto promise = pool->Promise(blocks, context);
+      if (want < 0) {
+        EXPECT_THAT(promise, StatusIs(absl::StatusCode::kCancelled, _));
+        return;
+      }
+      EXPECT_THAT(promise, IsOk());
+      EXPECT_EQ(granted++, want);
+      absl::SleepFor(absl::Milliseconds(1));
+    });
+  };
+  const CallContext seen = CallContext::Until(absl::InfiniteFuture(), [&looked] { return ++looked, false; });
+  const CallContext cancelled;
+  std::thread gives_up = ask(1 << 20, -1, cancelled);
+  cancelled.Cancel();
+  gives_up.join();
+  std::thread second = ask(1 << 20, 0, seen);  // all of it
+  while (looked < 3) std::this_thread::yield();
+  std::thread third = ask(1, 1, CallContext());
+  absl::SleepFor(absl::Milliseconds(50));
+  EXPECT_EQ(granted, 0);
+  first.reset();
+  second.join();
+  third.join();
+  EXPECT_EQ(granted, 2);
+  const KvPromise all = *pool->Promise(10, CallContext());
 }
 
 }  // namespace

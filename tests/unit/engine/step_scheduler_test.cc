@@ -6,7 +6,11 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
+#include "engine/backend.h"
+#include "engine/beam_search.h"
 #include "engine/decoder_model.h"
+#include "engine/generator.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
@@ -229,6 +233,96 @@ TEST_F(StepSchedulerTest, ManyCallersAtOnce) {
   auto whole = *model_->NewSession(512), rest = *model_->NewSession(512);
   EXPECT_EQ(Extend(*whole, Ids(512, 1)).size(), kVocab);
   EXPECT_EQ(Extend(*rest, Ids(512, 2)).size(), kVocab);
+}
+
+// Calls that come while a step waits share it: prompts that somebody waits for before one of the background, which has
+// a share nevertheless.
+TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
+  Load();
+  ComputeQueue& queue = runtime_->backend().queue();
+  struct Blocker {  // of the queue, until `end`
+    absl::Notification started, end;
+    std::thread thread;
+  } before, after;
+  auto block = [&queue](Blocker* blocker) {
+    blocker->thread = std::thread([&queue, blocker] {
+      const auto wait = [blocker] {
+        blocker->started.Notify();
+        blocker->end.WaitForNotification();
+        return absl::OkStatus();
+      };
+      EXPECT_THAT(queue.Run(CallContext(), wait), IsOk());
+    });
+  };
+  struct Text {
+    std::unique_ptr<DecoderSession> session;
+    std::thread caller;
+    std::atomic<int> looked = 0;
+    std::atomic<bool> done = false;
+    absl::Status status;
+    std::vector<float> logits;
+  };
+  auto start = [&](Text* text, const std::vector<int32_t>& ids, Priority priority) {
+    text->session = *model_->NewSession(512);
+    text->caller = std::thread([text, &ids, priority] {
+      const auto look = [text] { return ++text->looked, false; };
+      const CallContext context = CallContext::Until(absl::Now() + absl::Minutes(2), look).WithPriority(priority);
+      text->status = text->session->Extend(ids, LogitsOf::kLast, context, &text->logits);
+      text->done = true;
+    });
+    while (text->looked < 2) std::this_thread::yield();  // it waits
+  };
+  block(&before);
+  before.started.WaitForNotification();
+  const std::vector<int32_t> first_ids = Ids(300, 1), background_ids = Ids(400, 2), second_ids = Ids(140, 3);
+  Text first, background, second;
+  start(&first, first_ids, Priority::kInteractive);
+  start(&background, background_ids, Priority::kBackground);
+  start(&second, second_ids, Priority::kInteractive);
+  block(&after);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  before.end.Notify();
+  first.caller.join();  // with the first step, in which the background has what is left
+  second.caller.join();
+  EXPECT_FALSE(background.done);
+  after.end.Notify();
+  background.caller.join();
+  for (Blocker* blocker : {&before, &after}) blocker->thread.join();
+  for (auto& [text, ids] : {std::pair(&first, first_ids), {&second, second_ids}, {&background, background_ids}}) {
+    EXPECT_THAT(text->status, IsOk());
+    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
+  }
+}
+
+// Texts that together exceed the KV memory wait for each other; none ends midway.
+TEST_F(StepSchedulerTest, TextsWaitForRoom) {
+  Load(11);
+  const std::vector<int32_t> prompt = Ids(40, 1);
+  GenerateOptions options;
+  options.max_new_tokens = 30;
+  options.ignore_eos = true;
+  BeamOptions beams;
+  beams.width = 3;
+  beams.max_new_tokens = 20;
+  const std::vector<std::vector<int32_t>> continuations(5, Ids(7, 2));
+  ASSERT_OK_AND_ASSIGN(const GenerateResult alone, Generate(*model_, prompt, options, CallContext()));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 3; ++round) {
+        if (t % 4 == 2) {
+          EXPECT_THAT(BeamSearch(*model_, prompt, beams, CallContext()), IsOk());
+        } else if (t % 4 == 3) {
+          EXPECT_THAT(ScoreContinuations(*model_, prompt, continuations, {}, CallContext()), IsOk());
+        } else {
+          auto result = Generate(*model_, prompt, options, CallContext());
+          ASSERT_THAT(result, IsOk());
+          EXPECT_EQ(result->tokens.size(), alone.tokens.size());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace

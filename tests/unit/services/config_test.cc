@@ -64,6 +64,8 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "--allowed-folder-root",
                                "/docs",
                                "--no-folders",
+                               "--max-running-texts",
+                               "9",
                                "--max-waiting-calls",
                                "5",
                                "--drain-seconds",
@@ -88,6 +90,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.compute.kv_type, "int8");
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
+  EXPECT_EQ(node.max_running_texts, 9);
   EXPECT_EQ(node.max_waiting_calls, 5);
   EXPECT_EQ(node.decoder_folder, "/m/d");
   EXPECT_EQ(node.embedder_folder, "/m/e");
@@ -111,6 +114,7 @@ TEST(DaemonConfig, ErrorsAreUsageErrorsThatNameWhatIsWrong) {
       {{"--roles=embedding", "--kv-type", "int4"}, "kv-type"},
       {{"--roles=embedding", "--kv-memory", "lots"}, "kv-memory"},
       {{"--roles=embedding", "--kv-memory", "0"}, "kv-memory"},
+      {{"--roles=embedding", "--max-running-texts", "0"}, "max-running-texts"},
       {{"--roles=embedding", "--max-waiting-calls", "1000000"}, "max-waiting-calls"},
       {{"--roles=embedding", "--log-level", "loud"}, "'loud'"},
       {{"--roles=embedding", "--tls-cert", "x"}, "--tls-key"},

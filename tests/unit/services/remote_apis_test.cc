@@ -47,6 +47,21 @@ TEST(RemoteEmbedding, PassesRequestsResponsesAndErrors) {
               StatusIs(absl::StatusCode::kInvalidArgument, "7 clusters of nothing"));
 }
 
+TEST(RemoteEmbedding, PassesThePriority) {
+  TestServer test;
+  Priority seen = Priority::kInteractive;
+  test.embedding.embed = [&](const v1::EmbedRequest&, const CallContext& context) -> absl::StatusOr<v1::EmbedResponse> {
+    seen = context.priority();
+    return v1::EmbedResponse();
+  };
+  test.Start();
+  auto embedding = MakeRemoteEmbedding(test.Channel());
+  for (Priority priority : {Priority::kBackground, Priority::kInteractive}) {
+    EXPECT_THAT(embedding->Embed({}, CallContext().WithPriority(priority)), IsOk());
+    EXPECT_EQ(seen, priority);
+  }
+}
+
 TEST(RemoteGeneration, StreamsTokensAndReturnsTheResult) {
   TestServer test;
   test.Start();
