@@ -1,21 +1,18 @@
 """Latency of Ask against a running lastrod on the sample documents: p50 and p99 over the answerable sample questions, one
 client, after one warm-up round.
 
-    tests/bench/ask_latency.py [--rounds N]     with LASTRO_BUILD_DIR and LASTRO_SOURCE_DIR set
+    tests/bench/ask_latency.py [--rounds N]
 """
 
 import argparse
 import json
-import pathlib
 import statistics
-import sys
 import tempfile
 import time
 
 import grpc
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
-from programs import SAMPLE, SOURCE, Daemon, proto, wait_for_job  # noqa: E402
+from support import SAMPLE, SOURCE, Daemon, percentile, proto, wait_for_job
 
 ask_pb, ask_grpc = proto("ask_pb2"), proto("ask_pb2_grpc")
 ingest_pb, ingest_grpc = proto("ingest_pb2"), proto("ingest_pb2_grpc")
@@ -42,11 +39,10 @@ def main():
                     times.append(1000 * (time.perf_counter() - start))
                     for stage in answer.durations:
                         stages.setdefault(stage.stage, []).append(stage.duration_ms)
-    times.sort()
     print(json.dumps({
         "questions": len(times),
         "p50_ms": round(statistics.median(times), 1),
-        "p99_ms": round(times[min(len(times) - 1, int(0.99 * len(times)))], 1),
+        "p99_ms": round(percentile(times, 0.99), 1),
         "median_stage_ms": {name: round(statistics.median(ms), 1) for name, ms in stages.items()},
     }))
 
