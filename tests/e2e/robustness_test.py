@@ -13,7 +13,7 @@ import unittest
 
 import grpc
 
-from programs import LASTRO, SAMPLE, Daemon, cli_json, proto, run_cli, wait_for_job
+from programs import LASTRO, SAMPLE, SANITIZED, Daemon, cli_json, proto, run_cli, wait_for_job
 
 ask_pb, ask_grpc = proto("ask_pb2"), proto("ask_pb2_grpc")
 ingest_pb, ingest_grpc = proto("ingest_pb2"), proto("ingest_pb2_grpc")
@@ -41,7 +41,7 @@ def documents(data):
 
 class Killed(unittest.TestCase):
     def test_kill_during_ingest_leaves_whole_documents_and_goes_on(self):
-        count = 60
+        count = 6 if SANITIZED else 60
         with tempfile.TemporaryDirectory() as docs, tempfile.TemporaryDirectory() as data:
             write_documents(docs, count, seed=1)
             killed = 0
@@ -67,7 +67,7 @@ class Killed(unittest.TestCase):
                 self.assertGreater(there, 0, uri)
 
     def test_a_daemons_job_goes_on_after_kill(self):
-        count = 120
+        count = 12 if SANITIZED else 120
         with tempfile.TemporaryDirectory() as docs, tempfile.TemporaryDirectory() as data:
             write_documents(docs, count, seed=2)
             with Daemon(data=data) as daemon, grpc.insecure_channel(daemon.address) as channel:

@@ -200,8 +200,8 @@ TEST_P(PrefixReuseLogits, AreThoseOfNoReuseToTheBit) {
     const std::vector<float> plain = FirstLogits(*model, prompt, nullptr, &reused);
     EXPECT_EQ(reused, 0);
     EXPECT_EQ(FirstLogits(*model, prompt, &scope, &reused), plain);
-    if (ending == 1) EXPECT_EQ(reused, 0);
-    if (ending > 1) EXPECT_GE(reused, 288);
+    EXPECT_EQ(reused >= 288, ending > 1);
+    EXPECT_EQ(reused == 0, ending == 1);
     EXPECT_EQ(FirstLogits(*model, prompt, &scope, &reused), plain);
     EXPECT_GE(reused, 288);
     EXPECT_LE(reused, static_cast<int>(prompt.size()) - 9);
