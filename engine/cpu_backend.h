@@ -75,8 +75,11 @@ class CpuBackend : public Backend {
   void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
               MatrixView out) override;
 
-  // An encoder's scratch is fp32, so that nothing is rounded that nobody keeps.
-  kernels::KvType KvTypeOf(const KvShape& shape) const { return shape.scratch ? kernels::KvType::kF32 : kv_type_; }
+  // An encoder's scratch is what compute keeps; nothing of it is remembered.
+  kernels::KvType KvTypeOf(const KvShape& shape) const {
+    const kernels::KvType scratch = bf16_ ? kernels::KvType::kF16 : kernels::KvType::kF32;
+    return shape.scratch ? scratch : kv_type_;
+  }
 
   void NormRows(const NormParams& params, MatrixView x, MatrixView out) const;
 

@@ -9,7 +9,7 @@ namespace lastro::engine {
 namespace {
 
 // Tokens of one packed batch (one step of the queue): enough for efficient products while activations stay in cache.
-constexpr int64_t kBatchTokens = 1024;
+constexpr int64_t kBatchTokens = 512;
 
 }  // namespace
 

@@ -23,7 +23,7 @@ inline constexpr int64_t kGemmRows = 8;      // rows of x that are stored togeth
 struct GemmRows {
   void* codes;       // [R / 8, padded K / codes in a dword, 8] dwords of int16, or of bytes that count from 128
   float* scales;     // [R / 8, padded K / 32, 8]
-  float* sums;       // [R / 8, padded K / 16, 8]: of 16 values each
+  float* sums;       // [R / 8, padded K / 16, 8]: of 16 values each; of 14 bits nobody asks
   int64_t padded_k;  // PaddedK(K)
 };
 

@@ -281,6 +281,21 @@ HWY_NOINLINE void MultiplyPanel(const Panel<typename Source::Code>& panel, const
   }
 }
 
+// out = c + bias, for `count` features from the first on and `rows` rows.
+HWY_INLINE void PutSums(const float* c, const GemmArgs& args, int64_t row, int64_t rows, int64_t first, int64_t count) {
+  const DF32 d;
+  HWY_ALIGN float bias[kGemmColumns] = {};
+  if (args.bias != nullptr) std::copy(args.bias + first, args.bias + first + count, bias);
+  for (int64_t r = 0; r < rows; ++r, c += kGemmColumns) {
+    float* to = args.out.data + (row + r) * args.out.stride + first;
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+      hn::StoreU(hn::Add(hn::Load(d, c + i), hn::Load(d, bias + i)), d, to + i);
+    }
+    for (; i < count; ++i) to[i] = c[i] + bias[i];
+  }
+}
+
 template <class Source>
 HWY_NOINLINE void GemmOf(const GemmArgs& args, int64_t panel_begin, int64_t panel_end) {
   using Code = typename Source::Code;
@@ -301,12 +316,7 @@ HWY_NOINLINE void GemmOf(const GemmArgs& args, int64_t panel_begin, int64_t pane
         const int64_t groups = (elements + Source::kGroup - 1) / Source::kGroup;
         MultiplyPanel<Source>(panel, args.x, row / kGemmRows, blocks, k, groups, c);
       }
-      for (int64_t r = 0; r < pass; ++r) {
-        float* to = args.out.data + (row + r) * args.out.stride + first;
-        for (int64_t i = 0; i < count; ++i) {
-          to[i] = c[r * kGemmColumns + i] + (args.bias != nullptr ? args.bias[first + i] : 0.0f);
-        }
-      }
+      PutSums(c, args, row, pass, first, count);
     }
   }
 }
@@ -321,54 +331,86 @@ inline RowCode CodeFor(DataType type) {
   return sizeof(QuantCode) == 1 ? RowCode::kInt8 : RowCode::kInt16;
 }
 
-// A group of 32 of x as a row's dwords of a block; gives the scale.
-HWY_INLINE float RoundTo(const float* x, float limit, int64_t row, float* sums, int16_t* to) {
-  HWY_ALIGN int16_t codes[kQuantGroup];
-  const float scale = RoundGroup(x, limit, codes, sums);
-  for (int64_t i = 0; i < kQuantGroup / 2; ++i) std::memcpy(to + 2 * (i * kGemmRows + row), codes + 2 * i, 4);
-  return scale;
+// to[j][i] = from[i][j] of dwords, for the rows of a block and `count` columns.
+HWY_INLINE void InterleaveRows(const int32_t* from, int64_t count, int32_t* to) {
+#if HWY_TARGET <= HWY_AVX2
+  for (int64_t j = 0; j < count; j += 8) {
+    __m256i r[8], t[8];
+    for (int64_t i = 0; i < 8; ++i) r[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + i * count + j));
+    for (int i = 0; i < 8; i += 2) {
+      t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+      t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+      r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+      r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+      r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+      r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int64_t i = 0; i < 4; ++i) {
+      __m256i* column = reinterpret_cast<__m256i*>(to + (j + i) * kGemmRows);
+      _mm256_storeu_si256(column, _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
+      _mm256_storeu_si256(column + 4, _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
+    }
+  }
+#else
+  for (int64_t j = 0; j < count; ++j) {
+    for (int64_t i = 0; i < kGemmRows; ++i) std::memcpy(to + j * kGemmRows + i, from + i * count + j, 4);
+  }
+#endif
 }
-HWY_INLINE float RoundTo(const float* x, float limit, int64_t row, float* sums, uint8_t* to) {
+static_assert(kGemmRows == 8);
+
+// A group of 32 of x as codes; gives their scale.
+HWY_INLINE float RoundTo(const float* x, float limit, float* sums, int16_t* codes) {
+  return RoundGroup(x, limit, codes, sums);
+}
+HWY_INLINE float RoundTo(const float* x, float limit, float* sums, uint8_t* bytes) {
   HWY_ALIGN int16_t codes[kQuantGroup];
-  HWY_ALIGN uint8_t bytes[kQuantGroup];
   const float scale = RoundGroup(x, limit, codes, sums);
   for (int64_t i = 0; i < kQuantGroup; ++i) bytes[i] = static_cast<uint8_t>(codes[i] + 128);
-  for (int64_t i = 0; i < kQuantGroup / 4; ++i) std::memcpy(to + 4 * (i * kGemmRows + row), bytes + 4 * i, 4);
   return scale;
 }
 
-// One row of a block, or zeros where `in` is null.
+// The block of `rows` rows from `in` on, filled up with zeros.
 template <typename Code>
-HWY_INLINE void RoundRowTo(const float* in, int64_t k, float limit, int64_t row, int64_t padded, Code* codes,
-                           float* scales, float* sums) {
+HWY_INLINE void RoundBlock(const float* in, int64_t stride, int64_t rows, int64_t k, RowCode code, int64_t padded,
+                           Code* codes, float* scales, float* sums) {
+  const bool with_sums = code != RowCode::kInt14;
+  HWY_ALIGN Code group[kGemmRows][kQuantGroup];
+  HWY_ALIGN float some[kQuantGroup];
   for (int64_t i = 0; i < padded; i += kQuantGroup) {
-    HWY_ALIGN float some[kQuantGroup] = {};
-    const float* from = some;
-    if (in != nullptr && i + kQuantGroup <= k) {
-      from = in + i;
-    } else if (in != nullptr && i < k) {
-      std::memcpy(some, in + i, static_cast<size_t>(k - i) * sizeof(float));
+    for (int64_t row = 0; row < kGemmRows; ++row) {
+      const int64_t count = row < rows ? std::clamp<int64_t>(k - i, 0, kQuantGroup) : 0;
+      const float* from = in + row * stride + i;
+      if (count < kQuantGroup) {
+        std::fill(some, some + kQuantGroup, 0.0f);
+        std::copy(from, from + count, some);
+        from = some;
+      }
+      float halves[2];
+      scales[i / kQuantGroup * kGemmRows + row] =
+          RoundTo(from, LimitOf(code), with_sums ? halves : nullptr, group[row]);
+      for (int64_t h = 0; h < 2 && with_sums; ++h) sums[(i / kQuantSumGroup + h) * kGemmRows + row] = halves[h];
     }
-    float halves[2];
-    scales[i / kQuantGroup * kGemmRows + row] = RoundTo(from, limit, row, halves, codes + i * kGemmRows);
-    for (int64_t h = 0; h < 2; ++h) sums[(i / kQuantSumGroup + h) * kGemmRows + row] = halves[h];
+    InterleaveRows(reinterpret_cast<const int32_t*>(group), kQuantGroup / Panel<Code>::kPerDword,
+                   reinterpret_cast<int32_t*>(codes + i * kGemmRows));
   }
 }
 
 template <typename Code>
-HWY_INLINE void RoundRowsTo(ConstRows x, int64_t rows, int64_t k, float limit, const GemmRows& out) {
-  const int64_t padded = out.padded_k;
-  for (int64_t row = 0; row < (rows + kGemmRows - 1) / kGemmRows * kGemmRows; ++row) {
-    const int64_t values = row / kGemmRows * kGemmRows * padded;
-    RoundRowTo(row < rows ? x.data + row * x.stride : nullptr, k, limit, row % kGemmRows, padded,
+HWY_INLINE void RoundRowsTo(ConstRows x, int64_t rows, int64_t k, RowCode code, const GemmRows& out) {
+  for (int64_t row = 0; row < rows; row += kGemmRows) {
+    const int64_t values = row * out.padded_k;
+    RoundBlock(x.data + row * x.stride, x.stride, std::min(kGemmRows, rows - row), k, code, out.padded_k,
                static_cast<Code*>(out.codes) + values, out.scales + values / kQuantGroup,
                out.sums + values / kQuantSumGroup);
   }
 }
 
 inline void RoundRows(ConstRows x, int64_t rows, int64_t k, RowCode code, GemmRows out) {
-  if (code == RowCode::kInt8) return RoundRowsTo<uint8_t>(x, rows, k, LimitOf(code), out);
-  RoundRowsTo<int16_t>(x, rows, k, LimitOf(code), out);
+  if (code == RowCode::kInt8) return RoundRowsTo<uint8_t>(x, rows, k, code, out);
+  RoundRowsTo<int16_t>(x, rows, k, code, out);
 }
 
 inline const GemmKernels& Table() {

@@ -375,8 +375,8 @@ HWY_INLINE void WithFormat(DataType type, F f) {
   }
 }
 
-// 32 floats as integers within `limit`, with the sums of 16 values each; gives their scale, which is not finite when
-// one of them is not.
+// 32 floats as integers within `limit`, with the sums of 16 values each unless `sums` is null; gives their scale, which
+// is not finite when one of them is not.
 HWY_INLINE float RoundGroup(const float* x, float limit, int16_t* values, float* sums) {
   const hn::CappedTag<float, 16> d;
   const hn::Rebind<int32_t, decltype(d)> di;
@@ -394,6 +394,7 @@ HWY_INLINE float RoundGroup(const float* x, float limit, int16_t* values, float*
       hn::StoreU(narrow, d16, values + i);
       sum = hn::Add(sum, hn::PromoteTo(di, narrow));
     }
+    if (sums == nullptr) continue;
     sums[half] = static_cast<float>(hn::GetLane(hn::SumOfLanes(di, sum))) * scale;
   }
   return scale;
