@@ -37,21 +37,33 @@ void CachedSession::Truncate(int length) {
   LASTRO_CHECK(length >= 0 && length <= length_);
   length_ = length;
   table_.Truncate(length);
-  if (scope_.has_value()) tokens_.resize(static_cast<size_t>(length));
+  if (!scope_.has_value()) return;
+  tokens_.resize(static_cast<size_t>(length));
+  Share(length);
 }
+
+int CachedSession::step_sessions() const { return core_.scheduler->step_sessions(); }
 
 void CachedSession::KeepFor(KvScope scope, absl::Span<const int32_t> held) {
   LASTRO_CHECK(core_.prefixes != nullptr && static_cast<int>(held.size()) == length_);
   scope_ = std::move(scope);
   tokens_.assign(held.begin(), held.end());
+  shared_blocks_ = length_ / core_.pool->shape().block_tokens;
 }
 
-void CachedSession::Commit(absl::Span<const int32_t> tokens) {
-  const int64_t size = core_.pool->shape().block_tokens, before = length_ / size;
+void CachedSession::Commit(absl::Span<const int32_t> tokens, size_t drafts) {
   length_ += static_cast<int>(tokens.size());
   if (!scope_.has_value()) return;
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
-  if (length_ / size > before) core_.prefixes->Add(*scope_, tokens_, table_);
+  Share(length_ - static_cast<int>(drafts));
+}
+
+void CachedSession::Share(int length) {
+  const int64_t whole = length / core_.pool->shape().block_tokens;
+  if (whole > shared_blocks_) {
+    core_.prefixes->Add(*scope_, absl::MakeConstSpan(tokens_).first(static_cast<size_t>(length)), table_);
+  }
+  shared_blocks_ = whole;
 }
 
 absl::Status CachedSession::CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const {

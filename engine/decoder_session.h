@@ -54,6 +54,7 @@ class CachedSession : public DecoderSession {
                       std::vector<float>* logits) override;
   std::unique_ptr<DecoderSession> Fork() const override;
   void Truncate(int length) override;
+  int step_sessions() const override;
 
   // What the session holds from now on is kept for others of `scope`; `held` are its tokens so far.
   void KeepFor(KvScope scope, absl::Span<const int32_t> held);
@@ -67,10 +68,13 @@ class CachedSession : public DecoderSession {
   absl::Status CheckRequest(absl::Span<const int32_t> tokens, LogitsOf which) const;
   // Blocks for `rows` tokens from `position` on, and how a step sees them; inside a step. RESOURCE_EXHAUSTED.
   absl::StatusOr<SequenceSpan> Reserve(int64_t position, int64_t rows);
-  void Commit(absl::Span<const int32_t> tokens);
+  void Commit(absl::Span<const int32_t> tokens, size_t drafts);
   void Rollback() { table_.Truncate(length_); }
 
  private:
+  // With a scope: leaves the whole blocks of the first `length` tokens to others.
+  void Share(int length);
+
   const DecoderCore& core_;
   KvPromise promise_;  // given back after the blocks
   BlockTable table_;
@@ -80,6 +84,7 @@ class CachedSession : public DecoderSession {
   int length_;
   std::optional<KvScope> scope_;
   std::vector<int32_t> tokens_;  // with a scope: what is held
+  int64_t shared_blocks_ = 0;    // of it, those that others were left
 };
 
 // `core` and `adapter` (null: none) must outlive the session. RESOURCE_EXHAUSTED when the KV memory could not hold

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/stop_matcher.h"
+#include "kernels/kernels.h"
 
 namespace lastro::engine {
 namespace {
@@ -17,6 +18,9 @@ constexpr int kMaxTopLogprobs = 1000;
 constexpr size_t kScorePiece = 128;
 // Continuations that are scored at once.
 constexpr size_t kScoreForks = 16;
+// Rows of a step, of all its sessions together, up to which drafts are added.
+constexpr int kDraftedRows = PromptLookup::kMaxTokens + 1;
+static_assert(kDraftedRows <= kernels::kMaxGemvRows, "steps with drafts take the kernels of steps without");
 
 double MillisSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -27,6 +31,10 @@ absl::Status CheckOptions(const GenerateOptions& options) {
   if (options.max_new_tokens < 1) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_new_tokens = ", options.max_new_tokens, " is out of range; at least 1"));
+  }
+  if (options.draft_tokens < 0 || options.draft_tokens > PromptLookup::kMaxTokens) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("draft_tokens = ", options.draft_tokens, " is out of range [0, ", PromptLookup::kMaxTokens, "]"));
   }
   if (options.top_logprobs < -1 || options.top_logprobs > kMaxTopLogprobs) {
     return absl::InvalidArgumentError(
@@ -60,6 +68,8 @@ class Generation {
         decoder_(model.tokenizer()),
         stops_(options.stop),
         end_ids_(options.stop_ids) {
+    // The last token of a text is chosen, not computed: drafts are of use before that.
+    if (options.draft_tokens > 0 && options.max_new_tokens > 2) lookup_.emplace(options.draft_tokens);
     if (options.ignore_eos) return;
     end_ids_.insert(end_ids_.end(), model.info().eos_ids.begin(), model.info().eos_ids.end());
   }
@@ -67,10 +77,21 @@ class Generation {
   absl::StatusOr<GenerateResult> Run(absl::Span<const int32_t> prompt, const CallContext& context);
 
  private:
-  // The next token, as the constraint (if any) allows.
-  absl::StatusOr<int32_t> Choose();
-  // Samples a token from logits_, adds it to the result and shows it; sets `done` when the text has ended.
-  absl::Status Step(bool* done);
+  // Opens the session and computes what the text begins behind, into logits_.
+  absl::Status Begin(absl::Span<const int32_t> prompt, const CallContext& context);
+  // The next token from a row of logits_, as the constraint (if any) allows.
+  absl::StatusOr<int32_t> Choose(absl::Span<const float> logits);
+  // Samples a token from a row of logits_, adds it to the result and shows it; sets `done` when the text has ended.
+  absl::Status Step(absl::Span<const float> logits, bool* done);
+  // Steps through the rows of logits_: the first, and the next as long as what was chosen is what was drafted. The
+  // session then holds all of the text but its last token.
+  absl::Status StepThroughDrafts(const CallContext& context, bool* done);
+  // What the next step computes, into step_: the last token, and what may follow it.
+  void Draft();
+  // Computes step_, into logits_.
+  absl::Status Extend(const CallContext& context);
+  // The text goes on with `token`.
+  void Append(int32_t token);
   // The text that `id` makes safe to show; with `last`, also all that is held back.
   std::string TextOf(int32_t id, bool last);
   // What is held back, at the end of the text. The token that ends a text shows this and nothing of its own.
@@ -85,8 +106,11 @@ class Generation {
   std::vector<int32_t> end_ids_;  // those that end the text
   std::vector<int32_t> seen_;     // Opening::tokens and generated
   size_t opening_tokens_ = 0;
-  std::vector<float> logits_;
-  std::vector<float> allowed_;  // logits_ with what the constraint forbids masked
+  std::unique_ptr<DecoderSession> session_;
+  std::optional<PromptLookup> lookup_;  // of the prompt and seen_
+  std::vector<int32_t> step_;           // the last token before the step and the drafts behind it; empty at the start
+  std::vector<float> logits_;           // [max(1, step_.size()), vocab_size]
+  std::vector<float> allowed_;          // a row of logits_ with what the constraint forbids masked
   GenerateResult result_;
 };
 
@@ -102,22 +126,27 @@ std::string Generation::TextOf(int32_t id, bool last) {
   return text;
 }
 
-absl::StatusOr<int32_t> Generation::Choose() {
+void Generation::Append(int32_t token) {
+  seen_.push_back(token);
+  if (lookup_.has_value()) lookup_->Push(token);
+}
+
+absl::StatusOr<int32_t> Generation::Choose(absl::Span<const float> logits) {
   const absl::Span<const int32_t> opening = absl::MakeConstSpan(seen_).first(opening_tokens_);
   const absl::Span<const int32_t> generated = absl::MakeConstSpan(seen_).subspan(opening_tokens_);
-  if (options_.constraint == nullptr) return sampler_.Sample(logits_, opening, generated);
-  allowed_ = logits_;
+  if (options_.constraint == nullptr) return sampler_.Sample(logits, opening, generated);
+  allowed_.assign(logits.begin(), logits.end());
   LASTRO_RETURN_IF_ERROR(options_.constraint->Mask(end_ids_, absl::MakeSpan(allowed_)));
   LASTRO_ASSIGN_OR_RETURN(int32_t id, sampler_.Sample(allowed_, opening, generated));
   if (!Contains(end_ids_, id)) LASTRO_RETURN_IF_ERROR(options_.constraint->Accept(id));
   return id;
 }
 
-absl::Status Generation::Step(bool* done) {
+absl::Status Generation::Step(absl::Span<const float> logits, bool* done) {
   GeneratedToken token;
-  LASTRO_ASSIGN_OR_RETURN(token.id, Choose());
-  if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits_, token.id);
-  if (options_.top_logprobs > 0) token.top = TopLogprobs(logits_, options_.top_logprobs);
+  LASTRO_ASSIGN_OR_RETURN(token.id, Choose(logits));
+  if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits, token.id);
+  if (options_.top_logprobs > 0) token.top = TopLogprobs(logits, options_.top_logprobs);
   const bool ended = Contains(end_ids_, token.id);
   const bool full = static_cast<int>(result_.tokens.size()) + 1 == options_.max_new_tokens;
   const bool whole = !ended && options_.constraint != nullptr && options_.constraint->MustEnd();
@@ -127,28 +156,73 @@ absl::Status Generation::Step(bool* done) {
                    : ended || whole ? FinishReason::kEndOfText
                                     : FinishReason::kMaxTokens;
   result_.text += token.text;
-  seen_.push_back(token.id);
+  Append(token.id);
   result_.tokens.push_back(std::move(token));
   return sink_ ? sink_(result_.tokens.back()) : absl::OkStatus();
 }
 
-absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
+absl::Status Generation::StepThroughDrafts(const CallContext& context, bool* done) {
+  const size_t vocab = static_cast<size_t>(model_.info().vocab_size);
+  for (size_t row = 0;; ++row) {
+    LASTRO_RETURN_IF_ERROR(Step(absl::MakeConstSpan(logits_).subspan(row * vocab, vocab), done));
+    if (*done || row + 1 >= step_.size() || seen_.back() != step_[row + 1]) break;
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    ++result_.accepted_tokens;
+  }
+  session_->Truncate(static_cast<int>(seen_.size()) - 1);
+  return absl::OkStatus();
+}
+
+void Generation::Draft() {
+  step_ = {seen_.back()};
+  if (!lookup_.has_value()) return;
+  const int left = options_.max_new_tokens - static_cast<int>(result_.tokens.size());
+  const int rows = std::min(left, kDraftedRows / std::max(1, session_->step_sessions()));
+  for (int32_t id : lookup_->Guess(rows - 1)) {
+    if (Contains(end_ids_, id)) break;  // nothing is chosen behind it
+    step_.push_back(id);
+  }
+}
+
+absl::Status Generation::Extend(const CallContext& context) {
+  StepRequest request = {session_.get(), step_, LogitsOf::kAll, &logits_, absl::OkStatus(), step_.size() - 1};
+  engine::Step(absl::MakeSpan(&request, 1), context);
+  if (absl::IsResourceExhausted(request.status) && step_.size() > 1) {  // of KV memory: the last token needs less
+    step_.erase(step_.begin() + 1, step_.end());
+    return Extend(context);
+  }
+  ++result_.decoding_steps;
+  result_.drafted_tokens += static_cast<int>(step_.size()) - 1;
+  return request.status;
+}
+
+absl::Status Generation::Begin(absl::Span<const int32_t> prompt, const CallContext& context) {
   result_.prompt_tokens = static_cast<int>(prompt.size());
-  auto start = std::chrono::steady_clock::now();
   const OpenOptions open = {options_.adapter, options_.scope.has_value() ? &*options_.scope : nullptr};
   LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, open, context));
-  DecoderSession* const session = opening.session.get();
-  result_.reused_tokens = session->length();
-  LASTRO_RETURN_IF_ERROR(session->Extend(opening.left(), LogitsOf::kLast, context, &logits_));
-  seen_ = std::move(opening.tokens);
-  opening_tokens_ = seen_.size();
+  result_.reused_tokens = opening.session->length();
+  LASTRO_RETURN_IF_ERROR(opening.session->Extend(opening.left(), LogitsOf::kLast, context, &logits_));
+  session_ = std::move(opening.session);
+  opening_tokens_ = opening.tokens.size();
+  // Where an encoder has read the prompt, its tokens are of the same vocabulary.
+  if (lookup_.has_value() && model_.info().max_source_tokens > 0) {
+    for (int32_t id : prompt) lookup_->Push(id);
+  }
+  for (int32_t id : opening.tokens) Append(id);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {
+  auto start = std::chrono::steady_clock::now();
+  LASTRO_RETURN_IF_ERROR(Begin(prompt, context));
   result_.prefill_ms = MillisSince(start);
   start = std::chrono::steady_clock::now();
   for (;;) {
     bool done = false;
-    LASTRO_RETURN_IF_ERROR(Step(&done));
+    LASTRO_RETURN_IF_ERROR(StepThroughDrafts(context, &done));
     if (done) break;
-    LASTRO_RETURN_IF_ERROR(session->Extend(absl::MakeConstSpan(&seen_.back(), 1), LogitsOf::kLast, context, &logits_));
+    Draft();
+    LASTRO_RETURN_IF_ERROR(Extend(context));
   }
   result_.decode_ms = MillisSince(start);
   return std::move(result_);

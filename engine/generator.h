@@ -1,5 +1,13 @@
-// Generation on top of a LanguageModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities;
-// and scoring of given continuations. Functions are thread-safe (each call has its own session).
+// Generation on top of a LanguageModel: sampling loop with stop strings, streaming of whole UTF-8, log probabilities,
+// several tokens a step where the text repeats itself or its prompt (prompt_lookup.h); and scoring of given
+// continuations. Functions are thread-safe (each call has its own session).
+//
+// Drafts change when a token is computed, not which: each is kept only where the same sampler, from the same random
+// numbers and under the same constraint, chooses it. On the CPU the logits of its row are, in every compute type and
+// format, to the last bit those of a step of one row, since drafts keep a step within the rows that the few-row kernels
+// take (kernels::kMaxGemvRows): fewer are made beside other sessions, as many as the last step had, or none. Where a
+// step has more rows, of many sessions, of a prompt or because another session has just begun, results may differ in
+// the last bits, and so they may on a GPU; RuntimeOptions::deterministic excludes it.
 #pragma once
 
 #include <functional>
@@ -12,6 +20,7 @@
 #include "base/call_context.h"
 #include "engine/constrained/token_constraint.h"
 #include "engine/language_model.h"
+#include "engine/prompt_lookup.h"
 #include "engine/sampler.h"
 
 namespace lastro::engine {
@@ -25,6 +34,7 @@ struct GenerateOptions {
   std::vector<int32_t> stop_ids;  // beside the model's own end-of-text ids
   int top_logprobs = -1;          // -1: none; 0: of the chosen tokens only; N: also the N best alternatives
   bool ignore_eos = false;        // for benchmarks
+  int draft_tokens = PromptLookup::kMaxTokens;  // guessed for one step at most; 0: none
   // What the text must be, such as JSON of a schema; fresh, not owned, used by this text only. The text ends where
   // nothing can follow, or at an end id where it may end; max_new_tokens may cut it before.
   TokenConstraint* constraint = nullptr;
@@ -45,6 +55,10 @@ struct GenerateResult {
   FinishReason finish = FinishReason::kMaxTokens;
   int prompt_tokens = 0;
   int reused_tokens = 0;  // of these, which were not computed again
+  // tokens.size() = 1 + decoding_steps + accepted_tokens.
+  int decoding_steps = 0;   // behind the prompt
+  int drafted_tokens = 0;   // guessed and computed in them
+  int accepted_tokens = 0;  // of these, which the text went on behind
   double prefill_ms = 0;
   double decode_ms = 0;
 };

@@ -54,8 +54,12 @@ class DecoderSession {
   // Another session that holds the same tokens, in the same memory until one of the two goes on.
   virtual std::unique_ptr<DecoderSession> Fork() const = 0;
 
-  // Forgets all tokens from `length` on. REQUIRES: 0 <= length <= this->length().
+  // Forgets all tokens from `length` on; those before it are no drafts any more (StepRequest). REQUIRES: 0 <= length <=
+  // this->length().
   virtual void Truncate(int length) = 0;
+
+  // How many sessions of the model its last step extended; 0 before the first.
+  virtual int step_sessions() const = 0;
 };
 
 // What Step does for one session.
@@ -65,6 +69,9 @@ struct StepRequest {
   LogitsOf logits_of = LogitsOf::kLast;
   std::vector<float>* logits = nullptr;  // as of DecoderSession::Extend
   absl::Status status;                   // set by Step
+  // How many of the last tokens are guesses that may be taken back: they are not left to other texts
+  // (OpenOptions::scope) before the session is extended again or truncated.
+  size_t drafts = 0;
 };
 
 // Extends several sessions of one model (each at most once) in common forward passes: their tokens are the rows of one

@@ -32,6 +32,7 @@ bool StepScheduler::Job::Is(bool decoding, Priority priority) const {
 
 bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job* job) const {
   LASTRO_CHECK(request.logits_of == LogitsOf::kNone || request.logits != nullptr);
+  LASTRO_CHECK(request.drafts <= request.tokens.size());
   CachedSession* session = static_cast<CachedSession*>(request.session);
   LASTRO_CHECK(&session->core() == &core_);
   request.status = session->CheckRequest(request.tokens, request.logits_of);
@@ -64,6 +65,11 @@ void StepScheduler::Run(absl::Span<StepRequest> requests, const CallContext& con
 void StepScheduler::EndSession() {
   absl::MutexLock lock(&mutex_);
   if (expected_.erase(std::this_thread::get_id()) > 0) returned_.Signal();
+}
+
+int StepScheduler::step_sessions() const {
+  absl::MutexLock lock(&mutex_);
+  return step_sessions_;
 }
 
 void StepScheduler::Follow(absl::Span<Job> mine, const CallContext& context) {
@@ -114,6 +120,7 @@ absl::Status StepScheduler::RunOne() {
   absl::MutexLock lock(&mutex_);
   last_step_ = absl::Now() - start;
   MeasureStep(parts);
+  step_sessions_ = static_cast<int>(parts.size());
   FinishParts(parts);
   changed_.SignalAll();
   return absl::OkStatus();
@@ -205,7 +212,7 @@ void StepScheduler::FinishParts(absl::Span<const StepPart> parts) {
 
 void StepScheduler::End(Job* job, const absl::Status& status) {
   if (status.ok()) {
-    job->session->Commit(job->request->tokens);
+    job->session->Commit(job->request->tokens, job->request->drafts);
   } else {
     job->session->Rollback();
   }

@@ -37,6 +37,9 @@ class StepScheduler {
   // Called where a session ends: its thread is not waited for any more.
   void EndSession();
 
+  // How many sessions the last step extended; 0 before the first.
+  int step_sessions() const;
+
  private:
   // A request on its way; guarded by mutex_.
   struct Job {
@@ -68,7 +71,7 @@ class StepScheduler {
   void Leave(absl::Span<Job> mine, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const DecoderCore& core_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   absl::CondVar changed_;  // a step ended, or nobody leads
   absl::CondVar returned_;
   bool led_ ABSL_GUARDED_BY(mutex_) = false;
@@ -79,6 +82,7 @@ class StepScheduler {
   std::map<std::thread::id, bool> expected_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_step_ ABSL_GUARDED_BY(mutex_);
   PromptShare share_ ABSL_GUARDED_BY(mutex_);
+  int step_sessions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace lastro::engine

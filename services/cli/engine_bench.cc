@@ -16,6 +16,7 @@
 #include "base/status_macros.h"
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
+#include "engine/generator.h"
 
 namespace lastro::services {
 namespace {
@@ -127,6 +128,38 @@ absl::Status MeasureReuse(const engine::DecoderModel& model, std::vector<int32_t
   return absl::OkStatus();
 }
 
+// A greedy text behind `prompt`, as long as asked for.
+absl::StatusOr<engine::GenerateResult> GreedyText(const engine::DecoderModel& model, absl::Span<const int32_t> prompt,
+                                                  int tokens, int drafts, const CallContext& context) {
+  engine::GenerateOptions options;
+  options.max_new_tokens = tokens;
+  options.ignore_eos = true;
+  options.draft_tokens = drafts;
+  return engine::Generate(model, prompt, options, context);
+}
+
+// Texts behind a prompt that says the same four times, without drafts and with.
+absl::Status MeasureDrafts(const engine::DecoderModel& model, const BenchOptions& options, const CallContext& context,
+                           BenchResult* result) {
+  std::vector<int32_t> prompt = PromptTokens(model, std::max(1, options.prompt_tokens / 4));
+  const size_t part = prompt.size();
+  while (static_cast<int>(prompt.size()) < options.prompt_tokens) prompt.push_back(prompt[prompt.size() - part]);
+  std::vector<double> plain, drafted, per_step;
+  for (int run = 0; run < options.repeats; ++run) {
+    for (int drafts : {0, engine::PromptLookup::kMaxTokens}) {
+      LASTRO_ASSIGN_OR_RETURN(engine::GenerateResult text,
+                              GreedyText(model, prompt, options.gen_tokens, drafts, context));
+      const double computed = options.gen_tokens - 1;  // the prompt gives the first
+      (drafts == 0 ? plain : drafted).push_back(1e3 * computed / std::max(text.decode_ms, 1e-6));
+      if (drafts > 0) per_step.push_back(computed / std::max(text.decoding_steps, 1));
+    }
+  }
+  result->rates.push_back({"repeating_tokens_per_s", Median(plain)});
+  result->rates.push_back({"repeating_drafted_tokens_per_s", Median(drafted)});
+  result->rates.push_back({"repeating_tokens_per_step", Median(per_step)});
+  return absl::OkStatus();
+}
+
 absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engine::Runtime& runtime,
                                          const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(auto model, engine::DecoderModel::Load(options.model_folder, runtime));
@@ -148,6 +181,7 @@ absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engi
   result.model = model->info().name;
   result.rates = {{"prompt_tokens_per_s", Median(prompt_rates)}, {"gen_tokens_per_s", Median(generation_rates)}};
   LASTRO_RETURN_IF_ERROR(MeasureReuse(*model, std::move(prompt), options.repeats, context, &result));
+  LASTRO_RETURN_IF_ERROR(MeasureDrafts(*model, options, context, &result));
   return result;
 }
 

@@ -24,8 +24,13 @@ struct BenchOptions {
 struct BenchResult {
   std::string model;
   std::string device;
-  // Name and median over the repeats: prompt_tokens_per_s and gen_tokens_per_s (of all sessions together), or
-  // texts_per_s and tokens_per_s.
+  // Name and median over the repeats. Of an embedding model: texts_per_s and tokens_per_s. Of a decoder:
+  //   prompt_tokens_per_s, gen_tokens_per_s (of all sessions together, without drafts);
+  //   first_token_ms, first_token_again_ms: what reuse of a prompt saves;
+  //   repeating_tokens_per_s, repeating_drafted_tokens_per_s, repeating_tokens_per_step: a greedy text of gen_tokens
+  //   behind a prompt that repeats itself, generated without drafts and with (engine/prompt_lookup.h), and what a step
+  //   with them gave. How much a model repeats is its own affair: one of random weights may do nothing else, and shows
+  //   the most that drafts can save, or never do it, and shows what they cost.
   std::vector<std::pair<std::string, double>> rates;
   int64_t peak_rss_bytes = 0;  // of the process (VmHWM); 0: unknown
   int repeats = 0;

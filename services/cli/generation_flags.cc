@@ -59,6 +59,7 @@ void ShowCallsAndEnd(const v1::GenerateResponse& response, Session& session) {
   if (!session.options().verbose) return;
   session.err() << response.usage().prompt_tokens() << " tokens of prompt, " << response.usage().completion_tokens()
                 << " generated";
+  if (const int steps = response.usage().decoding_steps(); steps > 0) session.err() << " in " << steps << " steps";
   for (const v1::StageDuration& stage : response.durations()) {
     session.err() << ", " << stage.stage() << " " << FormatNumber(stage.duration_ms(), 1) << " ms";
   }
@@ -79,6 +80,8 @@ void AddGenerationFlags(CLI::App* command, GenerationFlags* flags) {
       ->type_name("X");
   command->add_option("--seed", flags->seed, "Of the draws")->type_name("N");
   command->add_option("--stop", flags->stop, "End before this text; may be given again")->type_name("TEXT");
+  command->add_option("--draft-tokens", flags->draft_tokens, "Guessed for a step, 0 to 3 (default); 0 is none")
+      ->type_name("N");
   command->add_option("--logprobs", flags->logprobs, "With --json: log probabilities, of the N best too")
       ->type_name("N");
   command->add_option("--schema", flags->schema, "Only JSON that the schema in this file accepts")->type_name("FILE");
@@ -104,6 +107,7 @@ absl::StatusOr<v1::GenerateRequest> RequestOf(const GenerationFlags& flags) {
   request.set_max_new_tokens(flags.max_new_tokens);
   *request.mutable_stop() = {flags.stop.begin(), flags.stop.end()};
   if (flags.logprobs.has_value()) request.set_top_logprobs(*flags.logprobs);
+  if (flags.draft_tokens.has_value()) request.set_draft_tokens(*flags.draft_tokens);
   if (flags.json_object) request.mutable_response_format()->set_json_object(true);
   if (!flags.schema.empty()) {
     LASTRO_ASSIGN_OR_RETURN(std::string schema, ReadFile(flags.schema, kMaxSchemaBytes));

@@ -29,6 +29,7 @@ struct GenerationFlags {
   bool json_object = false;
   int beams = 0;
   std::optional<double> length_penalty;
+  std::optional<int> draft_tokens;
   std::string adapter;
 };
 

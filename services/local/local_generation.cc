@@ -43,6 +43,15 @@ v1::GeneratedToken ToProto(const engine::GeneratedToken& token, const engine::To
   return out;
 }
 
+void FillUsage(const engine::GenerateResult& result, v1::Usage* usage) {
+  usage->set_prompt_tokens(result.prompt_tokens);
+  usage->set_reused_tokens(result.reused_tokens);
+  usage->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
+  usage->set_decoding_steps(result.decoding_steps);
+  usage->set_drafted_tokens(result.drafted_tokens);
+  usage->set_accepted_tokens(result.accepted_tokens);
+}
+
 void AddStage(const char* stage, double ms, v1::GenerateResponse* response) {
   v1::StageDuration* duration = response->add_durations();
   duration->set_stage(stage);
@@ -121,9 +130,7 @@ class Generation {
         *response.add_tokens() = ToProto(token, decoder_.model->tokenizer(), true);
       }
     }
-    response.mutable_usage()->set_prompt_tokens(result.prompt_tokens);
-    response.mutable_usage()->set_reused_tokens(result.reused_tokens);
-    response.mutable_usage()->set_completion_tokens(static_cast<int32_t>(result.tokens.size()));
+    FillUsage(result, response.mutable_usage());
     AddStage("prefill", result.prefill_ms, &response);
     AddStage("decode", result.decode_ms, &response);
     FillModel(decoder_, request_.adapter(), &response);

@@ -66,6 +66,14 @@ absl::StatusOr<int> NewTokens(const v1::GenerateRequest& request) {
   return request.max_new_tokens() == 0 ? kDefaultNewTokens : request.max_new_tokens();
 }
 
+absl::StatusOr<int> DraftTokens(const v1::GenerateRequest& request) {
+  constexpr int kMost = engine::PromptLookup::kMaxTokens;
+  if (!request.has_draft_tokens()) return kMost;
+  if (request.draft_tokens() >= 0 && request.draft_tokens() <= kMost) return request.draft_tokens();
+  return absl::InvalidArgumentError(
+      absl::StrCat("draft_tokens is ", request.draft_tokens(), "; it must be from 0 (none) to ", kMost));
+}
+
 // What a request with beams asks for that beam search does not do; "" when nothing.
 std::string NotWithBeams(const v1::GenerateRequest& request) {
   const v1::Sampling& sampling = request.sampling();
@@ -77,6 +85,7 @@ std::string NotWithBeams(const v1::GenerateRequest& request) {
   if (sampling.logit_bias_size() > 0) return "sampling.logit_bias";
   if (request.stop_size() > 0) return "stop";
   if (request.has_top_logprobs()) return "top_logprobs";
+  if (request.draft_tokens() != 0) return "draft_tokens";
   if (request.response_format().format_case() != v1::ResponseFormat::FORMAT_NOT_SET) return "response_format";
   return "";
 }
@@ -101,6 +110,7 @@ absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequ
   engine::GenerateOptions options;
   LASTRO_ASSIGN_OR_RETURN(options.sampling, ToParams(request.sampling()));
   LASTRO_ASSIGN_OR_RETURN(options.max_new_tokens, NewTokens(request));
+  LASTRO_ASSIGN_OR_RETURN(options.draft_tokens, DraftTokens(request));
   LASTRO_RETURN_IF_ERROR(CheckStops(request));
   options.stop = {request.stop().begin(), request.stop().end()};
   if (request.has_top_logprobs()) {

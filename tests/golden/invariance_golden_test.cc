@@ -1,5 +1,7 @@
 // RuntimeOptions::deterministic: what a sequence gives does not depend, to the last bit, on how its tokens are cut into
 // steps nor on what runs beside it. On every golden decoder, in fp32 and bf16, on quantised weights, and on encoders.
+// And without it: steps of up to kernels::kMaxGemvRows rows, as drafts make them (engine/prompt_lookup.h), give the
+// same bits as steps of one.
 #include <cstring>
 #include <string>
 #include <thread>
@@ -8,6 +10,7 @@
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
 #include "engine/generator.h"
+#include "engine/lora.h"
 #include "engine/quantize.h"
 #include "tests/golden/golden_util.h"
 #include "tests/test_util.h"
@@ -37,8 +40,8 @@ std::vector<int32_t> Prompt(const DecoderModel& model, int length, uint64_t seed
 
 // The logits of all positions, the prompt being cut into pieces of these sizes, the last of which repeats.
 std::vector<float> InPieces(const DecoderModel& model, const std::vector<int32_t>& ids,
-                            const std::vector<size_t>& pieces) {
-  auto session = model.NewSession(static_cast<int>(ids.size()));
+                            const std::vector<size_t>& pieces, const LoraAdapter* adapter = nullptr) {
+  auto session = model.NewSession(static_cast<int>(ids.size()), adapter);
   EXPECT_THAT(session, IsOk());
   std::vector<float> all, logits;
   size_t begin = 0;
@@ -92,6 +95,16 @@ void ExpectInvariant(const DecoderModel& model) {
   }
 }
 
+// As ExpectInvariant, of steps of few rows.
+void ExpectFewRowsInvariant(const DecoderModel& model, const LoraAdapter* adapter = nullptr) {
+  static_assert(PromptLookup::kMaxTokens + 1 == kernels::kMaxGemvRows);
+  const std::vector<int32_t> prompt = Prompt(model, 60, 900);
+  const std::vector<float> one = InPieces(model, prompt, {1}, adapter);
+  for (const std::vector<size_t>& pieces : std::vector<std::vector<size_t>>{{2}, {3}, {4}, {1, 4, 2, 1, 3, 4, 1}}) {
+    EXPECT_TRUE(SameBits(one, InPieces(model, prompt, pieces, adapter))) << pieces[0];
+  }
+}
+
 class DeterministicDecoders : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(DeterministicDecoders, GiveTheSameBitsHoweverTheirTokensAreBatched) {
@@ -101,9 +114,10 @@ TEST_P(DeterministicDecoders, GiveTheSameBitsHoweverTheirTokensAreBatched) {
     auto runtime = Deterministic(type);
     ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(testing::GoldenPath(GetParam()), *runtime));
     ExpectInvariant(*model);
-    if (type == ComputeType::kBFloat16) continue;  // rounding may choose other experts
-    auto plain_runtime = NewRuntime();
+    auto plain_runtime = NewRuntime(type);
     ASSERT_OK_AND_ASSIGN(auto plain, DecoderModel::Load(testing::GoldenPath(GetParam()), *plain_runtime));
+    ExpectFewRowsInvariant(*plain);
+    if (type == ComputeType::kBFloat16) continue;  // rounding may choose other experts
     const std::vector<int32_t> prompt = Prompt(*model, 50, 3);
     const std::vector<float> got = InPieces(*model, prompt, {50}), want = InPieces(*plain, prompt, {50});
     for (size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-4) << i;
@@ -125,11 +139,21 @@ TEST_P(DeterministicQuantised, GiveTheSameBitsHoweverTheirTokensAreBatched) {
     auto runtime = Deterministic(type);
     ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(gguf, *runtime));
     ExpectInvariant(*model);
+    auto plain_runtime = NewRuntime(type);
+    ASSERT_OK_AND_ASSIGN(auto plain, DecoderModel::Load(gguf, *plain_runtime));
+    ExpectFewRowsInvariant(*plain);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, DeterministicQuantised, ::testing::Values("q8_0", "q4_0", "q4_k_m", "q5_k_m", "q6_k"),
                          [](const auto& info) { return std::string(info.param); });
+
+TEST(StepsOfFewRows, GiveTheSameBitsWithAnAdapter) {
+  auto runtime = NewRuntime(ComputeType::kAuto);
+  ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(testing::GoldenPath("llama-gqa"), *runtime));
+  ASSERT_OK_AND_ASSIGN(auto adapter, model->LoadAdapter(LASTRO_SOURCE_DIR "/tests/golden/lora/llama-all"));
+  ExpectFewRowsInvariant(*model, adapter.get());
+}
 
 // Texts drawn with seeds, alone and while others are drawn at the same time.
 TEST(DeterministicTexts, AreTheSameForASeedWhoeverElseIsServed) {

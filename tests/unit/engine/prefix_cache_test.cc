@@ -253,6 +253,60 @@ TEST(PrefixReuse, GeneratedTextIsTheSameAndIsReusedToo) {
   EXPECT_EQ(with.scores[0].logprob, without.scores[0].logprob);
 }
 
+// What was drafted and taken back is left to nobody; what stayed is.
+TEST(PrefixReuse, DraftsAreKeptOnlyWhereTheyStayed) {
+  std::unique_ptr<Runtime> runtime = NewRuntime();
+  auto model = *DecoderModel::Load(TinyModel("llama-scaled-tied"), *runtime);
+  const KvScope scope = {"notes", 0};
+  auto held_of = [&](std::vector<int32_t> text) {
+    text.insert(text.end(), 20, 11);
+    return (*model->Open(text, 1, {nullptr, &scope}, CallContext())).session->length();
+  };
+  const std::vector<int32_t> prompt = Prompt(45, 0), right = {21, 22, 23, 24}, wrong = {21, 32, 33, 34};
+  auto with = [&](const std::vector<int32_t>& more) {
+    std::vector<int32_t> text = prompt;
+    text.insert(text.end(), more.begin(), more.end());
+    return text;
+  };
+  Opening opening = *model->Open(prompt, 60, {nullptr, &scope}, CallContext());
+  DecoderSession& session = *opening.session;
+  std::vector<float> logits, drafted, plain;
+  ASSERT_THAT(session.Extend(opening.left(), LogitsOf::kLast, CallContext(), &logits), IsOk());
+  EXPECT_EQ(held_of(prompt), 32);
+  auto draft = [&](const std::vector<int32_t>& tokens) {
+    StepRequest request = {&session, tokens, LogitsOf::kAll, &drafted, absl::OkStatus(), tokens.size() - 1};
+    Step(absl::MakeSpan(&request, 1), CallContext());
+    EXPECT_THAT(request.status, IsOk());
+  };
+  draft(wrong);  // 45 and 4: over the end of a block
+  EXPECT_EQ(held_of(with(wrong)), 32);
+  session.Truncate(46);
+  EXPECT_EQ(held_of(with(wrong)), 32);
+  EXPECT_EQ(held_of(with(right)), 32);
+  draft({22, 23, 24});
+  EXPECT_EQ(held_of(with(right)), 32);  // not known yet
+  session.Truncate(49);
+  EXPECT_EQ(held_of(with(right)), 48);
+  EXPECT_EQ(held_of(with(wrong)), 32);
+  // And what is computed behind is what it would be without drafts.
+  ASSERT_THAT(session.Extend({{25}}, LogitsOf::kLast, CallContext(), &logits), IsOk());
+  auto other = *model->NewSession(60);
+  ASSERT_THAT(other->Extend(prompt, LogitsOf::kLast, CallContext(), &plain), IsOk());
+  for (int32_t id : {21, 22, 23, 24, 25}) {
+    ASSERT_THAT(other->Extend({{id}}, LogitsOf::kLast, CallContext(), &plain), IsOk());
+  }
+  EXPECT_EQ(logits, plain);
+  // Extending says, too, that what came before stays.
+  ASSERT_THAT(session.Extend(std::vector<int32_t>(11, 30), LogitsOf::kNone, CallContext(), nullptr), IsOk());
+  draft({26, 27, 28, 29});  // from 61 to 65
+  std::vector<int32_t> all = {21, 22, 23, 24, 25};
+  all.insert(all.end(), 11, 30);
+  all.insert(all.end(), {26, 27, 28, 29});
+  EXPECT_EQ(held_of(with(all)), 48);
+  draft({31});
+  EXPECT_EQ(held_of(with(all)), 64);
+}
+
 TEST(PrefixReuse, CanBeTurnedOff) {
   RuntimeOptions off;
   off.reuse_bytes = 0;

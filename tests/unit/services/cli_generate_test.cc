@@ -24,7 +24,7 @@ class CliGenerateTest : public ::testing::Test, protected testing::CliRunner {
 
 TEST_F(CliGenerateTest, FlagsReachTheRequest) {
   ASSERT_EQ(Lastro({"generate", "Once", "--temperature", "0.5", "--top-k", "3", "--seed", "7", "--max-new-tokens", "9",
-                    "--stop", "a", "--stop", "b", "--frequency-penalty", "0.25"}),
+                    "--stop", "a", "--stop", "b", "--frequency-penalty", "0.25", "--draft-tokens", "0"}),
             0)
       << err;
   EXPECT_EQ(out, "Good day.\n");
@@ -35,7 +35,11 @@ TEST_F(CliGenerateTest, FlagsReachTheRequest) {
   EXPECT_EQ(Asked().sampling().frequency_penalty(), 0.25);
   EXPECT_EQ(Asked().max_new_tokens(), 9);
   EXPECT_EQ(Asked().stop_size(), 2);
+  EXPECT_TRUE(Asked().has_draft_tokens());
+  EXPECT_EQ(Asked().draft_tokens(), 0);
   EXPECT_FALSE(Asked().has_beams());
+  ASSERT_EQ(Lastro({"generate", "Once"}), 0) << err;
+  EXPECT_FALSE(Asked().has_draft_tokens());
 }
 
 TEST_F(CliGenerateTest, SchemaComesFromAFile) {

@@ -208,6 +208,22 @@ TEST_F(LocalModelsTest, PromptsOfAScopeAreReused) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("reuse.name has 1025 bytes")));
 }
 
+TEST_F(LocalModelsTest, DraftsAreOnUnlessTurnedOffAndCounted) {
+  v1::GenerateRequest request;
+  for (int i = 0; i < 30; ++i) request.mutable_prompt()->mutable_tokens()->add_ids(9);
+  (*request.mutable_sampling()->mutable_logit_bias())[9] = 100;
+  request.set_max_new_tokens(24);
+  ASSERT_OK_AND_ASSIGN(v1::GenerateResponse drafted, generation_->Generate(request, context_));
+  request.set_draft_tokens(0);
+  ASSERT_OK_AND_ASSIGN(v1::GenerateResponse plain, generation_->Generate(request, context_));
+  EXPECT_EQ(drafted.text(), plain.text());
+  EXPECT_EQ(plain.usage().decoding_steps(), 23);
+  EXPECT_EQ(plain.usage().drafted_tokens(), 0);
+  EXPECT_GT(drafted.usage().accepted_tokens(), 8);
+  EXPECT_GE(drafted.usage().drafted_tokens(), drafted.usage().accepted_tokens());
+  EXPECT_EQ(drafted.usage().decoding_steps(), 23 - drafted.usage().accepted_tokens());
+}
+
 TEST_F(LocalModelsTest, ASinkEndsTheGeneration) {
   v1::GenerateRequest request;
   *request.mutable_prompt() = Text("the cat");
@@ -228,6 +244,13 @@ TEST_F(LocalModelsTest, GenerateLimits) {
               StatusIs(kInvalid, HasSubstr("max_new_tokens is -1")));
   EXPECT_THAT(with([](Request* r) { r->set_max_new_tokens(512); }), StatusIs(kInvalid, HasSubstr("512")));
   EXPECT_THAT(with([](Request* r) { r->set_top_logprobs(21); }), StatusIs(kInvalid, HasSubstr("top_logprobs is 21")));
+  EXPECT_THAT(with([](Request* r) { r->set_draft_tokens(4); }), StatusIs(kInvalid, HasSubstr("draft_tokens is 4")));
+  EXPECT_THAT(with([](Request* r) { r->set_draft_tokens(-1); }), StatusIs(kInvalid, HasSubstr("draft_tokens is -1")));
+  EXPECT_THAT(with([](Request* r) {
+                r->set_draft_tokens(3);
+                r->mutable_beams()->set_width(2);
+              }),
+              StatusIs(kInvalid, HasSubstr("draft_tokens cannot be combined with beams")));
   EXPECT_THAT(with([](Request* r) { r->mutable_sampling()->set_temperature(11); }),
               StatusIs(kInvalid, HasSubstr("temperature is 11")));
   EXPECT_THAT(with([](Request* r) { r->mutable_sampling()->set_temperature(std::nan("")); }),
