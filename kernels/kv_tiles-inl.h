@@ -121,16 +121,26 @@ HWY_INLINE void RoundElements(const float* from, int64_t n, float*, float* to) {
   std::memcpy(to, from, static_cast<size_t>(n) * sizeof(float));
 }
 
-HWY_INLINE void RoundElements(const float* from, int64_t n, float*, hwy::float16_t* to) {
-  for (int64_t i = 0; i < n; ++i) {
-    const float value = std::isnan(from[i]) ? from[i] : std::clamp(from[i], -kLargestFp16, kLargestFp16);
 #if HWY_TARGET <= HWY_AVX2
-    const hn::CappedTag<float, 1> d;
-    const hn::Rebind<hwy::float16_t, decltype(d)> half;
-    hn::StoreU(hn::DemoteTo(half, hn::Set(d, value)), half, to + i);
-#else  // where Highway 1.0 cuts off rather than rounds
-    to[i].bits = FloatToFp16(value);
+template <class D>
+HWY_INLINE void RoundVector(D d, const float* from, hwy::float16_t* to) {
+  const hn::Rebind<hwy::float16_t, D> half;
+  const auto value = hn::LoadU(d, from), most = hn::Set(d, kLargestFp16);
+  const auto within = hn::IfThenElse(hn::IsNaN(value), value, hn::Clamp(value, hn::Neg(most), most));
+  hn::StoreU(hn::DemoteTo(half, within), half, to);
+}
 #endif
+HWY_INLINE void RoundElements(const float* from, int64_t n, float*, hwy::float16_t* to) {
+  int64_t i = 0;
+#if HWY_TARGET <= HWY_AVX2
+  const TokenTag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (; i + lanes <= n; i += lanes) RoundVector(d, from + i, to + i);
+  for (; i < n; ++i) RoundVector(hn::CappedTag<float, 1>(), from + i, to + i);
+#endif  // elsewhere Highway 1.0 cuts off rather than rounds
+  for (; i < n; ++i) {
+    const float value = std::isnan(from[i]) ? from[i] : std::clamp(from[i], -kLargestFp16, kLargestFp16);
+    to[i].bits = FloatToFp16(value);
   }
 }
 

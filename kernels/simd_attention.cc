@@ -292,7 +292,7 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, Tiles& tile) {
     for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h, ++count) {
       const int64_t column = h * args.cache.head_dim;
       float* out = args.out.data + r * args.out.stride + column;
-      std::fill(out, out + args.cache.head_dim, 0.0f);
+      Transform2(out, out, args.cache.head_dim, out, [](VF32, VF32) { return hn::Zero(F32()); });
       const float* bias = args.bias;
       if (bias != nullptr) bias += h * args.bias_stride - (args.bias_absolute ? 0 : position);
       tile.queries[count] = {args.q.data + r * args.q.stride + column, out, first, end, bias};

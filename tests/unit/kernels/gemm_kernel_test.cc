@@ -140,7 +140,7 @@ TEST_P(GemmKernel, RoundRowsRoundsToNearest) {
             const double want = r < rows && i < k ? x.at(r, i) : 0;
             ASSERT_NEAR(out.at(r, i), want, 5.0 / static_cast<double>(LimitOf(code))) << r << ", " << i;
           }
-          for (int64_t g = 0; g < out.padded() / 16; ++g) {
+          for (int64_t g = 0; g < out.padded() / 16 && code != RowCode::kInt14; ++g) {
             double sum = 0, magnitude = 0;
             for (int64_t i = 16 * g; i < 16 * g + 16; ++i) {
               sum += out.at(r, i);
