@@ -180,6 +180,8 @@ absl::StatusOr<BenchResult> BenchDecoder(const BenchOptions& options, const engi
   BenchResult result;
   result.model = model->info().name;
   result.rates = {{"prompt_tokens_per_s", Median(prompt_rates)}, {"gen_tokens_per_s", Median(generation_rates)}};
+  result.peak_rss_bytes = PeakRssBytes();
+  if (options.rates_only) return result;
   LASTRO_RETURN_IF_ERROR(MeasureReuse(*model, std::move(prompt), options.repeats, context, &result));
   LASTRO_RETURN_IF_ERROR(MeasureDrafts(*model, options, context, &result));
   return result;
@@ -214,6 +216,7 @@ absl::StatusOr<BenchResult> BenchEmbedder(const BenchOptions& options, const eng
   result.model = model->info().name;
   double texts_per_s = Median(rates);
   result.rates = {{"texts_per_s", texts_per_s}, {"tokens_per_s", texts_per_s * tokens / options.texts}};
+  result.peak_rss_bytes = PeakRssBytes();
   return result;
 }
 
@@ -228,7 +231,6 @@ absl::StatusOr<BenchResult> BenchModel(const BenchOptions& options, const engine
                                                        : BenchDecoder(options, *runtime, context));
   result.device = runtime->Description();
   result.repeats = options.repeats;
-  result.peak_rss_bytes = PeakRssBytes();
   return result;
 }
 

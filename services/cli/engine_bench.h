@@ -19,6 +19,7 @@ struct BenchOptions {
   int sessions = 1;  // texts generated at the same time
   int texts = 64;
   int repeats = 3;
+  bool rates_only = false;  // of a decoder: prompt and generation, not what reuse and drafts save
 };
 
 struct BenchResult {
@@ -32,7 +33,7 @@ struct BenchResult {
   //   with them gave. How much a model repeats is its own affair: one of random weights may do nothing else, and shows
   //   the most that drafts can save, or never do it, and shows what they cost.
   std::vector<std::pair<std::string, double>> rates;
-  int64_t peak_rss_bytes = 0;  // of the process (VmHWM); 0: unknown
+  int64_t peak_rss_bytes = 0;  // of the process (VmHWM) without what reuse and drafts add; 0: unknown
   int repeats = 0;
 };
 

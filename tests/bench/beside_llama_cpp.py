@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lastro beside llama.cpp on this machine: the same GGUF files, in turn, medians and their ratio.
 
-    tests/bench/beside_llama_cpp.py LLAMA_BENCH [--build build/release] [--files FOLDER] [--threads 2]
+    tests/bench/beside_llama_cpp.py LLAMA_BENCH [--build build/release] [--files FOLDER] [--threads 2] [--types bf16 ...]
 
 LLAMA_BENCH is the llama-bench of a native build of llama.cpp. The files, of the shape of Llama-3.2-1B with random
 weights, are made in FOLDER unless they are there (6 GB).
@@ -45,7 +45,7 @@ def peer(bench, file, prompt, generated, threads):
 
 def ours(build, file, prompt, generated, threads):
     result, peak = run_and_peak([build / "services/lastro", "bench", "--model", file, "--prompt-tokens", prompt,
-                                 "--gen-tokens", generated, "--threads", threads, "--repeat", 1, "--json"])
+                                 "--gen-tokens", generated, "--threads", threads, "--repeat", 1, "--rates-only", "--json"])
     return {"prompt": result["prompt_tokens_per_s"], "generated": result["gen_tokens_per_s"], "peak": peak}
 
 
@@ -68,10 +68,11 @@ def main():
     parser.add_argument("--files", type=pathlib.Path, default=ROOT / "build/bench_files")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--types", nargs="+", choices=TYPES, default=TYPES)
     args = parser.parse_args()
     make_files(args.build, args.files)
     print("| file | what | llama.cpp | Lastro | ratio |\n|---|---|---|---|---|")
-    for t in TYPES:
+    for t in args.types:
         file = args.files / f"{t}.gguf"
         short = compare(args, file, 512, 64, args.repeats)
         line(t, "prompt of 512, tokens/s", short["prompt"])

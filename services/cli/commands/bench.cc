@@ -60,6 +60,7 @@ void AddBenchCommand(CommandSet* set) {
   command->add_option("--repeat", options->repeats, "Runs, after one that is not counted (default 3)")
       ->type_name("N")
       ->check(CLI::Range(1, 10'000));
+  command->add_flag("--rates-only", options->rates_only, "Not what reused prompts and drafts save");
   set->OnRun(command, [options, model](Session& session) { return RunBench(*model, *options, session); });
 }
 
