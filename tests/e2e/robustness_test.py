@@ -29,6 +29,17 @@ def write_documents(folder, count, seed):
         (pathlib.Path(folder) / f"doc{i:03}.md").write_text(f"# Document {i}\n\n" + "\n\n".join(paragraphs) + "\n")
 
 
+@contextlib.contextmanager
+def some_documents():
+    """The sample, or a few documents where every memory access is checked."""
+    if not SANITIZED:
+        yield str(SAMPLE)
+        return
+    with tempfile.TemporaryDirectory() as docs:
+        write_documents(docs, 6, seed=3)
+        yield docs
+
+
 def documents(data):
     """uri -> (chunk count, chunks that are really there)."""
     listed = cli_json("docs", "list", data=data)["documents"]
@@ -89,13 +100,13 @@ class Killed(unittest.TestCase):
 class Flooded(unittest.TestCase):
     def test_200_concurrent_questions_end_and_memory_returns(self):
         allowed = {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
-        with tempfile.TemporaryDirectory() as data, Daemon(data=data) as daemon:
+        with some_documents() as docs, tempfile.TemporaryDirectory() as data, Daemon(data=data) as daemon:
             channels = [grpc.insecure_channel(daemon.address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(8)]
             with contextlib.ExitStack() as stack:
                 for channel in channels:
                     stack.enter_context(channel)
                 ingest = ingest_grpc.IngestServiceStub(channels[0])
-                job = ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=str(SAMPLE)), timeout=30)
+                job = ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=docs), timeout=30)
                 self.assertEqual(wait_for_job(ingest, job.id).state, ingest_pb.Job.SUCCEEDED)
 
                 def ask(i):
@@ -124,10 +135,10 @@ class Flooded(unittest.TestCase):
                 self.assertEqual(ask(0), "OK")  # and it still answers
 
     def test_a_cancelled_question_frees_the_server(self):
-        with tempfile.TemporaryDirectory() as data, Daemon(data=data) as daemon:
+        with some_documents() as docs, tempfile.TemporaryDirectory() as data, Daemon(data=data) as daemon:
             with grpc.insecure_channel(daemon.address) as channel:
                 ingest = ingest_grpc.IngestServiceStub(channel)
-                job = ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=str(SAMPLE)), timeout=30)
+                job = ingest.IngestFolder(ingest_pb.IngestFolderRequest(folder=docs), timeout=30)
                 wait_for_job(ingest, job.id)
                 stub = ask_grpc.AskServiceStub(channel)
                 question = ask_pb.AskRequest(question="Where are the lifeboats?")
