@@ -113,7 +113,7 @@ class Flooded(unittest.TestCase):
                     stub = ask_grpc.AskServiceStub(channels[i % len(channels)])
                     request = ask_pb.AskRequest(question=f"Who may open valve {i} when the storm comes?")
                     try:
-                        stub.Ask(request, timeout=60)
+                        stub.Ask(request, timeout=180 if SANITIZED else 60)
                         return "OK"
                     except grpc.RpcError as error:
                         return error.code().name
