@@ -1,5 +1,6 @@
 // CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD
-// kernels (kernels/kernels.h); products with more rows go to oneDNN. All run on one pool of threads.
+// kernels (kernels/kernels.h); products with more rows are panels of integers (kernels/gemm.h) or oneDNN's. All run on
+// one pool of threads.
 //
 // Precision: activations, norms and softmax are fp32, and so are all sums but those of integers, which are exact. Keys
 // and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32. With bf16 compute,

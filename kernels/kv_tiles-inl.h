@@ -26,7 +26,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Tokens, and components of a head, that are unpacked at once.
 constexpr int64_t kTileTokens = 64;
 constexpr int64_t kTileDims = 64;
-constexpr int64_t kTileBlocks = kTileTokens / kKvBlock;
 static_assert(kTileDims % kKvGroup == 0, "a group is of one tile");
 
 // At most as many lanes as a block has tokens and a group components.

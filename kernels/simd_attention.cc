@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/simd.h"
 
@@ -279,6 +280,14 @@ HWY_INLINE void AttendTile(const AttentionArgs& args, int64_t i, int64_t stop, T
   });
 }
 
+HWY_INLINE void Clear(float* out, int64_t n) {
+  const F32 d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(hn::Zero(d), d, out + i);
+  if (i < n) StoreTail(hn::Zero(d), d, out + i, n - i);
+}
+
 HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, Tiles& tile) {
   const int64_t group = args.heads / args.cache.kv_heads;
   int64_t count = 0;
@@ -292,7 +301,7 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, Tiles& tile) {
     for (int64_t h = args.kv_head * group; h < (args.kv_head + 1) * group; ++h, ++count) {
       const int64_t column = h * args.cache.head_dim;
       float* out = args.out.data + r * args.out.stride + column;
-      Transform2(out, out, args.cache.head_dim, out, [](VF32, VF32) { return hn::Zero(F32()); });
+      Clear(out, args.cache.head_dim);
       const float* bias = args.bias;
       if (bias != nullptr) bias += h * args.bias_stride - (args.bias_absolute ? 0 : position);
       tile.queries[count] = {args.q.data + r * args.q.stride + column, out, first, end, bias};

@@ -22,8 +22,13 @@ SAMPLE = SOURCE / "deploy" / "sample"
 LASTRO = str(BUILD / "services" / "lastro")
 LASTROD = str(BUILD / "services" / "lastrod")
 START_TIMEOUT_S = 120  # sanitizer builds load slowly
-# A build whose every memory access is checked: models run a hundred times slower there.
-SANITIZED = "LASTRO_SANITIZE:STRING=thread" in (BUILD / "CMakeCache.txt").read_text()
+
+def _checks_every_access():
+    cache = BUILD / "CMakeCache.txt"
+    return cache.exists() and "LASTRO_SANITIZE:STRING=thread" in cache.read_text()
+
+
+SANITIZED = _checks_every_access()  # models run far slower there
 
 
 def run_cli(*arguments, data=None, server=None, check=True, stdin=None):

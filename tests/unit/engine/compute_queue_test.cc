@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "tests/test_util.h"
+#include "tests/unit/engine/queue_blocker.h"
 
 namespace lastro::engine {
 namespace {
@@ -51,17 +51,8 @@ TEST(ComputeQueueTest, ManyCallersNeverOverlap) {
 
 TEST(ComputeQueueTest, ACancelledCallerLeavesTheQueue) {
   ComputeQueue queue;
-  absl::Notification started, release;
-  std::thread busy([&] {
-    EXPECT_THAT(queue.Run(CallContext(),
-                          [&] {
-                            started.Notify();
-                            release.WaitForNotification();
-                            return absl::OkStatus();
-                          }),
-                IsOk());
-  });
-  started.WaitForNotification();
+  QueueBlocker busy(queue);
+  busy.AwaitStart();
   CallContext context;
   std::atomic<bool> ran = false;
   absl::Status status;
@@ -72,24 +63,15 @@ TEST(ComputeQueueTest, ACancelledCallerLeavesTheQueue) {
   EXPECT_THAT(
       queue.Run(CallContext::Until(absl::Now() + absl::Milliseconds(1)), [&] { return ran = true, absl::OkStatus(); }),
       StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("deadline")));
-  release.Notify();
-  busy.join();
+  busy.Release();
+  EXPECT_THAT(queue.Run(CallContext(), [] { return absl::OkStatus(); }), IsOk());  // behind whatever waited
   EXPECT_FALSE(ran);
 }
 
 TEST(ComputeQueueTest, TheBackgroundComesLastButEveryFourthTime) {
   ComputeQueue queue;
-  absl::Notification started, release;
-  std::thread busy([&] {
-    EXPECT_THAT(queue.Run(CallContext(),
-                          [&] {
-                            started.Notify();
-                            release.WaitForNotification();
-                            return absl::OkStatus();
-                          }),
-                IsOk());
-  });
-  started.WaitForNotification();
+  QueueBlocker busy(queue);
+  busy.AwaitStart();
   std::string order;
   std::vector<std::thread> callers;
   for (const char name : std::string("xyabcdefg")) {
@@ -100,9 +82,8 @@ TEST(ComputeQueueTest, TheBackgroundComesLastButEveryFourthTime) {
     });
     while (queue.waiting() < static_cast<int>(callers.size())) std::this_thread::yield();
   }
-  release.Notify();
+  busy.Release();
   for (std::thread& caller : callers) caller.join();
-  busy.join();
   EXPECT_EQ(order, "abcxdefyg");
 }
 

@@ -6,12 +6,12 @@
 #include <atomic>
 #include <thread>
 
-#include "absl/synchronization/notification.h"
 #include "engine/backend.h"
 #include "engine/beam_search.h"
 #include "engine/decoder_model.h"
 #include "engine/generator.h"
 #include "tests/unit/engine/model_test_util.h"
+#include "tests/unit/engine/queue_blocker.h"
 
 namespace lastro::engine {
 namespace {
@@ -240,20 +240,6 @@ TEST_F(StepSchedulerTest, ManyCallersAtOnce) {
 TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
   Load();
   ComputeQueue& queue = runtime_->backend().queue();
-  struct Blocker {  // of the queue, until `end`
-    absl::Notification started, end;
-    std::thread thread;
-  } before, after;
-  auto block = [&queue](Blocker* blocker) {
-    blocker->thread = std::thread([&queue, blocker] {
-      const auto wait = [blocker] {
-        blocker->started.Notify();
-        blocker->end.WaitForNotification();
-        return absl::OkStatus();
-      };
-      EXPECT_THAT(queue.Run(CallContext(), wait), IsOk());
-    });
-  };
   struct Text {
     std::unique_ptr<DecoderSession> session;
     std::thread caller;
@@ -272,22 +258,21 @@ TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
     });
     while (text->looked < 2) std::this_thread::yield();  // it waits
   };
-  block(&before);
-  before.started.WaitForNotification();
+  QueueBlocker before(queue);
+  before.AwaitStart();
   const std::vector<int32_t> first_ids = Ids(300, 1), background_ids = Ids(400, 2), second_ids = Ids(140, 3);
   Text first, background, second;
   start(&first, first_ids, Priority::kInteractive);
   start(&background, background_ids, Priority::kBackground);
   start(&second, second_ids, Priority::kInteractive);
-  block(&after);
+  QueueBlocker after(queue);
   while (queue.waiting() < 2) std::this_thread::yield();
-  before.end.Notify();
+  before.Release();
   first.caller.join();  // with the first step, in which the background has what is left
   second.caller.join();
   EXPECT_FALSE(background.done);
-  after.end.Notify();
+  after.Release();
   background.caller.join();
-  for (Blocker* blocker : {&before, &after}) blocker->thread.join();
   for (auto& [text, ids] : {std::pair(&first, first_ids), {&second, second_ids}, {&background, background_ids}}) {
     EXPECT_THAT(text->status, IsOk());
     ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
