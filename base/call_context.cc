@@ -4,6 +4,17 @@
 
 namespace lastro {
 
+namespace {
+
+const std::shared_ptr<const Scope>& DefaultScope() {
+  static const auto* const scope = new std::shared_ptr<const Scope>(std::make_shared<Scope>());
+  return *scope;
+}
+
+}  // namespace
+
+CallContext::CallContext() : state_(std::make_shared<State>()), scope_(DefaultScope()) {}
+
 CallContext CallContext::Until(absl::Time deadline, std::function<bool()> is_cancelled) {
   CallContext context;
   context.deadline_ = deadline;
@@ -20,6 +31,12 @@ CallContext CallContext::WithDeadline(absl::Time deadline) const {
 CallContext CallContext::WithPriority(Priority priority) const {
   CallContext context = *this;
   context.priority_ = priority;
+  return context;
+}
+
+CallContext CallContext::WithScope(const Scope& scope) const {
+  CallContext context = *this;
+  context.scope_ = std::make_shared<Scope>(scope);
   return context;
 }
 

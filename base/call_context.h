@@ -1,7 +1,8 @@
 // CallContext: who asked, until when, and whether the caller still wants the answer. Passed by const reference down every
 // path that may take long; each loop of work asks Check() once per step, so that a cancel is seen within one step.
 //
-// Copyable and cheap (shared state). Thread-safe. A default-constructed context never expires and is never cancelled.
+// Copyable and cheap (shared state). Thread-safe. A default-constructed context never expires, is never
+// cancelled, and sees all of the default tenant.
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/scope.h"
 
 namespace lastro {
 
@@ -21,7 +23,7 @@ enum class Priority { kInteractive, kBackground };
 
 class CallContext {
  public:
-  CallContext() : state_(std::make_shared<State>()) {}
+  CallContext();
 
   // The context of a call that ends at `deadline`; `is_cancelled`, when given, is polled by Check() and must be
   // thread-safe for as long as any copy of the context lives.
@@ -33,6 +35,9 @@ class CallContext {
   // A copy of another priority; it shares the cancel flag.
   CallContext WithPriority(Priority priority) const;
 
+  // A copy of another caller's scope; it shares the cancel flag.
+  CallContext WithScope(const Scope& scope) const;
+
   // Marks this context and all its copies as cancelled.
   void Cancel() const { state_->cancelled.store(true, std::memory_order_relaxed); }
 
@@ -41,6 +46,7 @@ class CallContext {
 
   absl::Time deadline() const { return deadline_; }
   Priority priority() const { return priority_; }
+  const Scope& scope() const { return *scope_; }
 
  private:
   struct State {
@@ -50,6 +56,7 @@ class CallContext {
   std::shared_ptr<State> state_;
   absl::Time deadline_ = absl::InfiniteFuture();
   Priority priority_ = Priority::kInteractive;
+  std::shared_ptr<const Scope> scope_;
 };
 
 }  // namespace lastro

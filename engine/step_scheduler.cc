@@ -1,6 +1,7 @@
 #include "engine/step_scheduler.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "absl/time/clock.h"
@@ -144,6 +145,7 @@ bool StepScheduler::AnyWaiting(bool decoding, Priority priority) const {
 
 std::vector<StepPart> StepScheduler::TakeParts() {
   const bool prompt = AnyWaiting(false, Priority::kInteractive), background = AnyWaiting(false, Priority::kBackground);
+  CountTenants();
   std::vector<StepPart> parts;
   size_t budget = prompt || background ? kStepTokens - share_.tokens() : kStepTokens;
   for (Priority priority : kPriorities) TakeWaiting(true, priority, &budget, &parts);
@@ -158,22 +160,55 @@ std::vector<StepPart> StepScheduler::TakeParts() {
   return parts;
 }
 
-void StepScheduler::TakeWaiting(bool decoding, Priority priority, size_t* budget, std::vector<StepPart>* parts) {
-  std::deque<Job*> rest;
+void StepScheduler::CountTenants() {
+  std::map<std::string, int64_t> now;
+  int64_t fewest = std::numeric_limits<int64_t>::max();
+  for (const Job* job : waiting_) {
+    const std::string& tenant = job->context->scope().tenant;
+    if (auto known = served_.find(tenant); known != served_.end()) fewest = std::min(fewest, known->second);
+    now[tenant];
+  }
+  if (fewest == std::numeric_limits<int64_t>::max()) fewest = 0;
+  for (auto& [tenant, tokens] : now) {
+    auto known = served_.find(tenant);
+    tokens = known == served_.end() ? fewest : known->second;
+  }
+  served_ = std::move(now);
+}
+
+std::vector<StepScheduler::Job*> StepScheduler::InTurn(bool decoding, Priority priority) {
+  std::map<std::string, int64_t> served = served_;
+  std::deque<Job*> left;
   for (Job* job : waiting_) {
+    if (job->Is(decoding, priority)) left.push_back(job);
+  }
+  std::vector<Job*> jobs;
+  while (!left.empty()) {
+    const auto next = std::min_element(left.begin(), left.end(), [&](const Job* one, const Job* other) {
+      return served[one->context->scope().tenant] < served[other->context->scope().tenant];
+    });
+    served[(*next)->context->scope().tenant] += static_cast<int64_t>((*next)->left());
+    jobs.push_back(*next);
+    left.erase(next);
+  }
+  return jobs;
+}
+
+void StepScheduler::TakeWaiting(bool decoding, Priority priority, size_t* budget, std::vector<StepPart>* parts) {
+  std::set<Job*> taken;
+  for (Job* job : InTurn(decoding, priority)) {
     size_t tokens = std::min(job->left(), *budget);
     // A prompt's last piece is not so small that its products would go another way.
     const size_t left = job->left() - tokens;
     if (left > 0 && left <= kDecodingTokens && tokens > kDecodingTokens) tokens -= kDecodingTokens;
-    if (tokens == 0 || !job->Is(decoding, priority)) {
-      rest.push_back(job);
-      continue;
-    }
+    if (tokens == 0) continue;
     *budget -= tokens;
+    served_[job->context->scope().tenant] += static_cast<int64_t>(tokens);
     parts->push_back(PartOf(*job, tokens));
     running_.push_back(job);
+    taken.insert(job);
   }
-  waiting_ = std::move(rest);
+  std::erase_if(waiting_, [&](Job* job) { return taken.contains(job); });
 }
 
 StepPart StepScheduler::PartOf(const Job& job, size_t tokens) const {

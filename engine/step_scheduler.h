@@ -1,8 +1,8 @@
 // StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
 // pieces, up to a budget of tokens, which beside decoding is as small as it must be for steps of not much more time
-// than decoding alone takes. Interactive calls go before those in the background, and of each whoever has been longest
-// without a turn, so that none waits for the whole of another; decoding, prompts and the background each have a share
+// than decoding alone takes. Interactive calls go before those in the background; of each the tenant that got the fewest
+// tokens, and within a tenant whoever has been longest without a turn, so that none waits for the whole of another; decoding, prompts and the background each have a share
 // of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -63,6 +64,10 @@ class StepScheduler {
   void MeasureStep(absl::Span<const StepPart> parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeWaiting(bool decoding, Priority priority, size_t* budget, std::vector<StepPart>* parts)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Those of this kind that wait, in the order they are taken in.
+  std::vector<Job*> InTurn(bool decoding, Priority priority) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Tenants come and go: one that comes begins with what the one with the fewest tokens has.
+  void CountTenants() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool AnyWaiting(bool decoding, Priority priority) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StepPart PartOf(const Job& job, size_t tokens) const;
   void FinishParts(absl::Span<const StepPart> parts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -77,6 +82,7 @@ class StepScheduler {
   bool led_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);   // whose turn is next is first
   std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);  // in the current step
+  std::map<std::string, int64_t> served_ ABSL_GUARDED_BY(mutex_);  // tokens of each tenant that waits
   // Callers whose requests the last step ended, and whether they decode: they are likely to come back at once, with the
   // next token.
   std::map<std::thread::id, bool> expected_ ABSL_GUARDED_BY(mutex_);

@@ -48,13 +48,14 @@ FolderJob::FolderJob(const FolderRequest& request, const PipelineOptions& option
     : request_(request),
       options_(options),
       fingerprint_(std::move(fingerprint)),
-      pipeline_(PipelineFingerprint(options, request.metadata)),
+      pipeline_(PipelineFingerprint(options, request.given)),
       store_(store),
       embedder_(embedder),
       reporter_(reporter),
       context_(CallContext::Until(context.deadline(),
                                   [this, context] { return stop_.load() || absl::IsCancelled(context.Check()); })
-                   .WithPriority(context.priority())),
+                   .WithPriority(context.priority())
+                   .WithScope(context.scope())),
       budget_(kBudgetBytes),
       queue_(kQueueDocuments) {}
 
@@ -136,7 +137,7 @@ FolderJob::Outcome FolderJob::PrepareFile(const FoundFile& file) {
     }
   }
   DocumentInput input{file.uri, "", std::move(content->bytes), content->modified_at, root_, !request_.include.empty()};
-  PrepareFailure failure = PrepareDocument(std::move(input), request_.collection, request_.metadata, options_,
+  PrepareFailure failure = PrepareDocument(std::move(input), request_.collection, request_.given, options_,
                                            embedder_, context_, &outcome.prepared);
   outcome.status = failure.status;
   if (failure.status.ok()) outcome.kind = Kind::kPrepared;

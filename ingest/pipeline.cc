@@ -68,6 +68,7 @@ Pipeline::Pipeline(retrieval::ChunkStore* store, retrieval::TextEmbedder* embedd
 absl::StatusOr<retrieval::Job> Pipeline::IngestFolder(const FolderRequest& request, retrieval::Job job,
                                                       const CallContext& context, const ProgressSink& progress) {
   job.collection = request.collection;
+  job.labels = request.given.labels;
   JobReporter reporter(std::move(job), store_, progress);
   auto run = [&]() -> absl::Status {
     LASTRO_RETURN_IF_ERROR(reporter.Start());
@@ -93,7 +94,7 @@ absl::StatusOr<retrieval::Document> Pipeline::IngestUpload(const UploadRequest& 
   LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
   DocumentInput input{request.uri, request.media_type, request.content, absl::Now(), std::string(kUploadOrigin), false};
   PreparedDocument prepared;
-  LASTRO_RETURN_IF_ERROR(UploadError(PrepareDocument(std::move(input), request.collection, request.metadata, options_,
+  LASTRO_RETURN_IF_ERROR(UploadError(PrepareDocument(std::move(input), request.collection, request.given, options_,
                                                      embedder_, context, &prepared)));
   LASTRO_RETURN_IF_ERROR(EnsureCollection(request.collection, info, store_));
   absl::StatusOr<retrieval::Document> existing = store_->FindDocument(request.collection, request.uri);

@@ -28,13 +28,19 @@ struct PipelineOptions {
   uint64_t parser_memory_bytes = 1ull << 30;  // address space of an isolated parser
 };
 
+// What whoever ingests says of the documents.
+struct GivenFacts {
+  retrieval::Metadata metadata;
+  std::vector<std::string> labels;  // access labels, see base/scope.h
+};
+
 struct FolderRequest {
   std::string collection;            // created with the embedder's fingerprint when it does not exist
   std::string folder;                // absolute or relative to the working folder of the process
   bool sync = false;                 // also removes documents of this folder whose files have vanished
   std::vector<std::string> include;  // globs on relative paths; empty: every supported format
   std::vector<std::string> exclude;
-  retrieval::Metadata metadata;  // given to every document
+  GivenFacts given;  // to every document
 };
 
 struct UploadRequest {
@@ -42,7 +48,7 @@ struct UploadRequest {
   std::string uri;         // the document's name; its extension tells the format unless media_type is set
   std::string media_type;  // may be empty
   std::string content;
-  retrieval::Metadata metadata;
+  GivenFacts given;
 };
 
 // Called from the job's thread with the job as it stands, at most about ten times a second and once at the end.

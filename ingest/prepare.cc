@@ -3,11 +3,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/hash.h"
 #include "ingest/chunker.h"
 #include "ingest/language.h"
 #include "ingest/reader.h"
 #include "ingest/verify.h"
+#include "retrieval/record_codec.h"
 
 namespace lastro::ingest {
 namespace {
@@ -60,7 +62,7 @@ retrieval::Document DescribeDocument(const DocumentInput& input, const std::stri
 
 }  // namespace
 
-PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const retrieval::Metadata& metadata,
+PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const GivenFacts& given,
                                const PipelineOptions& options, retrieval::TextEmbedder* embedder,
                                const CallContext& context, PreparedDocument* prepared) {
   absl::StatusOr<ReadResult> read =
@@ -70,8 +72,9 @@ PrepareFailure PrepareDocument(DocumentInput input, const std::string& collectio
       ChunkBlocks(read->blocks, ChunkerOptions{options.chunk_tokens}, embedder, context);
   if (!chunks.ok()) return {chunks.status(), absl::IsInvalidArgument(chunks.status())};
   prepared->document = DescribeDocument(input, collection, &*read);
-  prepared->document.pipeline = PipelineFingerprint(options, metadata);
-  prepared->document.metadata = metadata;
+  prepared->document.pipeline = PipelineFingerprint(options, given);
+  prepared->document.metadata = given.metadata;
+  prepared->document.labels = given.labels;
   prepared->chunks = *std::move(chunks);
   prepared->original = std::move(input.content);
   prepared->extracted = std::move(read->extracted);
@@ -79,17 +82,10 @@ PrepareFailure PrepareDocument(DocumentInput input, const std::string& collectio
   return {VerifyChunks(prepared->chunks, extracted ? prepared->extracted : prepared->original), true};
 }
 
-std::string PipelineFingerprint(const PipelineOptions& options, const retrieval::Metadata& metadata) {
-  std::string given;
-  for (const auto& [key, value] : metadata) {
-    absl::StrAppend(&given, key.size(), ":", key, "=", value.index(), ":");
-    if (const auto* text = std::get_if<std::string>(&value)) absl::StrAppend(&given, text->size(), ":", *text);
-    if (const auto* number = std::get_if<double>(&value)) absl::StrAppend(&given, *number);
-    if (const auto* flag = std::get_if<bool>(&value)) absl::StrAppend(&given, *flag);
-    absl::StrAppend(&given, ";");
-  }
+std::string PipelineFingerprint(const PipelineOptions& options, const GivenFacts& given) {
+  const std::string facts = absl::StrCat(retrieval::EncodeMetadata(given.metadata), absl::StrJoin(given.labels, "\n"));
   return absl::StrCat("readers-", kReaderVersion, " chunker-", kChunkerVersion, " tokens-", options.chunk_tokens,
-                      " metadata-", Sha256Hex(given).substr(0, 16));
+                      " given-", Sha256Hex(facts).substr(0, 16));
 }
 
 }  // namespace lastro::ingest

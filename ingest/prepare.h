@@ -39,12 +39,12 @@ struct PrepareFailure {
 };
 
 // Reads, chunks and verifies. On success `prepared` is complete but for the vectors, and the failure's status is OK.
-PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const retrieval::Metadata& metadata,
+PrepareFailure PrepareDocument(DocumentInput input, const std::string& collection, const GivenFacts& given,
                                const PipelineOptions& options, retrieval::TextEmbedder* embedder,
                                const CallContext& context, PreparedDocument* prepared);
 
 // Names everything that decides what a document's chunks look like: the versions of readers and chunker, its settings,
-// the metadata given. A stored document with another one is ingested again.
-std::string PipelineFingerprint(const PipelineOptions& options, const retrieval::Metadata& metadata);
+// the metadata and access labels given. A stored document with another one is ingested again.
+std::string PipelineFingerprint(const PipelineOptions& options, const GivenFacts& given);
 
 }  // namespace lastro::ingest

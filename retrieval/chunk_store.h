@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
+#include "base/scope.h"
 #include "retrieval/filter.h"
 #include "retrieval/types.h"
 
@@ -66,6 +68,12 @@ struct DocumentPage {
 class ChunkStore {
  public:
   virtual ~ChunkStore() = default;
+
+  // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants and the
+  // documents that the caller's labels do not open are not there for it: not found, not listed, not searched, not
+  // counted. PERMISSION_DENIED for writing what it could not see, or over it, and for deleting a whole collection
+  // without all labels. INVALID_ARGUMENT: a malformed scope. A store is opened with the operator's scope.
+  virtual absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) = 0;
 
   // --- Collections. NOT_FOUND, ALREADY_EXISTS; FAILED_PRECONDITION when the embedding fingerprint is another.
   virtual absl::Status CreateCollection(const Collection& collection) = 0;

@@ -1,6 +1,8 @@
 #include "retrieval/document_table.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "retrieval/filter_fields.h"
@@ -13,7 +15,7 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT d.row, d.id, d.uri, d.title, d.media_type, d.encoding, d.language, d.source_kind, d.content_sha256, "
-    "d.source_sha256, d.size_bytes, d.modified_ns, d.ingested_ns, d.origin, d.pipeline, d.metadata, d.chunk_count "
+    "d.source_sha256, d.size_bytes, d.modified_ns, d.ingested_ns, d.origin, d.pipeline, d.metadata, d.chunk_count, d.labels "
     "FROM documents d ";
 
 absl::StatusOr<DocumentRow> Read(const Statement& row, const std::string& collection) {
@@ -37,25 +39,26 @@ absl::StatusOr<DocumentRow> Read(const Statement& row, const std::string& collec
   document.pipeline = row.Text(14);
   LASTRO_ASSIGN_OR_RETURN(document.metadata, DecodeMetadata(row.Bytes(15)));
   document.chunk_count = row.Int(16);
+  document.labels = absl::StrSplit(row.Text(17), '\n', absl::SkipEmpty());
   return result;
 }
 
 absl::StatusOr<DocumentRow> ReadOne(Statement& query, const CollectionRow& collection, absl::string_view what) {
   LASTRO_ASSIGN_OR_RETURN(bool found, query.Step());
-  if (!found) {
-    return absl::NotFoundError(absl::StrCat("collection \"", collection.collection.name, "\" has no document ", what));
-  }
+  if (!found) return NoDocument(collection, what);
   return Read(query, collection.collection.name);
 }
 
 absl::Status InsertFields(Database& db, int64_t collection, int64_t row, const Document& document) {
   LASTRO_ASSIGN_OR_RETURN(Statement insert, db.Prepare("INSERT INTO fields(document, collection, key, type, value) "
                                                        "VALUES(?1,?2,?3,?4,?5)"));
-  Metadata fields = FieldsOf(document);
-  for (const auto& [key, value] : fields) {
-    insert.Bind(1, row).Bind(2, collection).BindText(3, key).Bind(4, StoredType(value));
-    BindStoredValue(insert, 5, value);
-    LASTRO_RETURN_IF_ERROR(insert.Run());
+  std::map<std::string, MetadataList> fields = FieldsOf(document);
+  for (const auto& [key, values] : fields) {
+    for (const MetadataScalar& value : values) {
+      insert.Bind(1, row).Bind(2, collection).BindText(3, key).Bind(4, StoredType(value));
+      BindStoredValue(insert, 5, value);
+      LASTRO_RETURN_IF_ERROR(insert.Run());
+    }
   }
   return absl::OkStatus();
 }
@@ -64,6 +67,10 @@ absl::Status InsertFields(Database& db, int64_t collection, int64_t row, const D
 
 std::string DocumentId(const std::string& collection, const std::string& uri) {
   return Sha256Hex(absl::StrCat(collection, absl::string_view("\0", 1), uri)).substr(0, 32);
+}
+
+absl::Status NoDocument(const CollectionRow& collection, absl::string_view what) {
+  return absl::NotFoundError(absl::StrCat("collection \"", collection.collection.name, "\" has no document ", what));
 }
 
 absl::StatusOr<DocumentRow> FindDocumentById(Database& db, const CollectionRow& collection, const std::string& id) {
@@ -89,7 +96,7 @@ absl::StatusOr<int64_t> InsertDocument(Database& db, int64_t collection, const D
       Statement insert,
       db.Prepare("INSERT INTO documents(collection, id, uri, title, media_type, encoding, language, source_kind, "
                  "content_sha256, source_sha256, size_bytes, modified_ns, ingested_ns, origin, pipeline, metadata, "
-                 "chunk_count) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)"));
+                 "chunk_count, labels) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)"));
   std::string metadata = EncodeMetadata(document.metadata);
   insert.Bind(1, collection).BindText(2, document.id).BindText(3, document.uri).BindText(4, document.title);
   insert.BindText(5, document.media_type).BindText(6, document.encoding);
@@ -97,7 +104,8 @@ absl::StatusOr<int64_t> InsertDocument(Database& db, int64_t collection, const D
   insert.BindText(9, document.content_sha256).BindText(10, document.source_sha256);
   insert.Bind(11, static_cast<int64_t>(document.size_bytes)).Bind(12, ToStoredTime(document.modified_at));
   insert.Bind(13, ToStoredTime(document.ingested_at)).BindText(14, document.origin).BindText(15, document.pipeline);
-  insert.BindBlob(16, metadata).Bind(17, document.chunk_count);
+  std::string labels = absl::StrJoin(document.labels, "\n");
+  insert.BindBlob(16, metadata).Bind(17, document.chunk_count).BindText(18, labels);
   LASTRO_RETURN_IF_ERROR(insert.Run());
   int64_t row = db.last_insert_id();
   LASTRO_RETURN_IF_ERROR(InsertFields(db, collection, row, document));
@@ -154,11 +162,16 @@ absl::StatusOr<int64_t> CountRemovedDocuments(Database& db) {
       "coalesce((SELECT sum(documents) FROM collections), 0)");
 }
 
-absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection) {
+absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection,
+                                                                          const Filter& filter) {
+  FilterSql filter_sql(filter, collection, 2);
   LASTRO_ASSIGN_OR_RETURN(
       Statement query,
-      db.Prepare("SELECT uri, id, content_sha256, pipeline, origin FROM documents WHERE collection=?1"));
+      db.Prepare(absl::StrCat("SELECT d.uri, d.id, d.content_sha256, d.pipeline, d.origin FROM documents d "
+                              "WHERE d.collection=?1 AND ",
+                              filter_sql.condition())));
   query.Bind(1, collection);
+  filter_sql.BindTo(query);
   std::map<std::string, DocumentState> states;
   while (true) {
     LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());

@@ -22,6 +22,9 @@ struct DocumentRow {
 // First 32 hexadecimal digits of SHA-256(collection '\0' uri).
 std::string DocumentId(const std::string& collection, const std::string& uri);
 
+// NOT_FOUND; `what`: "with id ...", "with uri ...".
+absl::Status NoDocument(const CollectionRow& collection, absl::string_view what);
+
 // NOT_FOUND unless it is in `collection`.
 absl::StatusOr<DocumentRow> FindDocumentById(Database& db, const CollectionRow& collection, const std::string& id);
 absl::StatusOr<DocumentRow> FindDocumentByUri(Database& db, const CollectionRow& collection, const std::string& uri);
@@ -46,6 +49,8 @@ absl::StatusOr<FilteredDocuments> SelectDocumentRows(Database& db, int64_t colle
 // Rows that there were and are no more: documents removed or replaced, of all collections.
 absl::StatusOr<int64_t> CountRemovedDocuments(Database& db);
 
-absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection);
+// By uri, of the documents that match `filter`.
+absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection,
+                                                                          const Filter& filter);
 
 }  // namespace lastro::retrieval

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,7 +20,7 @@ using Op = Filter::Op;
 
 bool IsLogical(Op op) { return op == Op::kAnd || op == Op::kOr || op == Op::kNot; }
 
-absl::Status ValidateValue(const MetadataValue& value, const std::string& field) {
+absl::Status ValidateValue(const MetadataScalar& value, const std::string& field) {
   const double* number = std::get_if<double>(&value);
   if (number != nullptr && !std::isfinite(*number)) {
     return absl::InvalidArgumentError(absl::StrCat("filter on \"", field, "\": a number is not finite"));
@@ -43,7 +42,7 @@ absl::Status ValidateComparison(const Filter& filter) {
   if (filter.op == Op::kPrefix && !std::holds_alternative<std::string>(filter.values[0])) {
     return absl::InvalidArgumentError(absl::StrCat("filter on \"", filter.field, "\": a prefix must be a string"));
   }
-  for (const MetadataValue& value : filter.values) LASTRO_RETURN_IF_ERROR(ValidateValue(value, filter.field));
+  for (const MetadataScalar& value : filter.values) LASTRO_RETURN_IF_ERROR(ValidateValue(value, filter.field));
   return absl::OkStatus();
 }
 
@@ -84,17 +83,17 @@ absl::Status ValidateTree(const Filter& filter, int depth, Budget* budget) {
 
 // Values of different types are unequal and unordered; strings are ordered by bytes, false comes before true.
 template <typename Compare>
-bool SameTypeAnd(const MetadataValue& left, const MetadataValue& right, Compare compare) {
+bool SameTypeAnd(const MetadataScalar& left, const MetadataScalar& right, Compare compare) {
   return left.index() == right.index() && compare(left, right);
 }
 
-bool HasPrefix(const MetadataValue& value, const MetadataValue& prefix) {
+bool HasPrefix(const MetadataScalar& value, const MetadataScalar& prefix) {
   const auto* text = std::get_if<std::string>(&value);
   const auto* start = std::get_if<std::string>(&prefix);
   return text != nullptr && start != nullptr && absl::StartsWith(*text, *start);
 }
 
-bool Compare(const Filter& filter, const MetadataValue& value) {
+bool Compare(const Filter& filter, const MetadataScalar& value) {
   if (filter.values.empty()) return false;  // an empty kIn, or malformed
   switch (filter.op) {
     case Op::kEqual:
@@ -118,7 +117,22 @@ bool Compare(const Filter& filter, const MetadataValue& value) {
   }
 }
 
+bool CompareField(const Filter& filter, const MetadataList& values) {
+  auto compare = [&](const MetadataScalar& value) { return Compare(filter, value); };
+  if (filter.op == Op::kNotEqual) return !values.empty() && std::all_of(values.begin(), values.end(), compare);
+  return std::any_of(values.begin(), values.end(), compare);
+}
+
 }  // namespace
+
+Filter Both(const Filter& left, const Filter& right) {
+  if (left.op == Op::kAll) return right;
+  if (right.op == Op::kAll) return left;
+  Filter both;
+  both.op = Op::kAnd;
+  both.children = {left, right};
+  return both;
+}
 
 absl::Status Filter::Validate() const {
   Budget budget;
@@ -136,10 +150,8 @@ bool Filter::Matches(const Document& document) const {
       return std::any_of(children.begin(), children.end(), matches);
     case Op::kNot:
       return std::none_of(children.begin(), children.end(), matches);
-    default: {
-      std::optional<MetadataValue> value = FieldOf(document, field);
-      return value.has_value() && Compare(*this, *value);
-    }
+    default:
+      return CompareField(*this, FieldOf(document, field));
   }
 }
 

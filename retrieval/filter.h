@@ -9,8 +9,10 @@
 
 namespace lastro::retrieval {
 
-// Field names: any metadata key, or the built-in "uri", "title", "media_type", "language" ("en", "pt", ""), "origin".
-// Comparisons are typed: a string never equals a number; a document without the field matches nothing but kNot.
+// Field names: any metadata key, or the built-in "uri", "title", "media_type", "language" ("en", "pt", ""), "origin",
+// "label" (the access labels; "" when there are none), "modified_at", "ingested_at" (times).
+// Comparisons are typed: a string never equals a number; a document without the field matches nothing but kNot. A list
+// matches when one of its values does, kNotEqual when none is equal; a list without values is as if it were not there.
 struct Filter {
   enum class Op {
     kAll,
@@ -29,11 +31,14 @@ struct Filter {
   Op op = Op::kAll;
   std::vector<Filter> children;       // of kAnd, kOr, kNot (exactly one)
   std::string field;                  // of comparisons
-  std::vector<MetadataValue> values;  // one; any number for kIn; a string for kPrefix
+  std::vector<MetadataScalar> values;  // one; any number for kIn; a string for kPrefix
 
   // INVALID_ARGUMENT: malformed, deeper than 16, or more than 256 nodes.
   absl::Status Validate() const;
   bool Matches(const Document& document) const;
 };
+
+// Matches what both match.
+Filter Both(const Filter& left, const Filter& right);
 
 }  // namespace lastro::retrieval

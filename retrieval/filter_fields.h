@@ -1,7 +1,7 @@
 // The fields that filters see: the built-in ones and the metadata of a document. Pure functions, thread-safe.
 #pragma once
 
-#include <optional>
+#include <map>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -9,10 +9,12 @@
 
 namespace lastro::retrieval {
 
+inline constexpr char kLabelField[] = "label";
+
 absl::string_view LanguageCode(Language language);  // "en", "pt", ""
 
-// All fields of `document`; a built-in field hides metadata of the same name.
-Metadata FieldsOf(const Document& document);
-std::optional<MetadataValue> FieldOf(const Document& document, const std::string& field);
+// All fields of `document` with their values, each once; a built-in field hides metadata of the same name.
+std::map<std::string, MetadataList> FieldsOf(const Document& document);
+MetadataList FieldOf(const Document& document, const std::string& field);  // empty: it has none
 
 }  // namespace lastro::retrieval

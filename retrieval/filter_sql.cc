@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "retrieval/timestamps.h"
 
 namespace lastro::retrieval {
 namespace {
@@ -36,12 +37,13 @@ std::string AfterPrefix(std::string prefix) {
 
 }  // namespace
 
-int64_t StoredType(const MetadataValue& value) { return static_cast<int64_t>(value.index()); }
+int64_t StoredType(const MetadataScalar& value) { return static_cast<int64_t>(value.index()); }
 
-void BindStoredValue(Statement& statement, int parameter, const MetadataValue& value) {
+void BindStoredValue(Statement& statement, int parameter, const MetadataScalar& value) {
   if (const auto* text = std::get_if<std::string>(&value)) statement.BindBlob(parameter, *text);
   if (const auto* number = std::get_if<double>(&value)) statement.Bind(parameter, *number);
   if (const auto* flag = std::get_if<bool>(&value)) statement.Bind(parameter, int64_t{*flag});
+  if (const auto* time = std::get_if<absl::Time>(&value)) statement.Bind(parameter, ToStoredTime(*time));
 }
 
 FilterSql::FilterSql(const Filter& filter, int64_t collection, int first_parameter)
@@ -81,20 +83,27 @@ std::string FilterSql::Logical(const Filter& filter, const char* separator) {
   return absl::StrCat("(", absl::StrJoin(parts, separator), ")");
 }
 
-std::string FilterSql::Parameter(MetadataValue value) {
+std::string FilterSql::Parameter(MetadataScalar value) {
   parameters_.push_back(std::move(value));
   is_text_.push_back(false);
   return absl::StrCat("?", first_parameter_ + static_cast<int>(parameters_.size()) - 1);
 }
 
 std::string FilterSql::Comparison(const Filter& filter) {
-  std::string key = Parameter(filter.field);
-  is_text_.back() = true;
-  return absl::StrCat("(d.row IN (SELECT document FROM fields WHERE collection=", collection_, " AND key=", key,
-                      " AND ", Test(filter), "))");
+  if (filter.op != Op::kNotEqual) return RowsWith(filter.field, Test(filter));
+  return absl::StrCat("(", RowsWith(filter.field, "1"), " AND NOT ",
+                      RowsWith(filter.field, TypedTest("=", filter.values[0])), ")");
 }
 
-std::string FilterSql::TypedTest(const char* comparison, const MetadataValue& value) {
+// Documents with a value of `field` for which `test` holds.
+std::string FilterSql::RowsWith(const std::string& field, const std::string& test) {
+  std::string key = Parameter(field);
+  is_text_.back() = true;
+  return absl::StrCat("(d.row IN (SELECT document FROM fields WHERE collection=", collection_, " AND key=", key,
+                      " AND ", test, "))");
+}
+
+std::string FilterSql::TypedTest(const char* comparison, const MetadataScalar& value) {
   return absl::StrCat("(type=", StoredType(value), " AND value", comparison, Parameter(value), ")");
 }
 
@@ -107,11 +116,10 @@ std::string FilterSql::Prefix(const std::string& prefix) {
 
 std::string FilterSql::Test(const Filter& filter) {
   if (filter.op == Op::kPrefix) return Prefix(std::get<std::string>(filter.values[0]));
-  if (filter.op == Op::kNotEqual) return "NOT " + TypedTest("=", filter.values[0]);
   if (filter.op != Op::kIn) return TypedTest(SqlOperator(filter.op), filter.values[0]);
   // One list per type, so that SQL stays flat however many values there are.
   std::map<int64_t, std::vector<std::string>> by_type;
-  for (const MetadataValue& value : filter.values) by_type[StoredType(value)].push_back(Parameter(value));
+  for (const MetadataScalar& value : filter.values) by_type[StoredType(value)].push_back(Parameter(value));
   std::vector<std::string> tests;
   for (const auto& [type, list] : by_type) {
     tests.push_back(absl::StrCat("(type=", type, " AND value IN (", absl::StrJoin(list, ","), "))"));

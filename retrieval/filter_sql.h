@@ -12,10 +12,10 @@
 namespace lastro::retrieval {
 
 // How a value is kept in fields(type, value): strings as blobs (compared by bytes), numbers as reals, booleans as 0
-// and 1.
-int64_t StoredType(const MetadataValue& value);
+// and 1, times as nanoseconds since 1970.
+int64_t StoredType(const MetadataScalar& value);
 // Binds the stored form of `value`, which must live until the last Step().
-void BindStoredValue(Statement& statement, int parameter, const MetadataValue& value);
+void BindStoredValue(Statement& statement, int parameter, const MetadataScalar& value);
 
 // A condition on the document row `d.row`, with parameters numbered from `first_parameter`.
 class FilterSql {
@@ -29,14 +29,15 @@ class FilterSql {
   std::string Node(const Filter& filter);
   std::string Logical(const Filter& filter, const char* separator);
   std::string Comparison(const Filter& filter);
+  std::string RowsWith(const std::string& field, const std::string& test);
   std::string Test(const Filter& filter);
   std::string Prefix(const std::string& prefix);
-  std::string Parameter(MetadataValue value);
-  std::string TypedTest(const char* comparison, const MetadataValue& value);
+  std::string Parameter(MetadataScalar value);
+  std::string TypedTest(const char* comparison, const MetadataScalar& value);
 
   const int64_t collection_;
   const int first_parameter_;
-  std::vector<MetadataValue> parameters_;
+  std::vector<MetadataScalar> parameters_;
   std::vector<bool> is_text_;  // a field name, bound as text
   std::string condition_;
 };

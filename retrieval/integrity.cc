@@ -35,6 +35,8 @@ constexpr const char* kMustBeEmpty[] = {
     "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256)",
     "SELECT 'fields of row ' || f.document || ' belong to no document' FROM fields f "
     "WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=f.document AND d.collection=f.collection)",
+    "SELECT 'document ' || d.id || ' has no access label among its fields' FROM documents d "
+    "WHERE NOT EXISTS(SELECT 1 FROM fields f WHERE f.document=d.row AND f.key='label')",
     "SELECT 'collection ' || name || ' has wrong counts' FROM collections c "
     "WHERE c.documents<>(SELECT count(*) FROM documents d WHERE d.collection=c.id) "
     "OR c.chunks<>(SELECT count(*) FROM chunks k WHERE k.collection=c.id)",

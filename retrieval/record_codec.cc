@@ -10,17 +10,45 @@
 namespace lastro::retrieval {
 namespace {
 
-enum MetadataType : uint64_t { kString = 0, kNumber = 1, kBool = 2 };
-constexpr uint64_t kJobVersion = 1;
+enum MetadataType : uint64_t { kString = 0, kNumber = 1, kBool = 2, kTime = 3, kList = 4 };
+constexpr uint64_t kJobVersion = 2;  // 1 had no labels
 
-MetadataValue ReadMetadataValue(ByteReader& reader) {
-  switch (reader.Varint()) {
+MetadataScalar ReadScalar(uint64_t type, ByteReader& reader) {
+  switch (type) {
     case kNumber:
       return reader.Double();
     case kBool:
       return reader.Varint() != 0;
+    case kTime:
+      return FromStoredTime(reader.Signed());
     default:
       return reader.String();
+  }
+}
+
+MetadataValue ReadMetadataValue(ByteReader& reader) {
+  uint64_t type = reader.Varint();
+  if (type != kList) {
+    return std::visit([](auto&& scalar) { return MetadataValue(std::move(scalar)); }, ReadScalar(type, reader));
+  }
+  MetadataList list;
+  uint64_t count = reader.Count();
+  for (uint64_t i = 0; i < count && !reader.failed(); ++i) list.push_back(ReadScalar(reader.Varint(), reader));
+  return list;
+}
+
+template <typename Value>
+void WriteMetadataValue(const Value& value, ByteWriter& writer) {
+  writer.Varint(value.index());
+  if (const auto* text = std::get_if<std::string>(&value)) writer.String(*text);
+  if (const auto* number = std::get_if<double>(&value)) writer.Double(*number);
+  if (const auto* flag = std::get_if<bool>(&value)) writer.Varint(*flag ? 1 : 0);
+  if (const auto* time = std::get_if<absl::Time>(&value)) writer.Signed(ToStoredTime(*time));
+  if constexpr (std::is_same_v<Value, MetadataValue>) {
+    const auto* list = std::get_if<MetadataList>(&value);
+    if (list == nullptr) return;
+    writer.Varint(list->size());
+    for (const MetadataScalar& scalar : *list) WriteMetadataValue(scalar, writer);
   }
 }
 
@@ -59,10 +87,7 @@ std::string EncodeMetadata(const Metadata& metadata) {
   writer.Varint(metadata.size());
   for (const auto& [key, value] : metadata) {
     writer.String(key);
-    writer.Varint(value.index());
-    if (const auto* text = std::get_if<std::string>(&value)) writer.String(*text);
-    if (const auto* number = std::get_if<double>(&value)) writer.Double(*number);
-    if (const auto* flag = std::get_if<bool>(&value)) writer.Varint(*flag ? 1 : 0);
+    WriteMetadataValue(value, writer);
   }
   return writer.Take();
 }
@@ -121,13 +146,16 @@ std::string EncodeJob(const Job& job) {
   }
   writer.Signed(ToStoredTime(job.created_at));
   writer.Signed(ToStoredTime(job.updated_at));
+  writer.Varint(job.labels.size());
+  for (const std::string& label : job.labels) writer.String(label);
   return writer.Take();
 }
 
 absl::StatusOr<Job> DecodeJob(absl::string_view bytes) {
   ByteReader reader(bytes);
   Job job;
-  if (reader.Varint() != kJobVersion) return absl::DataLossError("store: a stored job has an unknown version");
+  uint64_t version = reader.Varint();
+  if (version == 0 || version > kJobVersion) return absl::DataLossError("store: a stored job has an unknown version");
   for (std::string* text : {&job.id, &job.collection, &job.request, &job.error}) *text = reader.String();
   uint64_t state = reader.Varint();
   if (state > static_cast<uint64_t>(JobState::kCancelled)) {
@@ -144,6 +172,8 @@ absl::StatusOr<Job> DecodeJob(absl::string_view bytes) {
   }
   job.created_at = FromStoredTime(reader.Signed());
   job.updated_at = FromStoredTime(reader.Signed());
+  uint64_t labels = version == 1 ? 0 : reader.Count();
+  for (uint64_t i = 0; i < labels && !reader.failed(); ++i) job.labels.push_back(reader.String());
   LASTRO_RETURN_IF_ERROR(reader.Finish("job"));
   return job;
 }

@@ -11,7 +11,7 @@ namespace {
 
 // Row ids (AUTOINCREMENT) are never reused: a document that is replaced gets a new row and its chunks new ids, so that
 // a derived index can tell old from new by the id alone.
-constexpr char kSchemaV1[] = R"sql(
+constexpr char kSchema[] = R"sql(
 CREATE TABLE meta(
   key TEXT PRIMARY KEY,
   value INTEGER NOT NULL
@@ -48,22 +48,12 @@ CREATE TABLE documents(
   pipeline TEXT NOT NULL,
   metadata BLOB NOT NULL,
   chunk_count INTEGER NOT NULL,
+  labels TEXT NOT NULL DEFAULT '',
   UNIQUE(collection, id),
   UNIQUE(collection, uri)
 );
 CREATE INDEX documents_by_content ON documents(content_sha256);
 CREATE INDEX documents_by_source ON documents(source_sha256);
-
--- What filters see: type 0 is a string (as a blob), 1 a number, 2 a boolean.
-CREATE TABLE fields(
-  document INTEGER NOT NULL REFERENCES documents(row),
-  collection INTEGER NOT NULL,
-  key TEXT NOT NULL,
-  type INTEGER NOT NULL,
-  value NOT NULL,
-  PRIMARY KEY(document, key)
-) WITHOUT ROWID;
-CREATE INDEX fields_by_value ON fields(collection, key, type, value);
 
 -- Originals and extracted texts by content, in blocks compressed one by one (zstd).
 CREATE TABLE contents(
@@ -102,9 +92,39 @@ CREATE TABLE jobs(
 CREATE INDEX jobs_by_age ON jobs(created_ns);
 )sql";
 
+// What filters see: type 0 is a string (as a blob), 1 a number, 2 a boolean, 3 a time (nanoseconds since 1970).
+constexpr char kFieldsTable[] = R"sql(
+CREATE TABLE fields(
+  collection INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  type INTEGER NOT NULL,
+  value NOT NULL,
+  document INTEGER NOT NULL REFERENCES documents(row),
+  PRIMARY KEY(collection, key, type, value, document)
+) WITHOUT ROWID;
+CREATE INDEX fields_by_document ON fields(document);
+)sql";
+
+// Version 1 had one value a field, no access labels and no times among the fields.
+absl::Status UpgradeFrom1(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(
+      db.Execute(absl::StrCat("ALTER TABLE documents ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+                              "DROP INDEX fields_by_value; ALTER TABLE fields RENAME TO fields_1;",
+                              kFieldsTable, "INSERT INTO fields SELECT collection, key, type, value, document ",
+                              "FROM fields_1 WHERE key NOT IN ('label', 'modified_at', 'ingested_at');",
+                              "DROP TABLE fields_1;",
+                              "INSERT INTO fields SELECT collection, 'label', 0, x'', row FROM documents;",
+                              "INSERT INTO fields SELECT collection, 'modified_at', 3, modified_ns, row ",
+                              "FROM documents WHERE modified_ns<>0;",
+                              "INSERT INTO fields SELECT collection, 'ingested_at', 3, ingested_ns, row ",
+                              "FROM documents;", "PRAGMA user_version=2;")));
+  return transaction.Commit();
+}
+
 absl::Status CreateSchema(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
-  LASTRO_RETURN_IF_ERROR(db.Execute(kSchemaV1));
+  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(kSchema, kFieldsTable)));
   LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("INSERT INTO meta VALUES('tokenizer', ", kTokenizerVersion, ");",
                                                  "PRAGMA application_id=", kApplicationId,
                                                  "; PRAGMA user_version=", kSchemaVersion, ";")));
@@ -145,6 +165,10 @@ absl::Status PrepareSchema(Database& db) {
     return absl::FailedPreconditionError(absl::StrCat(db.path(), " has schema version ", version,
                                                       "; this program knows up to ", kSchemaVersion,
                                                       ": use the newer Lastro that wrote it"));
+  }
+  if (version == 1) {
+    LASTRO_RETURN_IF_ERROR(UpgradeFrom1(db));
+    version = 2;
   }
   if (version != kSchemaVersion) {
     return absl::DataLossError(absl::StrCat(db.path(), " has the unknown schema version ", version));

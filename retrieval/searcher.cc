@@ -22,14 +22,20 @@ size_t CandidateCount(int limit) { return std::max<size_t>(50, 5 * static_cast<s
 
 class Searcher {
  public:
-  Searcher(const SearchQuery& query, const CallContext& context, VectorCatalog::View view, ReadSnapshot snapshot)
-      : query_(query), context_(context), view_(std::move(view)), snapshot_(std::move(snapshot)) {}
+  Searcher(const SearchQuery& query, const SearchTarget& target, const CallContext& context, VectorCatalog::View view,
+           ReadSnapshot snapshot)
+      : query_(query),
+        target_(target),
+        filter_(Both(target.visible, query.filter)),
+        context_(context),
+        view_(std::move(view)),
+        snapshot_(std::move(snapshot)) {}
 
   absl::StatusOr<SearchResult> Run() {
-    LASTRO_ASSIGN_OR_RETURN(collection_, FindCollection(snapshot_.db(), query_.collection));
+    LASTRO_ASSIGN_OR_RETURN(collection_, FindCollection(snapshot_.db(), target_.collection));
     LASTRO_RETURN_IF_ERROR(PrepareVector());
-    if (query_.filter.op != Filter::Op::kAll) {
-      LASTRO_ASSIGN_OR_RETURN(allowed_, SelectDocumentRows(snapshot_.db(), collection_.row, query_.filter));
+    if (filter_.op != Filter::Op::kAll) {
+      LASTRO_ASSIGN_OR_RETURN(allowed_, SelectDocumentRows(snapshot_.db(), collection_.row, filter_));
     }
     SearchResult result;
     result.commit = snapshot_.commit();
@@ -139,6 +145,8 @@ class Searcher {
   }
 
   const SearchQuery& query_;
+  const SearchTarget& target_;
+  const Filter filter_;
   const CallContext& context_;
   const VectorCatalog::View view_;
   const ReadSnapshot snapshot_;
@@ -149,13 +157,13 @@ class Searcher {
 
 }  // namespace
 
-absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const CallContext& context, ConnectionPool& pool,
+absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target,
+                                       const CallContext& context, ConnectionPool& pool,
                                        const VectorCatalog& catalog) {
-  LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
   LASTRO_RETURN_IF_ERROR(context.Check());
   VectorCatalog::View view = catalog.Grab();  // before the snapshot, see vector_catalog.h
   LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool.Snapshot(&context));
-  return Searcher(query, context, std::move(view), std::move(snapshot)).Run();
+  return Searcher(query, target, context, std::move(view), std::move(snapshot)).Run();
 }
 
 }  // namespace lastro::retrieval

@@ -10,7 +10,15 @@
 
 namespace lastro::retrieval {
 
-absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const CallContext& context, ConnectionPool& pool,
+// Where a search may look: in the stored collection, at the documents that its caller sees.
+struct SearchTarget {
+  std::string collection;
+  Filter visible;
+};
+
+// REQUIRES: ValidateQuery(query).ok(). The hits' documents are of `target.collection`.
+absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target,
+                                       const CallContext& context, ConnectionPool& pool,
                                        const VectorCatalog& catalog);
 
 }  // namespace lastro::retrieval

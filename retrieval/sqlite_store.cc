@@ -17,8 +17,10 @@
 #include "retrieval/folder.h"
 #include "retrieval/index_builder.h"
 #include "retrieval/job_table.h"
+#include "retrieval/result_cache.h"
 #include "retrieval/schema.h"
 #include "retrieval/searcher.h"
+#include "retrieval/store_scope.h"
 #include "retrieval/store_writer.h"
 #include "retrieval/validation.h"
 
@@ -32,14 +34,38 @@ constexpr int kMaxPageSize = 1000;
 
 std::string DatabasePath(const std::string& folder) { return folder + "/lastro.db"; }
 
+// The parts of an open store, which all its views share, in the order they must be made in, and unmade in reverse.
+struct StoreParts {
+  StoreParts(const SqliteStoreOptions& options, std::unique_ptr<FolderLock> folder_lock, std::unique_ptr<Database> db,
+             int64_t commit)
+      : lock(std::move(folder_lock)),
+        pool(DatabasePath(options.folder), kMaxReadConnections),
+        results(options.result_cache_bytes),
+        builder({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool, &catalog),
+        writer(std::move(db), commit, &catalog, &builder) {}
+
+  const std::unique_ptr<FolderLock> lock;
+  ConnectionPool pool;
+  ResultCache results;
+  VectorCatalog catalog;
+  IndexBuilder builder;
+  StoreWriter writer;
+};
+
 class SqliteStoreImpl : public SqliteStore {
  public:
-  SqliteStoreImpl(const SqliteStoreOptions& options, std::unique_ptr<FolderLock> lock, std::unique_ptr<Database> db,
-                  int64_t commit)
-      : lock_(std::move(lock)),
-        pool_(DatabasePath(options.folder), kMaxReadConnections),
-        builder_({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool_, &catalog_),
-        writer_(std::move(db), commit, &catalog_, &builder_) {}
+  SqliteStoreImpl(std::shared_ptr<StoreParts> parts, const Scope& scope)
+      : parts_(std::move(parts)),
+        scope_(scope),
+        pool_(parts_->pool),
+        catalog_(parts_->catalog),
+        builder_(parts_->builder),
+        writer_(parts_->writer) {}
+
+  absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) override {
+    LASTRO_RETURN_IF_ERROR(ValidateScope(scope));
+    return std::make_unique<SqliteStoreImpl>(parts_, scope);
+  }
 
   absl::Status LoadVectors(const std::string& folder) {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
@@ -54,13 +80,16 @@ class SqliteStoreImpl : public SqliteStore {
   // --- Collections
 
   absl::Status CreateCollection(const Collection& collection) override {
+    Collection stored = collection;
+    LASTRO_ASSIGN_OR_RETURN(stored.name, scope_.StoredName(collection.name));
     LASTRO_RETURN_IF_ERROR(ValidateCollection(collection));
-    return writer_.CreateCollection(collection);
+    return writer_.CreateCollection(stored);
   }
 
   absl::StatusOr<Collection> GetCollection(const std::string& name) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), name));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), name));
+    LASTRO_RETURN_IF_ERROR(CountVisible(snapshot.db(), &row));
     return std::move(row.collection);
   }
 
@@ -68,48 +97,64 @@ class SqliteStoreImpl : public SqliteStore {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
     LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> rows, AllCollections(snapshot.db()));
     std::vector<Collection> collections;
-    for (CollectionRow& row : rows) collections.push_back(std::move(row.collection));
+    for (CollectionRow& row : rows) {
+      std::optional<std::string> name = scope_.KnownName(row.collection.name);
+      if (!name.has_value()) continue;
+      row.collection.name = *std::move(name);
+      LASTRO_RETURN_IF_ERROR(CountVisible(snapshot.db(), &row));
+      collections.push_back(std::move(row.collection));
+    }
     return collections;
   }
 
-  absl::Status DeleteCollection(const std::string& name) override { return writer_.DeleteCollection(name); }
+  absl::Status DeleteCollection(const std::string& name) override {
+    LASTRO_RETURN_IF_ERROR(scope_.CheckSeesAll("deleting a collection"));
+    LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(name));
+    return Cleared(writer_.DeleteCollection(stored));
+  }
 
   // --- Documents
 
   absl::StatusOr<Document> PutDocument(const Document& document, const std::string& fingerprint,
                                        absl::Span<const Chunk> chunks, const std::string& original,
                                        const std::string& extracted) override {
-    LASTRO_ASSIGN_OR_RETURN(Collection collection, GetCollection(document.collection));
-    LASTRO_RETURN_IF_ERROR(ValidatePut(document, chunks, collection.dimension, original, extracted));
+    LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(document.labels));
+    LASTRO_ASSIGN_OR_RETURN(int dimension, DimensionOf(document.collection));
+    LASTRO_RETURN_IF_ERROR(ValidatePut(document, chunks, dimension, original, extracted));
     StoreWriter::Put put;
     put.fingerprint = fingerprint;
     put.chunks = chunks;
     for (const Chunk& chunk : chunks) {
       std::string what = absl::StrCat("document ", document.uri, ", chunk ", chunk.ordinal);
-      LASTRO_ASSIGN_OR_RETURN(std::vector<float> vector, UnitVector(chunk.vector, collection.dimension, what));
+      LASTRO_ASSIGN_OR_RETURN(std::vector<float> vector, UnitVector(chunk.vector, dimension, what));
       put.vectors.push_back(std::move(vector));
     }
     LASTRO_RETURN_IF_ERROR(PackContents(document, original, extracted, &put.contents));
     LASTRO_ASSIGN_OR_RETURN(put.document, CompleteDocument(document, put.contents, chunks.size()));
-    return writer_.PutDocument(std::move(put));
+    LASTRO_ASSIGN_OR_RETURN(put.document.collection, scope_.StoredName(document.collection));
+    put.document.id = DocumentId(put.document.collection, document.uri);
+    LASTRO_ASSIGN_OR_RETURN(Document stored, Cleared(writer_.PutDocument(std::move(put), scope_)));
+    stored.collection = document.collection;
+    return stored;
   }
 
   absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection,
                                           absl::Span<const std::string> document_ids) override {
-    return writer_.DeleteDocuments(collection, document_ids);
+    LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(collection));
+    return Cleared(writer_.DeleteDocuments(stored, document_ids, scope_));
   }
 
   absl::StatusOr<Document> GetDocument(const std::string& collection, const std::string& document_id) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
-    LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentById(snapshot.db(), row, document_id));
-    return std::move(document.document);
+    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(snapshot.db(), collection, document_id));
+    return std::move(found.document.document);
   }
 
   absl::StatusOr<Document> FindDocument(const std::string& collection, const std::string& uri) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
     LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentByUri(snapshot.db(), row, uri));
+    if (!scope_.Sees(document.document.labels)) return NoDocument(row, absl::StrCat("with uri ", uri));
     return std::move(document.document);
   }
 
@@ -120,9 +165,10 @@ class SqliteStoreImpl : public SqliteStore {
     int count = page_size == 0 ? kDefaultPageSize : std::min(page_size, kMaxPageSize);
     LASTRO_ASSIGN_OR_RETURN(std::optional<std::string> after, UriOfToken(page_token));
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
+    const Filter shown = Both(scope_.visible(), filter);
     DocumentPage page;
-    LASTRO_ASSIGN_OR_RETURN(page.documents, SelectDocuments(snapshot.db(), row, filter, count + 1, after));
+    LASTRO_ASSIGN_OR_RETURN(page.documents, SelectDocuments(snapshot.db(), row, shown, count + 1, after));
     if (page.documents.size() > static_cast<size_t>(count)) {
       page.documents.pop_back();
       page.next_page_token = absl::WebSafeBase64Escape(page.documents.back().uri);
@@ -132,24 +178,22 @@ class SqliteStoreImpl : public SqliteStore {
 
   absl::StatusOr<std::map<std::string, DocumentState>> DocumentStates(const std::string& collection) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
-    return SelectDocumentStates(snapshot.db(), row.row);
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
+    return SelectDocumentStates(snapshot.db(), row.row, scope_.visible());
   }
 
   absl::StatusOr<std::vector<Chunk>> GetChunks(const std::string& collection, const std::string& document_id,
                                                bool with_vectors) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
-    LASTRO_ASSIGN_OR_RETURN(DocumentRow document, FindDocumentById(snapshot.db(), row, document_id));
-    return SelectChunksOf(snapshot.db(), row, document, with_vectors);
+    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(snapshot.db(), collection, document_id));
+    return SelectChunksOf(snapshot.db(), found.collection, found.document, with_vectors);
   }
 
   absl::StatusOr<std::string> ReadSource(const std::string& collection, const std::string& document_id, uint64_t begin,
                                          uint64_t end) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
-    LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentById(snapshot.db(), row, document_id));
-    const std::string& sha256 = found.document.source_sha256;
+    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(snapshot.db(), collection, document_id));
+    const std::string& sha256 = found.document.document.source_sha256;
     LASTRO_ASSIGN_OR_RETURN(uint64_t size, ContentSize(snapshot.db(), sha256));
     end = std::min(end, size);
     if (begin <= end && end - begin > kMaxReadBytes) {
@@ -161,38 +205,52 @@ class SqliteStoreImpl : public SqliteStore {
 
   absl::StatusOr<std::string> ReadOriginal(const std::string& collection, const std::string& document_id) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
-    LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentById(snapshot.db(), row, document_id));
-    LASTRO_ASSIGN_OR_RETURN(uint64_t size, ContentSize(snapshot.db(), found.document.content_sha256));
-    return ReadContent(snapshot.db(), found.document.content_sha256, 0, size);
+    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(snapshot.db(), collection, document_id));
+    const std::string& sha256 = found.document.document.content_sha256;
+    LASTRO_ASSIGN_OR_RETURN(uint64_t size, ContentSize(snapshot.db(), sha256));
+    return ReadContent(snapshot.db(), sha256, 0, size);
   }
 
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
                                                               absl::Span<const std::string> text_sha256) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
     return SelectVectors(snapshot.db(), row, text_sha256);
   }
 
   // --- Search, jobs and the rest
 
   absl::StatusOr<SearchResult> Search(const SearchQuery& query, const CallContext& context) override {
-    return RunSearch(query, context, pool_, catalog_);
+    SearchTarget target{"", scope_.visible()};
+    LASTRO_ASSIGN_OR_RETURN(target.collection, scope_.StoredName(query.collection));
+    LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
+    if (auto known = parts_->results.Find(query, target, writer_.commit())) return *known;
+    LASTRO_ASSIGN_OR_RETURN(SearchResult result, RunSearch(query, target, context, pool_, catalog_));
+    for (SearchHit& hit : result.hits) hit.document.collection = query.collection;
+    parts_->results.Insert(query, target, result);
+    return result;
   }
 
   absl::Status PutJob(const Job& job) override {
     LASTRO_RETURN_IF_ERROR(ValidateJob(job));
-    return writer_.PutJob(job);
+    LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(job.labels));
+    Job stored = job;
+    LASTRO_ASSIGN_OR_RETURN(stored.collection, scope_.StoredName(job.collection));
+    return writer_.PutJob(stored, scope_);
   }
 
   absl::StatusOr<Job> GetJob(const std::string& id) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    return FindJob(snapshot.db(), id);
+    LASTRO_ASSIGN_OR_RETURN(Job job, FindJob(snapshot.db(), id));
+    if (!Show(&job)) return absl::NotFoundError(absl::StrCat("there is no job ", id));
+    return job;
   }
 
   absl::StatusOr<std::vector<Job>> ListJobs() override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    return LatestJobs(snapshot.db());
+    LASTRO_ASSIGN_OR_RETURN(std::vector<Job> jobs, LatestJobs(snapshot.db()));
+    std::erase_if(jobs, [this](Job& job) { return !Show(&job); });
+    return jobs;
   }
 
   int64_t commit() const override { return writer_.commit(); }
@@ -214,7 +272,6 @@ class SqliteStoreImpl : public SqliteStore {
   static absl::StatusOr<Document> CompleteDocument(const Document& given, const std::vector<PackedContent>& contents,
                                                    size_t chunks) {
     Document document = given;
-    document.id = DocumentId(document.collection, document.uri);
     document.content_sha256 = contents.front().sha256;
     document.source_sha256 = contents.back().sha256;
     document.size_bytes = contents.front().size_bytes;
@@ -254,12 +311,63 @@ class SqliteStoreImpl : public SqliteStore {
     for (const fs::path& path : unknown) fs::remove_all(path, ignored);
   }
 
-  // In the order they must be made in, and unmade in reverse.
-  const std::unique_ptr<FolderLock> lock_;
-  ConnectionPool pool_;
-  VectorCatalog catalog_;
-  IndexBuilder builder_;
-  StoreWriter writer_;
+  // After a commit no result is asked for again; what is deleted leaves the memory too.
+  template <typename Result>
+  Result Cleared(Result result) {
+    parts_->results.Clear();
+    return result;
+  }
+
+  // The caller's collection `name`, under the name that the caller knows.
+  absl::StatusOr<CollectionRow> Find(Database& db, const std::string& name) const {
+    LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(name));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(db, stored));
+    row.collection.name = name;
+    return row;
+  }
+
+  struct Found {
+    CollectionRow collection;
+    DocumentRow document;
+  };
+
+  absl::StatusOr<Found> FindById(Database& db, const std::string& collection, const std::string& id) const {
+    Found found;
+    LASTRO_ASSIGN_OR_RETURN(found.collection, Find(db, collection));
+    LASTRO_ASSIGN_OR_RETURN(found.document, FindDocumentById(db, found.collection, id));
+    if (scope_.Sees(found.document.document.labels)) return found;
+    return NoDocument(found.collection, absl::StrCat("with id ", id));
+  }
+
+  // The counts of a collection are those of what the caller sees.
+  absl::Status CountVisible(Database& db, CollectionRow* row) const {
+    if (scope_.sees_all()) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(FilteredDocuments visible, SelectDocumentRows(db, row->row, scope_.visible()));
+    row->collection.documents = static_cast<int64_t>(visible.rows.size());
+    row->collection.chunks = visible.chunks;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<int> DimensionOf(const std::string& collection) {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
+    return row.collection.dimension;
+  }
+
+  // Makes a stored job the caller's own; false when it is not for him.
+  bool Show(Job* job) const {
+    std::optional<std::string> name = scope_.KnownName(job->collection);
+    if (!name.has_value() || !scope_.Sees(job->labels)) return false;
+    job->collection = *std::move(name);
+    return true;
+  }
+
+  const std::shared_ptr<StoreParts> parts_;
+  const StoreScope scope_;
+  ConnectionPool& pool_;
+  VectorCatalog& catalog_;
+  IndexBuilder& builder_;
+  StoreWriter& writer_;
 };
 
 absl::Status CheckOptions(const SqliteStoreOptions& options) {
@@ -280,7 +388,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStore
   LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));
   LASTRO_RETURN_IF_ERROR(SyncFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(*db));
-  auto store = std::make_unique<SqliteStoreImpl>(options, std::move(lock), std::move(db), commit);
+  auto parts = std::make_shared<StoreParts>(options, std::move(lock), std::move(db), commit);
+  auto store = std::make_unique<SqliteStoreImpl>(std::move(parts), Scope::Operator());
   LASTRO_RETURN_IF_ERROR(store->LoadVectors(options.folder));
   return std::unique_ptr<SqliteStore>(std::move(store));
 }

@@ -13,6 +13,7 @@ namespace lastro::retrieval {
 struct SqliteStoreOptions {
   std::string folder;                  // made when it does not exist
   int64_t index_after_chunks = 5000;   // a collection's tail beyond this is moved into a new FAISS generation
+  size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
   int64_t exact_up_to_chunks = 50000;  // a generation up to this is flat (exact search), above it an HNSW graph
 };
 

@@ -71,11 +71,15 @@ absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentR
   return AddToCounts(*db_, collection.row, -1, -document.document.chunk_count);
 }
 
-absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std::string& uri,
+absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std::string& uri, const StoreScope& scope,
                                      std::vector<std::string>* orphans) {
   absl::StatusOr<DocumentRow> old = FindDocumentByUri(*db_, collection, uri);
   if (absl::IsNotFound(old.status())) return absl::OkStatus();
   LASTRO_RETURN_IF_ERROR(old.status());
+  if (!scope.Sees(old->document.labels)) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("document ", uri, ": the collection has a document of this name with other access labels"));
+  }
   return Erase(collection, *old, orphans);
 }
 
@@ -95,13 +99,13 @@ absl::Status StoreWriter::CheckCollection(const CollectionRow& collection, const
   return absl::OkStatus();
 }
 
-absl::StatusOr<Document> StoreWriter::PutDocument(Put put) {
+absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& scope) {
   absl::MutexLock lock(&mutex_);
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, put.document.collection));
   LASTRO_RETURN_IF_ERROR(CheckCollection(collection, put));
   std::vector<std::string> orphans;
-  LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, &orphans));
+  LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, scope, &orphans));
   for (const PackedContent& content : put.contents) LASTRO_RETURN_IF_ERROR(StoreContent(*db_, content));
   put.document.ingested_at = FromStoredTime(ToStoredTime(absl::Now()));
   LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertDocument(*db_, collection.row, put.document));
@@ -116,7 +120,8 @@ absl::StatusOr<Document> StoreWriter::PutDocument(Put put) {
 }
 
 absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collection,
-                                                     absl::Span<const std::string> document_ids) {
+                                                     absl::Span<const std::string> document_ids,
+                                                     const StoreScope& scope) {
   absl::MutexLock lock(&mutex_);
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(*db_, collection));
@@ -126,6 +131,7 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
     absl::StatusOr<DocumentRow> document = FindDocumentById(*db_, row, id);
     if (absl::IsNotFound(document.status())) continue;
     LASTRO_RETURN_IF_ERROR(document.status());
+    if (!scope.Sees(document->document.labels)) continue;
     LASTRO_RETURN_IF_ERROR(Erase(row, *document, &orphans));
     ++deleted;
   }
@@ -135,8 +141,13 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   return deleted;
 }
 
-absl::Status StoreWriter::PutJob(const Job& job) {
+absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
   absl::MutexLock lock(&mutex_);
+  absl::StatusOr<Job> old = FindJob(*db_, job.id);
+  if (!old.ok() && !absl::IsNotFound(old.status())) return old.status();
+  if (old.ok() && !(scope.KnownName(old->collection).has_value() && scope.Sees(old->labels))) {
+    return absl::PermissionDeniedError(absl::StrCat("job ", job.id, " is somebody else's"));
+  }
   return StoreJob(*db_, job);
 }
 

@@ -16,6 +16,7 @@
 #include "retrieval/document_table.h"
 #include "retrieval/index_builder.h"
 #include "retrieval/sqlite.h"
+#include "retrieval/store_scope.h"
 
 namespace lastro::retrieval {
 
@@ -37,9 +38,13 @@ class StoreWriter {
     std::vector<std::vector<float>> vectors;  // of unit length, one per chunk
     std::vector<PackedContent> contents;      // the original and, for kExtractedText, the extracted text
   };
-  absl::StatusOr<Document> PutDocument(Put put);
-  absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection, absl::Span<const std::string> document_ids);
-  absl::Status PutJob(const Job& job);
+  // PERMISSION_DENIED when a document that the caller does not see has the same uri.
+  absl::StatusOr<Document> PutDocument(Put put, const StoreScope& scope);
+  // Of those that the caller sees.
+  absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection, absl::Span<const std::string> document_ids,
+                                          const StoreScope& scope);
+  // PERMISSION_DENIED when there is a job of this id that the caller does not see.
+  absl::Status PutJob(const Job& job, const StoreScope& scope);
   absl::Status CheckIntegrity();
   int64_t commit() const { return commit_.load(std::memory_order_acquire); }
 
@@ -50,7 +55,8 @@ class StoreWriter {
   // Removes a document with its chunks and adds its contents' hashes to `orphans`.
   absl::Status Erase(const CollectionRow& collection, const DocumentRow& document, std::vector<std::string>* orphans)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status EraseByUri(const CollectionRow& collection, const std::string& uri, std::vector<std::string>* orphans)
+  absl::Status EraseByUri(const CollectionRow& collection, const std::string& uri, const StoreScope& scope,
+                          std::vector<std::string>* orphans)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EraseEverythingIn(const CollectionRow& collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -15,7 +15,10 @@
 
 namespace lastro::retrieval {
 
-using MetadataValue = std::variant<std::string, double, bool>;
+// Text, a number, a truth value, or a point in time (kept in nanoseconds, 1677 to 2262).
+using MetadataScalar = std::variant<std::string, double, bool, absl::Time>;
+using MetadataList = std::vector<MetadataScalar>;
+using MetadataValue = std::variant<std::string, double, bool, absl::Time, MetadataList>;
 using Metadata = std::map<std::string, MetadataValue>;
 
 // text bytes [text_begin, text_begin + text_length) were read from source bytes [source_begin, + source_length).
@@ -53,6 +56,7 @@ struct Document {
   std::string origin;    // the root folder it was ingested from, "upload", ...: what a sync of that origin may remove
   std::string pipeline;  // fingerprint of the readers' and chunker's settings; another one means: ingest again
   Metadata metadata;
+  std::vector<std::string> labels;  // access labels, see base/scope.h; none: for everybody of the tenant
   int64_t chunk_count = 0;  // set by the store
 };
 
@@ -99,6 +103,7 @@ struct Job {
   std::string collection;
   std::string request;  // serialised request, so that it can go on after a restart
   std::string error;    // when kFailed
+  std::vector<std::string> labels;  // access labels it gives its documents; who may see it
   int64_t files_found = 0;
   int64_t files_added = 0;
   int64_t files_updated = 0;

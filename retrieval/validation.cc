@@ -6,11 +6,16 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "base/scope.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "retrieval/timestamps.h"
 
 namespace lastro::retrieval {
 namespace {
+
+const absl::Time kFirstStoredTime = absl::FromCivil(absl::CivilYear(1678), absl::UTCTimeZone());
+const absl::Time kLastStoredTime = absl::FromCivil(absl::CivilYear(2262), absl::UTCTimeZone()) - absl::Nanoseconds(1);
 
 template <typename... Parts>
 absl::Status Invalid(const Parts&... parts) {
@@ -29,16 +34,30 @@ absl::Status CheckSha256(absl::string_view what, absl::string_view hex) {
   return Invalid(what, ": not a lower-case hexadecimal SHA-256");
 }
 
+absl::Status CheckMetadataValue(const std::string& what, const MetadataScalar& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return CheckText(what, *text, kMaxFieldBytes);
+  const auto* number = std::get_if<double>(&value);
+  if (number != nullptr && !std::isfinite(*number)) return Invalid(what, ": not a finite number");
+  const auto* time = std::get_if<absl::Time>(&value);
+  if (time != nullptr && (*time < kFirstStoredTime || *time > kLastStoredTime)) {
+    return Invalid(what, ": a time outside the years 1678 to 2261");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMetadataValue(const std::string& what, const MetadataList& list) {
+  if (list.size() > kMaxMetadataListValues) return Invalid(what, ": more than ", kMaxMetadataListValues, " values");
+  for (const MetadataScalar& value : list) LASTRO_RETURN_IF_ERROR(CheckMetadataValue(what, value));
+  return absl::OkStatus();
+}
+
 absl::Status CheckMetadata(const Metadata& metadata) {
   if (metadata.size() > kMaxMetadataKeys) return Invalid("metadata: more than ", kMaxMetadataKeys, " keys");
   for (const auto& [key, value] : metadata) {
     if (key.empty()) return Invalid("metadata: an empty key");
     LASTRO_RETURN_IF_ERROR(CheckText("metadata key", key, kMaxMetadataKeyBytes));
-    if (const auto* text = std::get_if<std::string>(&value)) {
-      LASTRO_RETURN_IF_ERROR(CheckText(absl::StrCat("metadata \"", key, "\""), *text, kMaxFieldBytes));
-    }
-    const auto* number = std::get_if<double>(&value);
-    if (number != nullptr && !std::isfinite(*number)) return Invalid("metadata \"", key, "\": not a finite number");
+    const std::string what = absl::StrCat("metadata \"", key, "\"");
+    LASTRO_RETURN_IF_ERROR(std::visit([&](const auto& alternative) { return CheckMetadataValue(what, alternative); }, value));
   }
   return absl::OkStatus();
 }
@@ -56,6 +75,7 @@ absl::Status CheckDocument(const Document& document) {
   if (document.language < Language::kUnknown || document.language > Language::kPortuguese) {
     return Invalid("document language: unknown value");
   }
+  LASTRO_RETURN_IF_ERROR(ValidateLabels(document.labels));
   return CheckMetadata(document.metadata);
 }
 
@@ -138,7 +158,6 @@ absl::Status ValidateCollectionName(const std::string& name) {
 }
 
 absl::Status ValidateCollection(const Collection& collection) {
-  LASTRO_RETURN_IF_ERROR(ValidateCollectionName(collection.name));
   LASTRO_RETURN_IF_ERROR(CheckText("embedding model", collection.embedding_model, 1024));
   const std::string& fingerprint = collection.embedding_fingerprint;
   auto plain = [](char c) { return absl::ascii_isgraph(c) && c != '"' && c != '\\'; };
@@ -183,7 +202,6 @@ absl::StatusOr<std::vector<float>> UnitVector(const std::vector<float>& vector, 
 }
 
 absl::Status ValidateQuery(const SearchQuery& query) {
-  LASTRO_RETURN_IF_ERROR(ValidateCollectionName(query.collection));
   if (query.mode < SearchMode::kHybrid || query.mode > SearchMode::kLexical) return Invalid("search: unknown mode");
   if (query.limit < 1 || query.limit > kMaxSearchLimit) {
     return Invalid("search: limit ", query.limit, ", expected 1 to ", kMaxSearchLimit);
@@ -200,6 +218,7 @@ absl::Status ValidateJob(const Job& job) {
     return Invalid("job: id of 1 to 256 bytes of UTF-8");
   if (job.state < JobState::kQueued || job.state > JobState::kCancelled) return Invalid("job: unknown state");
   if (job.problems.size() > 1000) return Invalid("job: more than 1,000 problems");
+  LASTRO_RETURN_IF_ERROR(ValidateLabels(job.labels));
   size_t bytes = job.collection.size() + job.request.size() + job.error.size();
   for (const FileProblem& problem : job.problems) bytes += problem.uri.size() + problem.reason.size();
   return bytes <= kMaxJobBytes ? absl::OkStatus() : Invalid("job: ", bytes, " bytes, more than ", kMaxJobBytes);

@@ -18,6 +18,7 @@ inline constexpr size_t kMaxUriBytes = 4096;
 inline constexpr size_t kMaxFieldBytes = 65536;  // title, origin, pipeline, each metadata value, ...
 inline constexpr size_t kMaxMetadataKeys = 256;
 inline constexpr size_t kMaxMetadataKeyBytes = 256;
+inline constexpr size_t kMaxMetadataListValues = 256;
 inline constexpr size_t kMaxContentBytes = 512u << 20;  // an original, an extracted text
 inline constexpr size_t kMaxChunkTextBytes = 1u << 20;
 inline constexpr size_t kMaxChunksPerDocument = 1u << 20;
@@ -26,7 +27,7 @@ inline constexpr size_t kMaxJobBytes = 64u << 20;
 inline constexpr int kMaxSearchLimit = 1000;
 
 absl::Status ValidateCollectionName(const std::string& name);
-absl::Status ValidateCollection(const Collection& collection);
+absl::Status ValidateCollection(const Collection& collection);  // but for its name
 
 // The document, its chunks (of `dimension`) and its bytes, as given to PutDocument. Verbatim segments are compared with
 // the source byte by byte.
@@ -37,7 +38,7 @@ absl::Status ValidatePut(const Document& document, absl::Span<const Chunk> chunk
 // or no length. A vector whose length is 1 to within 1e-5 comes back bit by bit.
 absl::StatusOr<std::vector<float>> UnitVector(const std::vector<float>& vector, int dimension, const std::string& what);
 
-absl::Status ValidateQuery(const SearchQuery& query);
+absl::Status ValidateQuery(const SearchQuery& query);  // but for its collection
 absl::Status ValidateJob(const Job& job);
 
 }  // namespace lastro::retrieval

@@ -65,6 +65,8 @@ void AddServing(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--drain-seconds", raw->drain_seconds, "time for running calls at shutdown")
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
+  app->add_flag("--require-scope", config->requires_scope,
+                "refuse calls that do not say their tenant and access labels (lastro-tenant, lastro-labels)");
   app->add_option("--tls-cert", config->tls_cert, "PEM certificate chain; with --tls-key the server speaks TLS");
   app->add_option("--tls-key", config->tls_key, "PEM private key");
 }

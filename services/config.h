@@ -25,6 +25,7 @@ struct DaemonConfig {
   std::string listen = "127.0.0.1:7420";
   std::string tls_cert;
   std::string tls_key;
+  bool requires_scope = false;
   absl::Duration drain = absl::Seconds(20);
   LogLevel log_level = LogLevel::kInfo;
   bool log_json = false;

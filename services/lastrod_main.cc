@@ -53,6 +53,7 @@ ServerOptions MakeServerOptions(const DaemonConfig& config) {
   options.listen = config.listen;
   options.tls_cert = config.tls_cert;
   options.tls_key = config.tls_key;
+  options.requires_scope = config.requires_scope;
   options.max_running_texts = config.node.max_running_texts;
   options.max_waiting_calls = config.node.max_waiting_calls;
   options.max_upload_bytes = config.node.max_file_bytes;

@@ -22,10 +22,9 @@ constexpr int64_t kMaxSeconds = 253'402'300'799;  // year 9999
 // Times beyond what a Timestamp may hold become its first or last second.
 void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
   time = std::clamp(time, absl::FromUnixSeconds(kMinSeconds), absl::FromUnixSeconds(kMaxSeconds));
-  int64_t micros = absl::ToUnixMicros(time);
-  int64_t seconds = micros / 1'000'000 - (micros % 1'000'000 < 0 ? 1 : 0);
+  const int64_t seconds = absl::ToUnixSeconds(time);  // rounded down
   out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>((micros - seconds * 1'000'000) * 1'000));
+  out->set_nanos(static_cast<int32_t>((time - absl::FromUnixSeconds(seconds)) / absl::Nanoseconds(1)));
 }
 
 absl::StatusOr<absl::Time> TimeFrom(absl::string_view field, const google::protobuf::Timestamp& time) {
@@ -35,27 +34,55 @@ absl::StatusOr<absl::Time> TimeFrom(absl::string_view field, const google::proto
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-v1::MetadataValue ValueToProto(const retrieval::MetadataValue& value) {
+template <typename Value>  // MetadataValue or MetadataScalar
+v1::MetadataValue ValueToProto(const Value& value) {
   v1::MetadataValue out;
   if (const auto* text = std::get_if<std::string>(&value)) out.set_string_value(*text);
   if (const auto* number = std::get_if<double>(&value)) out.set_number_value(*number);
   if (const auto* flag = std::get_if<bool>(&value)) out.set_bool_value(*flag);
+  if (const auto* time = std::get_if<absl::Time>(&value)) SetTime(*time, out.mutable_time_value());
+  if constexpr (std::is_same_v<Value, retrieval::MetadataValue>) {
+    const auto* list = std::get_if<retrieval::MetadataList>(&value);
+    if (list == nullptr) return out;
+    out.mutable_list_value();  // a list, even when it is empty
+    for (const retrieval::MetadataScalar& scalar : *list) *out.mutable_list_value()->add_values() = ValueToProto(scalar);
+  }
   return out;
 }
 
-absl::StatusOr<retrieval::MetadataValue> ValueFromProto(absl::string_view field, const v1::MetadataValue& value) {
+absl::StatusOr<retrieval::MetadataScalar> ScalarFromProto(absl::string_view field, const v1::MetadataValue& value) {
   switch (value.value_case()) {
     case v1::MetadataValue::kStringValue:
-      return retrieval::MetadataValue(value.string_value());
+      return retrieval::MetadataScalar(value.string_value());
     case v1::MetadataValue::kNumberValue:
       if (!std::isfinite(value.number_value())) return Invalid(field, "is not a finite number");
-      return retrieval::MetadataValue(value.number_value());
+      return retrieval::MetadataScalar(value.number_value());
     case v1::MetadataValue::kBoolValue:
-      return retrieval::MetadataValue(value.bool_value());
+      return retrieval::MetadataScalar(value.bool_value());
+    case v1::MetadataValue::kTimeValue: {
+      LASTRO_ASSIGN_OR_RETURN(absl::Time time, TimeFrom(field, value.time_value()));
+      return retrieval::MetadataScalar(time);
+    }
+    case v1::MetadataValue::kListValue:
+      return Invalid(field, "is a list where a single value is expected");
     case v1::MetadataValue::VALUE_NOT_SET:
       break;
   }
   return Invalid(field, "has no value");
+}
+
+absl::StatusOr<retrieval::MetadataValue> ValueFromProto(absl::string_view field, const v1::MetadataValue& value) {
+  if (!value.has_list_value()) {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::MetadataScalar scalar, ScalarFromProto(field, value));
+    return std::visit([](auto&& alternative) { return retrieval::MetadataValue(std::move(alternative)); },
+                      std::move(scalar));
+  }
+  retrieval::MetadataList list;
+  for (const v1::MetadataValue& element : value.list_value().values()) {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::MetadataScalar scalar, ScalarFromProto(field, element));
+    list.push_back(std::move(scalar));
+  }
+  return retrieval::MetadataValue(std::move(list));
 }
 
 using FilterOp = retrieval::Filter::Op;
@@ -124,7 +151,7 @@ absl::StatusOr<retrieval::Filter> ComparisonFromProto(const Comparison& comparis
   LASTRO_ASSIGN_OR_RETURN(out.op, OperatorFromProto(comparison.op()));
   out.field = comparison.field();
   for (const v1::MetadataValue& value : comparison.values()) {
-    LASTRO_ASSIGN_OR_RETURN(retrieval::MetadataValue converted, ValueFromProto("filter value", value));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::MetadataScalar converted, ScalarFromProto("filter value", value));
     out.values.push_back(std::move(converted));
   }
   return out;
@@ -217,6 +244,7 @@ v1::Document ToProto(const retrieval::Document& document) {
   out.set_pipeline(document.pipeline);
   for (const auto& [key, value] : document.metadata) (*out.mutable_metadata())[key] = ValueToProto(value);
   out.set_chunk_count(document.chunk_count);
+  *out.mutable_labels() = {document.labels.begin(), document.labels.end()};
   return out;
 }
 
@@ -243,6 +271,7 @@ absl::StatusOr<retrieval::Document> FromProto(const v1::Document& document) {
   out.pipeline = document.pipeline();
   LASTRO_ASSIGN_OR_RETURN(out.metadata, FromProto(document.metadata()));
   out.chunk_count = document.chunk_count();
+  out.labels = {document.labels().begin(), document.labels().end()};
   return out;
 }
 
@@ -376,7 +405,7 @@ v1::Filter ToProto(const retrieval::Filter& filter) {
     default:
       out.mutable_comparison()->set_field(filter.field);
       out.mutable_comparison()->set_op(OperatorToProto(filter.op));
-      for (const retrieval::MetadataValue& value : filter.values) {
+      for (const retrieval::MetadataScalar& value : filter.values) {
         *out.mutable_comparison()->add_values() = ValueToProto(value);
       }
   }
@@ -454,6 +483,7 @@ v1::Job ToProto(const retrieval::Job& job) {
   }
   SetTime(job.created_at, out.mutable_created_at());
   SetTime(job.updated_at, out.mutable_updated_at());
+  *out.mutable_labels() = {job.labels.begin(), job.labels.end()};
   return out;
 }
 
@@ -484,6 +514,7 @@ absl::StatusOr<retrieval::Job> FromStoredProto(const v1::StoredJob& stored) {
   for (const v1::Job::Problem& problem : job.problems()) out.problems.push_back({problem.uri(), problem.reason()});
   LASTRO_ASSIGN_OR_RETURN(out.created_at, TimeFrom("job.created_at", job.created_at()));
   LASTRO_ASSIGN_OR_RETURN(out.updated_at, TimeFrom("job.updated_at", job.updated_at()));
+  out.labels = {job.labels().begin(), job.labels().end()};
   return out;
 }
 

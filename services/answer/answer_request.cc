@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "services/answer/follow_up.h"
 
 namespace lastro::services::answer {
 namespace {
@@ -42,9 +43,7 @@ absl::StatusOr<std::optional<double>> CheckMinEvidence(const v1::AskRequest& req
 
 absl::StatusOr<AnswerRequest> CheckAskRequest(const v1::AskRequest& request) {
   LASTRO_RETURN_IF_ERROR(CheckQuestion(request.question()));
-  if (request.history_size() > 0) {
-    return absl::UnimplementedError("history is not supported yet; ask a question that stands on its own");
-  }
+  LASTRO_RETURN_IF_ERROR(CheckHistory(request.history()));
   AnswerRequest checked;
   checked.question = request.question();
   checked.collection = request.collection();

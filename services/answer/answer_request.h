@@ -23,7 +23,7 @@ struct AnswerRequest {
   bool include_passages = false;
 };
 
-// INVALID_ARGUMENT names the field, its value and the limit; UNIMPLEMENTED for a history.
+// INVALID_ARGUMENT names the field, its value and the limit.
 absl::StatusOr<AnswerRequest> CheckAskRequest(const v1::AskRequest& request);
 
 }  // namespace lastro::services::answer

@@ -8,9 +8,11 @@
 #include "services/answer/abstention.h"
 #include "services/answer/answer_request.h"
 #include "services/answer/evidence.h"
+#include "services/answer/follow_up.h"
 #include "services/answer/generated_answer.h"
 #include "services/answer/passages.h"
 #include "services/answer/quote_answer.h"
+#include "services/answer/receipt.h"
 #include "services/stages.h"
 
 namespace lastro::services {
@@ -40,9 +42,14 @@ class Answerer : public AskApi {
   absl::StatusOr<v1::Answer> Ask(const v1::AskRequest& request, const CallContext& context,
                                  const Sink<v1::AskStreamResponse>& sink) override {
     LASTRO_ASSIGN_OR_RETURN(AnswerRequest checked, CheckAskRequest(request));
+    LASTRO_ASSIGN_OR_RETURN(checked.question,
+                            StandaloneQuestion(request.question(), request.history(), generation_, context));
     absl::StatusOr<v1::Answer> answer = AskOnce(checked, context, sink);
     // A cited document was replaced between search and citation: the second search sees the new one.
     if (absl::IsAborted(answer.status())) answer = AskOnce(checked, context, nullptr);
+    if (!answer.ok()) return answer;
+    if (request.history_size() > 0) answer->set_standalone_question(checked.question);
+    *answer->mutable_receipt()->mutable_request() = request;
     return answer;
   }
 
@@ -62,6 +69,7 @@ class Answerer : public AskApi {
     for (v1::StageDuration& duration : stages.durations()) *answer.add_durations() = std::move(duration);
     answer.mutable_receipt()->set_version(LASTRO_VERSION);
     answer.mutable_receipt()->set_seed(request.sampling.seed());
+    answer.mutable_receipt()->set_answer_sha256(AnswerSha256(answer));
     return answer;
   }
 
@@ -105,6 +113,7 @@ class Answerer : public AskApi {
     *prompt->prompt.mutable_reuse() = reuse;
     for (int passage : prompt->passages) {
       answer->mutable_receipt()->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
+      answer->mutable_receipt()->mutable_passages(passage)->set_used(true);
     }
     if (quote) {
       return AnswerByQuoting(request, passages, std::move(candidates), *prompt, weights_, retrieval_, generation_,
@@ -121,8 +130,7 @@ class Answerer : public AskApi {
     search.set_limit(request.max_passages);
     *search.mutable_filter() = request.filter;
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, retrieval_.Search(search, context));
-    answer->mutable_receipt()->set_store_commit(response.store_commit());
-    answer->mutable_receipt()->set_embedding_fingerprint(response.embedding_fingerprint());
+    NoteSearch(response, answer->mutable_receipt());
     return response;
   }
 

@@ -65,6 +65,7 @@ absl::Status AnswerByGenerating(const AnswerRequest& request, absl::Span<const v
   }));
   *answer->mutable_usage() = generated.usage();
   answer->mutable_receipt()->set_decoder_fingerprint(generated.fingerprint());
+  answer->mutable_receipt()->set_decoder_device(generated.device());
   answer->set_text(std::string(absl::StripAsciiWhitespace(generated.text())));
   if (answer->text().empty()) {  // the model declined
     answer->set_answerability(v1::WEAK_EVIDENCE);

@@ -63,6 +63,7 @@ absl::Status RankByDecoder(const GroundedPrompt& prompt, const EvidenceWeights& 
   });
   *answer->mutable_usage() = response.usage();
   answer->mutable_receipt()->set_decoder_fingerprint(response.fingerprint());
+  answer->mutable_receipt()->set_decoder_device(response.device());
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 #include "services/cli/command_set.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/text_width.h"
+#include "services/scope_headers.h"
 
 namespace lastro::services {
 namespace {
@@ -32,6 +33,7 @@ constexpr char kFooter[] =
     "  3    ingest --strict: some files were not ingested\n"
     "  4    ask --fail-on-abstain: the documents do not answer the question\n"
     "  5    a server cannot be reached, or --timeout ran out\n"
+    "  6    replay: an answer is not what it was\n"
     "  130  interrupted (Ctrl-C)";
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
@@ -41,6 +43,10 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
       ->type_name("HOST:PORT")
       ->envname("LASTRO_SERVER");
   app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
+  app.add_option("--tenant", options->tenant, "Whose collections (default: the tenant without a name)")
+      ->type_name("NAME");
+  app.add_option("--labels", options->labels, "See only what these access labels open, and what has none (default: all)")
+      ->type_name("LABEL,...");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
@@ -60,6 +66,7 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
 void AddCommands(CommandSet* set) {
   AddIngestCommand(set);
   AddAskCommand(set);
+  AddReplayCommand(set);
   AddSearchCommand(set);
   AddDocsCommand(set);
   AddCollectionsCommand(set);
@@ -91,7 +98,12 @@ int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Environm
 
 int Run(const CommandSet& set, const GlobalOptions& options, Environment& environment) {
   if (options.no_color) environment.out_terminal.colours = environment.err_terminal.colours = false;
-  Session session(environment, options);
+  absl::StatusOr<Scope> scope = ScopeOfHeaders({options.tenant, options.labels}, /*required=*/false);
+  if (!scope.ok()) {
+    environment.err << ErrorLine(scope.status()) << "\n";
+    return ExitCodeOf(scope.status());
+  }
+  Session session(environment, options, *scope);
   absl::StatusOr<int> result = set.Chosen()(session);
   environment.out.flush();
   if (result.ok()) return session.interrupted() ? int{kExitInterrupted} : *result;

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "services/cli/text_width.h"
@@ -24,19 +25,42 @@ constexpr int kMaxLevels = 16;
 constexpr int kMaxNodes = 256;
 constexpr int kShownColumns = 20;
 
-enum class TokenKind { kEnd, kWord, kQuotedField, kString, kNumber, kSymbol };
+enum class TokenKind { kEnd, kWord, kQuotedField, kString, kNumber, kTime, kSymbol };
 
 struct FilterToken {
   TokenKind kind = TokenKind::kEnd;
   std::string text;   // of strings: the content; else as written
   double number = 0;  // of numbers
+  absl::Time time;    // of times
   size_t begin = 0;   // byte offset
 };
 
 bool IsWordStart(char c) { return absl::ascii_isalpha(c) || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
 bool IsWordPart(char c) { return IsWordStart(c) || absl::ascii_isdigit(c) || c == '.' || c == '-'; }
 bool IsNumberStart(char c) { return absl::ascii_isdigit(c) || c == '-' || c == '+' || c == '.'; }
-bool IsNumberPart(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '+' || c == '-'; }
+bool IsNumberPart(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '+' || c == '-' || c == ':'; }
+
+// "2026-11-28" or an RFC 3339 time.
+std::optional<absl::Time> ParseTime(absl::string_view text) {
+  absl::Time time;
+  for (const char* format : {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%E*S%Ez"}) {
+    if (absl::ParseTime(format, text, &time, nullptr)) return time;
+  }
+  return std::nullopt;
+}
+
+// Such as "2026-1": digits, then "-", which no number has there.
+bool LooksLikeTime(absl::string_view text) {
+  const size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  return digits > 0 && digits < text.size() && text[digits] == '-';
+}
+
+void SetTime(absl::Time time, v1::MetadataValue* value) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  value->mutable_time_value()->set_seconds(seconds);
+  value->mutable_time_value()->set_nanos(
+      static_cast<int32_t>((time - absl::FromUnixSeconds(seconds)) / absl::Nanoseconds(1)));
+}
 
 size_t ColumnOf(absl::string_view text, size_t offset) {
   size_t column = 1;
@@ -114,6 +138,13 @@ class Lexer {
 
   absl::StatusOr<FilterToken> Number(FilterToken token) {
     TakeWhile(IsNumberPart, &token);
+    if (LooksLikeTime(token.text)) {
+      std::optional<absl::Time> time = ParseTime(token.text);
+      if (!time) return ErrorAt(text_, token.begin, "expected a time such as 2026-11-28 or 2026-11-28T09:30:00Z");
+      token.kind = TokenKind::kTime;
+      token.time = *time;
+      return token;
+    }
     token.kind = TokenKind::kNumber;
     bool plain = token.text.find_first_not_of("0123456789+-.eE") == std::string::npos;
     if (!plain || !absl::SimpleAtod(token.text, &token.number) || !std::isfinite(token.number)) {
@@ -131,7 +162,7 @@ class Lexer {
   absl::StatusOr<FilterToken> Symbol(FilterToken token) {
     token.kind = TokenKind::kSymbol;
     absl::string_view rest = text_.substr(position_);
-    for (absl::string_view symbol : {"==", "!=", "<=", ">=", "^=", "=", "<", ">", "(", ")", ","}) {
+    for (absl::string_view symbol : {"==", "!=", "<=", ">=", "^=", "=", "<", ">", "(", ")", "[", "]", ","}) {
       if (!absl::StartsWith(rest, symbol)) continue;
       token.text = std::string(symbol);
       position_ += symbol.size();
@@ -157,6 +188,31 @@ std::optional<Comparison::Operator> OperatorOf(absl::string_view symbol) {
   if (symbol == ">=") return Comparison::GREATER_OR_EQUAL;
   if (symbol == "^=") return Comparison::PREFIX;
   return std::nullopt;
+}
+
+// False when `token` is no value. A word that is not true or false is text.
+bool SetScalar(const FilterToken& token, v1::MetadataValue* value) {
+  const bool is_true = absl::EqualsIgnoreCase(token.text, "true");
+  switch (token.kind) {
+    case TokenKind::kString:
+      value->set_string_value(token.text);
+      return true;
+    case TokenKind::kNumber:
+      value->set_number_value(token.number);
+      return true;
+    case TokenKind::kTime:
+      SetTime(token.time, value);
+      return true;
+    case TokenKind::kWord:
+      if (is_true || absl::EqualsIgnoreCase(token.text, "false")) {
+        value->set_bool_value(is_true);
+      } else {
+        value->set_string_value(token.text);
+      }
+      return true;
+    default:
+      return false;
+  }
 }
 
 // Recursive descent with one token of look-ahead. Recursion is bounded by kMaxLevels.
@@ -287,14 +343,9 @@ class Parser {
   }
 
   absl::Status Value(v1::MetadataValue* value) {
-    if (token_.kind == TokenKind::kString) {
-      value->set_string_value(token_.text);
-    } else if (token_.kind == TokenKind::kNumber) {
-      value->set_number_value(token_.number);
-    } else if (AtKeyword("true") || AtKeyword("false")) {
-      value->set_bool_value(AtKeyword("true"));
-    } else {
-      return Error("expected text in quotes, a number, true or false");
+    const bool word = token_.kind == TokenKind::kWord && !AtKeyword("true") && !AtKeyword("false");
+    if (word || !SetScalar(token_, value)) {
+      return Error("expected text in quotes, a number, a time, true or false");
     }
     return Advance();
   }
@@ -313,6 +364,28 @@ absl::Status CheckText(absl::string_view text) {
   return absl::OkStatus();
 }
 
+// "[" (value ("," value)*)? "]"
+absl::StatusOr<v1::MetadataValue> ParseList(absl::string_view text) {
+  Lexer lexer(text);
+  LASTRO_RETURN_IF_ERROR(lexer.Next().status());  // the bracket
+  v1::MetadataValue list;
+  list.mutable_list_value();
+  LASTRO_ASSIGN_OR_RETURN(FilterToken token, lexer.Next());
+  auto is = [&](absl::string_view symbol) { return token.kind == TokenKind::kSymbol && token.text == symbol; };
+  while (!is("]")) {
+    if (!SetScalar(token, list.mutable_list_value()->add_values())) {
+      return ErrorAt(text, token.begin, "expected a value or ']'");
+    }
+    LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
+    if (is("]")) break;
+    if (!is(",")) return ErrorAt(text, token.begin, "expected ',' or ']'");
+    LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
+  }
+  LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
+  if (token.kind != TokenKind::kEnd) return ErrorAt(text, token.begin, "expected the end of the value");
+  return list;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Filter> ParseFilter(absl::string_view text) {
@@ -322,6 +395,7 @@ absl::StatusOr<v1::Filter> ParseFilter(absl::string_view text) {
 
 absl::StatusOr<v1::MetadataValue> ParseMetadataValue(absl::string_view text) {
   if (!IsValidUtf8(text)) return absl::InvalidArgumentError("value is not valid UTF-8");
+  if (absl::StartsWith(text, "[")) return ParseList(text);
   v1::MetadataValue value;
   double number = 0;
   if (absl::StartsWith(text, "\"") || absl::StartsWith(text, "'")) {
@@ -332,6 +406,8 @@ absl::StatusOr<v1::MetadataValue> ParseMetadataValue(absl::string_view text) {
     value.set_string_value(token.text);
   } else if (text == "true" || text == "false") {
     value.set_bool_value(text == "true");
+  } else if (std::optional<absl::Time> time = ParseTime(text)) {
+    SetTime(*time, &value);
   } else if (!text.empty() && IsNumberStart(text[0]) && absl::SimpleAtod(text, &number)) {
     if (!std::isfinite(number)) return absl::InvalidArgumentError(absl::StrCat("number out of range: ", text));
     value.set_number_value(number);

@@ -9,7 +9,8 @@
 //   comparison := field operator value | field ["not"] "in" "(" value ("," value)* ")"
 //   operator   := "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "^="          (^= : the string begins with)
 //   field      := letter or "_", then letters, digits, "_", ".", "-"; or `anything but a backquote`
-//   value      := "text" or 'text' (escapes \" \' \\ \n \t) | number | true | false
+//   value      := "text" or 'text' (escapes \" \' \\ \n \t) | number | time | true | false
+//   time       := 2026-11-28 | 2026-11-28T09:30:00Z | 2026-11-28T09:30:00+01:00                   (a day begins in UTC)
 //
 // Keywords are case-insensitive. `not` binds tighter than `and`, `and` tighter than `or`.
 #pragma once
@@ -24,7 +25,8 @@ namespace lastro::services {
 // characters, from 1), what was expected and what is there; also for more than 16 levels, 256 nodes or 64 KiB.
 absl::StatusOr<v1::Filter> ParseFilter(absl::string_view text);
 
-// A value as in the grammar above; a bare word that is no number, true or false is taken as a string. For --meta k=v.
+// A value as in the grammar above, or a list [value, ...]; a bare word that is no number, time, true or false is taken
+// as a string. For --meta k=v.
 // INVALID_ARGUMENT for malformed UTF-8, a broken string literal, or a number that is not finite.
 absl::StatusOr<v1::MetadataValue> ParseMetadataValue(absl::string_view text);
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace lastro::services {
 
@@ -56,6 +57,15 @@ std::string FormatMetadata(const v1::MetadataValue& value) {
       return absl::StrFormat("%.15g", value.number_value());
     case v1::MetadataValue::kBoolValue:
       return value.bool_value() ? "true" : "false";
+    case v1::MetadataValue::kTimeValue:
+      return absl::FormatTime(absl::RFC3339_full,
+                              absl::FromUnixSeconds(value.time_value().seconds()) +
+                                  absl::Nanoseconds(value.time_value().nanos()),
+                              absl::UTCTimeZone());
+    case v1::MetadataValue::kListValue:
+      return absl::StrJoin(value.list_value().values(), ", ", [](std::string* out, const v1::MetadataValue& element) {
+        absl::StrAppend(out, element.has_list_value() ? "" : FormatMetadata(element));
+      });
     case v1::MetadataValue::VALUE_NOT_SET:
       break;
   }

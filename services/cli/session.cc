@@ -14,10 +14,10 @@ namespace {
 
 constexpr size_t kMaxInputBytes = 16 << 20;
 
-CallContext MakeContext(const Environment& environment, const GlobalOptions& options) {
+CallContext MakeContext(const Environment& environment, const GlobalOptions& options, const Scope& scope) {
   absl::Time deadline = absl::InfiniteFuture();
   if (options.timeout_s > 0) deadline = absl::Now() + absl::Seconds(options.timeout_s);
-  return CallContext::Until(deadline, environment.interrupted);
+  return CallContext::Until(deadline, environment.interrupted).WithScope(scope);
 }
 
 // What to do about an error whose message does not say it.
@@ -40,8 +40,8 @@ absl::string_view AdviceFor(absl::StatusCode code) {
 
 }  // namespace
 
-Session::Session(Environment& environment, GlobalOptions options)
-    : environment_(environment), options_(std::move(options)), context_(MakeContext(environment_, options_)) {}
+Session::Session(Environment& environment, GlobalOptions options, const Scope& scope)
+    : environment_(environment), options_(std::move(options)), context_(MakeContext(environment_, options_, scope)) {}
 
 absl::StatusOr<Node*> Session::node() {
   if (node_ == nullptr) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <istream>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ enum ExitCode : int {
   kExitProblems = 3,     // ingest --strict: some files were not ingested
   kExitAbstained = 4,    // ask --fail-on-abstain: the documents do not answer the question
   kExitUnavailable = 5,  // a server cannot be reached, or the time ran out: may be tried again
+  kExitChanged = 6,      // replay: an answer is not what it was
   kExitInterrupted = 130,
 };
 
@@ -34,6 +36,8 @@ struct GlobalOptions {
   std::string data;        // the data folder; empty: the default one
   std::string server;      // HOST:PORT; empty: everything in this process
   std::string collection;  // empty: "default"
+  std::string tenant;
+  std::optional<std::string> labels;  // not given: all
   bool json = false;
   std::string decoder;
   std::string embedder;
@@ -60,7 +64,7 @@ struct Environment {
 // Not thread-safe, but for context().
 class Session {
  public:
-  Session(Environment& environment, GlobalOptions options);
+  Session(Environment& environment, GlobalOptions options, const Scope& scope);
 
   const GlobalOptions& options() const { return options_; }
   bool in_process() const { return options_.server.empty(); }
@@ -68,7 +72,7 @@ class Session {
 
   // The components, made at the first call. Errors of Node::Create or ConnectToServer.
   absl::StatusOr<Node*> node();
-  // Of every call of the command: cancelled by Ctrl-C, ended by --timeout.
+  // Of every call of the command: in the scope of --tenant and --labels, cancelled by Ctrl-C, ended by --timeout.
   const CallContext& context() const { return context_; }
 
   std::ostream& out() { return environment_.out; }

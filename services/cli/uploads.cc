@@ -94,6 +94,7 @@ absl::Status Uploader::Send(const std::string& uri, const std::string& content) 
   header.set_collection(settings_.collection);
   header.set_uri(uri);
   header.mutable_metadata()->insert(settings_.metadata.begin(), settings_.metadata.end());
+  *header.mutable_labels() = {settings_.labels.begin(), settings_.labels.end()};
   LASTRO_ASSIGN_OR_RETURN(v1::UploadResponse response, node_.ingest().Upload(header, content, context_));
   job_->set_bytes_read(job_->bytes_read() + static_cast<int64_t>(content.size()));
   if (before.ok() && SameIngestion(*before, response.document())) {

@@ -17,6 +17,7 @@ struct UploadSettings {
   std::vector<std::string> include;  // globs on paths relative to the folder; empty: every supported format
   std::vector<std::string> exclude;
   std::map<std::string, v1::MetadataValue> metadata;
+  std::vector<std::string> labels;
 };
 
 // The uri of a single file: its path as given, without "./"; only its name when it is absolute or leads out with "..".

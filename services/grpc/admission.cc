@@ -1,6 +1,7 @@
 #include "services/grpc/admission.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -21,43 +22,68 @@ AdmissionGate::AdmissionGate(std::string what, int max_running, int max_waiting)
 
 absl::StatusOr<AdmissionGate::Permit> AdmissionGate::Acquire(const CallContext& context) {
   LASTRO_RETURN_IF_ERROR(context.Check());
+  const std::string& tenant = context.scope().tenant;
   absl::MutexLock lock(&mutex_);
   if (running_ < max_running_) {
     ++running_;
-    return Permit(this);
+    ++running_of_[tenant];
+    return Permit(this, tenant);
   }
-  if (static_cast<int>(waiters_.size()) >= max_waiting_) return Refusal();
+  if (static_cast<int>(waiters_.size()) >= max_waiting_ && !MakeRoomFor(tenant)) return Refusal();
   LASTRO_RETURN_IF_ERROR(Wait(context));
-  return Permit(this);
+  return Permit(this, tenant);
+}
+
+bool AdmissionGate::MakeRoomFor(const std::string& tenant) {
+  std::map<std::string, int> waiting_of;
+  for (const Waiter* waiter : waiters_) ++waiting_of[waiter->tenant];
+  auto fewer = [](const auto& left, const auto& right) { return left.second < right.second; };
+  const auto most = std::max_element(waiting_of.begin(), waiting_of.end(), fewer);
+  if (most == waiting_of.end() || most->second <= waiting_of[tenant] + 1) return false;
+  const auto newest = std::find_if(waiters_.rbegin(), waiters_.rend(),
+                                   [&](const Waiter* waiter) { return waiter->tenant == most->first; });
+  (*newest)->refused = true;
+  (*newest)->decided_signal.Signal();
+  waiters_.erase(std::next(newest).base());
+  return true;
 }
 
 absl::Status AdmissionGate::Wait(const CallContext& context) {
-  Waiter waiter;
+  Waiter waiter{.tenant = context.scope().tenant};
   waiters_.push_back(&waiter);
-  while (!waiter.granted) {
-    waiter.granted_signal.WaitWithTimeout(&mutex_, kPollPeriod);
-    if (waiter.granted) break;
+  while (!waiter.decided()) {
+    waiter.decided_signal.WaitWithTimeout(&mutex_, kPollPeriod);
+    if (waiter.decided()) break;
     mutex_.Unlock();  // the context calls code that is not ours
     absl::Status ended = context.Check();
     mutex_.Lock();
-    if (ended.ok() || waiter.granted) continue;
+    if (ended.ok() || waiter.decided()) continue;
     waiters_.erase(std::find(waiters_.begin(), waiters_.end(), &waiter));
     return ended;
   }
-  return absl::OkStatus();
+  return waiter.granted ? absl::OkStatus() : Refusal();
 }
 
-// The permit goes straight to the oldest waiter, so running_ stays what it is.
-void AdmissionGate::Release() {
+// The permit goes straight to a waiter, so running_ stays what it is.
+void AdmissionGate::Release(const std::string& tenant) {
   absl::MutexLock lock(&mutex_);
+  if (auto running = running_of_.find(tenant); --running->second == 0) running_of_.erase(running);
   if (waiters_.empty()) {
     --running_;
     return;
   }
-  Waiter* next = waiters_.front();
-  waiters_.pop_front();
-  next->granted = true;
-  next->granted_signal.Signal();
+  auto running = [&](const Waiter* waiter) {
+    auto found = running_of_.find(waiter->tenant);
+    return found == running_of_.end() ? 0 : found->second;
+  };
+  const auto next = std::min_element(waiters_.begin(), waiters_.end(), [&](const Waiter* left, const Waiter* right) {
+    return running(left) < running(right);
+  });  // the oldest of several
+  Waiter* chosen = *next;
+  waiters_.erase(next);
+  ++running_of_[chosen->tenant];
+  chosen->granted = true;
+  chosen->decided_signal.Signal();
 }
 
 absl::Status AdmissionGate::Refusal() const {

@@ -1,11 +1,14 @@
 #include "services/grpc/call_runner.h"
 
 #include <chrono>
+#include <iterator>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "services/call_priority.h"
 #include "services/grpc/status.h"
+#include "services/scope_headers.h"
 
 namespace lastro::services {
 namespace {
@@ -21,6 +24,21 @@ Priority PriorityOf(const grpc::ServerContext& server) {
   const auto at = server.client_metadata().find(kPriorityHeader);
   const bool background = at != server.client_metadata().end() && at->second == kBackgroundPriority;
   return background ? Priority::kBackground : Priority::kInteractive;
+}
+
+// The one value of a header; INVALID_ARGUMENT when there are several.
+absl::StatusOr<std::optional<std::string>> HeaderOf(const grpc::ServerContext& server, const char* name) {
+  const auto [begin, end] = server.client_metadata().equal_range(name);
+  if (begin == end) return std::optional<std::string>();
+  if (std::next(begin) != end) return absl::InvalidArgumentError(absl::StrCat("the call has several values of ", name));
+  return std::optional<std::string>(std::string(begin->second.data(), begin->second.size()));
+}
+
+absl::StatusOr<Scope> ScopeOf(const grpc::ServerContext& server, bool required) {
+  ScopeHeaders headers;
+  LASTRO_ASSIGN_OR_RETURN(headers.tenant, HeaderOf(server, kTenantHeader));
+  LASTRO_ASSIGN_OR_RETURN(headers.labels, HeaderOf(server, kLabelsHeader));
+  return ScopeOfHeaders(headers, required);
 }
 
 absl::Status Draining() { return absl::UnavailableError("the server is shutting down; retry, or ask another one"); }
@@ -68,7 +86,9 @@ absl::Status CallRunner::Execute(const std::shared_ptr<ActiveCall>& active, grpc
   auto is_cancelled = [this, active, ends_at_drain = spec.ends_at_drain] {
     return active->Poll() || (ends_at_drain && draining_);
   };
-  Call call(CallContext::Until(DeadlineOf(server), is_cancelled).WithPriority(PriorityOf(server)), active);
+  LASTRO_ASSIGN_OR_RETURN(const Scope scope, ScopeOf(server, requires_scope_));
+  const CallContext context = CallContext::Until(DeadlineOf(server), is_cancelled);
+  Call call(context.WithPriority(PriorityOf(server)).WithScope(scope), active);
   AdmissionGate::Permit permit;
   if (spec.gate != nullptr) {
     LASTRO_ASSIGN_OR_RETURN(permit, spec.gate->Acquire(call.context()));

@@ -1,4 +1,4 @@
-// CallRunner: what every call of the server has around it: a CallContext with the peer's deadline and cancellation, a
+// CallRunner: what every call of the server has around it: a CallContext with the peer's deadline, scope and cancellation, a
 // permit where the call is expensive, a refusal while the server drains, one line in the log. Thread-safe.
 #pragma once
 
@@ -74,9 +74,9 @@ struct CallSpec {
 
 class CallRunner {
  public:
-  // `log` must outlive the runner.
-  CallRunner(int max_running, int max_running_texts, int max_waiting, const EventLog* log)
-      : gates_(max_running, max_running_texts, max_waiting), log_(log) {}
+  // `log` must outlive the runner. With `requires_scope` calls without a scope are UNAUTHENTICATED.
+  CallRunner(int max_running, int max_running_texts, int max_waiting, bool requires_scope, const EventLog* log)
+      : gates_(max_running, max_running_texts, max_waiting), requires_scope_(requires_scope), log_(log) {}
 
   Gates& gates() { return gates_; }
   ActiveCalls& active() { return active_; }
@@ -105,6 +105,7 @@ class CallRunner {
   Gates gates_;
   ActiveCalls active_;
   std::atomic<bool> draining_{false};
+  const bool requires_scope_;
   const EventLog* const log_;
 };
 

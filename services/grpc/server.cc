@@ -73,7 +73,8 @@ void Configure(grpc::ServerBuilder* builder, int max_threads) {
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerOptions& options, const ServedApis& apis, const EventLog* log)
-      : calls_(MaxRunningCalls(options), options.max_running_texts, options.max_waiting_calls, log),
+      : calls_(MaxRunningCalls(options), options.max_running_texts, options.max_waiting_calls,
+               options.requires_scope, log),
         services_(MakeServices(apis, options, &calls_)) {}
 
   ~GrpcServer() override {

@@ -21,6 +21,7 @@ struct ServerOptions {
   std::string tls_key;
   int max_running_calls = 0;   // of each expensive kind but the next; 0: two per core, at least 4
   int max_running_texts = 64;  // generation calls, which share steps of the model
+  bool requires_scope = false;  // calls without lastro-tenant and lastro-labels are UNAUTHENTICATED
   int max_waiting_calls = 64;  // of each expensive kind
   uint64_t max_upload_bytes = 64u << 20;
   // Computation without a step for longer than this makes the server NOT_SERVING until it goes on.

@@ -77,10 +77,10 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status CreateCollection(grpc::ServerContext* server, const v1::Collection* request,
                                 v1::Collection* response) override {
-    return Run(server, "StoreService/CreateCollection", [&](Call&) -> absl::Status {
+    return Run(server, "StoreService/CreateCollection", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
       LASTRO_ASSIGN_OR_RETURN(retrieval::Collection collection, FromProto(*request));
-      LASTRO_RETURN_IF_ERROR(store_->CreateCollection(collection));
-      LASTRO_ASSIGN_OR_RETURN(collection, store_->GetCollection(collection.name));
+      LASTRO_RETURN_IF_ERROR(store.CreateCollection(collection));
+      LASTRO_ASSIGN_OR_RETURN(collection, store.GetCollection(collection.name));
       *response = services::ToProto(collection);
       return absl::OkStatus();
     });
@@ -88,11 +88,11 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status PutDocument(grpc::ServerContext* server, grpc::ServerReader<v1::PutDocumentRequest>* reader,
                            v1::Document* response) override {
-    return Run(server, "StoreService/PutDocument", [&](Call& call) -> absl::Status {
+    return Run(server, "StoreService/PutDocument", [&](Call& call, retrieval::ChunkStore& store) -> absl::Status {
       IncomingDocument incoming;
       LASTRO_RETURN_IF_ERROR(ReadDocument(call, reader, &incoming));
       LASTRO_ASSIGN_OR_RETURN(retrieval::Document stored,
-                              store_->PutDocument(incoming.document, incoming.fingerprint, incoming.chunks,
+                              store.PutDocument(incoming.document, incoming.fingerprint, incoming.chunks,
                                                   incoming.original, incoming.extracted));
       *response = services::ToProto(stored);
       return absl::OkStatus();
@@ -101,8 +101,8 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status GetDocumentStates(grpc::ServerContext* server, const v1::GetDocumentStatesRequest* request,
                                  grpc::ServerWriter<v1::DocumentState>* writer) override {
-    return Run(server, "StoreService/GetDocumentStates", [&](Call& call) -> absl::Status {
-      LASTRO_ASSIGN_OR_RETURN(auto states, store_->DocumentStates(CollectionOrDefault(request->collection())));
+    return Run(server, "StoreService/GetDocumentStates", [&](Call& call, retrieval::ChunkStore& store) -> absl::Status {
+      LASTRO_ASSIGN_OR_RETURN(auto states, store.DocumentStates(CollectionOrDefault(request->collection())));
       for (const auto& [uri, state] : states) LASTRO_RETURN_IF_ERROR(call.Write(writer, ToProto(uri, state)));
       return absl::OkStatus();
     });
@@ -110,13 +110,13 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status FindVectors(grpc::ServerContext* server, const v1::FindVectorsRequest* request,
                            v1::FindVectorsResponse* response) override {
-    return Run(server, "StoreService/FindVectors", [&](Call&) -> absl::Status {
+    return Run(server, "StoreService/FindVectors", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
       if (request->text_sha256_size() > kMaxVectorKeys) {
         return absl::InvalidArgumentError(
             absl::StrCat(request->text_sha256_size(), " keys; at most ", kMaxVectorKeys, " a call"));
       }
       const std::vector<std::string> keys(request->text_sha256().begin(), request->text_sha256().end());
-      LASTRO_ASSIGN_OR_RETURN(auto vectors, store_->FindVectors(CollectionOrDefault(request->collection()), keys));
+      LASTRO_ASSIGN_OR_RETURN(auto vectors, store.FindVectors(CollectionOrDefault(request->collection()), keys));
       for (const std::vector<float>& vector : vectors) {
         response->add_vectors()->mutable_values()->Add(vector.begin(), vector.end());
       }
@@ -126,11 +126,11 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status SearchStore(grpc::ServerContext* server, const v1::SearchStoreRequest* request,
                            v1::SearchResponse* response) override {
-    return Run(server, "StoreService/SearchStore", [&](Call& call) -> absl::Status {
+    return Run(server, "StoreService/SearchStore", [&](Call& call, retrieval::ChunkStore& store) -> absl::Status {
       LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request->query()));
       query.vector.assign(request->vector().begin(), request->vector().end());
       query.fingerprint = request->fingerprint();
-      LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, store_->Search(query, call.context()));
+      LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, store.Search(query, call.context()));
       for (const retrieval::SearchHit& hit : result.hits) *response->add_hits() = services::ToProto(hit);
       response->set_store_commit(result.commit);
       response->set_removed_documents(result.removed);
@@ -140,9 +140,9 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status ReadOriginal(grpc::ServerContext* server, const v1::ReadOriginalRequest* request,
                             grpc::ServerWriter<v1::ReadOriginalResponse>* writer) override {
-    return Run(server, "StoreService/ReadOriginal", [&](Call& call) -> absl::Status {
+    return Run(server, "StoreService/ReadOriginal", [&](Call& call, retrieval::ChunkStore& store) -> absl::Status {
       LASTRO_ASSIGN_OR_RETURN(std::string original,
-                              store_->ReadOriginal(CollectionOrDefault(request->collection()), request->document_id()));
+                              store.ReadOriginal(CollectionOrDefault(request->collection()), request->document_id()));
       for (size_t begin = 0; begin < original.size(); begin += kStreamPieceBytes) {
         v1::ReadOriginalResponse piece;
         piece.set_content(original.substr(begin, kStreamPieceBytes));
@@ -154,16 +154,16 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status PutStoredJob(grpc::ServerContext* server, const v1::StoredJob* request,
                             v1::PutStoredJobResponse*) override {
-    return Run(server, "StoreService/PutStoredJob", [&](Call&) -> absl::Status {
+    return Run(server, "StoreService/PutStoredJob", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
       LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, FromStoredProto(*request));
-      return store_->PutJob(job);
+      return store.PutJob(job);
     });
   }
 
   grpc::Status GetStoredJob(grpc::ServerContext* server, const v1::GetStoredJobRequest* request,
                             v1::StoredJob* response) override {
-    return Run(server, "StoreService/GetStoredJob", [&](Call&) -> absl::Status {
-      LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, store_->GetJob(request->job_id()));
+    return Run(server, "StoreService/GetStoredJob", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
+      LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, store.GetJob(request->job_id()));
       *response = ToStoredProto(job);
       return absl::OkStatus();
     });
@@ -171,8 +171,8 @@ class StoreGrpcService final : public v1::StoreService::Service {
 
   grpc::Status ListStoredJobs(grpc::ServerContext* server, const v1::ListStoredJobsRequest*,
                               grpc::ServerWriter<v1::StoredJob>* writer) override {
-    return Run(server, "StoreService/ListStoredJobs", [&](Call& call) -> absl::Status {
-      LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Job> jobs, store_->ListJobs());
+    return Run(server, "StoreService/ListStoredJobs", [&](Call& call, retrieval::ChunkStore& store) -> absl::Status {
+      LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Job> jobs, store.ListJobs());
       for (const retrieval::Job& job : jobs) LASTRO_RETURN_IF_ERROR(call.Write(writer, ToStoredProto(job)));
       return absl::OkStatus();
     });
@@ -185,7 +185,8 @@ class StoreGrpcService final : public v1::StoreService::Service {
       if (store_ == nullptr) {
         return absl::UnimplementedError("this server does not host the store; ask one with the retrieval role");
       }
-      return body(call);
+      LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<retrieval::ChunkStore> store, store_->WithScope(call.context().scope()));
+      return body(call, *store);
     });
   }
 

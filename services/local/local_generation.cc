@@ -62,6 +62,7 @@ void AddStage(const char* stage, double ms, v1::GenerateResponse* response) {
 void FillModel(const LoadedDecoder& decoder, const std::string& adapter, v1::GenerateResponse* response) {
   response->set_model(decoder.model->info().name);
   response->set_fingerprint(decoder.model->info().fingerprint);
+  response->set_device(decoder.device);
   if (adapter.empty()) return;
   response->set_adapter(adapter);
   response->set_adapter_fingerprint(decoder.adapters.at(adapter)->fingerprint());
@@ -75,7 +76,7 @@ class Generation {
       : request_(request), decoder_(decoder), sink_(sink) {}
 
   absl::StatusOr<v1::GenerateResponse> Run(const CallContext& context) {
-    LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request_));
+    LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request_, context.scope()));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::TokenConstraint> constraint,
                             decoder_.response_formats->NewConstraint(request_.response_format()));
     options.constraint = constraint.get();
@@ -215,7 +216,7 @@ class LocalGeneration : public GenerationApi {
     std::optional<int32_t> none = decoder->format->NoneToken();
     const bool with_none = request.include_none() && none && request.prompt().has_grounded();
     if (with_none) continuations.push_back({*none});
-    LASTRO_ASSIGN_OR_RETURN(const std::optional<engine::KvScope> scope, ToKvScope(request.prompt()));
+    LASTRO_ASSIGN_OR_RETURN(const std::optional<engine::KvScope> scope, ToKvScope(request.prompt(), context.scope()));
     const engine::OpenOptions open = {adapter, scope.has_value() ? &*scope : nullptr};
     LASTRO_ASSIGN_OR_RETURN(engine::ContinuationScores scored,
                             engine::ScoreContinuations(*decoder->model, prompt, continuations, open, context));
@@ -234,6 +235,7 @@ class LocalGeneration : public GenerationApi {
     response.mutable_usage()->set_prompt_tokens(static_cast<int32_t>(prompt.size()));
     response.set_model(decoder->model->info().name);
     response.set_fingerprint(decoder->model->info().fingerprint);
+    response.set_device(decoder->device);
     return response;
   }
 

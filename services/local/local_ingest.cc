@@ -38,13 +38,35 @@ std::string NewJobId() {
   return Sha256Hex(seed).substr(0, 16);
 }
 
+void SetScope(const Scope& scope, v1::FolderJob* job) {
+  job->set_tenant(scope.tenant);
+  job->set_some_labels(!scope.all_labels);
+  *job->mutable_labels() = {scope.labels.begin(), scope.labels.end()};
+}
+
+Scope ScopeOf(const v1::FolderJob& job) {
+  Scope scope;
+  scope.tenant = job.tenant();
+  scope.all_labels = !job.some_labels();
+  scope.labels = {job.labels().begin(), job.labels().end()};
+  return scope;
+}
+
+// `Asked`: a request or header with metadata and labels.
+template <typename Asked>
+absl::StatusOr<ingest::GivenFacts> GivenBy(const Asked& asked) {
+  ingest::GivenFacts given;
+  LASTRO_ASSIGN_OR_RETURN(given.metadata, FromProto(asked.metadata()));
+  LASTRO_ASSIGN_OR_RETURN(given.labels, SortedLabels({asked.labels().begin(), asked.labels().end()}));
+  return given;
+}
+
 class LocalIngest : public IngestApi {
  public:
   LocalIngest(retrieval::ChunkStore* store, EmbeddingApi* embedding, const IngestConfig& config)
       : store_(*store),
         embedder_(embedding, v1::DOCUMENT),
         config_(config),
-        pipeline_(store, &embedder_, PipelineOptions(config)),
         worker_([this] { Work(); }) {}
 
   ~LocalIngest() override {
@@ -56,23 +78,27 @@ class LocalIngest : public IngestApi {
     worker_.join();
   }
 
-  absl::StatusOr<v1::Job> IngestFolder(const v1::IngestFolderRequest& request, bool sync, const CallContext&) override {
+  absl::StatusOr<v1::Job> IngestFolder(const v1::IngestFolderRequest& request, bool sync,
+                                       const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
     v1::FolderJob asked;
     *asked.mutable_request() = request;
     asked.set_sync(sync);
+    SetScope(context.scope(), &asked);
     LASTRO_ASSIGN_OR_RETURN(*asked.mutable_request()->mutable_folder(), CheckFolder(request.folder()));
-    LASTRO_RETURN_IF_ERROR(FromProto(request.metadata()).status());
+    LASTRO_ASSIGN_OR_RETURN(const ingest::GivenFacts given, GivenBy(request));
     retrieval::Job job;
     job.id = NewJobId();
     job.collection = CollectionOrDefault(request.collection());
     LASTRO_RETURN_IF_ERROR(retrieval::ValidateCollectionName(job.collection));
+    job.labels = given.labels;
     job.request = asked.SerializeAsString();
     job.created_at = job.updated_at = absl::Now();
     absl::MutexLock lock(&mutex_);
     if (queue_.size() >= kMaxQueuedJobs) {
       return absl::ResourceExhaustedError(absl::StrCat(queue_.size(), " jobs are waiting; try again later"));
     }
-    LASTRO_RETURN_IF_ERROR(store_.PutJob(job));
+    LASTRO_RETURN_IF_ERROR(store->PutJob(job));
     queue_.push_back(job);
     return ToProto(job);
   }
@@ -84,20 +110,22 @@ class LocalIngest : public IngestApi {
     upload.uri = header.uri();
     upload.media_type = header.media_type();
     upload.content = content;
-    LASTRO_ASSIGN_OR_RETURN(upload.metadata, FromProto(header.metadata()));
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Document document, pipeline_.IngestUpload(upload, context));
+    LASTRO_ASSIGN_OR_RETURN(upload.given, GivenBy(header));
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Document document, PipelineOn(*store).IngestUpload(upload, context));
     v1::UploadResponse response;
     *response.mutable_document() = ToProto(document);
     return response;
   }
 
-  absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext&) override {
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, FindJob(request.job_id()));
+  absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, FindJob(request.job_id(), context));
     return ToProto(job);
   }
 
-  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest&, const CallContext&) override {
-    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Job> jobs, store_.ListJobs());
+  absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest&, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Job> jobs, store->ListJobs());
     v1::ListJobsResponse response;
     for (const retrieval::Job& job : jobs) *response.add_jobs() = ToProto(job);
     return response;
@@ -108,7 +136,7 @@ class LocalIngest : public IngestApi {
     std::string last;
     for (;;) {
       LASTRO_RETURN_IF_ERROR(context.Check());
-      LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, FindJob(request.job_id()));
+      LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, FindJob(request.job_id(), context));
       v1::Job message = ToProto(job);
       std::string serialized = message.SerializeAsString();
       if (serialized != last) LASTRO_RETURN_IF_ERROR(sink(message));
@@ -118,7 +146,9 @@ class LocalIngest : public IngestApi {
     }
   }
 
-  absl::StatusOr<v1::Job> CancelJob(const v1::GetJobRequest& request, const CallContext&) override {
+  absl::StatusOr<v1::Job> CancelJob(const v1::GetJobRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(const retrieval::Job job, store->GetJob(request.job_id()));
     absl::MutexLock lock(&mutex_);
     if (running_ && running_->id == request.job_id()) {
       cancelled_by_caller_ = true;
@@ -128,21 +158,22 @@ class LocalIngest : public IngestApi {
     for (auto queued = queue_.begin(); queued != queue_.end(); ++queued) {
       if (queued->id != request.job_id()) continue;
       queued->state = retrieval::JobState::kCancelled;
-      LASTRO_RETURN_IF_ERROR(store_.PutJob(*queued));
+      LASTRO_RETURN_IF_ERROR(store->PutJob(*queued));
       v1::Job cancelled = ToProto(*queued);
       queue_.erase(queued);
       return cancelled;
     }
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, store_.GetJob(request.job_id()));
     return absl::FailedPreconditionError(absl::StrCat("job ", job.id, " is not running here"));
   }
 
  private:
-  static ingest::PipelineOptions PipelineOptions(const IngestConfig& config) {
+  using Store = std::unique_ptr<retrieval::ChunkStore>;
+
+  ingest::Pipeline PipelineOn(retrieval::ChunkStore& store) {
     ingest::PipelineOptions options;
-    options.chunk_tokens = config.chunk_tokens;
-    options.max_file_bytes = config.max_file_bytes;
-    return options;
+    options.chunk_tokens = config_.chunk_tokens;
+    options.max_file_bytes = config_.max_file_bytes;
+    return ingest::Pipeline(&store, &embedder_, options);
   }
 
   // The canonical path of a folder that may be ingested.
@@ -166,12 +197,11 @@ class LocalIngest : public IngestApi {
   }
 
   // A job as it stands: the running one is newer here than in the store.
-  absl::StatusOr<retrieval::Job> FindJob(const std::string& id) {
-    {
-      absl::MutexLock lock(&mutex_);
-      if (running_ && running_->id == id) return *running_;
-    }
-    return store_.GetJob(id);
+  absl::StatusOr<retrieval::Job> FindJob(const std::string& id, const CallContext& context) {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, store->GetJob(id));
+    absl::MutexLock lock(&mutex_);
+    return running_ && running_->id == id ? *running_ : job;
   }
 
   // --- The worker thread.
@@ -190,7 +220,10 @@ class LocalIngest : public IngestApi {
     for (retrieval::Job& job : *jobs) {  // newest first
       bool known = running_ && running_->id == job.id;
       for (const retrieval::Job& queued : queue_) known = known || queued.id == job.id;
-      if (!HasEnded(job.state) && !known) queue_.push_front(std::move(job));
+      if (HasEnded(job.state) || known) continue;
+      // The operator's list names collections "tenant/name"; the job knows its tenant.
+      job.collection.erase(0, job.collection.rfind('/') + 1);
+      queue_.push_front(std::move(job));
     }
   }
 
@@ -213,16 +246,17 @@ class LocalIngest : public IngestApi {
   }
 
   void RunJob(const retrieval::Job& job) {
-    absl::StatusOr<ingest::FolderRequest> request = ReadRequest(job);
-    if (!request.ok()) {
-      EndAsFailed(job, request.status());
+    absl::StatusOr<FolderWork> work = ReadWork(job);
+    if (!work.ok()) {
+      EndAsFailed(job, work.status(), store_);
     } else {
+      const CallContext context = RunningContext().WithScope(work->scope);
       absl::StatusOr<retrieval::Job> ended =
-          pipeline_.IngestFolder(*request, job, RunningContext(), [this](const retrieval::Job& progress) {
+          PipelineOn(*work->store).IngestFolder(work->request, job, context, [this](const retrieval::Job& progress) {
             absl::MutexLock lock(&mutex_);
             running_ = progress;
           });
-      if (!ended.ok()) AfterError(job, ended.status());
+      if (!ended.ok()) AfterError(job, ended.status(), *work->store);
     }
     absl::MutexLock lock(&mutex_);
     running_.reset();
@@ -230,13 +264,13 @@ class LocalIngest : public IngestApi {
 
   // A job that a stop interrupted is unfinished, not cancelled: the next start goes on with it. One whose store went
   // away is tried again until the store is back.
-  void AfterError(const retrieval::Job& job, const absl::Status& status) {
+  void AfterError(const retrieval::Job& job, const absl::Status& status, retrieval::ChunkStore& store) {
     bool interrupted;
     {
       absl::MutexLock lock(&mutex_);
       interrupted = stopping_ && !cancelled_by_caller_;
     }
-    absl::StatusOr<retrieval::Job> stored = store_.GetJob(job.id);
+    absl::StatusOr<retrieval::Job> stored = store.GetJob(job.id);
     if (absl::IsUnavailable(stored.status()) && WaitUnlessStopping(kStoreRetryInterval)) {
       absl::MutexLock lock(&mutex_);
       if (!cancelled_by_caller_) queue_.push_front(job);
@@ -245,30 +279,40 @@ class LocalIngest : public IngestApi {
     if (interrupted) {
       stored->state = retrieval::JobState::kQueued;
       stored->error.clear();
-      (void)store_.PutJob(*stored);  // if it fails, the job is still not marked as succeeded
+      (void)store.PutJob(*stored);  // if it fails, the job is still not marked as succeeded
     } else if (!HasEnded(stored->state)) {
-      EndAsFailed(*std::move(stored), status);
+      EndAsFailed(*std::move(stored), status, store);
     }
   }
 
-  void EndAsFailed(retrieval::Job job, const absl::Status& status) {
+  static void EndAsFailed(retrieval::Job job, const absl::Status& status, retrieval::ChunkStore& store) {
     job.state = retrieval::JobState::kFailed;
     job.error = std::string(status.message());
     job.updated_at = absl::Now();
-    (void)store_.PutJob(job);
+    (void)store.PutJob(job);
   }
 
-  absl::StatusOr<ingest::FolderRequest> ReadRequest(const retrieval::Job& job) const {
+  // What a job has to do, in the name of whoever asked for it.
+  struct FolderWork {
+    Scope scope;
+    Store store;
+    ingest::FolderRequest request;
+  };
+
+  absl::StatusOr<FolderWork> ReadWork(const retrieval::Job& job) const {
     v1::FolderJob asked;
     if (!asked.ParseFromString(job.request)) return absl::DataLossError("the stored request of the job is damaged");
-    ingest::FolderRequest request;
+    FolderWork work;
+    work.scope = ScopeOf(asked);
+    LASTRO_ASSIGN_OR_RETURN(work.store, store_.WithScope(work.scope));
+    ingest::FolderRequest& request = work.request;
     request.collection = job.collection;
     request.folder = asked.request().folder();
     request.sync = asked.sync();
     request.include = {asked.request().include().begin(), asked.request().include().end()};
     request.exclude = {asked.request().exclude().begin(), asked.request().exclude().end()};
-    LASTRO_ASSIGN_OR_RETURN(request.metadata, FromProto(asked.request().metadata()));
-    return request;
+    LASTRO_ASSIGN_OR_RETURN(request.given, GivenBy(asked.request()));
+    return work;
   }
 
   CallContext RunningContext() {
@@ -279,7 +323,6 @@ class LocalIngest : public IngestApi {
   retrieval::ChunkStore& store_;
   ApiTextEmbedder embedder_;
   const IngestConfig config_;
-  ingest::Pipeline pipeline_;
 
   absl::Mutex mutex_;
   std::deque<retrieval::Job> queue_ ABSL_GUARDED_BY(mutex_);

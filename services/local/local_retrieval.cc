@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/lru_cache.h"
 #include "base/status_macros.h"
 #include "services/local/api_text_embedder.h"
 #include "services/local/local_services.h"
@@ -14,6 +15,7 @@ constexpr uint64_t kMaxSourceBytes = 2u << 20;
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1'000;
 constexpr int kMaxDeletes = 10'000;
+constexpr size_t kQueryVectorBytes = 8u << 20;
 
 class LocalRetrieval : public RetrievalApi {
  public:
@@ -21,14 +23,18 @@ class LocalRetrieval : public RetrievalApi {
       : store_(*store), embedder_(embedding, v1::QUERY) {}
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request));
-    LASTRO_RETURN_IF_ERROR(store_.GetCollection(query.collection).status());  // before any model is asked
+    LASTRO_ASSIGN_OR_RETURN(const retrieval::Collection collection,
+                            store->GetCollection(query.collection));  // before any model is asked
     Stages stages;
     if (query.mode != retrieval::SearchMode::kLexical) {
-      LASTRO_RETURN_IF_ERROR(stages.Time("embed", [&] { return EmbedQuery(context, &query); }));
+      LASTRO_RETURN_IF_ERROR(stages.Time("embed", [&] {
+        return EmbedQuery(collection.embedding_fingerprint, context, &query);
+      }));
     }
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
-                            stages.Time("search", [&] { return store_.Search(query, context); }));
+                            stages.Time("search", [&] { return store->Search(query, context); }));
     v1::SearchResponse response;
     for (const retrieval::SearchHit& hit : result.hits) *response.add_hits() = ToProto(hit);
     response.set_store_commit(result.commit);
@@ -38,20 +44,22 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::Document> GetDocument(const v1::GetDocumentRequest& request, const CallContext&) override {
+  absl::StatusOr<v1::Document> GetDocument(const v1::GetDocumentRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     const std::string collection = CollectionOrDefault(request.collection());
     if (request.document_id().empty() == request.uri().empty()) {
       return absl::InvalidArgumentError("give one of document_id and uri");
     }
     absl::StatusOr<retrieval::Document> document = request.uri().empty()
-                                                       ? store_.GetDocument(collection, request.document_id())
-                                                       : store_.FindDocument(collection, request.uri());
+                                                       ? store->GetDocument(collection, request.document_id())
+                                                       : store->FindDocument(collection, request.uri());
     LASTRO_RETURN_IF_ERROR(document.status());
     return ToProto(*document);
   }
 
   absl::StatusOr<v1::ListDocumentsResponse> ListDocuments(const v1::ListDocumentsRequest& request,
-                                                          const CallContext&) override {
+                                                          const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     if (request.page_size() < 0 || request.page_size() > kMaxPageSize) {
       return absl::InvalidArgumentError(
           absl::StrCat("page_size is ", request.page_size(), "; it must be from 0 (the default) to ", kMaxPageSize));
@@ -59,7 +67,7 @@ class LocalRetrieval : public RetrievalApi {
     LASTRO_ASSIGN_OR_RETURN(retrieval::Filter filter, FromProto(request.filter()));
     LASTRO_ASSIGN_OR_RETURN(
         retrieval::DocumentPage page,
-        store_.ListDocuments(CollectionOrDefault(request.collection()), filter,
+        store->ListDocuments(CollectionOrDefault(request.collection()), filter,
                              request.page_size() == 0 ? kDefaultPageSize : request.page_size(), request.page_token()));
     v1::ListDocumentsResponse response;
     for (const retrieval::Document& document : page.documents) *response.add_documents() = ToProto(document);
@@ -67,28 +75,30 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request, const CallContext&) override {
+  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(
         std::vector<retrieval::Chunk> chunks,
-        store_.GetChunks(CollectionOrDefault(request.collection()), request.document_id(), request.include_vectors()));
+        store->GetChunks(CollectionOrDefault(request.collection()), request.document_id(), request.include_vectors()));
     v1::ListChunksResponse response;
     for (const retrieval::Chunk& chunk : chunks) *response.add_chunks() = ToProto(chunk);
     return response;
   }
 
-  absl::StatusOr<v1::GetSourceResponse> GetSource(const v1::GetSourceRequest& request, const CallContext&) override {
+  absl::StatusOr<v1::GetSourceResponse> GetSource(const v1::GetSourceRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     const std::string collection = CollectionOrDefault(request.collection());
     if (request.has_range() && (request.range().begin() < 0 || request.range().begin() > request.range().end())) {
       return absl::InvalidArgumentError(absl::StrCat("range is ", request.range().begin(), " to ",
                                                      request.range().end(), "; it must not be negative or reversed"));
     }
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Document document, store_.GetDocument(collection, request.document_id()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Document document, store->GetDocument(collection, request.document_id()));
     uint64_t begin = request.has_range() ? static_cast<uint64_t>(request.range().begin()) : 0;
     uint64_t end = begin + kMaxSourceBytes;
     if (request.has_range()) end = std::min(end, static_cast<uint64_t>(request.range().end()));
-    LASTRO_ASSIGN_OR_RETURN(std::string content, store_.ReadSource(collection, document.id, begin, end));
+    LASTRO_ASSIGN_OR_RETURN(std::string content, store->ReadSource(collection, document.id, begin, end));
     // The hash that is sent must be of the version that was read.
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Document after, store_.GetDocument(collection, request.document_id()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Document after, store->GetDocument(collection, request.document_id()));
     if (after.source_sha256 != document.source_sha256) {
       return absl::AbortedError(absl::StrCat(document.uri, " was replaced while it was read; read it again"));
     }
@@ -97,59 +107,79 @@ class LocalRetrieval : public RetrievalApi {
     response.mutable_range()->set_end(static_cast<int64_t>(begin + content.size()));
     response.set_content(std::move(content));
     response.set_source_sha256(document.source_sha256);
-    LASTRO_ASSIGN_OR_RETURN(uint64_t size, SourceSize(document));
+    LASTRO_ASSIGN_OR_RETURN(uint64_t size, SourceSize(document, *store));
     response.set_total_bytes(static_cast<int64_t>(size));
     return response;
   }
 
   absl::StatusOr<v1::DeleteDocumentsResponse> DeleteDocuments(const v1::DeleteDocumentsRequest& request,
-                                                              const CallContext&) override {
+                                                              const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     if (request.document_ids_size() > kMaxDeletes) {
       return absl::InvalidArgumentError(
           absl::StrCat("document_ids has ", request.document_ids_size(), " entries; the limit is ", kMaxDeletes));
     }
     const std::vector<std::string> ids(request.document_ids().begin(), request.document_ids().end());
-    LASTRO_ASSIGN_OR_RETURN(int64_t deleted, store_.DeleteDocuments(CollectionOrDefault(request.collection()), ids));
+    LASTRO_ASSIGN_OR_RETURN(int64_t deleted, store->DeleteDocuments(CollectionOrDefault(request.collection()), ids));
     v1::DeleteDocumentsResponse response;
     response.set_deleted(deleted);
     return response;
   }
 
-  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request, const CallContext&) override {
+  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::Collection collection,
-                            store_.GetCollection(CollectionOrDefault(request.collection())));
+                            store->GetCollection(CollectionOrDefault(request.collection())));
     return ToProto(collection);
   }
 
   absl::StatusOr<v1::ListCollectionsResponse> ListCollections(const v1::ListCollectionsRequest&,
-                                                              const CallContext&) override {
-    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Collection> collections, store_.ListCollections());
+                                                              const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<retrieval::Collection> collections, store->ListCollections());
     v1::ListCollectionsResponse response;
     for (const retrieval::Collection& collection : collections) *response.add_collections() = ToProto(collection);
     return response;
   }
 
   absl::StatusOr<v1::DeleteCollectionResponse> DeleteCollection(const v1::DeleteCollectionRequest& request,
-                                                                const CallContext&) override {
-    LASTRO_RETURN_IF_ERROR(store_.DeleteCollection(CollectionOrDefault(request.collection())));
+                                                                const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
+    LASTRO_RETURN_IF_ERROR(store->DeleteCollection(CollectionOrDefault(request.collection())));
     return v1::DeleteCollectionResponse();
   }
 
  private:
-  absl::Status EmbedQuery(const CallContext& context, retrieval::SearchQuery* query) {
+  using Store = std::unique_ptr<retrieval::ChunkStore>;
+
+  // As the caller sees it.
+  absl::StatusOr<Store> StoreOf(const CallContext& context) { return store_.WithScope(context.scope()); }
+
+  // By the model of `fingerprint` if the same caller asked the same before, else by the one that there is.
+  absl::Status EmbedQuery(const std::string& fingerprint, const CallContext& context, retrieval::SearchQuery* query) {
+    auto key = [&](const std::string& model) {
+      return absl::StrCat(ScopeKey(context.scope()), "\n", model, "\n", query->text);
+    };
+    if (auto vector = query_vectors_.Find(key(fingerprint))) {
+      query->fingerprint = fingerprint;
+      query->vector = *vector;
+      return absl::OkStatus();
+    }
     LASTRO_ASSIGN_OR_RETURN(query->vector, embedder_.Embed({&query->text, 1}, context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_.Info(context));
     query->fingerprint = info.fingerprint;
+    query_vectors_.Insert(key(info.fingerprint), std::make_shared<std::vector<float>>(query->vector),
+                          query->vector.size() * sizeof(float));
     return absl::OkStatus();
   }
 
   // Of an original the store knows the size; of an extracted text it is found by reading on.
-  absl::StatusOr<uint64_t> SourceSize(const retrieval::Document& document) {
+  static absl::StatusOr<uint64_t> SourceSize(const retrieval::Document& document, retrieval::ChunkStore& store) {
     if (document.source_kind == retrieval::SourceKind::kOriginal) return document.size_bytes;
     uint64_t size = 0;
     for (;;) {
       LASTRO_ASSIGN_OR_RETURN(std::string piece,
-                              store_.ReadSource(document.collection, document.id, size, size + kMaxSourceBytes));
+                              store.ReadSource(document.collection, document.id, size, size + kMaxSourceBytes));
       size += piece.size();
       if (piece.size() < kMaxSourceBytes) return size;
     }
@@ -157,6 +187,7 @@ class LocalRetrieval : public RetrievalApi {
 
   retrieval::ChunkStore& store_;
   ApiTextEmbedder embedder_;
+  LruCache<std::vector<float>> query_vectors_{kQueryVectorBytes};
 };
 
 }  // namespace

@@ -45,6 +45,7 @@ absl::Status ModelProvider::LoadDecoderLocked(LoadedDecoder* decoder) {
   LASTRO_ASSIGN_OR_RETURN(decoder->format, PromptFormat::Load(folders_.decoder, model.tokenizer(), model.info(),
                                                               engine::chat::ChatFormat::Load(model)));
   decoder->response_formats = std::make_unique<ResponseFormats>(model.tokenizer());
+  decoder->device = runtime->Description();
   for (const auto& [name, folder] : folders_.adapters) {
     LASTRO_ASSIGN_OR_RETURN(decoder->adapters[name], model.LoadAdapter(folder));
   }

@@ -26,6 +26,7 @@ struct LoadedDecoder {
   std::unique_ptr<PromptFormat> format;
   std::unique_ptr<ResponseFormats> response_formats;
   std::map<std::string, std::unique_ptr<const engine::LoraAdapter>> adapters;  // by name
+  std::string device;  // Runtime::Description()
 
   // Null for the empty name. NOT_FOUND lists the names there are.
   absl::StatusOr<const engine::LoraAdapter*> Adapter(const std::string& name) const;

@@ -106,7 +106,7 @@ absl::Status CheckStops(const v1::GenerateRequest& request) {
 
 }  // namespace
 
-absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequest& request) {
+absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequest& request, const Scope& caller) {
   engine::GenerateOptions options;
   LASTRO_ASSIGN_OR_RETURN(options.sampling, ToParams(request.sampling()));
   LASTRO_ASSIGN_OR_RETURN(options.max_new_tokens, NewTokens(request));
@@ -120,18 +120,18 @@ absl::StatusOr<engine::GenerateOptions> ToGenerateOptions(const v1::GenerateRequ
     }
     options.top_logprobs = request.top_logprobs();
   }
-  LASTRO_ASSIGN_OR_RETURN(options.scope, ToKvScope(request.prompt()));
+  LASTRO_ASSIGN_OR_RETURN(options.scope, ToKvScope(request.prompt(), caller));
   return options;
 }
 
-absl::StatusOr<std::optional<engine::KvScope>> ToKvScope(const v1::Prompt& prompt) {
+absl::StatusOr<std::optional<engine::KvScope>> ToKvScope(const v1::Prompt& prompt, const Scope& caller) {
   if (!prompt.has_reuse()) return std::nullopt;
   const std::string& name = prompt.reuse().name();
   if (name.empty() || name.size() > kMaxScopeName) {
     return absl::InvalidArgumentError(
         absl::StrCat("reuse.name has ", name.size(), " bytes; 1 to ", kMaxScopeName, " are allowed"));
   }
-  return engine::KvScope{name, prompt.reuse().version()};
+  return engine::KvScope{absl::StrCat(ScopeKey(caller), "\n", name), prompt.reuse().version()};
 }
 
 absl::StatusOr<engine::BeamOptions> ToBeamOptions(const v1::GenerateRequest& request) {

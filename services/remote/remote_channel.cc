@@ -10,6 +10,7 @@
 #include "services/call_priority.h"
 #include "services/grpc/limits.h"
 #include "services/grpc/status.h"
+#include "services/scope_headers.h"
 
 namespace lastro::services {
 namespace {
@@ -77,6 +78,9 @@ RemoteCall::RemoteCall(RemoteChannel* channel, const CallContext& context, absl:
       timeout_(timeout > absl::ZeroDuration() ? timeout : channel->options().call_timeout) {
   const bool unlimited = context.deadline() == absl::InfiniteFuture();
   if (context.priority() == Priority::kBackground) client_.AddMetadata(kPriorityHeader, kBackgroundPriority);
+  const ScopeHeaders headers = HeadersOfScope(context.scope());
+  if (headers.tenant.has_value()) client_.AddMetadata(kTenantHeader, *headers.tenant);
+  if (headers.labels.has_value()) client_.AddMetadata(kLabelsHeader, *headers.labels);
   client_.set_deadline(absl::ToChronoTime(unlimited ? absl::Now() + timeout_ : context.deadline()));
 }
 

@@ -56,28 +56,34 @@ DocumentState FromProto(const v1::DocumentState& message) {
 
 class RemoteStore final : public retrieval::ChunkStore {
  public:
-  explicit RemoteStore(std::shared_ptr<RemoteChannel> channel)
+  RemoteStore(std::shared_ptr<RemoteChannel> channel, const Scope& scope)
       : channel_(std::move(channel)),
+        context_(CallContext().WithScope(scope)),
         retrieval_(MakeRemoteRetrieval(channel_)),
         stub_(v1::StoreService::NewStub(channel_->channel())) {}
 
+  absl::StatusOr<std::unique_ptr<retrieval::ChunkStore>> WithScope(const Scope& scope) override {
+    LASTRO_RETURN_IF_ERROR(ValidateScope(scope));
+    return std::make_unique<RemoteStore>(channel_, scope);
+  }
+
   absl::Status CreateCollection(const Collection& collection) override {
-    return Unary<v1::Collection>(&v1::StoreService::Stub::AsyncCreateCollection, ToProto(collection)).status();
+    return Unary<v1::Collection>(&v1::StoreService::Stub::AsyncCreateCollection, ToProto(collection), context_).status();
   }
   absl::StatusOr<Collection> GetCollection(const std::string& name) override {
     v1::GetCollectionRequest request;
     request.set_collection(name);
-    LASTRO_ASSIGN_OR_RETURN(v1::Collection response, retrieval_->GetCollection(request, CallContext()));
+    LASTRO_ASSIGN_OR_RETURN(v1::Collection response, retrieval_->GetCollection(request, context_));
     return services::FromProto(response);
   }
   absl::StatusOr<std::vector<Collection>> ListCollections() override {
-    LASTRO_ASSIGN_OR_RETURN(v1::ListCollectionsResponse response, retrieval_->ListCollections({}, CallContext()));
+    LASTRO_ASSIGN_OR_RETURN(v1::ListCollectionsResponse response, retrieval_->ListCollections({}, context_));
     return Converted<Collection>(response.collections());
   }
   absl::Status DeleteCollection(const std::string& name) override {
     v1::DeleteCollectionRequest request;
     request.set_collection(name);
-    return retrieval_->DeleteCollection(request, CallContext()).status();
+    return retrieval_->DeleteCollection(request, context_).status();
   }
 
   absl::StatusOr<Document> PutDocument(const Document& document, const std::string& fingerprint,
@@ -99,7 +105,7 @@ class RemoteStore final : public retrieval::ChunkStore {
              SendChunks(chunks, send));  // the status of the call tells why the server wanted no more
     };
     LASTRO_ASSIGN_OR_RETURN(v1::Document stored, (CallClientStream<v1::PutDocumentRequest, v1::Document>(
-                                                     channel_.get(), CallContext(), start, produce, kPutTimeout)));
+                                                     channel_.get(), context_, start, produce, kPutTimeout)));
     return services::FromProto(stored);
   }
 
@@ -111,7 +117,7 @@ class RemoteStore final : public retrieval::ChunkStore {
       request.set_collection(collection);
       for (const std::string& id : document_ids.subspan(begin, kDeletesPerCall)) request.add_document_ids(id);
       LASTRO_ASSIGN_OR_RETURN(v1::DeleteDocumentsResponse response,
-                              retrieval_->DeleteDocuments(request, CallContext()));
+                              retrieval_->DeleteDocuments(request, context_));
       deleted += response.deleted();
     }
     return deleted;
@@ -137,7 +143,7 @@ class RemoteStore final : public retrieval::ChunkStore {
     *request.mutable_filter() = ToProto(filter);
     request.set_page_size(page_size);
     request.set_page_token(page_token);
-    LASTRO_ASSIGN_OR_RETURN(v1::ListDocumentsResponse response, retrieval_->ListDocuments(request, CallContext()));
+    LASTRO_ASSIGN_OR_RETURN(v1::ListDocumentsResponse response, retrieval_->ListDocuments(request, context_));
     LASTRO_ASSIGN_OR_RETURN(std::vector<Document> documents, Converted<Document>(response.documents()));
     return retrieval::DocumentPage{std::move(documents), response.next_page_token()};
   }
@@ -150,7 +156,7 @@ class RemoteStore final : public retrieval::ChunkStore {
       return stub_->AsyncGetDocumentStates(client, request, queue, tag);
     };
     LASTRO_RETURN_IF_ERROR(
-        CallServerStream<v1::DocumentState>(channel_.get(), CallContext(), start, [&](const v1::DocumentState& state) {
+        CallServerStream<v1::DocumentState>(channel_.get(), context_, start, [&](const v1::DocumentState& state) {
           states[state.uri()] = FromProto(state);
           return absl::OkStatus();
         }));
@@ -163,7 +169,7 @@ class RemoteStore final : public retrieval::ChunkStore {
     request.set_collection(collection);
     request.set_document_id(document_id);
     request.set_include_vectors(with_vectors);
-    LASTRO_ASSIGN_OR_RETURN(v1::ListChunksResponse response, retrieval_->ListChunks(request, CallContext()));
+    LASTRO_ASSIGN_OR_RETURN(v1::ListChunksResponse response, retrieval_->ListChunks(request, context_));
     return Converted<Chunk>(response.chunks());
   }
 
@@ -181,7 +187,7 @@ class RemoteStore final : public retrieval::ChunkStore {
       request.mutable_range()->set_begin(static_cast<int64_t>(begin + source.size()));
       request.mutable_range()->set_end(
           static_cast<int64_t>(std::min(end, begin + source.size() + kSourceBytesPerCall)));
-      LASTRO_ASSIGN_OR_RETURN(v1::GetSourceResponse piece, retrieval_->GetSource(request, CallContext()));
+      LASTRO_ASSIGN_OR_RETURN(v1::GetSourceResponse piece, retrieval_->GetSource(request, context_));
       if (piece.content().empty()) break;  // the end of the source
       source += piece.content();
     } while (begin + source.size() < end);
@@ -196,7 +202,7 @@ class RemoteStore final : public retrieval::ChunkStore {
     auto start = [&](grpc::ClientContext* client, grpc::CompletionQueue* queue, void* tag) {
       return stub_->AsyncReadOriginal(client, request, queue, tag);
     };
-    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::ReadOriginalResponse>(channel_.get(), CallContext(), start,
+    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::ReadOriginalResponse>(channel_.get(), context_, start,
                                                                       [&](const v1::ReadOriginalResponse& piece) {
                                                                         original += piece.content();
                                                                         return absl::OkStatus();
@@ -213,7 +219,7 @@ class RemoteStore final : public retrieval::ChunkStore {
       request.set_collection(collection);
       for (const std::string& key : keys) request.add_text_sha256(key);
       LASTRO_ASSIGN_OR_RETURN(v1::FindVectorsResponse response,
-                              Unary<v1::FindVectorsResponse>(&v1::StoreService::Stub::AsyncFindVectors, request));
+                              Unary<v1::FindVectorsResponse>(&v1::StoreService::Stub::AsyncFindVectors, request, context_));
       if (response.vectors_size() != static_cast<int>(keys.size())) {
         return absl::InternalError("the store returned another number of vectors than was asked for");
       }
@@ -230,19 +236,20 @@ class RemoteStore final : public retrieval::ChunkStore {
     request.mutable_vector()->Add(query.vector.begin(), query.vector.end());
     request.set_fingerprint(query.fingerprint);
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response,
-                            Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request, context));
+                            Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request,
+                                                      context.WithScope(context_.scope())));
     LASTRO_ASSIGN_OR_RETURN(auto hits, Converted<retrieval::SearchHit>(response.hits()));
     return retrieval::SearchResult{std::move(hits), response.store_commit(), response.removed_documents()};
   }
 
   absl::Status PutJob(const Job& job) override {
-    return Unary<v1::PutStoredJobResponse>(&v1::StoreService::Stub::AsyncPutStoredJob, ToStoredProto(job)).status();
+    return Unary<v1::PutStoredJobResponse>(&v1::StoreService::Stub::AsyncPutStoredJob, ToStoredProto(job), context_).status();
   }
   absl::StatusOr<Job> GetJob(const std::string& id) override {
     v1::GetStoredJobRequest request;
     request.set_job_id(id);
     LASTRO_ASSIGN_OR_RETURN(v1::StoredJob stored,
-                            Unary<v1::StoredJob>(&v1::StoreService::Stub::AsyncGetStoredJob, request));
+                            Unary<v1::StoredJob>(&v1::StoreService::Stub::AsyncGetStoredJob, request, context_));
     return FromStoredProto(stored);
   }
   absl::StatusOr<std::vector<Job>> ListJobs() override {
@@ -250,7 +257,7 @@ class RemoteStore final : public retrieval::ChunkStore {
     auto start = [&](grpc::ClientContext* client, grpc::CompletionQueue* queue, void* tag) {
       return stub_->AsyncListStoredJobs(client, {}, queue, tag);
     };
-    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::StoredJob>(channel_.get(), CallContext(), start,
+    LASTRO_RETURN_IF_ERROR(CallServerStream<v1::StoredJob>(channel_.get(), context_, start,
                                                            [&](const v1::StoredJob& stored) -> absl::Status {
                                                              LASTRO_ASSIGN_OR_RETURN(Job job, FromStoredProto(stored));
                                                              jobs.push_back(std::move(job));
@@ -265,7 +272,7 @@ class RemoteStore final : public retrieval::ChunkStore {
   absl::StatusOr<Response> Unary(std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
                                      v1::StoreService::Stub::*start)(grpc::ClientContext*, const Request&,
                                                                      grpc::CompletionQueue*),
-                                 const Request& request, const CallContext& context = CallContext()) {
+                                 const Request& request, const CallContext& context) {
     return CallUnary<Response>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
       return (stub_.get()->*start)(client, request, queue);
     });
@@ -282,11 +289,12 @@ class RemoteStore final : public retrieval::ChunkStore {
   }
 
   absl::StatusOr<Document> GetDocument(const v1::GetDocumentRequest& request) {
-    LASTRO_ASSIGN_OR_RETURN(v1::Document document, retrieval_->GetDocument(request, CallContext()));
+    LASTRO_ASSIGN_OR_RETURN(v1::Document document, retrieval_->GetDocument(request, context_));
     return services::FromProto(document);
   }
 
   const std::shared_ptr<RemoteChannel> channel_;
+  const CallContext context_;  // of the calls that have none of their own, with the scope of all
   const std::unique_ptr<RetrievalApi> retrieval_;
   const std::unique_ptr<v1::StoreService::Stub> stub_;
 };
@@ -294,7 +302,7 @@ class RemoteStore final : public retrieval::ChunkStore {
 }  // namespace
 
 std::unique_ptr<retrieval::ChunkStore> MakeRemoteStore(std::shared_ptr<RemoteChannel> channel) {
-  return std::make_unique<RemoteStore>(std::move(channel));
+  return std::make_unique<RemoteStore>(std::move(channel), Scope::Operator());
 }
 
 }  // namespace lastro::services

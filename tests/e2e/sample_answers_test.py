@@ -38,6 +38,18 @@ class SampleAnswers(unittest.TestCase):
     def extracted(self, uri):
         return run_cli("docs", "show", uri, "--text", data=self.folder.name).stdout.encode()
 
+    def test_receipts_give_the_same_answers_again(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as receipts:
+            for answer in self.answers.values():
+                receipts.write(json.dumps(answer) + "\n")
+            receipts.flush()
+            replayed = run_cli("replay", receipts.name, "--json", data=self.folder.name)
+        reports = [json.loads(line) for line in replayed.stdout.splitlines()]
+        self.assertEqual(len(reports), len(self.answers))
+        for report in reports:
+            self.assertTrue(report["same"], report["changes"])
+            self.assertEqual(report["changes"], [])
+
     def test_every_citation_is_true_to_the_byte(self):
         cited = 0
         for question in self.questions:

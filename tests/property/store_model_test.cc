@@ -62,8 +62,8 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
     return absl::StrCat(absl::StrJoin(words, " "), " ", Below(1000000));
   }
 
-  MetadataValue RandomValue() {
-    static const std::vector<MetadataValue> values = {0.0,
+  MetadataScalar RandomScalar() {
+    static const std::vector<MetadataScalar> values = {0.0,
                                                       -1.5,
                                                       2023.0,
                                                       2024.0,
@@ -76,9 +76,38 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
                                                       std::string("b\0c", 3),
                                                       std::string("ção"),
                                                       std::string("2024"),
-                                                      std::string("\u00FF\U0010FFFF")};
+                                                      std::string("\u00FF\U0010FFFF"),
+                                                      absl::FromUnixSeconds(1'700'000'000),
+                                                      absl::FromUnixSeconds(2024),
+                                                      absl::FromUnixNanos(-1)};
     return Pick(values);
   }
+
+  MetadataValue RandomValue() {
+    if (Below(3) > 0) return std::visit([](const auto& scalar) { return MetadataValue(scalar); }, RandomScalar());
+    MetadataList list;
+    for (size_t i = 0, count = Below(4); i < count; ++i) list.push_back(RandomScalar());
+    return list;
+  }
+
+  // --- scopes
+
+  std::vector<std::string> RandomLabels(size_t at_most) {
+    std::vector<std::string> labels;
+    for (const char* label : {"hr", "board", "ops"}) {
+      if (labels.size() < at_most && Below(3) == 0) labels.push_back(label);
+    }
+    return labels;
+  }
+
+  Scope RandomScope() {
+    Scope scope;
+    scope.all_labels = Below(3) == 0;
+    if (!scope.all_labels) scope.labels = RandomLabels(3);
+    return scope;
+  }
+
+  std::unique_ptr<ChunkStore> As(const Scope& scope) { return store_->WithScope(scope).value(); }
 
   void RandomPut() {
     std::vector<std::string> texts;
@@ -89,6 +118,7 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
     for (const char* key : {"year", "team", "draft"}) {
       if (Below(3)) test.document.metadata[key] = RandomValue();
     }
+    test.document.labels = RandomLabels(2);
     absl::StatusOr<Document> stored = Put(*store_, test);
     ASSERT_THAT(stored, IsOk());
     test.document = *stored;
@@ -102,28 +132,33 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
   }
 
   void RandomDelete() {
+    Scope scope = RandomScope();
     std::vector<std::string> ids;
     int64_t expected = 0;
     for (size_t i = 0, count = 1 + Below(3); i < count; ++i) {
       std::string uri = RandomUri();
       ids.push_back(DocumentId(kCollection, uri));
-      expected += static_cast<int64_t>(model_.erase(uri));
+      auto known = model_.find(uri);
+      if (known == model_.end() || !Sees(scope, known->second.document.labels)) continue;
+      model_.erase(known);
+      ++expected;
     }
-    EXPECT_EQ(store_->DeleteDocuments(kCollection, ids).value(), expected);
+    EXPECT_EQ(As(scope)->DeleteDocuments(kCollection, ids).value(), expected);
   }
 
   // --- filters
 
   Filter RandomComparison() {
-    static const std::vector<std::string> fields = {"uri",  "title", "language", "origin",
-                                                    "year", "team",  "draft",    "no"};
-    static const std::vector<MetadataValue> strings = {std::string("dir1/"), std::string("dir1/doc1"),
-                                                       std::string("en"), std::string("\xFF"), std::string("b")};
+    static const std::vector<std::string> fields = {"uri",  "title", "language", "origin",      "label",
+                                                    "year", "team",  "draft",    "ingested_at", "no"};
+    static const std::vector<MetadataScalar> strings = {std::string("dir1/"), std::string("dir1/doc1"),
+                                                       std::string("en"), std::string("\xFF"), std::string("b"),
+                                                        std::string("hr"), std::string()};
     Filter filter;
     filter.op = static_cast<Op>(static_cast<int>(Op::kEqual) + static_cast<int>(Below(8)));
     filter.field = Pick(fields);
     size_t count = filter.op == Op::kIn ? Below(4) : 1;
-    for (size_t i = 0; i < count; ++i) filter.values.push_back(Below(2) ? RandomValue() : Pick(strings));
+    for (size_t i = 0; i < count; ++i) filter.values.push_back(Below(2) ? RandomScalar() : Pick(strings));
     if (filter.op == Op::kPrefix && !std::holds_alternative<std::string>(filter.values[0]))
       filter.values = {Pick(strings)};
     return filter;
@@ -141,13 +176,15 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
 
   void CheckListing() {
     Filter filter = RandomFilter(3);
+    Scope scope = RandomScope();
+    std::unique_ptr<ChunkStore> store = As(scope);
     std::vector<std::string> expected, listed;
     for (const auto& [uri, test] : model_) {
-      if (filter.Matches(test.document)) expected.push_back(uri);
+      if (filter.Matches(test.document) && Sees(scope, test.document.labels)) expected.push_back(uri);
     }
     std::string token;
     do {
-      absl::StatusOr<DocumentPage> page = store_->ListDocuments(kCollection, filter, 7, token);
+      absl::StatusOr<DocumentPage> page = store->ListDocuments(kCollection, filter, 7, token);
       ASSERT_THAT(page, IsOk());
       for (const Document& document : page->documents) listed.push_back(document.uri);
       token = page->next_page_token;
@@ -163,10 +200,11 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
   };
 
   // Every chunk of the model that the query may return, by text (texts are unique in practice: they end in a number).
-  std::map<std::string, Expected> ExpectedChunks(const SearchQuery& query, const std::string& word) {
+  std::map<std::string, Expected> ExpectedChunks(const SearchQuery& query, const Scope& scope,
+                                                 const std::string& word) {
     std::map<std::string, Expected> expected;
     for (const auto& [uri, test] : model_) {
-      if (!query.filter.Matches(test.document)) continue;
+      if (!query.filter.Matches(test.document) || !Sees(scope, test.document.labels)) continue;
       for (const Chunk& chunk : test.chunks) {
         Expected& entry = expected[chunk.text];
         for (size_t i = 0; i < query.vector.size(); ++i) entry.cosine += chunk.vector[i] * query.vector[i];
@@ -183,8 +221,9 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
     query.vector = VectorOf(random_());
     query.limit = 1 + static_cast<int>(Below(40));
     if (Below(2)) query.filter = RandomFilter(2);
-    std::map<std::string, Expected> expected = ExpectedChunks(query, word);
-    absl::StatusOr<SearchResult> result = store_->Search(query, CallContext());
+    Scope scope = RandomScope();
+    std::map<std::string, Expected> expected = ExpectedChunks(query, scope, word);
+    absl::StatusOr<SearchResult> result = As(scope)->Search(query, CallContext());
     ASSERT_THAT(result, IsOk());
     EXPECT_EQ(result->commit, store_->commit());
     CheckHits(*result, expected);

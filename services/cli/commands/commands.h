@@ -20,6 +20,7 @@ void AddModelsCommand(CommandSet* set);
 void AddModelsVerifyCommand(CommandSet* set, CLI::App* models);
 void AddPerplexityCommand(CommandSet* set);
 void AddQuantizeCommand(CommandSet* set);
+void AddReplayCommand(CommandSet* set);
 void AddRerankCommand(CommandSet* set);
 void AddSearchCommand(CommandSet* set);
 void AddTokenizeCommand(CommandSet* set);

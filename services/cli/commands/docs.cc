@@ -76,6 +76,7 @@ void PrintDocument(const v1::Document& document, Session& session) {
   properties.Add("origin", document.origin());
   properties.Add("modified", FormatTime(document.modified_at()));
   properties.Add("ingested", FormatTime(document.ingested_at()));
+  if (document.labels_size() > 0) properties.Add("labels", absl::StrJoin(document.labels(), ", "));
   std::map<std::string, v1::MetadataValue> metadata(document.metadata().begin(), document.metadata().end());
   for (const auto& [name, value] : metadata) properties.Add("meta " + name, FormatMetadata(value));
   properties.Print(session.out(), session.out_terminal());

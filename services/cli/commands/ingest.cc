@@ -22,6 +22,7 @@ struct IngestOptions {
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   std::vector<std::string> metadata;
+  std::vector<std::string> labels;
   bool sync = false;
   bool on_server = false;
   bool strict = false;
@@ -104,6 +105,7 @@ class IngestRun {
     request.mutable_include()->Add(settings_.include.begin(), settings_.include.end());
     request.mutable_exclude()->Add(settings_.exclude.begin(), settings_.exclude.end());
     request.mutable_metadata()->insert(settings_.metadata.begin(), settings_.metadata.end());
+    *request.mutable_labels() = {settings_.labels.begin(), settings_.labels.end()};
     LASTRO_ASSIGN_OR_RETURN(v1::Job started, node_.ingest().IngestFolder(request, options_.sync, session_.context()));
     absl::StatusOr<v1::Job> ended = FollowJob(started, node_, session_);
     if (!ended.ok()) return Abandon(started.id(), ended.status());
@@ -117,7 +119,7 @@ class IngestRun {
     if (!stop) {
       return absl::Status(why.code(), absl::StrCat(why.message(), "; the job goes on: lastro jobs watch ", job_id));
     }
-    CallContext context = CallContext::Until(absl::Now() + absl::Seconds(10));
+    CallContext context = CallContext::Until(absl::Now() + absl::Seconds(10)).WithScope(session_.context().scope());
     v1::GetJobRequest request;
     request.set_job_id(job_id);
     if (node_.ingest().CancelJob(request, context).ok()) {
@@ -160,6 +162,7 @@ absl::StatusOr<int> RunIngest(const IngestOptions& options, Session& session) {
   settings.include = options.include;
   settings.exclude = options.exclude;
   LASTRO_ASSIGN_OR_RETURN(settings.metadata, ParseMetadata(options.metadata));
+  LASTRO_ASSIGN_OR_RETURN(settings.labels, SortedLabels(options.labels));
   for (const std::string& glob : options.include) LASTRO_RETURN_IF_ERROR(CheckUtf8(glob, "--include"));
   for (const std::string& glob : options.exclude) LASTRO_RETURN_IF_ERROR(CheckUtf8(glob, "--exclude"));
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
@@ -196,8 +199,12 @@ void AddIngestCommand(CommandSet* set) {
   command->add_option("--exclude", options->exclude, "No files like this")->type_name("GLOB")->expected(1)->take_all();
   command
       ->add_option("--meta", options->metadata,
-                   "Metadata of every document: text, number, true or false; year=\"2024\" is text")
+                   "Metadata of every document: text, number, date, true or false, [list]; year=\"2024\" is text")
       ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--label", options->labels, "Access label of every document: who has none of them sees none of it")
+      ->type_name("LABEL")
       ->expected(1)
       ->take_all();
   command->add_flag("--strict", options->strict, "Exit with 3 when a file was not ingested");

@@ -235,11 +235,8 @@ TEST_F(StepSchedulerTest, ManyCallersAtOnce) {
   EXPECT_EQ(Extend(*rest, Ids(512, 2)).size(), kVocab);
 }
 
-// Calls that come while a step waits share it: prompts that somebody waits for before one of the background, which has
-// a share nevertheless.
-TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
-  Load();
-  ComputeQueue& queue = runtime_->backend().queue();
+class StepSchedulerTurnsTest : public StepSchedulerTest {
+ protected:
   struct Text {
     std::unique_ptr<DecoderSession> session;
     std::thread caller;
@@ -248,23 +245,35 @@ TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
     absl::Status status;
     std::vector<float> logits;
   };
-  auto start = [&](Text* text, const std::vector<int32_t>& ids, Priority priority) {
+
+  // `ids` must outlive the call. Returns when it waits.
+  void Start(Text* text, const std::vector<int32_t>& ids, Priority priority, const std::string& tenant = "") {
     text->session = *model_->NewSession(512);
-    text->caller = std::thread([text, &ids, priority] {
+    Scope scope;
+    scope.tenant = tenant;
+    text->caller = std::thread([text, &ids, priority, scope] {
       const auto look = [text] { return ++text->looked, false; };
-      const CallContext context = CallContext::Until(absl::Now() + absl::Minutes(2), look).WithPriority(priority);
-      text->status = text->session->Extend(ids, LogitsOf::kLast, context, &text->logits);
+      const CallContext context = CallContext::Until(absl::Now() + absl::Minutes(2), look);
+      text->status = text->session->Extend(ids, LogitsOf::kLast, context.WithPriority(priority).WithScope(scope),
+                                           &text->logits);
       text->done = true;
     });
-    while (text->looked < 2) std::this_thread::yield();  // it waits
-  };
+    while (text->looked < 2) std::this_thread::yield();
+  }
+};
+
+// Calls that come while a step waits share it: prompts that somebody waits for before one of the background, which has
+// a share nevertheless.
+TEST_F(StepSchedulerTurnsTest, InteractivePromptsGoFirst) {
+  Load();
+  ComputeQueue& queue = runtime_->backend().queue();
   QueueBlocker before(queue);
   before.AwaitStart();
   const std::vector<int32_t> first_ids = Ids(300, 1), background_ids = Ids(400, 2), second_ids = Ids(140, 3);
   Text first, background, second;
-  start(&first, first_ids, Priority::kInteractive);
-  start(&background, background_ids, Priority::kBackground);
-  start(&second, second_ids, Priority::kInteractive);
+  Start(&first, first_ids, Priority::kInteractive);
+  Start(&background, background_ids, Priority::kBackground);
+  Start(&second, second_ids, Priority::kInteractive);
   QueueBlocker after(queue);
   while (queue.waiting() < 2) std::this_thread::yield();
   before.Release();
@@ -277,6 +286,38 @@ TEST_F(StepSchedulerTest, InteractivePromptsGoFirst) {
     EXPECT_THAT(text->status, IsOk());
     ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
   }
+}
+
+// A tenant with many prompts does not make another wait for all of them.
+TEST_F(StepSchedulerTurnsTest, TenantsGetTheSameTokens) {
+  Load();
+  ComputeQueue& queue = runtime_->backend().queue();
+  QueueBlocker before(queue);
+  before.AwaitStart();
+  const std::vector<int32_t> ids = Ids(500, 1), quiet_ids = Ids(300, 2);
+  Text loud[3], quiet;
+  for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
+  Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
+  QueueBlocker second(queue);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  before.Release();  // the first step: 500 of loud's first, 12 of quiet's
+  loud[0].caller.join();
+  EXPECT_FALSE(quiet.done);
+  second.AwaitStart();
+  while (queue.waiting() < 1) std::this_thread::yield();  // the second step waits
+  QueueBlocker third(queue);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  second.Release();
+  quiet.caller.join();
+  EXPECT_FALSE(loud[1].done);
+  EXPECT_FALSE(loud[2].done);
+  third.Release();
+  for (Text* text : {&loud[1], &loud[2]}) text->caller.join();
+  for (Text* text : {&loud[0], &loud[1], &loud[2]}) {
+    EXPECT_THAT(text->status, IsOk());
+    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
+  }
+  ExpectNear(quiet.logits, Extend(**model_->NewSession(512), quiet_ids));
 }
 
 // Texts that together exceed the KV memory wait for each other; none ends midway.

@@ -87,6 +87,10 @@ class FakeEmbedder : public retrieval::TextEmbedder {
 // Everything in maps; what the pipeline does not call is UNIMPLEMENTED.
 class FakeStore : public retrieval::ChunkStore {
  public:
+  absl::StatusOr<std::unique_ptr<retrieval::ChunkStore>> WithScope(const Scope&) override {
+    return absl::UnimplementedError("the pipeline gets a store in the scope of its caller");
+  }
+
   struct Stored {
     retrieval::Document document;
     std::vector<retrieval::Chunk> chunks;

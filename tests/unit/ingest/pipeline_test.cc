@@ -56,7 +56,7 @@ class PipelineTest : public ::testing::Test {
 TEST_F(PipelineTest, IngestsAFolder) {
   Write("a.txt", "Some plain text about the sea.");
   Write("sub/b.md", "# Title\n\nThe text of the document is in English.\n");
-  request_.metadata["team"] = std::string("x");
+  request_.given.metadata["team"] = std::string("x");
   ASSERT_OK_AND_ASSIGN(retrieval::Job job, Run());
   EXPECT_EQ(job.state, retrieval::JobState::kSucceeded);
   EXPECT_EQ(job.files_found, 2);
@@ -68,7 +68,7 @@ TEST_F(PipelineTest, IngestsAFolder) {
   EXPECT_EQ(stored.document.title, "Title");
   EXPECT_EQ(stored.document.media_type, "text/markdown");
   EXPECT_EQ(stored.document.language, retrieval::Language::kEnglish);
-  EXPECT_EQ(stored.document.metadata, request_.metadata);
+  EXPECT_EQ(stored.document.metadata, request_.given.metadata);
   EXPECT_EQ(stored.document.content_sha256, Sha256Hex(stored.original));
   EXPECT_THAT(stored.chunks, SizeIs(1));
   EXPECT_THAT(stored.chunks[0].vector, SizeIs(FakeEmbedder::kDimension));
@@ -94,7 +94,7 @@ TEST_F(PipelineTest, UnchangedIsSkippedAndChangedReplaced) {
 TEST_F(PipelineTest, OtherSettingsOrMetadataIngestAgainWithKnownVectors) {
   Write("a.txt", "One.");
   ASSERT_THAT(Run(), IsOk());
-  request_.metadata["year"] = 2024.0;
+  request_.given.metadata["year"] = 2024.0;
   ASSERT_OK_AND_ASSIGN(retrieval::Job job, Run());
   EXPECT_EQ(job.files_updated, 1);
   EXPECT_EQ(job.chunks_reused, 1);

@@ -36,11 +36,11 @@ class DenseSearchTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(PackedContent content, PackContent(test.original));
     put.document.content_sha256 = put.document.source_sha256 = content.sha256;
     put.contents = {content};
-    ASSERT_THAT(writer_->PutDocument(put), IsOk());
+    ASSERT_THAT(writer_->PutDocument(put, StoreScope(Scope())), IsOk());
   }
 
   void Delete(const std::string& uri) {
-    ASSERT_THAT(writer_->DeleteDocuments(kCollection, {DocumentId(kCollection, uri)}), IsOk());
+    ASSERT_THAT(writer_->DeleteDocuments(kCollection, {DocumentId(kCollection, uri)}, StoreScope(Scope())), IsOk());
   }
 
   // The texts of the `count` nearest chunks to `text`.

@@ -12,7 +12,7 @@ using lastro::testing::StatusIs;
 using ::testing::HasSubstr;
 using Op = Filter::Op;
 
-Filter Compare(Op op, const std::string& field, std::vector<MetadataValue> values) {
+Filter Compare(Op op, const std::string& field, std::vector<MetadataScalar> values) {
   Filter filter;
   filter.op = op;
   filter.field = field;
@@ -65,6 +65,38 @@ TEST(FilterTest, KnowsBuiltInFieldsBeforeMetadata) {
   ExpectMatch(Compare(Op::kEqual, "language", {std::string("pt")}), true);
   ExpectMatch(Compare(Op::kIn, "origin", {1.0, std::string("upload")}), true);
   ExpectMatch(Compare(Op::kIn, "origin", {}), false);
+}
+
+TEST(FilterTest, AListMatchesByItsValues) {
+  Document document = Sample();
+  document.metadata["tags"] = MetadataList{std::string("pay"), std::string("leave"), 3.0};
+  document.metadata["none"] = MetadataList{};
+  document.labels = {"hr", "board"};
+  auto matches = [&](const Filter& filter) { return filter.Matches(document); };
+  EXPECT_TRUE(matches(Compare(Op::kEqual, "tags", {std::string("leave")})));
+  EXPECT_TRUE(matches(Compare(Op::kPrefix, "tags", {std::string("le")})));
+  EXPECT_TRUE(matches(Compare(Op::kGreater, "tags", {2.0})));
+  EXPECT_FALSE(matches(Compare(Op::kEqual, "tags", {std::string("3")})));
+  EXPECT_FALSE(matches(Compare(Op::kNotEqual, "tags", {std::string("pay")})));
+  EXPECT_TRUE(matches(Compare(Op::kNotEqual, "tags", {std::string("tax")})));
+  EXPECT_FALSE(matches(Compare(Op::kNotEqual, "none", {std::string("pay")})));
+  EXPECT_TRUE(matches(Compare(Op::kIn, "label", {std::string("ops"), std::string("hr")})));
+  document.labels.clear();
+  EXPECT_TRUE(matches(Compare(Op::kEqual, "label", {std::string()})));
+}
+
+TEST(FilterTest, TimesAreOrdered) {
+  Document document = Sample();
+  const absl::Time due = absl::FromCivil(absl::CivilDay(2026, 11, 28), absl::UTCTimeZone());
+  document.metadata["due"] = due;
+  document.modified_at = due;
+  for (const char* field : {"due", "modified_at"}) {
+    EXPECT_TRUE(Compare(Op::kLess, field, {due + absl::Nanoseconds(1)}).Matches(document)) << field;
+    EXPECT_FALSE(Compare(Op::kLess, field, {due}).Matches(document)) << field;
+    EXPECT_FALSE(Compare(Op::kEqual, field, {std::string("2026-11-28")}).Matches(document)) << field;
+  }
+  document.modified_at = absl::Time();  // not known
+  EXPECT_FALSE(Compare(Op::kLess, "modified_at", {due}).Matches(document));
 }
 
 TEST(FilterTest, Combines) {

@@ -242,6 +242,7 @@ TEST_F(StoreTest, RefusesWhatIsNotSane) {
 TEST_F(StoreTest, KeepsJobs) {
   Job job;
   job.id = "job-1";
+  job.collection = kCollection;
   job.state = JobState::kRunning;
   job.request = std::string("\0\x01", 2);
   job.files_failed = 3;

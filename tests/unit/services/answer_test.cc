@@ -1,3 +1,4 @@
+#include "services/answer/receipt.h"
 #include "services/answer/answerer.h"
 #include "services/answer/citation.h"
 #include "services/answer/evidence.h"
@@ -54,6 +55,60 @@ TEST_F(AnswererTest, QuotesTheSentenceThatAnswersWithItsBytes) {
             citation.quote());
   EXPECT_EQ(answer.receipt().store_commit(), 42);
   EXPECT_FALSE(answer.receipt().chunk_sha256().empty());
+}
+
+TEST_F(AnswererTest, AReceiptMakesTheSameAnswerAgain) {
+  const v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  ASSERT_OK_AND_ASSIGN(const v1::Answer first, answerer_->Ask(request, {}));
+  const v1::Receipt& receipt = first.receipt();
+  EXPECT_EQ(receipt.request().SerializeAsString(), request.SerializeAsString());
+  EXPECT_EQ(receipt.answer_sha256().size(), 64u);
+  EXPECT_GT(receipt.passages_size(), 0);
+  EXPECT_TRUE(receipt.passages(0).used());
+  ASSERT_OK_AND_ASSIGN(v1::Answer again, answerer_->Ask(receipt.request(), {}));
+  v1::ReplayReport report = answer::CompareReceipts(receipt, std::move(again));
+  EXPECT_TRUE(report.same());
+  EXPECT_EQ(report.changes_size(), 0) << report.changes(0);
+
+  // What changed is named, whether the answer is another one or not.
+  const std::string sentence = "Bunkering stops when the wind reaches 30 knots.";
+  retrieval_.Add("newer.txt", sentence, sentence);
+  generation_.favourite = sentence;
+  ASSERT_OK_AND_ASSIGN(again, answerer_->Ask(receipt.request(), {}));
+  report = answer::CompareReceipts(receipt, std::move(again));
+  EXPECT_FALSE(report.same());
+  EXPECT_THAT(report.changes(), ::testing::Contains(HasSubstr("newer.txt is retrieved and was not")));
+}
+
+TEST(AnswerSha256, IsOfWhatTheAnswerSays) {
+  v1::Answer answer;
+  answer.set_text("Yes.");
+  answer.set_answerability(v1::ANSWERED);
+  v1::Citation* citation = answer.add_claims()->add_citations();
+  citation->set_source_sha256("a");
+  const std::string hash = answer::AnswerSha256(answer);
+  citation->set_chunk_id(7);
+  answer.mutable_receipt()->set_store_commit(9);
+  EXPECT_EQ(answer::AnswerSha256(answer), hash);
+  citation->mutable_source_range()->set_end(1);
+  EXPECT_NE(answer::AnswerSha256(answer), hash);
+  citation->clear_source_range();
+  answer.mutable_claims(0)->set_supported(true);
+  EXPECT_NE(answer::AnswerSha256(answer), hash);
+}
+
+TEST_F(AnswererTest, AFollowUpIsAnsweredWithWhatWasSaidBefore) {
+  v1::AskRequest request = Question("And when does it stop?");
+  v1::Turn* turn = request.add_history();
+  turn->set_role(v1::Turn::USER);
+  turn->set_text("What is said about bunkering in the wind?");
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.standalone_question(), "And when does it stop? (said bunkering wind)");
+  EXPECT_THAT(answer.text(), HasSubstr("Bunkering stops when the wind reaches 25 knots."));
+  EXPECT_EQ(answer.receipt().request().question(), "And when does it stop?");
+  request.clear_history();
+  ASSERT_OK_AND_ASSIGN(answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.standalone_question(), "");
 }
 
 TEST_F(AnswererTest, QuestionsAreEmbeddedAsQueriesAndSentencesAsDocuments) {
@@ -199,7 +254,7 @@ TEST_F(AnswererTest, RefusesWhatIsOutOfRange) {
        "min_evidence"},
       {[](v1::AskRequest* r) { r->set_mode(static_cast<v1::AnswerMode>(9)); }, absl::StatusCode::kInvalidArgument,
        "mode 9"},
-      {[](v1::AskRequest* r) { r->add_history(); }, absl::StatusCode::kUnimplemented, "history"},
+      {[](v1::AskRequest* r) { r->add_history(); }, absl::StatusCode::kInvalidArgument, "history"},
       {[](v1::AskRequest* r) { r->set_collection("nowhere"); }, absl::StatusCode::kNotFound, "nowhere"},
   };
   for (const Case& c : cases) {

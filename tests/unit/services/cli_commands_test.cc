@@ -116,6 +116,38 @@ TEST_F(CliTest, AskAsJsonIsOneObjectWithProtoFieldNames) {
   EXPECT_EQ(claims.AsArray()->size(), 2u);
 }
 
+TEST_F(CliTest, ReplayTellsWhetherAnAnswerIsTheSame) {
+  SetAnswer();
+  v1::Receipt& receipt = *state.answer.mutable_receipt();
+  receipt.mutable_request()->set_question("How many days?");
+  receipt.set_answer_sha256("first");
+  receipt.set_store_commit(3);
+  ASSERT_EQ(Lastro({"ask", "How many days?", "--json"}), kExitOk) << err;
+  TempFolder folder;
+  std::ofstream(folder / "answer.json") << out;
+  EXPECT_EQ(Lastro({"replay", folder / "answer.json"}), kExitOk) << err;
+  EXPECT_THAT(out, HasSubstr("same     How many days?"));
+  EXPECT_EQ(state.ask_request.question(), "How many days?");
+  receipt.set_answer_sha256("second");
+  receipt.set_store_commit(4);
+  EXPECT_EQ(Lastro({"replay", folder / "answer.json"}), kExitChanged) << err;
+  EXPECT_THAT(out, HasSubstr("changed  How many days?"));
+  EXPECT_THAT(out, HasSubstr("the store's commit was 3 and is 4"));
+  EXPECT_THAT(out, HasSubstr("it says now: Staff have 25 days of leave."));
+  EXPECT_EQ(Lastro({"replay", folder / "answer.json", "--json"}), kExitChanged) << err;
+  EXPECT_THAT(out, HasSubstr("\"same\":false"));
+}
+
+TEST_F(CliTest, ReplayRefusesWhatIsNoReceipt) {
+  TempFolder folder;
+  for (const char* text : {"", "{", "{}", "[]", "{\"receipt\": {}}", "{\"receipt\": 3}"}) {
+    std::ofstream(folder / "bad.json") << text;
+    EXPECT_EQ(Lastro({"replay", folder / "bad.json"}), kExitUsage) << text;
+    EXPECT_THAT(err, HasSubstr("bad.json")) << text;
+  }
+  EXPECT_EQ(Lastro({"replay", folder / "none.json"}), kExitFailure);
+}
+
 TEST_F(CliTest, AbstentionIsTold) {
   state.answer.set_text("The documents do not say.");
   state.answer.set_answerability(v1::WEAK_EVIDENCE);
@@ -236,7 +268,8 @@ TEST_F(CliTest, EveryCommandHasExamples) {
                               "models",
                               "bench",
                               "quantize",
-                              "perplexity"}) {
+                              "perplexity",
+                              "replay"}) {
     std::vector<std::string> arguments = absl::StrSplit(command, ' ');
     arguments.push_back("--help");
     EXPECT_EQ(Lastro(arguments), kExitOk) << command;

@@ -38,6 +38,17 @@ TEST(ParseFilter, Comparisons) {
   EXPECT_EQ(Parsed("`a field` < 3"), "comparison { field: \"a field\" op: LESS values { number_value: 3 } }");
 }
 
+TEST(ParseFilter, Times) {
+  EXPECT_EQ(Parsed("due < 2026-11-28"),
+            "comparison { field: \"due\" op: LESS values { time_value { seconds: 1795824000 } } }");
+  EXPECT_EQ(Parsed("due in (2026-11-28T01:00:00.5+01:00, 5)"),
+            "comparison { field: \"due\" op: IN values { time_value { seconds: 1795824000 nanos: 500000000 } } values { "
+            "number_value: 5 } }");
+  EXPECT_THAT(ParseFilter("due < 2026-13-28"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected a time")));
+  EXPECT_THAT(ParseFilter("due < 2026-11-28T10:00"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected a time")));
+}
+
 TEST(ParseFilter, ListsAndNegation) {
   EXPECT_EQ(Parsed("lang in (\"en\", \"pt\")"),
             "comparison { field: \"lang\" op: IN values { string_value: \"en\" } values { string_value: \"pt\" } }");
@@ -69,8 +80,8 @@ TEST(ParseFilter, ErrorsGiveTheColumn) {
   auto fails = [](absl::string_view text, const std::string& message) {
     EXPECT_THAT(ParseFilter(text), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(message))) << text;
   };
-  fails("year >", "column 7: expected text in quotes, a number, true or false, found the end");
-  fails("year > ops", "column 8: expected text in quotes, a number, true or false, found 'ops'");
+  fails("year >", "column 7: expected text in quotes, a number, a time, true or false, found the end");
+  fails("year > ops", "column 8: expected text in quotes, a number, a time, true or false, found 'ops'");
   fails("é = 1 x", "column 7: expected 'and', 'or' or the end, found 'x'");
   fails("= 1", "column 1: expected a field name, found '= 1'");
   fails("a 1", "column 3: expected one of");
@@ -114,10 +125,26 @@ TEST(ParseFilter, RandomTextNeverCrashes) {
   }
 }
 
+TEST(ParseMetadataValue, TimesAndLists) {
+  EXPECT_EQ(ParseMetadataValue("2026-11-28")->time_value().seconds(), 1795824000);
+  EXPECT_EQ(ParseMetadataValue("2026-11-28 or so")->string_value(), "2026-11-28 or so");
+  EXPECT_EQ(ParseMetadataValue("\"2026-11-28\"")->string_value(), "2026-11-28");
+  ASSERT_OK_AND_ASSIGN(v1::MetadataValue list, ParseMetadataValue("[pay, 'sick leave', 3, 2026-11-28, true]"));
+  ASSERT_EQ(list.list_value().values_size(), 5);
+  EXPECT_EQ(list.list_value().values(1).string_value(), "sick leave");
+  EXPECT_EQ(list.list_value().values(2).number_value(), 3);
+  EXPECT_TRUE(list.list_value().values(3).has_time_value());
+  EXPECT_TRUE(list.list_value().values(4).bool_value());
+  EXPECT_TRUE(ParseMetadataValue("[]")->has_list_value());
+  for (const char* bad : {"[", "[a", "[a b]", "[a,]b", "[,a]", "[[a]]"}) {
+    EXPECT_THAT(ParseMetadataValue(bad), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected"))) << bad;
+  }
+}
+
 TEST(ParseMetadataValue, TypesAreRead) {
   EXPECT_EQ(ParseMetadataValue("2024")->number_value(), 2024);
   EXPECT_EQ(ParseMetadataValue("\"2024\"")->string_value(), "2024");
-  EXPECT_EQ(ParseMetadataValue("2024-05-01")->string_value(), "2024-05-01");
+  EXPECT_EQ(ParseMetadataValue("2024-05-01")->time_value().seconds(), 1714521600);
   EXPECT_EQ(ParseMetadataValue("ops team")->string_value(), "ops team");
   EXPECT_TRUE(ParseMetadataValue("true")->bool_value());
   EXPECT_EQ(ParseMetadataValue("")->string_value(), "");

@@ -64,6 +64,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "--allowed-folder-root",
                                "/docs",
                                "--no-folders",
+                               "--require-scope",
                                "--max-running-texts",
                                "9",
                                "--max-waiting-calls",
@@ -90,6 +91,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.compute.kv_type, "int8");
   EXPECT_EQ(node.allowed_folder_root, "/docs");
   EXPECT_FALSE(node.allow_folders);
+  EXPECT_TRUE(parsed.config().requires_scope);
   EXPECT_EQ(node.max_running_texts, 9);
   EXPECT_EQ(node.max_waiting_calls, 5);
   EXPECT_EQ(node.decoder_folder, "/m/d");

@@ -51,6 +51,60 @@ TEST(AdmissionGate, WaitersGoInOrderOfArrival) {
   EXPECT_EQ(gate.running(), 0);
 }
 
+CallContext Of(const std::string& tenant) {
+  Scope scope;
+  scope.tenant = tenant;
+  return CallContext().WithScope(scope);
+}
+
+TEST(AdmissionGate, TenantsTakeTurns) {
+  AdmissionGate gate("calls", 2, 10);
+  std::vector<absl::StatusOr<AdmissionGate::Permit>> held;
+  for (int i = 0; i < 2; ++i) held.push_back(gate.Acquire(Of("loud")));
+  absl::Mutex mutex;
+  std::vector<std::string> order;
+  std::vector<std::thread> threads;
+  for (const char* tenant : {"loud", "loud", "loud", "loud", "quiet", "quiet"}) {
+    threads.emplace_back([&, tenant] {
+      auto permit = gate.Acquire(Of(tenant));
+      ASSERT_THAT(permit, IsOk());
+      absl::MutexLock lock(&mutex);
+      order.push_back(tenant);
+    });
+    WaitUntil([&] { return gate.waiting() == static_cast<int>(threads.size()); });
+  }
+  held.pop_back();  // the other is held, so that calls run one after the other
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(order, (std::vector<std::string>{"quiet", "quiet", "loud", "loud", "loud", "loud"}));
+}
+
+TEST(AdmissionGate, ATenantWithFewWaitersDisplacesOneOfTheTenantWithMost) {
+  AdmissionGate gate("calls", 1, 3);
+  absl::StatusOr<AdmissionGate::Permit> held = gate.Acquire(Of("loud"));
+  ASSERT_THAT(held, IsOk());
+  std::atomic<int> refused{0}, run{0};
+  std::vector<std::thread> threads;
+  auto start = [&](const char* tenant, int waiting) {
+    threads.emplace_back([&, tenant] {
+      auto permit = gate.Acquire(Of(tenant));
+      (permit.ok() ? run : refused)++;
+      if (!permit.ok()) EXPECT_THAT(permit, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("too many calls")));
+    });
+    WaitUntil([&] { return gate.waiting() == waiting; });
+  };
+  for (int i = 1; i <= 3; ++i) start("loud", i);
+  EXPECT_THAT(gate.Acquire(Of("loud")), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 wait")));
+  start("quiet", 3);
+  WaitUntil([&] { return refused == 1; });
+  EXPECT_EQ(gate.waiting(), 3);
+  // Two of "loud" wait beside one of "quiet": both have about the same, and nobody makes room any more.
+  EXPECT_THAT(gate.Acquire(Of("quiet")), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("3 wait")));
+  *held = AdmissionGate::Permit();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(run, 3);
+  EXPECT_EQ(gate.running(), 0);
+}
+
 TEST(AdmissionGate, AWaiterLeavesWhenItsCallerDoes) {
   AdmissionGate gate("calls", 1, 2);
   auto held = gate.Acquire(CallContext());

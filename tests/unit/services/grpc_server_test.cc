@@ -277,7 +277,7 @@ TEST(EventLog, WritesOneLineAnEventWithoutTextOfRequests) {
   auto logger = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out));
   logger->set_pattern("%v");
   const EventLog log(logger, /*json=*/true);
-  CallRunner calls(1, 1, 1, &log);
+  CallRunner calls(1, 1, 1, /*requires_scope=*/false, &log);
   grpc::ServerContext context;
   calls.Run(context, {.method = "AskService/Ask"},
             [](Call&) { return absl::InvalidArgumentError("question 'secret \"words\"'"); });

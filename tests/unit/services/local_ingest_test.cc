@@ -87,6 +87,55 @@ TEST_F(LocalIngestTest, AFolderBecomesDocuments) {
   EXPECT_EQ(jobs.jobs(0).id(), queued.id());
 }
 
+TEST_F(LocalIngestTest, AJobWorksInTheScopeOfItsCallerAlsoAfterARestart) {
+  WriteDocument("a.txt", "the blue valve\n");
+  Scope scope;
+  scope.tenant = "acme";
+  scope.all_labels = false;
+  scope.labels = {"hr"};
+  const CallContext caller = CallContext().WithScope(scope);
+  v1::IngestFolderRequest request;
+  request.set_folder(docs_.path());
+  request.add_labels("board");
+  EXPECT_THAT(ingest_->IngestFolder(request, false, caller),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("label")));
+  request.set_labels(0, "hr");
+  embedding_.Block();
+  ASSERT_OK_AND_ASSIGN(v1::Job job, ingest_->IngestFolder(request, false, caller));
+  EXPECT_EQ(job.collection(), "default");
+  embedding_.AwaitBlockedCall();
+  ingest_.reset();
+  embedding_.Unblock();
+  Start({});
+  v1::Job last;
+  auto keep = [&last](const v1::Job& now) {
+    last = now;
+    return absl::OkStatus();
+  };
+  ASSERT_THAT(ingest_->WatchJob(Request(job.id()), caller, keep), IsOk());
+  EXPECT_EQ(last.state(), v1::Job::SUCCEEDED) << last.error();
+  EXPECT_THAT(ingest_->GetJob(Request(job.id()), CallContext()), StatusIs(absl::StatusCode::kNotFound, HasSubstr("job")));
+  EXPECT_THAT(ingest_->CancelJob(Request(job.id()), CallContext()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("job")));
+  EXPECT_EQ(ingest_->ListJobs({}, CallContext())->jobs_size(), 0);
+  EXPECT_THAT(store_->GetCollection("default"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("default")));
+  ASSERT_OK_AND_ASSIGN(retrieval::Document document, store_->FindDocument("acme/default", "a.txt"));
+  EXPECT_EQ(document.labels, scope.labels);
+}
+
+// Other labels are a change, whatever the bytes.
+TEST_F(LocalIngestTest, OtherLabelsTakeEffectOnUnchangedFiles) {
+  WriteDocument("a.txt", "the blue valve\n");
+  v1::IngestFolderRequest request;
+  request.set_folder(docs_.path());
+  ASSERT_OK_AND_ASSIGN(v1::Job job, ingest_->IngestFolder(request, false, CallContext()));
+  EXPECT_EQ(Await(job.id()).files_added(), 1);
+  request.add_labels("hr");
+  ASSERT_OK_AND_ASSIGN(job, ingest_->IngestFolder(request, false, CallContext()));
+  EXPECT_EQ(Await(job.id()).files_updated(), 1);
+  EXPECT_EQ(store_->FindDocument("default", "a.txt")->labels, (std::vector<std::string>{"hr"}));
+}
+
 TEST_F(LocalIngestTest, JobsRunOneAfterTheOther) {
   WriteDocument("a.txt", "One.\n");
   embedding_.Block();

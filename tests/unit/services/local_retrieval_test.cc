@@ -60,6 +60,24 @@ TEST_F(LocalRetrievalTest, ChunksAreEmbeddedAsDocumentsAndQueriesAsQueries) {
   EXPECT_THAT(embedding_.TakeRoles(), ElementsAre(v1::QUERY));
 }
 
+// A question asked before costs no model, and nobody learns from that what another caller asked.
+TEST_F(LocalRetrievalTest, AQueryIsEmbeddedOnceForEachScope) {
+  Upload("valve.txt", "the blue valve opens slowly\n");
+  embedding_.TakeRoles();
+  Scope guest;
+  guest.all_labels = false;
+  v1::SearchRequest request;
+  request.set_query("valve");
+  for (const Scope& scope : {Scope(), guest}) {
+    const CallContext context = context_.WithScope(scope);
+    ASSERT_OK_AND_ASSIGN(v1::SearchResponse first, retrieval_->Search(request, context));
+    EXPECT_THAT(embedding_.TakeRoles(), ElementsAre(v1::QUERY));
+    ASSERT_OK_AND_ASSIGN(v1::SearchResponse again, retrieval_->Search(request, context));
+    EXPECT_THAT(embedding_.TakeRoles(), ::testing::IsEmpty());
+    EXPECT_EQ(again.hits(0).score(), first.hits(0).score());
+  }
+}
+
 TEST_F(LocalRetrievalTest, SearchFindsByMeaningAndByWords) {
   Upload("valve.txt", "the blue valve opens slowly\n");
   Upload("wind.txt", "strong wind closes the harbour\n");

@@ -133,7 +133,32 @@ TEST(ProtoConvert, CollectionsAndTheDefaultName) {
   EXPECT_EQ(unnamed.name, "default");
 }
 
-retrieval::Filter Equal(const std::string& field, retrieval::MetadataValue value) {
+TEST(ProtoConvert, MetadataOfEveryType) {
+  const absl::Time time = absl::FromUnixSeconds(-5) + absl::Nanoseconds(7);
+  const retrieval::Metadata metadata = {
+      {"text", std::string("x")}, {"number", 1.5}, {"flag", false}, {"time", time}, {"empty", retrieval::MetadataList()},
+      {"list", retrieval::MetadataList{std::string("a"), 2.0, true, time}}};
+  retrieval::Document document;
+  document.uri = "a";
+  document.metadata = metadata;
+  document.labels = {"hr", "board"};
+  ASSERT_OK_AND_ASSIGN(retrieval::Document back, FromProto(ToProto(document)));
+  EXPECT_EQ(back.metadata, metadata);
+  EXPECT_EQ(back.labels, document.labels);
+}
+
+TEST(ProtoConvert, ListsInListsAndInFiltersAreRefused) {
+  v1::Document document;
+  v1::MetadataValue& value = (*document.mutable_metadata())["tags"];
+  value.mutable_list_value()->add_values()->mutable_list_value();
+  EXPECT_THAT(FromProto(document), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("metadata.tags is a list")));
+  v1::Filter filter;
+  filter.mutable_comparison()->set_field("tags");
+  filter.mutable_comparison()->add_values()->mutable_list_value();
+  EXPECT_THAT(FromProto(filter), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("is a list")));
+}
+
+retrieval::Filter Equal(const std::string& field, retrieval::MetadataScalar value) {
   retrieval::Filter filter;
   filter.op = retrieval::Filter::Op::kEqual;
   filter.field = field;

@@ -97,6 +97,35 @@ TEST_F(RemoteStoreTest, DocumentsAreTheSameOnBothSides) {
   EXPECT_THAT(store_->GetDocument("default", "nothing"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nothing")));
 }
 
+TEST_F(RemoteStoreTest, TheScopeTravelsWithEachCall) {
+  Scope tenant;
+  tenant.tenant = "acme";
+  ASSERT_OK_AND_ASSIGN(auto acme, store_->WithScope(tenant));
+  EXPECT_THAT(acme->GetCollection("default"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("default")));
+  EXPECT_THAT(acme->ListCollections().value(), IsEmpty());
+  ASSERT_OK_AND_ASSIGN(retrieval::Document stored, PutTwoChunks("a.txt"));
+  Scope labels;
+  labels.all_labels = false;
+  labels.labels = {"hr"};
+  ASSERT_OK_AND_ASSIGN(auto hr, store_->WithScope(labels));
+  EXPECT_THAT(hr->DeleteCollection("default"), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("labels")));
+  retrieval::Document closed = MakeDocument("b.txt", "x");
+  closed.labels = {"board"};
+  EXPECT_THAT(hr->PutDocument(closed, kFingerprint, {}, "x", ""),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("label")));
+  ASSERT_OK_AND_ASSIGN(closed, store_->PutDocument(closed, kFingerprint, {}, "x", ""));
+  EXPECT_THAT(closed.labels, ::testing::ElementsAre("board"));
+  EXPECT_THAT(hr->ReadOriginal("default", closed.id), StatusIs(absl::StatusCode::kNotFound, HasSubstr(closed.id)));
+  EXPECT_EQ(hr->DocumentStates("default").value().size(), 1u);
+  EXPECT_EQ(store_->DocumentStates("default").value().size(), 2u);
+  // The operator's view, which a job finds its way back through after a restart.
+  retrieval::Job job;
+  job.id = "j";
+  job.collection = "mine";
+  ASSERT_THAT(acme->PutJob(job), IsOk());
+  EXPECT_EQ(store_->GetJob("j").value().collection, "acme/mine");
+}
+
 TEST_F(RemoteStoreTest, LargeOriginalsTravelInPieces) {
   std::string original(3 << 20, 'x');
   for (size_t i = 0; i < original.size(); i += 997) original[i] = static_cast<char>('a' + i % 26);

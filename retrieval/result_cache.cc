@@ -1,0 +1,56 @@
+#include "retrieval/result_cache.h"
+
+#include "retrieval/byte_codec.h"
+#include "retrieval/record_codec.h"
+
+namespace lastro::retrieval {
+namespace {
+
+void WriteFilter(const Filter& filter, ByteWriter& writer) {
+  writer.Varint(static_cast<uint64_t>(filter.op));
+  writer.String(filter.field);
+  writer.String(EncodeMetadata({{"", MetadataList(filter.values)}}));
+  writer.Varint(filter.children.size());
+  for (const Filter& child : filter.children) WriteFilter(child, writer);
+}
+
+// Every field of the query is in it: add those that are new here too.
+std::string KeyOf(const SearchQuery& query, const SearchTarget& target, int64_t commit) {
+  ByteWriter writer;
+  writer.Signed(commit);
+  writer.String(target.collection);
+  WriteFilter(target.visible, writer);
+  writer.String(query.text);
+  writer.String(absl::string_view(reinterpret_cast<const char*>(query.vector.data()),
+                                  query.vector.size() * sizeof(float)));
+  writer.String(query.fingerprint);
+  writer.Varint(static_cast<uint64_t>(query.mode));
+  writer.Signed(query.limit);
+  WriteFilter(query.filter, writer);
+  writer.Signed(query.max_per_document);
+  writer.Double(query.dense_weight);
+  return writer.Take();
+}
+
+size_t BytesOf(const SearchHit& hit) {
+  const Document& document = hit.document;
+  size_t bytes = sizeof(SearchHit) + hit.chunk.text.size() + hit.chunk.segments.size() * sizeof(SourceSegment) +
+                 hit.chunk.vector.size() * sizeof(float) + document.title.size() + document.uri.size();
+  for (const std::string& heading : hit.chunk.headings) bytes += sizeof(std::string) + heading.size();
+  return bytes + 2 * EncodeMetadata(document.metadata).size();
+}
+
+}  // namespace
+
+std::shared_ptr<const SearchResult> ResultCache::Find(const SearchQuery& query, const SearchTarget& target,
+                                                      int64_t commit) {
+  return results_.Find(KeyOf(query, target, commit));
+}
+
+void ResultCache::Insert(const SearchQuery& query, const SearchTarget& target, const SearchResult& result) {
+  size_t bytes = sizeof(SearchResult);
+  for (const SearchHit& hit : result.hits) bytes += BytesOf(hit);
+  results_.Insert(KeyOf(query, target, result.commit), std::make_shared<SearchResult>(result), bytes);
+}
+
+}  // namespace lastro::retrieval
