@@ -10,19 +10,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 
 namespace lastro::retrieval {
 namespace fs = std::filesystem;
-
-absl::Status SyncFolder(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return ErrnoToStatus(errno, "open folder " + path);
-  int result = fsync(fd);
-  int error = errno;
-  close(fd);
-  return result == 0 ? absl::OkStatus() : ErrnoToStatus(error, "fsync folder " + path);
-}
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
@@ -32,9 +24,8 @@ absl::Status MakeFolder(const std::string& path) {
   if (absolute.has_parent_path() && absolute.parent_path() != absolute) {
     LASTRO_RETURN_IF_ERROR(MakeFolder(absolute.parent_path().string()));
   }
-  fs::create_directory(absolute, error);
-  if (error) return ErrnoToStatus(error.value(), "make the folder " + path);
-  return SyncFolder(absolute.parent_path().string());
+  LASTRO_RETURN_IF_ERROR(FileSystem::Current().MakeFolder(absolute.string()));
+  return FileSystem::Current().SyncFolder(absolute.parent_path().string());
 }
 
 absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {

@@ -9,8 +9,6 @@
 
 namespace lastro::retrieval {
 
-absl::Status SyncFolder(const std::string& path);
-
 // Makes `path` and what is missing above it, and fsyncs each parent that got a new entry.
 absl::Status MakeFolder(const std::string& path);
 

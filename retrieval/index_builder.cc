@@ -3,9 +3,9 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
+#include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
 #include "retrieval/index_file.h"
@@ -87,8 +87,7 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
     if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
       entry.index = *std::move(index);
     } else {
-      std::error_code ignored;
-      std::filesystem::remove(IndexFileName(folder, generation), ignored);
+      (void)FileSystem::Current().Remove(IndexFileName(folder, generation));  // what stays is looked at again
     }
   }
   int64_t after = entry.index == nullptr ? 0 : entry.index->position().last_chunk;
@@ -117,8 +116,7 @@ void IndexBuilder::Nudge(int64_t collection) {
 void IndexBuilder::Forget(int64_t collection) {
   catalog_->Remove(collection);
   absl::MutexLock lock(&files_mutex_);
-  std::error_code ignored;  // what stays is removed at the next start
-  std::filesystem::remove_all(IndexFolder(options_.folder, collection), ignored);
+  (void)RemoveTree(IndexFolder(options_.folder, collection));  // what stays is removed at the next start
 }
 
 absl::Status IndexBuilder::Flush() {
@@ -205,8 +203,7 @@ absl::Status IndexBuilder::Build(int64_t collection) {
 void IndexBuilder::RemoveOtherGenerations(int64_t collection, int64_t keep) {
   std::string folder = IndexFolder(options_.folder, collection);
   for (int64_t generation : ListGenerations(folder)) {
-    std::error_code ignored;
-    if (generation != keep) std::filesystem::remove(IndexFileName(folder, generation), ignored);
+    if (generation != keep) (void)FileSystem::Current().Remove(IndexFileName(folder, generation));
   }
 }
 

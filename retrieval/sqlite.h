@@ -20,9 +20,10 @@ namespace lastro::retrieval {
 
 class Database;
 
-// SQLite result code -> Status: FULL and TOOBIG are RESOURCE_EXHAUSTED, CORRUPT and NOTADB DATA_LOSS, BUSY and LOCKED
-// UNAVAILABLE, CONSTRAINT FAILED_PRECONDITION, READONLY, PERM and CANTOPEN PERMISSION_DENIED, INTERRUPT CANCELLED, the
-// rest INTERNAL. `db` may be null; `doing` is a phrase such as "open /data/lastro.db".
+// SQLite result code -> Status: FULL and TOOBIG are RESOURCE_EXHAUSTED, CORRUPT, NOTADB and IOERR_DATA (a page that
+// differs from its checksum) DATA_LOSS, BUSY and LOCKED UNAVAILABLE, CONSTRAINT FAILED_PRECONDITION, READONLY, PERM and
+// CANTOPEN PERMISSION_DENIED, INTERRUPT CANCELLED, the rest INTERNAL. `db` may be null; `doing` is a phrase such as
+// "open /data/lastro.db".
 absl::Status SqliteError(int code, sqlite3* db, absl::string_view doing);
 
 // A prepared statement. Parameters and columns count from 1 and 0, as in SQLite. Bind errors are returned by the next

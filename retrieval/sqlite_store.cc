@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "retrieval/chunk_table.h"
@@ -17,6 +18,7 @@
 #include "retrieval/folder.h"
 #include "retrieval/index_builder.h"
 #include "retrieval/job_table.h"
+#include "retrieval/page_sums.h"
 #include "retrieval/schema.h"
 #include "retrieval/searcher.h"
 #include "retrieval/store_writer.h"
@@ -250,8 +252,7 @@ class SqliteStoreImpl : public SqliteStore {
                                [&](const CollectionRow& collection) { return collection.row == row; });
       if (ours && !known) unknown.push_back(entry->path());
     }
-    std::error_code ignored;
-    for (const fs::path& path : unknown) fs::remove_all(path, ignored);
+    for (const fs::path& path : unknown) (void)RemoveTree(path.string());  // what stays is tried again
   }
 
   // In the order they must be made in, and unmade in reverse.
@@ -270,6 +271,16 @@ absl::Status CheckOptions(const SqliteStoreOptions& options) {
   return absl::OkStatus();
 }
 
+// DATA_LOSS when commits that were acknowledged are not there any more: the log was damaged, removed or replaced.
+absl::Status CheckNothingLost(Database& db, int64_t commit) {
+  int64_t noted = NotedCommit(db.handle());
+  if (noted <= commit) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted,
+                                          " were made: its log (", db.path(), "-wal) was lost or damaged; put back ",
+                                          "the missing files, restore a backup, or go on without what is lost: ",
+                                          "'lastro doctor --repair --drop-damaged'"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStoreOptions& options) {
@@ -278,8 +289,9 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStore
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(options.folder));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(DatabasePath(options.folder), false));
   LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));
-  LASTRO_RETURN_IF_ERROR(SyncFolder(options.folder));
+  LASTRO_RETURN_IF_ERROR(FileSystem::Current().SyncFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(*db));
+  LASTRO_RETURN_IF_ERROR(CheckNothingLost(*db, commit));
   auto store = std::make_unique<SqliteStoreImpl>(options, std::move(lock), std::move(db), commit);
   LASTRO_RETURN_IF_ERROR(store->LoadVectors(options.folder));
   return std::unique_ptr<SqliteStore>(std::move(store));
