@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
@@ -83,7 +84,7 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   entry.fingerprint = collection.collection.embedding_fingerprint;
   entry.log = std::make_shared<VectorLog>(entry.dimension);
   for (int64_t generation : ListGenerations(folder)) {
-    auto index = ReadIndexFile(folder, generation, entry.dimension, entry.fingerprint);
+    auto index = ReadIndexFile(folder, generation, entry.dimension, FileFingerprint(entry));
     if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
       entry.index = *std::move(index);
     } else {
@@ -97,6 +98,10 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   catalog_->Add(collection.row, std::move(entry));
   Nudge(collection.row);
   return absl::OkStatus();
+}
+
+std::string IndexBuilder::FileFingerprint(const VectorCatalog::Entry& entry) const {
+  return absl::StrCat(entry.fingerprint, " of store ", options_.store);
 }
 
 void IndexBuilder::Enqueue(int64_t collection) {
@@ -194,7 +199,7 @@ absl::Status IndexBuilder::Build(int64_t collection) {
   LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<const VectorIndex> index, MakeIndex(collection, view, *entry));
   absl::MutexLock lock(&files_mutex_);
   if (catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // deleted in the meantime
-  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, entry->fingerprint));
+  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, FileFingerprint(*entry)));
   catalog_->Install(collection, index);
   RemoveOtherGenerations(collection, index->position().generation);
   return absl::OkStatus();

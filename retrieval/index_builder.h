@@ -25,6 +25,7 @@ namespace lastro::retrieval {
 
 struct IndexBuilderOptions {
   std::string folder;  // the data folder
+  int64_t store = 0;   // the store's number: files of another are not its
   int64_t index_after_chunks = 5000;
   int64_t exact_up_to_chunks = 50000;
 };
@@ -47,6 +48,8 @@ class IndexBuilder {
   absl::Status Flush();
 
  private:
+  // What the vectors of a file must be: of this store and this embedding model.
+  std::string FileFingerprint(const VectorCatalog::Entry& entry) const;
   void Run();
   absl::Status Build(int64_t collection);
   absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(int64_t collection, const VectorCatalog::View& view,

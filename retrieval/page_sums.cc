@@ -19,7 +19,8 @@ namespace {
 constexpr absl::string_view kMagic = "LASTRO-SUMS 1\n";
 constexpr int kPageSizeAt = 16;
 constexpr int kIdentityBytes = 24;  // what the hash after them is of
-constexpr int kCommitAt = 32;
+constexpr int kNotesAt = 32;
+constexpr int kNoteBytes = 16;
 constexpr int kHeaderBytes = 64;
 constexpr int kSumBytes = 8;
 constexpr int kSmallestPage = 512;
@@ -27,8 +28,14 @@ constexpr int64_t kLockByte = 0x40000000;  // the page at it is never used
 
 // File controls of our own; SQLite leaves numbers this large alone.
 constexpr int kVerifyPages = 0x4C535401;
-constexpr int kNoteCommit = 0x4C535402;
-constexpr int kNotedCommit = 0x4C535403;
+constexpr int kWriteNote = 0x4C535402;
+constexpr int kReadNote = 0x4C535403;
+
+struct NoteArgument {
+  Note note;
+  int64_t value;
+  int64_t offset() const { return kNotesAt + kNoteBytes * static_cast<int64_t>(note); }
+};
 
 std::string Bytes64(uint64_t value) { return std::string(reinterpret_cast<const char*>(&value), sizeof(value)); }
 
@@ -49,8 +56,8 @@ std::string IdentityBytes(uint32_t page_size) {
   return bytes + Bytes64(Hash64(bytes));
 }
 
-std::string CommitBytes(int64_t commit) {
-  std::string bytes = Bytes64(static_cast<uint64_t>(commit));
+std::string NoteBytes(int64_t value) {
+  std::string bytes = Bytes64(static_cast<uint64_t>(value));
   return bytes + Bytes64(Hash64(bytes));
 }
 
@@ -60,12 +67,6 @@ uint32_t PageSizeIn(absl::string_view header) {
   if (header.size() < kHeaderBytes) return 0;
   std::memcpy(&page_size, header.data() + kPageSizeAt, sizeof(page_size));
   return header.substr(0, kIdentityBytes + kSumBytes) == IdentityBytes(page_size) ? page_size : 0;
-}
-
-int64_t CommitIn(absl::string_view header) {
-  int64_t commit = 0;
-  std::memcpy(&commit, header.data() + kCommitAt, sizeof(commit));
-  return header.substr(kCommitAt, 2 * kSumBytes) == CommitBytes(commit) ? commit : 0;
 }
 
 // The page size that a database's header (its first 100 bytes) tells, 0 when it is none.
@@ -129,8 +130,10 @@ int CheckPage(SummedFile* file, absl::string_view bytes, int64_t offset) {
 int Read(sqlite3_file* base, void* out, int amount, sqlite3_int64 offset) {
   SummedFile* file = Of(base);
   int code = file->real->pMethods->xRead(file->real, out, amount, offset);
-  if (code != SQLITE_OK || file->sums == nullptr || !file->verify) return code;
-  return CheckPage(file, absl::string_view(static_cast<const char*>(out), static_cast<size_t>(amount)), offset);
+  if ((code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) || file->sums == nullptr || !file->verify) return code;
+  // What lies beyond the end comes as zeros, which is right for pages that were never written and no others.
+  int check = CheckPage(file, absl::string_view(static_cast<const char*>(out), static_cast<size_t>(amount)), offset);
+  return check == SQLITE_OK ? code : check;
 }
 
 int Write(sqlite3_file* base, const void* data, int amount, sqlite3_int64 offset) {
@@ -168,10 +171,11 @@ int Sync(sqlite3_file* base, int flags) {
   return code;
 }
 
-int ReadNotedCommit(SummedFile* file, int64_t* commit) {
-  std::string header(kHeaderBytes, '\0');
-  int code = ReadSums(file->sums, &header, 0);
-  *commit = code == SQLITE_OK ? CommitIn(header) : 0;
+int ReadNote(SummedFile* file, NoteArgument* argument) {
+  std::string bytes(kNoteBytes, '\0');
+  int code = ReadSums(file->sums, &bytes, argument->offset());
+  std::memcpy(&argument->value, bytes.data(), sizeof(argument->value));
+  if (code != SQLITE_OK || bytes != NoteBytes(argument->value)) argument->value = 0;
   return code;
 }
 
@@ -181,11 +185,12 @@ int FileControl(sqlite3_file* base, int operation, void* argument) {
     case kVerifyPages:
       file->verify = *static_cast<bool*>(argument);
       return SQLITE_OK;
-    case kNoteCommit:
-      return file->sums == nullptr ? SQLITE_OK
-                                   : WriteAll(file->sums, CommitBytes(*static_cast<int64_t*>(argument)), kCommitAt);
-    case kNotedCommit:
-      return file->sums == nullptr ? SQLITE_OK : ReadNotedCommit(file, static_cast<int64_t*>(argument));
+    case kWriteNote: {
+      auto* note = static_cast<NoteArgument*>(argument);
+      return file->sums == nullptr ? SQLITE_OK : WriteAll(file->sums, NoteBytes(note->value), note->offset());
+    }
+    case kReadNote:
+      return file->sums == nullptr ? SQLITE_OK : ReadNote(file, static_cast<NoteArgument*>(argument));
     default:
       return file->real->pMethods->xFileControl(file->real, operation, argument);
   }
@@ -348,12 +353,15 @@ std::string PageSumsFile(const std::string& database) { return database + "-sums
 
 void VerifyPages(sqlite3* db, bool on) { (void)sqlite3_file_control(db, "main", kVerifyPages, &on); }
 
-void NoteCommit(sqlite3* db, int64_t commit) { (void)sqlite3_file_control(db, "main", kNoteCommit, &commit); }
+void WriteNote(sqlite3* db, Note note, int64_t value) {
+  NoteArgument argument{note, value};
+  (void)sqlite3_file_control(db, "main", kWriteNote, &argument);
+}
 
-int64_t NotedCommit(sqlite3* db) {
-  int64_t commit = 0;
-  (void)sqlite3_file_control(db, "main", kNotedCommit, &commit);
-  return commit;
+int64_t ReadNote(sqlite3* db, Note note) {
+  NoteArgument argument{note, 0};
+  (void)sqlite3_file_control(db, "main", kReadNote, &argument);
+  return argument.value;
 }
 
 absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database) {
@@ -375,12 +383,12 @@ absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database)
   return differing;
 }
 
-absl::Status RemakePageSums(const std::string& database, int64_t commit) {
+absl::Status RemakePageSums(const std::string& database) {
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(database));
   absl::string_view pages = View(file);
   uint32_t page_size = DatabasePageSize(pages);
   if (page_size < kSmallestPage) return absl::DataLossError(absl::StrCat(database, " is no database"));
-  std::string sums = IdentityBytes(page_size) + CommitBytes(commit);
+  std::string sums = IdentityBytes(page_size);
   sums.resize(kHeaderBytes);
   for (int64_t page = 1; static_cast<uint64_t>(page) * page_size <= pages.size(); ++page) {
     sums += Bytes64(SumOf(page, pages.substr(static_cast<size_t>(page - 1) * page_size, page_size)));

@@ -1,15 +1,16 @@
 // Checksums of a database's pages. SQLite reads whatever the disk gives it: a flipped bit in a text or a page of an older
 // copy is an answer like any other. An SQLite VFS over the default one keeps a checksum of every page in a file beside
 // the database, "<database>-sums", and compares each page that is read: what differs is SQLITE_IOERR_DATA (DATA_LOSS).
-// It also notes the number of the latest commit, so that commits that were acknowledged cannot vanish with a damaged or
-// missing log (the WAL). Thread-safe, as SQLite's connections are; usable from several processes.
+// It also keeps two notes, of which store_identity.h makes use. Thread-safe, as SQLite's connections are; usable from
+// several processes.
 //
-// Format, little endian: bytes 0..13 "LASTRO-SUMS 1\n", 16 uint32 page size, 24 uint64 hash of bytes 0..23;
-// 32 uint64 commit, 40 uint64 hash of it; from 64 on a uint64 for each page, 0 for one that was never written.
+// Format, little endian: bytes 0..13 "LASTRO-SUMS 1\n", 16 uint32 page size, 24 uint64 hash of bytes 0..23; the notes,
+// each a uint64 and a uint64 hash of it, at 32 (commit) and 48 (store); from 64 on a uint64 for each page, 0 for one
+// that was never written.
 //
 // A checkpoint writes a page and its sum before it syncs both, and until then the page is read from the log, which was
-// synced before: after a crash a sum that does not fit belongs to a page that the log still has. The commit is noted
-// after it is durable and is not synced, so what is noted is never ahead of what is there.
+// synced before: after a crash a sum that does not fit belongs to a page that the log still has. Notes are made of what
+// is durable already and are not synced, so that they are never ahead of what is there.
 #pragma once
 
 #include <cstdint>
@@ -34,14 +35,15 @@ std::string PageSumsFile(const std::string& database);
 // Of a connection of that VFS: whether pages are compared when they are read (they are, unless told otherwise).
 void VerifyPages(sqlite3* db, bool on);
 
-// Best effort: a failure only makes what is noted older.
-void NoteCommit(sqlite3* db, int64_t commit);
-int64_t NotedCommit(sqlite3* db);  // 0: none
+enum class Note { kCommit, kStore };
+// Best effort: a failure leaves what was noted before.
+void WriteNote(sqlite3* db, Note note, int64_t value);
+int64_t ReadNote(sqlite3* db, Note note);  // 0: none
 
 // The pages (from 1) whose sums differ from the file's; all of them when there are no sums. REQUIRES: the log is empty.
 absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database);
 
-// Makes the sums anew from the pages as they are, with `commit` noted. REQUIRES: no connection is open.
-absl::Status RemakePageSums(const std::string& database, int64_t commit);
+// Makes the sums anew from the pages as they are, without notes. REQUIRES: no connection is open.
+absl::Status RemakePageSums(const std::string& database);
 
 }  // namespace lastro::retrieval

@@ -18,9 +18,9 @@
 #include "retrieval/folder.h"
 #include "retrieval/index_builder.h"
 #include "retrieval/job_table.h"
-#include "retrieval/page_sums.h"
 #include "retrieval/schema.h"
 #include "retrieval/searcher.h"
+#include "retrieval/store_identity.h"
 #include "retrieval/store_writer.h"
 #include "retrieval/validation.h"
 
@@ -36,11 +36,11 @@ std::string DatabasePath(const std::string& folder) { return folder + "/lastro.d
 
 class SqliteStoreImpl : public SqliteStore {
  public:
-  SqliteStoreImpl(const SqliteStoreOptions& options, std::unique_ptr<FolderLock> lock, std::unique_ptr<Database> db,
-                  int64_t commit)
+  SqliteStoreImpl(const SqliteStoreOptions& options, int64_t number, std::unique_ptr<FolderLock> lock,
+                  std::unique_ptr<Database> db, int64_t commit)
       : lock_(std::move(lock)),
         pool_(DatabasePath(options.folder), kMaxReadConnections),
-        builder_({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool_, &catalog_),
+        builder_({options.folder, number, options.index_after_chunks, options.exact_up_to_chunks}, &pool_, &catalog_),
         writer_(std::move(db), commit, &catalog_, &builder_) {}
 
   absl::Status LoadVectors(const std::string& folder) {
@@ -271,16 +271,6 @@ absl::Status CheckOptions(const SqliteStoreOptions& options) {
   return absl::OkStatus();
 }
 
-// DATA_LOSS when commits that were acknowledged are not there any more: the log was damaged, removed or replaced.
-absl::Status CheckNothingLost(Database& db, int64_t commit) {
-  int64_t noted = NotedCommit(db.handle());
-  if (noted <= commit) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted,
-                                          " were made: its log (", db.path(), "-wal) was lost or damaged; put back ",
-                                          "the missing files, restore a backup, or go on without what is lost: ",
-                                          "'lastro doctor --repair --drop-damaged'"));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStoreOptions& options) {
@@ -288,11 +278,12 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStore
   LASTRO_RETURN_IF_ERROR(MakeFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(options.folder));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(DatabasePath(options.folder), false));
+  LASTRO_RETURN_IF_ERROR(CheckIdentity(*db));
   LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));
+  LASTRO_ASSIGN_OR_RETURN(int64_t store_number, EnsureIdentity(*db));
   LASTRO_RETURN_IF_ERROR(FileSystem::Current().SyncFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(*db));
-  LASTRO_RETURN_IF_ERROR(CheckNothingLost(*db, commit));
-  auto store = std::make_unique<SqliteStoreImpl>(options, std::move(lock), std::move(db), commit);
+  auto store = std::make_unique<SqliteStoreImpl>(options, store_number, std::move(lock), std::move(db), commit);
   LASTRO_RETURN_IF_ERROR(store->LoadVectors(options.folder));
   return std::unique_ptr<SqliteStore>(std::move(store));
 }

@@ -6,8 +6,8 @@
 #include "retrieval/chunk_table.h"
 #include "retrieval/integrity.h"
 #include "retrieval/job_table.h"
-#include "retrieval/page_sums.h"
 #include "retrieval/schema.h"
+#include "retrieval/store_identity.h"
 #include "retrieval/timestamps.h"
 
 namespace lastro::retrieval {
@@ -22,7 +22,7 @@ absl::Status StoreWriter::Commit(Transaction& transaction) {
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(*db_));
   LASTRO_RETURN_IF_ERROR(transaction.Commit());
   commit_.store(commit, std::memory_order_release);
-  NoteCommit(db_->handle(), commit);
+  NoteCommit(*db_, commit);
   return absl::OkStatus();
 }
 
