@@ -49,6 +49,8 @@ class SystemFiles : public FileSystem {
     return std::unique_ptr<OutputFile>(std::make_unique<SystemFile>(fd, path));
   }
 
+  absl::Status SyncFile(const std::string& path) override { return SyncPath(path, O_RDONLY); }
+
   absl::Status Rename(const std::string& from, const std::string& to) override {
     if (rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
     return ErrnoToStatus(errno, absl::StrCat("rename ", from, " to ", to));
@@ -63,13 +65,16 @@ class SystemFiles : public FileSystem {
     return ErrnoToStatus(errno, "make the folder " + path);
   }
 
-  absl::Status SyncFolder(const std::string& path) override {
-    int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return ErrnoToStatus(errno, "open folder " + path);
+  absl::Status SyncFolder(const std::string& path) override { return SyncPath(path, O_RDONLY | O_DIRECTORY); }
+
+ private:
+  static absl::Status SyncPath(const std::string& path, int flags) {
+    int fd = open(path.c_str(), flags | O_CLOEXEC);
+    if (fd < 0) return ErrnoToStatus(errno, "open " + path);
     int result = fsync(fd);
     int error = errno;
     close(fd);
-    return result == 0 ? absl::OkStatus() : ErrnoToStatus(error, "fsync folder " + path);
+    return result == 0 ? absl::OkStatus() : ErrnoToStatus(error, "fsync " + path);
   }
 };
 

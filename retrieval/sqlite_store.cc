@@ -32,8 +32,6 @@ constexpr uint64_t kMaxReadBytes = 16u << 20;
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 
-std::string DatabasePath(const std::string& folder) { return folder + "/lastro.db"; }
-
 class SqliteStoreImpl : public SqliteStore {
  public:
   SqliteStoreImpl(const SqliteStoreOptions& options, int64_t number, std::unique_ptr<FolderLock> lock,
@@ -200,6 +198,12 @@ class SqliteStoreImpl : public SqliteStore {
   int64_t commit() const override { return writer_.commit(); }
   absl::Status Flush() override { return builder_.Flush(); }
   absl::Status CheckIntegrity() override { return writer_.CheckIntegrity(); }
+
+  absl::StatusOr<PurgeReceipt> Purge() override { return writer_.Purge(); }
+  absl::StatusOr<std::vector<PurgeReceipt>> Purges() override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    return ListPurges(snapshot.db());
+  }
 
  private:
   static absl::Status PackContents(const Document& document, const std::string& original, const std::string& extracted,

@@ -26,9 +26,10 @@ void KeepLogAtClose(Database& db, bool keep) {
 
 absl::Status CheckIdentity(Database& db) {
   KeepLogAtClose(db, true);
+  // The notes first: another connection may commit in between.
+  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit), noted_store = ReadNote(db.handle(), Note::kStore);
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
   LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
-  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit), noted_store = ReadNote(db.handle(), Note::kStore);
   if (noted_commit > commit) {
     return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted_commit,
                                             " were made: it or its log (", db.path(), "-wal) was lost, damaged or ",
@@ -42,6 +43,12 @@ absl::Status CheckIdentity(Database& db) {
   }
   KeepLogAtClose(db, false);
   return absl::OkStatus();
+}
+
+absl::Status AcceptLoss(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
+  NoteCommit(db, commit);
+  return CheckIdentity(db);
 }
 
 absl::StatusOr<int64_t> EnsureIdentity(Database& db) {

@@ -71,9 +71,9 @@ class FaultDisk {
     judge_ = std::move(judge);
   }
 
-  size_t count() const {
+  size_t made() const {  // changes that succeeded
     absl::MutexLock lock(&mutex_);
-    return count_;
+    return changes_.size();
   }
   std::vector<DiskChange> TakeChanges() {
     absl::MutexLock lock(&mutex_);
@@ -124,6 +124,9 @@ class FaultDisk {
       });
       if (!status.ok()) return status;
       return std::unique_ptr<OutputFile>(std::make_unique<Output>(disk_, path, *std::move(file)));
+    }
+    absl::Status SyncFile(const std::string& path) override {
+      return disk_->Checked("fsync " + path, {DiskChange::Kind::kSync, path}, [&] { return System().SyncFile(path); });
     }
     absl::Status Rename(const std::string& from, const std::string& to) override {
       return disk_->Checked("rename " + from, {DiskChange::Kind::kRename, from, 0, to},
@@ -289,6 +292,13 @@ class SimulatedDisk {
  public:
   explicit SimulatedDisk(std::string root) : root_(std::move(root)) {}
 
+  // A file that was there before, and synced.
+  void Put(const std::string& path, const std::string& bytes) {
+    auto inode = std::make_shared<Inode>();
+    inode->bytes = inode->synced = bytes;
+    live_[path] = durable_[path] = inode;
+  }
+
   void Apply(const DiskChange& change) {
     using Kind = DiskChange::Kind;
     switch (change.kind) {
@@ -333,7 +343,7 @@ class SimulatedDisk {
   struct Inode {
     std::string bytes;   // as the process sees it
     std::string synced;  // as of the latest sync
-    std::vector<DiskChange> unsynced;
+    std::vector<DiskChange> unsynced{};
   };
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
   struct FolderChange {

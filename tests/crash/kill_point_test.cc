@@ -43,14 +43,13 @@ class KillPointTest : public ::testing::Test {
     FaultDisk disk;
     StoreWorkload workload(root_);
     for (size_t step = 0; step < workload.size(); ++step) {
-      Moment moment{workload.name(step), disk.count(), 0, workload.contents(), workload.ContentsAfter(step)};
+      Moment moment{workload.name(step), disk.made(), 0, workload.contents(), workload.ContentsAfter(step)};
       ASSERT_THAT(workload.Run(step), IsOk()) << moment.step;
-      moment.end = disk.count();
+      moment.end = disk.made();
       moments_.push_back(std::move(moment));
     }
     workload.Close();
     changes_ = disk.TakeChanges();
-    ASSERT_EQ(changes_.size(), disk.count());
   }
 
   // Whether the disk is looked at after `made` changes: around each order the store gives, and now and then between.
@@ -80,6 +79,9 @@ class KillPointTest : public ::testing::Test {
         SqliteStore::Open({.folder = folder, .index_after_chunks = kWorkloadIndexAfter});
     if (!store.ok()) return store.status().ToString();
     if (absl::Status status = (*store)->CheckIntegrity(); !status.ok()) return status.ToString();
+    if (std::filesystem::exists(folder + "/backup")) {  // then it is whole
+      if (absl::Status status = CheckBackup(folder + "/backup").status(); !status.ok()) return status.ToString();
+    }
     std::string difference;
     for (const StoreContents* contents : possible) {
       difference = DifferenceOf(**store, *contents);
@@ -124,6 +126,59 @@ TEST_F(KillPointTest, KeepsWhatItAcknowledgedWhereverItStops) {
   }
   std::printf("%zu changes on the disk, stopped at %zu of them, %zu disks looked at\n", changes_.size(), points, checks);
   EXPECT_GE(points, 500u);
+}
+
+// Cuts a restore over an old store short: the old one is there, or the backup's, or the store says that it is neither, and
+// a second restore makes it the backup's.
+TEST_F(KillPointTest, ARestoreThatIsCutShortIsNeverTakenForAStore) {
+  TempFolder folder;
+  const std::string data = folder / "data", backup = folder / "backup";
+  TestDocument old_document = MakeDocument("old", {"an old document"}), lost = MakeDocument("lost", {"in the log only"});
+  {
+    std::unique_ptr<SqliteStore> store = OpenStore(data);
+    ASSERT_THAT(store->CreateCollection(MakeCollection()), IsOk());
+    ASSERT_THAT(Put(*store, old_document), IsOk());
+    ASSERT_THAT(BackUp(data, backup, CallContext()), IsOk());
+    ASSERT_THAT(Put(*store, lost), IsOk());
+    // Killed: its log stays.
+    std::filesystem::copy(data, folder / "killed", std::filesystem::copy_options::recursive);
+  }
+  const StoreContents of_backup = {{kCollection, {{"old", old_document}}}};
+  const StoreContents of_old = {{kCollection, {{"old", old_document}, {"lost", lost}}}};
+  std::filesystem::remove_all(data);
+  std::filesystem::rename(folder / "killed", data);
+  std::map<std::string, std::string> before;  // what the disk held before the restore, all of it synced
+  for (const auto& entry : std::filesystem::directory_iterator(data)) {
+    if (entry.is_regular_file()) before[entry.path().string()] = lastro::ReadFile(entry.path().string(), 1 << 30).value();
+  }
+  FaultDisk disk;
+  ASSERT_THAT(Restore(backup, data, /*replace=*/true, CallContext()), IsOk());
+  std::vector<DiskChange> changes = disk.TakeChanges();
+  ASSERT_GT(changes.size(), 8u);
+  std::mt19937_64 random = lastro::testing::SeededRandom(8);
+  int refused = 0;
+  for (Loss loss : {Loss::kNothing, Loss::kUnsynced, Loss::kSomeSectors}) {
+    SimulatedDisk simulated(data);
+    for (const auto& [path, bytes] : before) simulated.Put(path, bytes);
+    for (size_t made = 0; made <= changes.size(); ++made) {
+      SCOPED_TRACE(absl::StrCat(made, " changes, loss ", static_cast<int>(loss)));
+      if (made > 0) simulated.Apply(changes[made - 1]);
+      TempFolder after;
+      simulated.WriteTo(after.path(), loss, random);
+      absl::StatusOr<std::unique_ptr<SqliteStore>> store = SqliteStore::Open({.folder = after.path()});
+      if (store.ok()) {
+        bool is_old = DifferenceOf(**store, of_old).empty();
+        EXPECT_EQ(is_old ? "" : DifferenceOf(**store, of_backup), "");
+        store->reset();
+      } else {
+        EXPECT_TRUE(absl::IsDataLoss(store.status())) << store.status();
+        ++refused;
+      }
+      ASSERT_THAT(Restore(backup, after.path(), /*replace=*/true, CallContext()), IsOk());
+      EXPECT_EQ(Check(after.path(), {&of_backup}, false), "");
+    }
+  }
+  EXPECT_GT(refused, 0);
 }
 
 // A life in which the changes that `fails` picks fail with `error` until a step has failed. The step must have changed

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "retrieval/backup.h"
 #include "tests/crash/store_model.h"
 
 namespace lastro::retrieval::testing {
@@ -112,6 +113,15 @@ class StoreWorkload {
     Add("flush", [this] { return store_->Flush(); });
   }
 
+  void AddPurge() {
+    Add("purge", [this] { return store_->Purge().status(); });
+  }
+
+  // In the data folder, so that it is on the same disk; the store takes no notice.
+  void AddBackup() {
+    Add("backup", [this] { return BackUp(folder_, folder_ + "/backup", CallContext()).status(); });
+  }
+
   void AddJob(const std::string& id) {
     Job job;
     job.id = id;
@@ -142,7 +152,11 @@ class StoreWorkload {
     AddDrop("decoy");
     AddFlush();
     AddJob("job-1");
+    AddBackup();
     AddPut(kCollection, 1, 3);
+    AddDelete(kCollection, {2});
+    AddPurge();
+    AddPut(kCollection, 2, 4);
     AddOpen();
     AddPut(kCollection, 8, 1);
   }
