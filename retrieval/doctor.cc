@@ -1,5 +1,7 @@
 #include "retrieval/doctor.h"
 
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -32,8 +34,8 @@ constexpr char kVectors[] = "vector indexes";
 // Everything that one look found.
 struct Look {
   IntegrityReport report;
-  bool commits_lost = false;                    // fewer are there than were acknowledged
-  bool unusable = false;                        // another store's, or so damaged that it says nothing
+  bool commits_lost = false;  // fewer are there than were acknowledged
+  bool unusable = false;      // another store's, or so damaged that it says nothing
   std::vector<std::string> bad_index_files;
   int64_t problems_of(absl::string_view check) const {
     int64_t problems = 0;
@@ -65,17 +67,14 @@ class Doctor {
       : options_(options), context_(context), database_(DatabasePath(options.folder)) {}
 
   absl::StatusOr<DoctorReport> Run() {
-    LASTRO_ASSIGN_OR_RETURN(Look found, LookAtAll());
+    LASTRO_ASSIGN_OR_RETURN(Look look, LookAtAll());
     DoctorReport report;
-    report.findings = found.report.findings;
-    report.documents = found.report.documents;
-    bool wanted = options_.repair && !found.report.ok() && !found.unusable;
-    if (wanted && (!found.commits_lost || options_.drop_damaged)) {
-      LASTRO_RETURN_IF_ERROR(Repair(found));
-      report.dropped = options_.drop_damaged && !found.report.documents.empty();
-      LASTRO_ASSIGN_OR_RETURN(found, LookAtAll());
+    report.findings = look.report.findings;
+    report.documents = look.report.documents;
+    if (options_.repair && !look.report.ok() && !look.unusable && (!look.commits_lost || options_.drop_damaged)) {
+      LASTRO_RETURN_IF_ERROR(Repair(&look, &report));
     }
-    report.left = std::move(found.report.findings);
+    report.left = std::move(look.report.findings);
     return report;
   }
 
@@ -94,7 +93,7 @@ class Doctor {
     if (options_.progress != nullptr) options_.progress(name, 0, 0);
     absl::Status status = check(finding);
     if (absl::IsDataLoss(status)) {
-      finding.Report(std::string(status.message()));
+      finding.Report(status);
       status = absl::OkStatus();
     }
     look->report.findings.push_back(std::move(finding));
@@ -117,14 +116,20 @@ class Doctor {
     if (!look.commits_lost) {
       LASTRO_RETURN_IF_ERROR(AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding); }));
     }
-    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> lister, Open(/*read_only=*/true));
-    VerifyPages(lister->handle(), false);
-    LASTRO_ASSIGN_OR_RETURN(IntegrityReport report, CheckIntegrity(db, *lister, options_.progress));
+    absl::StatusOr<std::unique_ptr<Database>> lister = Open(/*read_only=*/true);
+    LASTRO_RETURN_IF_ERROR(UnlessDamaged(lister.status()));
+    if (!lister.ok()) {  // the first finding tells of it
+      look.unusable = true;
+      look.report.findings.front().Report(lister.status());
+      return look;
+    }
+    VerifyPages((*lister)->handle(), false);
+    LASTRO_ASSIGN_OR_RETURN(IntegrityReport report, CheckIntegrity(db, **lister, options_.progress));
     for (Finding& finding : report.findings) look.report.findings.push_back(std::move(finding));
     look.report.documents = std::move(report.documents);
     look.report.full_text_collections = std::move(report.full_text_collections);
     LASTRO_RETURN_IF_ERROR(
-        AddFinding(&look, kVectors, [&](Finding& finding) { return CheckIndexes(db, *lister, finding, &look); }));
+        AddFinding(&look, kVectors, [&](Finding& finding) { return CheckIndexes(db, **lister, finding, &look); }));
     return look;
   }
 
@@ -142,8 +147,22 @@ class Doctor {
     LASTRO_RETURN_IF_ERROR(db.Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> pages, DifferingPages(database_));
     LASTRO_ASSIGN_OR_RETURN(finding.looked_at, db.QueryInt("PRAGMA page_count"));
-    for (int64_t page : pages) finding.Report(absl::StrCat("page ", page, " differs from its checksum"));
+    for (int64_t page : pages) {
+      std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page) : "";
+      finding.Report(absl::StrCat("page ", page, " differs from its checksum", use));
+    }
     return absl::OkStatus();
+  }
+
+  // Such as " (of chunks)", as far as SQLite can tell from damaged pages.
+  std::string UseOf(int64_t page) {
+    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/true);
+    if (!db.ok()) return "";
+    VerifyPages((*db)->handle(), false);
+    absl::StatusOr<Statement> query = (*db)->Prepare("SELECT name FROM dbstat WHERE pageno=?1 LIMIT 1");
+    if (!query.ok()) return "";
+    absl::StatusOr<bool> found = query->Bind(1, page).Step();
+    return found.ok() && *found ? absl::StrCat(" (of ", query->Text(0), ")") : "";
   }
 
   absl::Status CheckIndexes(Database& db, Database& lister, Finding& finding, Look* look) {
@@ -165,39 +184,67 @@ class Doctor {
     return absl::OkStatus();
   }
 
-  // --- Mending. Each step by itself: what one cannot mend, the second look finds again.
+  // --- Mending. Each step by itself: what one cannot mend, the next look finds again.
 
-  absl::Status Repair(const Look& found) {
-    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Open(/*read_only=*/false));
-    if (found.commits_lost) {
-      LASTRO_RETURN_IF_ERROR(AcceptLoss(*db));
-    } else {
-      LASTRO_RETURN_IF_ERROR(CheckIdentity(*db));
+  // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
+  // documents go, when they may. What is left on damaged pages is then free or derived, and made anew.
+  absl::Status Repair(Look* look, DoctorReport* report) {
+    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return MendDerived(db, *look); }));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    report->documents = look->report.documents;
+    if (options_.drop_damaged && !report->documents.empty()) {
+      LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return DropDocuments(db, report->documents); }));
+      LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+      report->dropped = look->report.documents.empty();
     }
-    VerifyPages(db->handle(), false);  // else nothing on a damaged page could be removed
-    bool drop = options_.drop_damaged && !found.report.documents.empty();
-    if (drop) LASTRO_RETURN_IF_ERROR(Step(*db, [&] { return DropDocuments(*db, found.report.documents); }));
+    bool truth_is_sound = look->report.documents.empty() && look->problems_of("collections") == 0;
+    if (look->problems_of(kPages) == 0 || !truth_is_sound) return absl::OkStatus();
+    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return UnlessDamaged(db.Execute("VACUUM")); }));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    return absl::OkStatus();
+  }
+
+  // On a connection that reads damaged pages, else nothing on them could be removed.
+  template <typename Change>
+  absl::Status Mend(const Change& change) {
+    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
+    if (!db.ok()) return UnlessDamaged(db.status());
+    VerifyPages((*db)->handle(), false);
+    absl::Status status = CheckIdentity(**db);
+    if (absl::IsDataLoss(status) && options_.drop_damaged) status = AcceptLoss(**db);
+    if (status.ok()) status = change(**db);
+    if (status.ok()) status = (*db)->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    return UnlessDamaged(status);
+  }
+
+  absl::Status MendDerived(Database& db, const Look& found) {
+    bool pages = found.problems_of(kPages) > 0;
+    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
     bool owners = found.problems_of("counts and owners") > 0;
-    if (drop || owners) LASTRO_RETURN_IF_ERROR(Step(*db, [&] { return MendOwners(*db); }));
-    if (found.problems_of("jobs") > 0) {
-      bool all = found.problems_of(kPages) > 0;  // which of them a damaged page hurt cannot be told
-      LASTRO_RETURN_IF_ERROR(Step(*db, [&] { return all ? db->Execute("DELETE FROM jobs") : DropBadJobs(*db); }));
+    if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
+    if (found.problems_of("jobs") > 0) {  // which of them a damaged page hurt cannot be told
+      LASTRO_RETURN_IF_ERROR(Step(db, [&] { return pages ? db.Execute("DELETE FROM jobs") : DropBadJobs(db); }));
     }
-    LASTRO_RETURN_IF_ERROR(MendFullText(*db, found, /*all=*/drop || owners));
-    // What is left on damaged pages is free or derived, and made anew, unless a document or a collection is on one.
-    bool rest_is_sound = (found.report.documents.empty() || drop) && found.problems_of("collections") == 0;
-    bool pages = found.problems_of(kPages) > 0 || found.problems_of("database") > 0;
-    if (pages && rest_is_sound) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db->Execute("VACUUM")));
-    LASTRO_RETURN_IF_ERROR(UnlessDamaged(db->Execute("PRAGMA wal_checkpoint(TRUNCATE)")));
+    LASTRO_RETURN_IF_ERROR(MendFullText(db, found.report.full_text_collections, /*all=*/pages || owners));
     for (const std::string& path : found.bad_index_files) {
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
     }
     return absl::OkStatus();
   }
 
-  static absl::Status UnlessDamaged(absl::Status status) {
-    return absl::IsDataLoss(status) ? absl::OkStatus() : status;
+  absl::Status DropDocuments(Database& db, const std::vector<DamagedDocument>& documents) {
+    LASTRO_RETURN_IF_ERROR(Step(db, [&]() -> absl::Status {
+      for (const DamagedDocument& document : documents) {
+        LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));
+        LASTRO_RETURN_IF_ERROR(chunks.Bind(1, document.row).Run());
+        LASTRO_RETURN_IF_ERROR(EraseDocument(db, document.row));
+      }
+      return MendOwners(db);
+    }));
+    return MendFullText(db, {}, /*all=*/true);
   }
+
+  static absl::Status UnlessDamaged(absl::Status status) { return IsDamage(status) ? absl::OkStatus() : status; }
 
   template <typename Mend>
   absl::Status Step(Database& db, const Mend& mend) {
@@ -207,15 +254,6 @@ class Doctor {
     LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(db));
     LASTRO_RETURN_IF_ERROR(transaction.Commit());
     NoteCommit(db, commit);
-    return absl::OkStatus();
-  }
-
-  absl::Status DropDocuments(Database& db, const std::vector<DamagedDocument>& documents) {
-    for (const DamagedDocument& document : documents) {
-      LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));
-      LASTRO_RETURN_IF_ERROR(chunks.Bind(1, document.row).Run());
-      LASTRO_RETURN_IF_ERROR(EraseDocument(db, document.row));
-    }
     return absl::OkStatus();
   }
 
@@ -246,14 +284,25 @@ class Doctor {
     return absl::OkStatus();
   }
 
-  absl::Status MendFullText(Database& db, const Look& found, bool all) {
-    std::set<int64_t> rows(found.report.full_text_collections.begin(), found.report.full_text_collections.end());
+  absl::Status MendFullText(Database& db, const std::vector<int64_t>& damaged, bool all) {
+    std::set<int64_t> rows(damaged.begin(), damaged.end());
     if (all) {
       LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(db));
       for (const CollectionRow& collection : collections) rows.insert(collection.row);
     }
-    for (int64_t row : rows) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return RebuildFtsTable(db, row); }));
+    for (int64_t row : rows) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MakeFullTextAnew(db, row); }));
     return absl::OkStatus();
+  }
+
+  // An index whose settings are damaged cannot even be opened to be rebuilt: it gets the only one that it needs.
+  absl::Status MakeFullTextAnew(Database& db, int64_t collection) {
+    absl::Status status = RebuildFtsTable(db, collection);
+    if (!IsDamage(status)) return status;
+    sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+    std::string settings = FtsTable(collection) + "_config";
+    LASTRO_RETURN_IF_ERROR(
+        db.Execute(absl::StrCat("DELETE FROM ", settings, "; INSERT INTO ", settings, " VALUES('version', 4)")));
+    return RebuildFtsTable(db, collection);
   }
 
   const DoctorOptions& options_;
@@ -283,7 +332,8 @@ std::string AdviceFor(const Finding& finding) {
                         "; --repair --drop-damaged goes on with the commits that are there");
   }
   if (finding.check == "documents") {
-    return "--repair --drop-damaged removes these documents; ingest their files again after it";
+    return "--repair first, which makes anew the indexes they are read by; --repair --drop-damaged then removes those "
+           "that are damaged themselves: ingest their files again after it";
   }
   if (finding.check == "collections") return kBackup;
   if (finding.check == kPages || finding.check == "database") {

@@ -1,8 +1,8 @@
 // Doctor: looks at every file of a store that nobody has open, and mends what can be made anew from the truth.
 //
-// Mended by `repair`: full-text indexes, vector indexes, counts, records that belong to no document, jobs that cannot be
-// read, and damaged pages that hold nothing else. Documents that are damaged cannot be: `drop_damaged` removes them, so
-// that the next ingestion reads them again. What else is damaged needs a backup.
+// Mended by `repair`: SQLite's own indexes, full-text indexes, vector indexes, counts, records that belong to no document,
+// jobs that cannot be read, and damaged pages that hold nothing else. Documents that are damaged cannot be:
+// `drop_damaged` removes them, so that the next ingestion reads them again. What else is damaged needs a backup.
 #pragma once
 
 #include <string>
@@ -18,14 +18,14 @@ struct DoctorOptions {
   std::string folder;
   bool repair = false;
   bool drop_damaged = false;  // with `repair`: also give up what cannot be mended: damaged documents, lost commits
-  CheckProgress progress;     // may be null
+  CheckProgress progress = nullptr;
 };
 
 struct DoctorReport {
   std::vector<Finding> findings;           // as found
   std::vector<Finding> left;               // as they are after the repair; without one, the same
-  std::vector<DamagedDocument> documents;  // damaged when found
-  bool dropped = false;                    // and removed since
+  std::vector<DamagedDocument> documents;  // damaged: after a repair, those it left or removed
+  bool dropped = false;                    // they were removed
   bool healthy() const;                    // nothing is left
 };
 

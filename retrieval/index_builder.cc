@@ -141,6 +141,11 @@ absl::Status IndexBuilder::Flush() {
   for (const auto& [collection, entry] : *view.entries) {
     if (TailSize(entry) > 0) behind.push_back(collection);
   }
+  {
+    absl::MutexLock lock(&mutex_);
+    behind.insert(behind.end(), queue_.begin(), queue_.end());
+    if (building_ != 0) behind.push_back(building_);
+  }
   return BuildAll(behind, /*purge=*/false);
 }
 

@@ -54,7 +54,7 @@ class IndexBuilder {
   void NoteRemoved(int64_t collection, int64_t chunks);
   // Removes the collection's vectors and files.
   void Forget(int64_t collection);
-  // Indexes every tail there is and waits; the first error of those builds.
+  // Indexes every tail there is, and waits for these builds and those asked for before; their first error.
   absl::Status Flush();
   // Makes every index anew that holds removed chunks, and waits; their number.
   absl::StatusOr<int64_t> Purge();

@@ -93,6 +93,14 @@ absl::Status CheckDocument(Database& db, const CollectionRow& collection, int64_
   return absl::OkStatus();
 }
 
+// "store: run a statement (FILE): REASON; WHAT TO DO" -> "REASON".
+std::string ReasonOf(const absl::Status& status) {
+  absl::string_view message(status.message().data(), status.message().size());
+  message = message.substr(0, message.find("; "));
+  size_t file = message.find("): ");
+  return std::string(file == absl::string_view::npos ? message : message.substr(file + 3));
+}
+
 class IntegrityCheck {
  public:
   IntegrityCheck(Database& db, Database& lister, const CheckProgress& progress)
@@ -117,7 +125,7 @@ class IntegrityCheck {
     Tell(finding.check, 0, 0);
     absl::Status status = look(finding);
     if (absl::IsDataLoss(status)) {
-      finding.Report(std::string(status.message()));
+      finding.Report(status);
       status = absl::OkStatus();
     }
     report_.findings.push_back(std::move(finding));
@@ -171,9 +179,9 @@ class IntegrityCheck {
         LASTRO_ASSIGN_OR_RETURN(bool more, list.Step());
         if (!more) break;
         absl::Status status = CheckDocument(db_, collection, list.Int(0));
-        if (absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return status;
+        if (!status.ok() && !IsDamage(status)) return status;
         if (!status.ok()) {
-          Report({list.Int(0), collection.collection.name, list.Text(1), std::string(status.message())}, finding);
+          Report({list.Int(0), collection.collection.name, list.Text(1), ReasonOf(status)}, finding);
         }
         if (++finding.looked_at % 64 == 0) Tell(finding.check, finding.looked_at, total);
       }
@@ -193,7 +201,7 @@ class IntegrityCheck {
       absl::Status status =
           db_.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ", rank) VALUES('integrity-check', 1)"));
       Tell(finding.check, ++finding.looked_at, static_cast<int64_t>(collections_.size()));
-      if (absl::IsDataLoss(status)) {
+      if (IsDamage(status)) {
         finding.Report(absl::StrCat("the full-text index of collection ", collection.collection.name, " is damaged"));
         report_.full_text_collections.push_back(collection.row);
       } else {
@@ -223,9 +231,25 @@ class IntegrityCheck {
 
 }  // namespace
 
+bool IsDamage(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kPermissionDenied:
+      return false;
+    default:
+      return true;
+  }
+}
+
 void Finding::Report(std::string problem) {
   if (++problems <= static_cast<int64_t>(kMaxDetails)) details.push_back(std::move(problem));
 }
+
+void Finding::Report(const absl::Status& damage) { Report(ReasonOf(damage)); }
 
 bool IntegrityReport::ok() const {
   return std::all_of(findings.begin(), findings.end(), [](const Finding& finding) { return finding.problems == 0; });

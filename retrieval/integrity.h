@@ -23,7 +23,12 @@ struct Finding {
 
   static constexpr size_t kMaxDetails = 20;
   void Report(std::string problem);
+  void Report(const absl::Status& damage);  // without what the message says to do and where, which the report does
 };
+
+// Whether an error of a statement tells of the data rather than of the call or the machine: SQLite has many codes for it,
+// and FTS5 plain errors.
+bool IsDamage(const absl::Status& status);
 
 struct DamagedDocument {
   int64_t row = 0;
