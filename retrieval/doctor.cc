@@ -35,6 +35,7 @@ constexpr char kVectors[] = "vector indexes";
 struct Look {
   IntegrityReport report;
   bool commits_lost = false;  // fewer are there than were acknowledged
+  bool sums_lost = false;     // of pages, and that is all there is against them
   bool unusable = false;      // another store's, or so damaged that it says nothing
   std::vector<std::string> bad_index_files;
   int64_t problems_of(absl::string_view check) const {
@@ -71,6 +72,10 @@ class Doctor {
     DoctorReport report;
     report.findings = look.report.findings;
     report.documents = look.report.documents;
+    if (options_.repair && (look.commits_lost || look.unusable) && LogIsStrange()) {
+      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(database_ + "-wal", database_ + "-wal.set-aside"));
+      LASTRO_ASSIGN_OR_RETURN(look, LookAtAll());
+    }
     if (options_.repair && !look.report.ok() && !look.unusable && (!look.commits_lost || options_.drop_damaged)) {
       LASTRO_RETURN_IF_ERROR(Repair(&look, &report));
     }
@@ -114,7 +119,7 @@ class Doctor {
     }
     Database& db = **opened;
     if (!look.commits_lost) {
-      LASTRO_RETURN_IF_ERROR(AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding); }));
+      LASTRO_RETURN_IF_ERROR(AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding, &look); }));
     }
     absl::StatusOr<std::unique_ptr<Database>> lister = Open(/*read_only=*/true);
     LASTRO_RETURN_IF_ERROR(UnlessDamaged(lister.status()));
@@ -142,14 +147,16 @@ class Doctor {
     return status;
   }
 
-  absl::Status CheckPages(Database& db, Finding& finding) {
+  absl::Status CheckPages(Database& db, Finding& finding, Look* look) {
     // The log goes into the database, which then has every page as it is.
     LASTRO_RETURN_IF_ERROR(db.Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
-    LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> pages, DifferingPages(database_));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<DifferingPage> pages, DifferingPages(database_));
     LASTRO_ASSIGN_OR_RETURN(finding.looked_at, db.QueryInt("PRAGMA page_count"));
-    for (int64_t page : pages) {
-      std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page) : "";
-      finding.Report(absl::StrCat("page ", page, " differs from its checksum", use));
+    look->sums_lost = !pages.empty();
+    for (const DifferingPage& page : pages) {
+      std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page.page) : "";
+      finding.Report(absl::StrCat("page ", page.page, page.has_sum ? " differs from its" : " has lost its", " checksum", use));
+      look->sums_lost = look->sums_lost && !page.has_sum;
     }
     return absl::OkStatus();
   }
@@ -186,9 +193,33 @@ class Doctor {
 
   // --- Mending. Each step by itself: what one cannot mend, the next look finds again.
 
+  // Whether the database, without its log, is this store at the latest commit: the log is then of another time or store.
+  bool LogIsStrange() {
+    std::error_code error;
+    if (!std::filesystem::exists(database_ + "-wal", error)) return false;
+    absl::StatusOr<std::unique_ptr<Database>> db = Database::OpenWithoutLog(database_);
+    return db.ok() && CheckIdentity(**db).ok();
+  }
+
+  // Pages that lost their checksums get new ones when everything that can be checked is well.
+  absl::Status MendSums(Look* look) {
+    {
+      absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
+      if (!db.ok()) return UnlessDamaged(db.status());
+      VerifyPages((*db)->handle(), false);
+      LASTRO_ASSIGN_OR_RETURN(IntegrityReport report, CheckIntegrity(**db, **db, options_.progress));
+      if (!report.ok()) return absl::OkStatus();
+    }
+    LASTRO_RETURN_IF_ERROR(RemakePageSums(database_));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    return absl::OkStatus();
+  }
+
   // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
   // documents go, when they may. What is left on damaged pages is then free or derived, and made anew.
   absl::Status Repair(Look* look, DoctorReport* report) {
+    if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
+    if (look->report.ok()) return absl::OkStatus();
     LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return MendDerived(db, *look); }));
     LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
     report->documents = look->report.documents;

@@ -364,13 +364,13 @@ int64_t ReadNote(sqlite3* db, Note note) {
   return argument.value;
 }
 
-absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database) {
+absl::StatusOr<std::vector<DifferingPage>> DifferingPages(const std::string& database) {
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(database));
   absl::StatusOr<MappedFile> sums_file = MappedFile::Open(PageSumsFile(database));
   absl::string_view pages = View(file), sums = sums_file.ok() ? View(*sums_file) : absl::string_view();
   uint32_t page_size = PageSizeIn(sums);
   if (page_size == 0) page_size = std::max<uint32_t>(DatabasePageSize(pages), kSmallestPage);
-  std::vector<int64_t> differing;
+  std::vector<DifferingPage> differing;
   for (int64_t page = 1; static_cast<uint64_t>(page) * page_size <= pages.size(); ++page) {
     int64_t offset = (page - 1) * page_size;
     if (offset <= kLockByte && kLockByte < offset + page_size) continue;
@@ -378,7 +378,7 @@ absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database)
     if (static_cast<uint64_t>(SumAt(page) + kSumBytes) <= sums.size()) {
       std::memcpy(&sum, sums.data() + SumAt(page), sizeof(sum));
     }
-    if (!Fits(page, pages.substr(static_cast<size_t>(offset), page_size), sum)) differing.push_back(page);
+    if (!Fits(page, pages.substr(static_cast<size_t>(offset), page_size), sum)) differing.push_back({page, sum != 0});
   }
   return differing;
 }

@@ -40,8 +40,12 @@ enum class Note { kCommit, kStore };
 void WriteNote(sqlite3* db, Note note, int64_t value);
 int64_t ReadNote(sqlite3* db, Note note);  // 0: none
 
-// The pages (from 1) whose sums differ from the file's; all of them when there are no sums. REQUIRES: the log is empty.
-absl::StatusOr<std::vector<int64_t>> DifferingPages(const std::string& database);
+struct DifferingPage {
+  int64_t page = 0;      // from 1
+  bool has_sum = false;  // else the file of sums has lost it, or there is none: the page may be as it should
+};
+// REQUIRES: the log is empty.
+absl::StatusOr<std::vector<DifferingPage>> DifferingPages(const std::string& database);
 
 // Makes the sums anew from the pages as they are, without notes. REQUIRES: no connection is open.
 absl::Status RemakePageSums(const std::string& database);

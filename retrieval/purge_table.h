@@ -12,8 +12,8 @@
 
 namespace lastro::retrieval {
 
-// What was deleted or replaced by commits up to `to_commit` is in no file any more. Bytes are of the database with its
-// log and of the vector indexes.
+// What was deleted or replaced by commits up to `to_commit` is in no file any more. Bytes are of all files of the data
+// folder.
 struct PurgeReceipt {
   int64_t id = 0;
   int64_t from_commit = 0;  // of the purge before, 0: there was none

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
 #include "retrieval/fts_tokenizer.h"
 #include "retrieval/page_sums.h"
@@ -133,18 +134,30 @@ absl::string_view Statement::Bytes(int column) const {
 
 void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
-absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, bool read_only) {
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenHandle(const std::string& path, const std::string& name,
+                                                               int flags) {
   LASTRO_RETURN_IF_ERROR(RegisterPageSums());
   std::unique_ptr<Database> db(new Database(path));
   sqlite3* handle = nullptr;
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (read_only ? 0 : SQLITE_OPEN_CREATE);
-  int code = sqlite3_open_v2(path.c_str(), &handle, flags, kPageSumsVfs);
+  int code = sqlite3_open_v2(name.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, kPageSumsVfs);
   db->handle_.reset(handle);
   if (code != SQLITE_OK) return SqliteError(code, handle, "open " + path);
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   LASTRO_RETURN_IF_ERROR(RegisterTokenizer(handle));
+  return db;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenWithoutLog(const std::string& path) {
+  // In a URI these three have a meaning.
+  std::string name = absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}});
+  return OpenHandle(path, absl::StrCat("file:", name, "?immutable=1"), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, bool read_only) {
+  int flags = SQLITE_OPEN_READWRITE | (read_only ? 0 : SQLITE_OPEN_CREATE);
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, OpenHandle(path, path, flags));
   // FULL: a commit is on the disk when it returns, so that it survives a power cut too.
   LASTRO_RETURN_IF_ERROR(
       db->Execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"

@@ -202,5 +202,28 @@ TEST_F(DoctorTest, GoesOnWithoutLostCommitsOnlyWhenTold) {
   EXPECT_EQ(killed->DocumentStates(kCollection)->size(), 12u);
 }
 
+TEST_F(DoctorTest, LostChecksumsOfASoundDatabaseAreMadeAnew) {
+  std::filesystem::resize_file(folder_ / "lastro.db-sums", 100);
+  EXPECT_THAT(SqliteStore::Open({.folder = folder_.path()}), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
+  EXPECT_FALSE(Run().healthy());
+  EXPECT_TRUE(Run(/*repair=*/true).healthy());
+  ExpectAllFound();
+}
+
+TEST_F(DoctorTest, ALogOfAnotherTimeIsSetAside) {
+  const std::string copy = folder_ / "copy-wal", log = folder_ / "lastro.db-wal";
+  Reopen();
+  ASSERT_THAT(Put(*store_, "doc0", {"another text"}), IsOk());
+  std::filesystem::copy_file(log, copy);  // as of now, while the store goes on
+  ASSERT_THAT(Put(*store_, documents_[0]), IsOk());
+  store_.reset();
+  std::filesystem::rename(copy, log);
+  EXPECT_THAT(SqliteStore::Open({.folder = folder_.path()}), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("-wal")));
+  EXPECT_FALSE(Run().healthy());
+  EXPECT_TRUE(Run(/*repair=*/true).healthy());
+  EXPECT_TRUE(std::filesystem::exists(log + ".set-aside"));
+  ExpectAllFound();
+}
+
 }  // namespace
 }  // namespace lastro::retrieval::testing
