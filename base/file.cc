@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 
 namespace lastro {
@@ -40,22 +41,16 @@ absl::StatusOr<uint64_t> RegularFileSize(int fd, const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
-absl::Status WriteAll(int fd, absl::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    ssize_t written = write(fd, content.data(), content.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return ErrnoToStatus(errno, "write " + path);
-    }
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
+const char* AdviceFor(int error) {
+  if (error == ENOSPC || error == EDQUOT) return "; free some disk space and try again";
+  if (error == EIO) return "; check the disk and the system's log, then try again";
+  return "";
 }
 
-absl::Status SyncFolder(const std::string& folder) {
-  Descriptor fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || fsync(fd.get()) != 0) return ErrnoToStatus(errno, "fsync folder " + folder);
-  return absl::OkStatus();
+absl::Status WriteAndSync(FileSystem& files, const std::string& path, absl::string_view content) {
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<OutputFile> file, files.Create(path, 0644));
+  LASTRO_RETURN_IF_ERROR(file->WriteAt(content, 0));
+  return file->Sync();
 }
 
 }  // namespace
@@ -76,9 +71,9 @@ absl::Status ErrnoToStatus(int error, absl::string_view doing) {
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-      return absl::ResourceExhaustedError(message);
+      return absl::ResourceExhaustedError(message + AdviceFor(error));
     default:
-      return absl::InternalError(message);
+      return absl::InternalError(message + AdviceFor(error));
   }
 }
 
@@ -104,24 +99,16 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
+  FileSystem& files = FileSystem::Current();
   const std::string temporary = absl::StrCat(path, ".tmp.", getpid());
-  {
-    Descriptor fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.get() < 0) return ErrnoToStatus(errno, "create " + temporary);
-    absl::Status status = WriteAll(fd.get(), content, temporary);
-    if (status.ok() && fsync(fd.get()) != 0) status = ErrnoToStatus(errno, "fsync " + temporary);
-    if (!status.ok()) {
-      unlink(temporary.c_str());
-      return status;
-    }
-  }
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    absl::Status status = ErrnoToStatus(errno, absl::StrCat("rename ", temporary, " to ", path));
-    unlink(temporary.c_str());
+  absl::Status status = WriteAndSync(files, temporary, content);
+  if (status.ok()) status = files.Rename(temporary, path);
+  if (!status.ok()) {
+    (void)files.Remove(temporary);  // the first error counts
     return status;
   }
   std::string folder = std::filesystem::path(path).parent_path().string();
-  return SyncFolder(folder.empty() ? "." : folder);
+  return files.SyncFolder(folder.empty() ? "." : folder);
 }
 
 absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {

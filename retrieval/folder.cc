@@ -10,19 +10,11 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 
 namespace lastro::retrieval {
 namespace fs = std::filesystem;
-
-absl::Status SyncFolder(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return ErrnoToStatus(errno, "open folder " + path);
-  int result = fsync(fd);
-  int error = errno;
-  close(fd);
-  return result == 0 ? absl::OkStatus() : ErrnoToStatus(error, "fsync folder " + path);
-}
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
@@ -32,10 +24,22 @@ absl::Status MakeFolder(const std::string& path) {
   if (absolute.has_parent_path() && absolute.parent_path() != absolute) {
     LASTRO_RETURN_IF_ERROR(MakeFolder(absolute.parent_path().string()));
   }
-  fs::create_directory(absolute, error);
-  if (error) return ErrnoToStatus(error.value(), "make the folder " + path);
-  return SyncFolder(absolute.parent_path().string());
+  LASTRO_RETURN_IF_ERROR(FileSystem::Current().MakeFolder(absolute.string()));
+  return FileSystem::Current().SyncFolder(absolute.parent_path().string());
 }
+
+int64_t FolderBytes(const std::string& folder) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (fs::recursive_directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    std::error_code gone;
+    uintmax_t size = entry->is_regular_file(gone) ? entry->file_size(gone) : 0;
+    if (!gone) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
+std::string DatabasePath(const std::string& data_folder) { return data_folder + "/lastro.db"; }
 
 absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {
   std::string path = folder + "/lastro.lock";

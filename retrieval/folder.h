@@ -1,6 +1,7 @@
 // The data folder: making folders durably and the lock that keeps a second process from writing. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -9,10 +10,13 @@
 
 namespace lastro::retrieval {
 
-absl::Status SyncFolder(const std::string& path);
-
 // Makes `path` and what is missing above it, and fsyncs each parent that got a new entry.
 absl::Status MakeFolder(const std::string& path);
+
+// Of all files below `folder`; what cannot be looked at counts nothing.
+int64_t FolderBytes(const std::string& folder);
+
+std::string DatabasePath(const std::string& data_folder);
 
 // Held from Acquire to the end of its life, or of the process.
 class FolderLock {

@@ -3,9 +3,10 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
 #include "retrieval/index_file.h"
@@ -45,7 +46,12 @@ size_t CountDead(const VectorIndex& index, const DocumentSet& live) {
                                            [&](int64_t document) { return !live.contains(document); }));
 }
 
-// DATA_LOSS unless `index` holds every chunk the truth has up to its position.
+}  // namespace
+
+std::string IndexFingerprint(const std::string& embedding_fingerprint, int64_t store) {
+  return absl::StrCat(embedding_fingerprint, " of store ", store);
+}
+
 absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index) {
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(db));
   if (index.position().commit > commit) return absl::DataLossError("vector index: newer than the store");
@@ -62,8 +68,6 @@ absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorInd
     }
   }
 }
-
-}  // namespace
 
 IndexBuilder::IndexBuilder(const IndexBuilderOptions& options, ConnectionPool* pool, VectorCatalog* catalog)
     : options_(options), pool_(pool), catalog_(catalog), thread_([this] { Run(); }) {}
@@ -83,12 +87,11 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   entry.fingerprint = collection.collection.embedding_fingerprint;
   entry.log = std::make_shared<VectorLog>(entry.dimension);
   for (int64_t generation : ListGenerations(folder)) {
-    auto index = ReadIndexFile(folder, generation, entry.dimension, entry.fingerprint);
+    auto index = ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
     if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
       entry.index = *std::move(index);
     } else {
-      std::error_code ignored;
-      std::filesystem::remove(IndexFileName(folder, generation), ignored);
+      (void)FileSystem::Current().Remove(IndexFileName(folder, generation));  // what stays is looked at again
     }
   }
   int64_t after = entry.index == nullptr ? 0 : entry.index->position().last_chunk;
@@ -114,11 +117,22 @@ void IndexBuilder::Nudge(int64_t collection) {
   if (building_ != collection) Enqueue(collection);
 }
 
+void IndexBuilder::NoteRemoved(int64_t collection, int64_t chunks) {
+  VectorCatalog::View view = catalog_->Grab();
+  const VectorCatalog::Entry* entry = view.Find(collection);
+  if (entry == nullptr || entry->index == nullptr) return;
+  int64_t indexed = static_cast<int64_t>(entry->index->size());
+  absl::MutexLock lock(&mutex_);
+  if ((removed_[collection] += chunks) <= std::max(options_.index_after_chunks, indexed / 4)) return;
+  if (building_ == collection) return;  // the next removal asks again
+  purges_.insert(collection);
+  Enqueue(collection);
+}
+
 void IndexBuilder::Forget(int64_t collection) {
   catalog_->Remove(collection);
   absl::MutexLock lock(&files_mutex_);
-  std::error_code ignored;  // what stays is removed at the next start
-  std::filesystem::remove_all(IndexFolder(options_.folder, collection), ignored);
+  (void)RemoveTree(IndexFolder(options_.folder, collection));  // what stays is removed at the next start
 }
 
 absl::Status IndexBuilder::Flush() {
@@ -127,14 +141,40 @@ absl::Status IndexBuilder::Flush() {
   for (const auto& [collection, entry] : *view.entries) {
     if (TailSize(entry) > 0) behind.push_back(collection);
   }
+  {
+    absl::MutexLock lock(&mutex_);
+    behind.insert(behind.end(), queue_.begin(), queue_.end());
+    if (building_ != 0) behind.push_back(building_);
+  }
+  return BuildAll(behind, /*purge=*/false);
+}
+
+absl::StatusOr<int64_t> IndexBuilder::Purge() {
+  VectorCatalog::View before = catalog_->Grab();
+  std::vector<int64_t> indexed;
+  for (const auto& [collection, entry] : *before.entries) {
+    if (entry.index != nullptr) indexed.push_back(collection);
+  }
+  LASTRO_RETURN_IF_ERROR(BuildAll(indexed, /*purge=*/true));
+  VectorCatalog::View after = catalog_->Grab();
+  return std::count_if(indexed.begin(), indexed.end(), [&](int64_t collection) {
+    const VectorCatalog::Entry* entry = after.Find(collection);
+    return entry != nullptr && entry->index != before.Find(collection)->index;
+  });
+}
+
+absl::Status IndexBuilder::BuildAll(const std::vector<int64_t>& collections, bool purge) {
   absl::MutexLock lock(&mutex_);
-  for (int64_t collection : behind) Enqueue(collection);
+  for (int64_t collection : collections) {
+    if (purge) purges_.insert(collection);
+    Enqueue(collection);
+  }
   auto done = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return std::none_of(behind.begin(), behind.end(),
+    return std::none_of(collections.begin(), collections.end(),
                         [&](int64_t collection) { return queued_.contains(collection) || building_ == collection; });
   };
   mutex_.Await(absl::Condition(&done));
-  for (int64_t collection : behind) {
+  for (int64_t collection : collections) {
     auto error = errors_.find(collection);
     if (error != errors_.end()) return error->second;
   }
@@ -153,8 +193,10 @@ void IndexBuilder::Run() {
     queue_.pop_front();
     queued_.erase(building_);
     int64_t collection = building_;
+    bool purge = purges_.erase(collection) > 0;
+    removed_.erase(collection);
     mutex_.Unlock();
-    absl::Status status = Build(collection);
+    absl::Status status = Build(collection, purge);
     mutex_.Lock();
     if (status.ok()) {
       errors_.erase(collection);
@@ -167,7 +209,8 @@ void IndexBuilder::Run() {
 
 absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(int64_t collection,
                                                                            const VectorCatalog::View& view,
-                                                                           const VectorCatalog::Entry& entry) {
+                                                                           const VectorCatalog::Entry& entry,
+                                                                           bool purge) {
   VectorLog::View tail = entry.log->Snapshot().UpTo(view.last_chunk);
   VectorIndex::Position position;
   DocumentSet live;
@@ -179,8 +222,10 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(int64
   position.generation = entry.index == nullptr ? 1 : entry.index->position().generation + 1;
   position.last_chunk = view.last_chunk;
   VectorRows rows;
+  size_t dead = entry.index == nullptr ? 0 : CountDead(*entry.index, live);
+  if (purge && dead == 0 && tail.size() == 0) return entry.index;
   bool extend = entry.index != nullptr && entry.index->kind() == VectorIndex::Kind::kHnsw &&
-                CountDead(*entry.index, live) * 4 < entry.index->size();
+                (purge ? dead == 0 : dead * 4 < entry.index->size());
   if (!extend && entry.index != nullptr) AppendLiveOf(*entry.index, live, &rows);
   AppendLiveOf(tail, entry.dimension, live, &rows);
   if (extend) return VectorIndex::Extend(*entry.index, position, std::move(rows));
@@ -189,25 +234,27 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(int64
                             std::move(rows));
 }
 
-absl::Status IndexBuilder::Build(int64_t collection) {
+absl::Status IndexBuilder::Build(int64_t collection, bool purge) {
   VectorCatalog::View view = catalog_->Grab();
   const VectorCatalog::Entry* entry = view.Find(collection);
-  if (entry == nullptr || TailSize(*entry) == 0) return absl::OkStatus();
-  LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<const VectorIndex> index, MakeIndex(collection, view, *entry));
+  if (entry == nullptr || (TailSize(*entry) == 0 && !purge)) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<const VectorIndex> index, MakeIndex(collection, view, *entry, purge));
   absl::MutexLock lock(&files_mutex_);
-  if (catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // deleted in the meantime
-  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, entry->fingerprint));
+  if (index == nullptr || catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // none, or deleted
+  if (index == entry->index) return RemoveOtherGenerations(collection, index->position().generation);
+  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, IndexFingerprint(entry->fingerprint, options_.store)));
   catalog_->Install(collection, index);
-  RemoveOtherGenerations(collection, index->position().generation);
-  return absl::OkStatus();
+  absl::Status removed = RemoveOtherGenerations(collection, index->position().generation);
+  return purge ? removed : absl::OkStatus();  // else what stays is removed later
 }
 
-void IndexBuilder::RemoveOtherGenerations(int64_t collection, int64_t keep) {
+absl::Status IndexBuilder::RemoveOtherGenerations(int64_t collection, int64_t keep) {
   std::string folder = IndexFolder(options_.folder, collection);
+  absl::Status status;
   for (int64_t generation : ListGenerations(folder)) {
-    std::error_code ignored;
-    if (generation != keep) std::filesystem::remove(IndexFileName(folder, generation), ignored);
+    if (generation != keep) status.Update(FileSystem::Current().Remove(IndexFileName(folder, generation)));
   }
+  return status;
 }
 
 }  // namespace lastro::retrieval

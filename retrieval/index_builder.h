@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -25,9 +26,16 @@ namespace lastro::retrieval {
 
 struct IndexBuilderOptions {
   std::string folder;  // the data folder
+  int64_t store = 0;   // the store's number: files of another are not its
   int64_t index_after_chunks = 5000;
   int64_t exact_up_to_chunks = 50000;
 };
+
+// What the vectors in an index file must be: of this embedding model and this store.
+std::string IndexFingerprint(const std::string& embedding_fingerprint, int64_t store);
+
+// DATA_LOSS unless `index` holds every chunk the truth has up to its position.
+absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index);
 
 // `pool` and `catalog` must outlive it.
 class IndexBuilder {
@@ -41,17 +49,25 @@ class IndexBuilder {
 
   // Asks for a new generation when the tail is long enough: more than index_after_chunks and an eighth of the index.
   void Nudge(int64_t collection);
+  // Counts chunks that were removed from a collection; asks for a new generation without them when they are more than
+  // index_after_chunks and a quarter of the index.
+  void NoteRemoved(int64_t collection, int64_t chunks);
   // Removes the collection's vectors and files.
   void Forget(int64_t collection);
-  // Indexes every tail there is and waits; the first error of those builds.
+  // Indexes every tail there is, and waits for these builds and those asked for before; their first error.
   absl::Status Flush();
+  // Makes every index anew that holds removed chunks, and waits; their number.
+  absl::StatusOr<int64_t> Purge();
 
  private:
   void Run();
-  absl::Status Build(int64_t collection);
+  // `purge`: also when there is no tail, and without any removed chunk.
+  absl::Status Build(int64_t collection, bool purge);
+  // Builds these and waits; the first error.
+  absl::Status BuildAll(const std::vector<int64_t>& collections, bool purge);
   absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(int64_t collection, const VectorCatalog::View& view,
-                                                               const VectorCatalog::Entry& entry);
-  void RemoveOtherGenerations(int64_t collection, int64_t keep);
+                                                               const VectorCatalog::Entry& entry, bool purge);
+  absl::Status RemoveOtherGenerations(int64_t collection, int64_t keep);
   void Enqueue(int64_t collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const IndexBuilderOptions options_;
@@ -62,6 +78,8 @@ class IndexBuilder {
   absl::Mutex mutex_;
   std::deque<int64_t> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> queued_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<int64_t> purges_ ABSL_GUARDED_BY(mutex_);             // of those queued
+  absl::flat_hash_map<int64_t, int64_t> removed_ ABSL_GUARDED_BY(mutex_);  // chunks since the latest build
   int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;                               // 0: none
   absl::flat_hash_map<int64_t, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of the latest build of a collection
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

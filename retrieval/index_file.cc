@@ -3,11 +3,8 @@
 #include <faiss/Index.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 
@@ -15,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/file_system.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -34,13 +32,13 @@ constexpr absl::string_view kTemporarySuffix = ".faiss.tmp";
 class BodyWriter : public faiss::IOWriter {
  public:
   explicit BodyWriter(const std::string& path) : path_(path) {
-    fd_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd_ < 0) status_ = ErrnoToStatus(errno, "create " + path);
+    absl::StatusOr<std::unique_ptr<OutputFile>> file = FileSystem::Current().Create(path, 0600);
+    status_ = file.status();
+    if (file.ok()) file_ = *std::move(file);
     WriteAt(std::string(kHeaderBytes, ' '), 0);
   }
   ~BodyWriter() override {
-    if (fd_ >= 0) close(fd_);
-    if (!committed_) unlink(path_.c_str());
+    if (!committed_) (void)FileSystem::Current().Remove(path_);
   }
 
   size_t operator()(const void* data, size_t size, size_t count) override {
@@ -62,28 +60,20 @@ class BodyWriter : public faiss::IOWriter {
                                       hash_.FinishHex(), "\"}\n");
     if (header.size() > kHeaderBytes) return absl::InternalError("vector index: the header is too long");
     WriteAt(header, 0);
-    if (status_.ok() && fsync(fd_) != 0) status_ = ErrnoToStatus(errno, "fsync " + path_);
     LASTRO_RETURN_IF_ERROR(status_);
-    if (rename(path_.c_str(), final_path.c_str()) != 0) return ErrnoToStatus(errno, "rename " + path_);
+    LASTRO_RETURN_IF_ERROR(file_->Sync());
+    LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(path_, final_path));
     committed_ = true;
-    return SyncFolder(fs::path(final_path).parent_path().string());
+    return FileSystem::Current().SyncFolder(fs::path(final_path).parent_path().string());
   }
 
  private:
   void WriteAt(absl::string_view bytes, size_t offset) {
-    while (status_.ok() && !bytes.empty()) {
-      ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (written < 0) {
-        if (errno != EINTR) status_ = ErrnoToStatus(errno, "write " + path_);
-        continue;
-      }
-      bytes.remove_prefix(static_cast<size_t>(written));
-      offset += static_cast<size_t>(written);
-    }
+    if (status_.ok()) status_ = file_->WriteAt(bytes, offset);
   }
 
   const std::string path_;
-  int fd_ = -1;
+  std::unique_ptr<OutputFile> file_;
   size_t body_bytes_ = 0;
   Sha256 hash_;
   absl::Status status_;
@@ -187,8 +177,7 @@ std::vector<int64_t> ListGenerations(const std::string& index_folder) {
   std::error_code error;
   for (fs::directory_iterator entry(index_folder, error), end; !error && entry != end; entry.increment(error)) {
     std::string name = entry->path().filename().string();
-    std::error_code ignored;
-    if (absl::EndsWith(name, kTemporarySuffix)) fs::remove(entry->path(), ignored);
+    if (absl::EndsWith(name, kTemporarySuffix)) (void)FileSystem::Current().Remove(entry->path().string());
     int64_t generation = 0;
     if (absl::EndsWith(name, kSuffix) &&
         absl::SimpleAtoi(absl::string_view(name).substr(0, name.size() - kSuffix.size()), &generation)) {

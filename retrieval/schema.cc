@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "retrieval/fts_tokenizer.h"
+#include "retrieval/purge_table.h"
 
 namespace lastro::retrieval {
 namespace {
@@ -142,18 +143,13 @@ absl::Status RebuildFullText(Database& db) {
       collections.push_back(query.Int(0));
     }
   }
-  for (int64_t collection : collections) {
-    std::string table = FtsTable(collection);
-    LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('rebuild')")));
-  }
+  for (int64_t collection : collections) LASTRO_RETURN_IF_ERROR(RebuildFtsTable(db, collection));
   LASTRO_RETURN_IF_ERROR(
       db.Execute(absl::StrCat("UPDATE meta SET value=", kTokenizerVersion, " WHERE key='tokenizer'")));
   return transaction.Commit();
 }
 
-}  // namespace
-
-absl::Status PrepareSchema(Database& db) {
+absl::Status PrepareTables(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(int64_t application, db.QueryInt("PRAGMA application_id"));
   LASTRO_ASSIGN_OR_RETURN(int64_t version, db.QueryInt("PRAGMA user_version"));
   LASTRO_ASSIGN_OR_RETURN(int64_t tables, db.QueryInt("SELECT count(*) FROM sqlite_schema"));
@@ -177,6 +173,13 @@ absl::Status PrepareSchema(Database& db) {
   return tokenizer == kTokenizerVersion ? absl::OkStatus() : RebuildFullText(db);
 }
 
+}  // namespace
+
+absl::Status PrepareSchema(Database& db) {
+  LASTRO_RETURN_IF_ERROR(PrepareTables(db));
+  return CreatePurgeTable(db);
+}
+
 std::string FtsTable(int64_t collection) { return absl::StrCat("fts_", collection); }
 std::string FtsView(int64_t collection) { return absl::StrCat("fts_source_", collection); }
 
@@ -191,6 +194,11 @@ absl::Status CreateFtsTable(Database& db, int64_t collection) {
 
 absl::Status DropFtsTable(Database& db, int64_t collection) {
   return db.Execute(absl::StrCat("DROP TABLE ", FtsTable(collection), "; DROP VIEW ", FtsView(collection), ";"));
+}
+
+absl::Status RebuildFtsTable(Database& db, int64_t collection) {
+  std::string table = FtsTable(collection);
+  return db.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('rebuild')"));
 }
 
 absl::StatusOr<int64_t> ReadCommit(Database& db) { return db.QueryInt("SELECT value FROM meta WHERE key='commit'"); }

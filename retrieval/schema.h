@@ -20,6 +20,7 @@ std::string FtsTable(int64_t collection);
 std::string FtsView(int64_t collection);
 absl::Status CreateFtsTable(Database& db, int64_t collection);
 absl::Status DropFtsTable(Database& db, int64_t collection);
+absl::Status RebuildFtsTable(Database& db, int64_t collection);  // from the chunks as they are
 
 // The commit number, kept in `meta`.
 absl::StatusOr<int64_t> ReadCommit(Database& db);

@@ -2,11 +2,14 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
 #include "retrieval/fts_tokenizer.h"
+#include "retrieval/page_sums.h"
 
 namespace lastro::retrieval {
 namespace {
@@ -15,6 +18,7 @@ constexpr int kProgressSteps = 20000;  // virtual machine steps between two chec
 constexpr int kBusyTimeoutMs = 10000;
 
 absl::StatusCode CodeOf(int code) {
+  if (code == SQLITE_IOERR_DATA) return absl::StatusCode::kDataLoss;
   switch (code & 0xFF) {
     case SQLITE_FULL:
     case SQLITE_TOOBIG:
@@ -40,15 +44,29 @@ absl::StatusCode CodeOf(int code) {
   }
 }
 
+absl::string_view AdviceFor(absl::StatusCode status, int code) {
+  if (status == absl::StatusCode::kDataLoss) return "; 'lastro doctor' tells what is damaged and what can be mended";
+  if ((code & 0xFF) == SQLITE_FULL) return "; free some disk space and try again";
+  if ((code & 0xFF) == SQLITE_IOERR) return "; check the disk and the system's log, then try again";
+  if ((code & 0xFF) == SQLITE_CANTOPEN) return "; check that the folder is there and may be written, then try again";
+  return "";
+}
+
 int CheckContext(void* context) { return static_cast<const CallContext*>(context)->Check().ok() ? 0 : 1; }
 
 }  // namespace
 
 absl::Status SqliteError(int code, sqlite3* db, absl::string_view doing) {
   const char* detail = db != nullptr ? sqlite3_errmsg(db) : sqlite3_errstr(code);
+  bool differs = code == SQLITE_IOERR_DATA;
+  if (differs) detail = "a page of the file differs from its checksum";
   std::string message = absl::StrCat("store: ", doing, ": ", detail);
-  if ((code & 0xFF) == SQLITE_FULL) absl::StrAppend(&message, "; free some disk space and try again");
-  return absl::Status(CodeOf(code), message);
+  bool from_system = (code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN;
+  int system_error = db != nullptr && from_system && !differs ? sqlite3_system_errno(db) : 0;
+  if (system_error != 0) absl::StrAppend(&message, " (", std::strerror(system_error), ")");
+  absl::StatusCode status = CodeOf(code);
+  absl::StrAppend(&message, AdviceFor(status, code));
+  return absl::Status(status, message);
 }
 
 // --- Statement
@@ -116,17 +134,30 @@ absl::string_view Statement::Bytes(int column) const {
 
 void Database::Closer::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
-absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, bool read_only) {
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenHandle(const std::string& path, const std::string& name,
+                                                               int flags) {
+  LASTRO_RETURN_IF_ERROR(RegisterPageSums());
   std::unique_ptr<Database> db(new Database(path));
   sqlite3* handle = nullptr;
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (read_only ? 0 : SQLITE_OPEN_CREATE);
-  int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  int code = sqlite3_open_v2(name.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, kPageSumsVfs);
   db->handle_.reset(handle);
   if (code != SQLITE_OK) return SqliteError(code, handle, "open " + path);
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   LASTRO_RETURN_IF_ERROR(RegisterTokenizer(handle));
+  return db;
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::OpenWithoutLog(const std::string& path) {
+  // In a URI these three have a meaning.
+  std::string name = absl::StrReplaceAll(path, {{"%", "%25"}, {"?", "%3f"}, {"#", "%23"}});
+  return OpenHandle(path, absl::StrCat("file:", name, "?immutable=1"), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, bool read_only) {
+  int flags = SQLITE_OPEN_READWRITE | (read_only ? 0 : SQLITE_OPEN_CREATE);
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, OpenHandle(path, path, flags));
   // FULL: a commit is on the disk when it returns, so that it survives a power cut too.
   LASTRO_RETURN_IF_ERROR(
       db->Execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"

@@ -20,9 +20,10 @@ namespace lastro::retrieval {
 
 class Database;
 
-// SQLite result code -> Status: FULL and TOOBIG are RESOURCE_EXHAUSTED, CORRUPT and NOTADB DATA_LOSS, BUSY and LOCKED
-// UNAVAILABLE, CONSTRAINT FAILED_PRECONDITION, READONLY, PERM and CANTOPEN PERMISSION_DENIED, INTERRUPT CANCELLED, the
-// rest INTERNAL. `db` may be null; `doing` is a phrase such as "open /data/lastro.db".
+// SQLite result code -> Status: FULL and TOOBIG are RESOURCE_EXHAUSTED, CORRUPT, NOTADB and IOERR_DATA (a page that
+// differs from its checksum) DATA_LOSS, BUSY and LOCKED UNAVAILABLE, CONSTRAINT FAILED_PRECONDITION, READONLY, PERM and
+// CANTOPEN PERMISSION_DENIED, INTERRUPT CANCELLED, the rest INTERNAL. `db` may be null; `doing` is a phrase such as
+// "open /data/lastro.db".
 absl::Status SqliteError(int code, sqlite3* db, absl::string_view doing);
 
 // A prepared statement. Parameters and columns count from 1 and 0, as in SQLite. Bind errors are returned by the next
@@ -63,6 +64,8 @@ class Database {
   // Opens `path`, made when missing, with the settings every connection of the store has (WAL, FULL, foreign keys) and
   // the "lastro" tokenizer. `read_only` connections refuse to change anything.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path, bool read_only);
+  // Reads the database as its file alone has it, without a log (WAL) beside it. Nobody may write meanwhile.
+  static absl::StatusOr<std::unique_ptr<Database>> OpenWithoutLog(const std::string& path);
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
@@ -84,6 +87,8 @@ class Database {
     void operator()(sqlite3* handle) const;
   };
   explicit Database(std::string path) : path_(std::move(path)) {}
+  static absl::StatusOr<std::unique_ptr<Database>> OpenHandle(const std::string& path, const std::string& name,
+                                                              int flags);
   absl::Status Error(int code, absl::string_view doing) const;
 
   const std::string path_;

@@ -8,6 +8,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "retrieval/chunk_table.h"
@@ -20,6 +21,7 @@
 #include "retrieval/result_cache.h"
 #include "retrieval/schema.h"
 #include "retrieval/searcher.h"
+#include "retrieval/store_identity.h"
 #include "retrieval/store_scope.h"
 #include "retrieval/store_writer.h"
 #include "retrieval/validation.h"
@@ -32,16 +34,14 @@ constexpr uint64_t kMaxReadBytes = 16u << 20;
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 
-std::string DatabasePath(const std::string& folder) { return folder + "/lastro.db"; }
-
 // The parts of an open store, which all its views share, in the order they must be made in, and unmade in reverse.
 struct StoreParts {
-  StoreParts(const SqliteStoreOptions& options, std::unique_ptr<FolderLock> folder_lock, std::unique_ptr<Database> db,
-             int64_t commit)
+  StoreParts(const SqliteStoreOptions& options, int64_t number, std::unique_ptr<FolderLock> folder_lock,
+             std::unique_ptr<Database> db, int64_t commit)
       : lock(std::move(folder_lock)),
         pool(DatabasePath(options.folder), kMaxReadConnections),
         results(options.result_cache_bytes),
-        builder({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool, &catalog),
+        builder({options.folder, number, options.index_after_chunks, options.exact_up_to_chunks}, &pool, &catalog),
         writer(std::move(db), commit, &catalog, &builder) {}
 
   const std::unique_ptr<FolderLock> lock;
@@ -257,6 +257,12 @@ class SqliteStoreImpl : public SqliteStore {
   absl::Status Flush() override { return builder_.Flush(); }
   absl::Status CheckIntegrity() override { return writer_.CheckIntegrity(); }
 
+  absl::StatusOr<PurgeReceipt> Purge() override { return Cleared(writer_.Purge()); }
+  absl::StatusOr<std::vector<PurgeReceipt>> Purges() override {
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
+    return ListPurges(snapshot.db());
+  }
+
  private:
   static absl::Status PackContents(const Document& document, const std::string& original, const std::string& extracted,
                                    std::vector<PackedContent>* contents) {
@@ -307,8 +313,7 @@ class SqliteStoreImpl : public SqliteStore {
                                [&](const CollectionRow& collection) { return collection.row == row; });
       if (ours && !known) unknown.push_back(entry->path());
     }
-    std::error_code ignored;
-    for (const fs::path& path : unknown) fs::remove_all(path, ignored);
+    for (const fs::path& path : unknown) (void)RemoveTree(path.string());  // what stays is tried again
   }
 
   // After a commit no result is asked for again; what is deleted leaves the memory too.
@@ -385,10 +390,12 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const SqliteStore
   LASTRO_RETURN_IF_ERROR(MakeFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(options.folder));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(DatabasePath(options.folder), false));
+  LASTRO_RETURN_IF_ERROR(CheckIdentity(*db));
   LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));
-  LASTRO_RETURN_IF_ERROR(SyncFolder(options.folder));
+  LASTRO_ASSIGN_OR_RETURN(int64_t store_number, EnsureIdentity(*db));
+  LASTRO_RETURN_IF_ERROR(FileSystem::Current().SyncFolder(options.folder));
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(*db));
-  auto parts = std::make_shared<StoreParts>(options, std::move(lock), std::move(db), commit);
+  auto parts = std::make_shared<StoreParts>(options, store_number, std::move(lock), std::move(db), commit);
   auto store = std::make_unique<SqliteStoreImpl>(std::move(parts), Scope::Operator());
   LASTRO_RETURN_IF_ERROR(store->LoadVectors(options.folder));
   return std::unique_ptr<SqliteStore>(std::move(store));

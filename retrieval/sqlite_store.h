@@ -4,9 +4,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "retrieval/chunk_store.h"
+#include "retrieval/purge_table.h"
 
 namespace lastro::retrieval {
 
@@ -30,6 +32,11 @@ class SqliteStore : public ChunkStore {
   // Reads everything and compares: SQLite's pages and keys, full-text indexes, counts, orphans, vectors, layouts,
   // content hashes. OK, or DATA_LOSS with the first problems found. Writers wait meanwhile.
   virtual absl::Status CheckIntegrity() = 0;
+  // What was deleted or replaced is gone from every search at its commit; when this returns, from every file too: the
+  // vector indexes are made anew without it, the full-text indexes merged, the database is rewritten and its log cut.
+  // Searches go on, writers wait. UNAVAILABLE: a search still reads what is to go; try again.
+  virtual absl::StatusOr<PurgeReceipt> Purge() = 0;
+  virtual absl::StatusOr<std::vector<PurgeReceipt>> Purges() = 0;  // all there were, newest first
 };
 
 }  // namespace lastro::retrieval

@@ -1,15 +1,21 @@
 #include "retrieval/store_writer.h"
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
+#include "retrieval/folder.h"
 #include "retrieval/integrity.h"
 #include "retrieval/job_table.h"
 #include "retrieval/schema.h"
+#include "retrieval/store_identity.h"
 #include "retrieval/timestamps.h"
 
 namespace lastro::retrieval {
+
+namespace fs = std::filesystem;
 
 StoreWriter::~StoreWriter() {
   absl::MutexLock lock(&mutex_);
@@ -21,6 +27,7 @@ absl::Status StoreWriter::Commit(Transaction& transaction) {
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(*db_));
   LASTRO_RETURN_IF_ERROR(transaction.Commit());
   commit_.store(commit, std::memory_order_release);
+  NoteCommit(*db_, commit);
   return absl::OkStatus();
 }
 
@@ -63,16 +70,17 @@ absl::Status StoreWriter::DeleteCollection(const std::string& name) {
 }
 
 absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentRow& document,
-                                std::vector<std::string>* orphans) {
+                                Remains* remains) {
   LASTRO_RETURN_IF_ERROR(EraseChunksOf(*db_, collection.row, document.row));
   LASTRO_RETURN_IF_ERROR(EraseDocument(*db_, document.row));
-  orphans->push_back(document.document.content_sha256);
-  orphans->push_back(document.document.source_sha256);
+  remains->contents.push_back(document.document.content_sha256);
+  remains->contents.push_back(document.document.source_sha256);
+  remains->chunks += document.document.chunk_count;
   return AddToCounts(*db_, collection.row, -1, -document.document.chunk_count);
 }
 
 absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std::string& uri, const StoreScope& scope,
-                                     std::vector<std::string>* orphans) {
+                                     Remains* remains) {
   absl::StatusOr<DocumentRow> old = FindDocumentByUri(*db_, collection, uri);
   if (absl::IsNotFound(old.status())) return absl::OkStatus();
   LASTRO_RETURN_IF_ERROR(old.status());
@@ -80,7 +88,7 @@ absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std:
     return absl::PermissionDeniedError(
         absl::StrCat("document ", uri, ": the collection has a document of this name with other access labels"));
   }
-  return Erase(collection, *old, orphans);
+  return Erase(collection, *old, remains);
 }
 
 absl::Status StoreWriter::CheckCollection(const CollectionRow& collection, const Put& put) const {
@@ -104,18 +112,19 @@ absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& sco
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, put.document.collection));
   LASTRO_RETURN_IF_ERROR(CheckCollection(collection, put));
-  std::vector<std::string> orphans;
-  LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, scope, &orphans));
+  Remains remains;
+  LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, scope, &remains));
   for (const PackedContent& content : put.contents) LASTRO_RETURN_IF_ERROR(StoreContent(*db_, content));
   put.document.ingested_at = FromStoredTime(ToStoredTime(absl::Now()));
   LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertDocument(*db_, collection.row, put.document));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> ids,
                           InsertChunks(*db_, collection.row, row, put.document.title, put.chunks, put.vectors));
   LASTRO_RETURN_IF_ERROR(AddToCounts(*db_, collection.row, 1, put.document.chunk_count));
-  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, orphans));
+  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
   catalog_->Publish(collection.row, row, ids, put.vectors);
   builder_->Nudge(collection.row);
+  builder_->NoteRemoved(collection.row, remains.chunks);
   return std::move(put.document);
 }
 
@@ -125,19 +134,20 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   absl::MutexLock lock(&mutex_);
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_ASSIGN_OR_RETURN(CollectionRow row, FindCollection(*db_, collection));
-  std::vector<std::string> orphans;
+  Remains remains;
   int64_t deleted = 0;
   for (const std::string& id : document_ids) {
     absl::StatusOr<DocumentRow> document = FindDocumentById(*db_, row, id);
     if (absl::IsNotFound(document.status())) continue;
     LASTRO_RETURN_IF_ERROR(document.status());
     if (!scope.Sees(document->document.labels)) continue;
-    LASTRO_RETURN_IF_ERROR(Erase(row, *document, &orphans));
+    LASTRO_RETURN_IF_ERROR(Erase(row, *document, &remains));
     ++deleted;
   }
   if (deleted == 0) return 0;
-  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, orphans));
+  LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  builder_->NoteRemoved(row.row, remains.chunks);
   return deleted;
 }
 
@@ -154,6 +164,40 @@ absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
 absl::Status StoreWriter::CheckIntegrity() {
   absl::MutexLock lock(&mutex_);
   return CheckStoreIntegrity(*db_);
+}
+
+absl::Status StoreWriter::EmptyLog() {
+  LASTRO_ASSIGN_OR_RETURN(int64_t busy, db_->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (busy == 0) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat("store ", db_->path(), ": a search still reads what is to go from the log",
+                                             "; try again"));
+}
+
+absl::StatusOr<int64_t> StoreWriter::MergeFullText() {
+  LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(*db_));
+  for (const CollectionRow& collection : collections) {
+    std::string table = FtsTable(collection.row);
+    LASTRO_RETURN_IF_ERROR(db_->Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('optimize')")));
+  }
+  return static_cast<int64_t>(collections.size());
+}
+
+absl::StatusOr<PurgeReceipt> StoreWriter::Purge() {
+  absl::MutexLock lock(&mutex_);
+  PurgeReceipt receipt;
+  LASTRO_ASSIGN_OR_RETURN(receipt.from_commit, db_->QueryInt("SELECT coalesce(max(to_commit), 0) FROM purges"));
+  receipt.to_commit = commit();
+  receipt.bytes_before = FolderBytes(fs::path(db_->path()).parent_path().string());
+  LASTRO_ASSIGN_OR_RETURN(receipt.vector_indexes, builder_->Purge());
+  LASTRO_ASSIGN_OR_RETURN(receipt.full_text_indexes, MergeFullText());
+  LASTRO_RETURN_IF_ERROR(db_->Execute("VACUUM"));
+  LASTRO_RETURN_IF_ERROR(EmptyLog());
+  receipt.bytes_after = FolderBytes(fs::path(db_->path()).parent_path().string());
+  receipt.at = FromStoredTime(ToStoredTime(absl::Now()));
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(InsertPurge(*db_, &receipt));
+  LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  return receipt;
 }
 
 }  // namespace lastro::retrieval

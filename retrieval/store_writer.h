@@ -15,6 +15,7 @@
 #include "retrieval/content_table.h"
 #include "retrieval/document_table.h"
 #include "retrieval/index_builder.h"
+#include "retrieval/purge_table.h"
 #include "retrieval/sqlite.h"
 #include "retrieval/store_scope.h"
 
@@ -46,18 +47,27 @@ class StoreWriter {
   // PERMISSION_DENIED when there is a job of this id that the caller does not see.
   absl::Status PutJob(const Job& job, const StoreScope& scope);
   absl::Status CheckIntegrity();
+  absl::StatusOr<PurgeReceipt> Purge();
   int64_t commit() const { return commit_.load(std::memory_order_acquire); }
 
  private:
   // Advances the commit number and commits.
   absl::Status Commit(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCollection(const CollectionRow& collection, const Put& put) const;
-  // Removes a document with its chunks and adds its contents' hashes to `orphans`.
-  absl::Status Erase(const CollectionRow& collection, const DocumentRow& document, std::vector<std::string>* orphans)
+  // What a commit leaves to be tidied.
+  struct Remains {
+    std::vector<std::string> contents;  // that may belong to no document any more
+    int64_t chunks = 0;                 // that were removed
+  };
+  // Removes a document with its chunks.
+  absl::Status Erase(const CollectionRow& collection, const DocumentRow& document, Remains* remains)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EraseByUri(const CollectionRow& collection, const std::string& uri, const StoreScope& scope,
-                          std::vector<std::string>* orphans)
+                          Remains* remains)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The log goes into the database and is cut; UNAVAILABLE when a reader is in the way.
+  absl::Status EmptyLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<int64_t> MergeFullText() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // the number of indexes
   absl::Status EraseEverythingIn(const CollectionRow& collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Mutex mutex_;

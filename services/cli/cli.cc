@@ -30,7 +30,7 @@ constexpr char kFooter[] =
     "  0    ok (also a question that the documents do not answer)\n"
     "  1    failure\n"
     "  2    wrong usage or invalid argument\n"
-    "  3    ingest --strict: some files were not ingested\n"
+    "  3    ingest --strict: some files were not ingested; doctor: something is damaged\n"
     "  4    ask --fail-on-abstain: the documents do not answer the question\n"
     "  5    a server cannot be reached, or --timeout ran out\n"
     "  6    replay: an answer is not what it was\n"
@@ -71,6 +71,8 @@ void AddCommands(CommandSet* set) {
   AddDocsCommand(set);
   AddCollectionsCommand(set);
   AddJobsCommand(set);
+  AddStoreCommand(set);
+  AddDoctorCommand(set);
   AddEmbedCommand(set);
   AddClusterCommand(set);
   AddRerankCommand(set);
@@ -127,6 +129,15 @@ absl::StatusOr<std::string> DefaultDataFolder() {
 
 }  // namespace
 
+absl::StatusOr<std::string> LocalDataFolder(const GlobalOptions& options) {
+  if (!options.server.empty()) {
+    return absl::InvalidArgumentError(
+        "this works on the files of a data folder, not over --server; run it where the folder is, with --data DIR");
+  }
+  if (!options.data.empty()) return options.data;
+  return DefaultDataFolder();
+}
+
 int RunCli(const std::vector<std::string>& arguments, Environment& environment) {
   CLI::App app(kAbout, "lastro");
   app.footer(kFooter);
@@ -152,10 +163,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   if (!options.server.empty()) return ConnectToServer(options.server);
   NodeConfig config;
   config.roles = {Role::kEmbedding, Role::kGeneration, Role::kRetrieval, Role::kIngest, Role::kAsk};
-  config.data_folder = options.data;
-  if (config.data_folder.empty()) {
-    LASTRO_ASSIGN_OR_RETURN(config.data_folder, DefaultDataFolder());
-  }
+  LASTRO_ASSIGN_OR_RETURN(config.data_folder, LocalDataFolder(options));
   config.decoder_folder = options.decoder;
   config.embedder_folder = options.embedder;
   config.reranker_folder = options.reranker;

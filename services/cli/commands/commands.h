@@ -11,6 +11,7 @@ void AddChatCommand(CommandSet* set);
 void AddClusterCommand(CommandSet* set);
 void AddCollectionsCommand(CommandSet* set);
 void AddDocsCommand(CommandSet* set);
+void AddDoctorCommand(CommandSet* set);
 void AddEmbedCommand(CommandSet* set);
 void AddGenerateCommand(CommandSet* set);
 void AddIngestCommand(CommandSet* set);
@@ -23,6 +24,7 @@ void AddQuantizeCommand(CommandSet* set);
 void AddReplayCommand(CommandSet* set);
 void AddRerankCommand(CommandSet* set);
 void AddSearchCommand(CommandSet* set);
+void AddStoreCommand(CommandSet* set);
 void AddTokenizeCommand(CommandSet* set);
 
 }  // namespace lastro::services

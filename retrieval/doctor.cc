@@ -1,0 +1,376 @@
+#include "retrieval/doctor.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/file_system.h"
+#include "base/status_macros.h"
+#include "retrieval/chunk_table.h"
+#include "retrieval/collection_table.h"
+#include "retrieval/document_table.h"
+#include "retrieval/folder.h"
+#include "retrieval/index_builder.h"
+#include "retrieval/index_file.h"
+#include "retrieval/page_sums.h"
+#include "retrieval/record_codec.h"
+#include "retrieval/schema.h"
+#include "retrieval/store_identity.h"
+
+namespace lastro::retrieval {
+namespace {
+
+constexpr char kIdentity[] = "identity";
+constexpr char kPages[] = "page checksums";
+constexpr char kVectors[] = "vector indexes";
+
+// Everything that one look found.
+struct Look {
+  IntegrityReport report;
+  bool commits_lost = false;  // fewer are there than were acknowledged
+  bool sums_lost = false;     // of pages, and that is all there is against them
+  bool unusable = false;      // another store's, or so damaged that it says nothing
+  std::vector<std::string> bad_index_files;
+  int64_t problems_of(absl::string_view check) const {
+    int64_t problems = 0;
+    for (const Finding& finding : report.findings) problems += finding.check == check ? finding.problems : 0;
+    return problems;
+  }
+};
+
+// DATA_LOSS unless every vector of the truth that `index` should hold is in it, bit for bit.
+absl::Status CompareVectors(Database& db, const CollectionRow& collection, const VectorIndex& index) {
+  LASTRO_RETURN_IF_ERROR(CheckAgainstTruth(db, collection.row, index));
+  absl::Span<const int64_t> chunks = index.chunks();
+  int dimension = collection.collection.dimension;
+  int64_t differing = 0;
+  LASTRO_RETURN_IF_ERROR(
+      ForEachVectorAfter(db, collection.row, dimension, 0, [&](int64_t id, int64_t, const float* vector) {
+        auto found = std::lower_bound(chunks.begin(), chunks.end(), id);
+        if (found == chunks.end() || *found != id) return;  // later than the index
+        const float* held = index.vector(static_cast<size_t>(found - chunks.begin()));
+        if (std::memcmp(held, vector, sizeof(float) * static_cast<size_t>(dimension)) != 0) ++differing;
+      }));
+  if (differing == 0) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(differing, " vectors differ from those of the chunks"));
+}
+
+class Doctor {
+ public:
+  Doctor(const DoctorOptions& options, const CallContext& context)
+      : options_(options), context_(context), database_(DatabasePath(options.folder)) {}
+
+  absl::StatusOr<DoctorReport> Run() {
+    LASTRO_ASSIGN_OR_RETURN(Look look, LookAtAll());
+    DoctorReport report;
+    report.findings = look.report.findings;
+    report.documents = look.report.documents;
+    if (options_.repair && (look.commits_lost || look.unusable) && LogIsStrange()) {
+      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(database_ + "-wal", database_ + "-wal.set-aside"));
+      LASTRO_ASSIGN_OR_RETURN(look, LookAtAll());
+    }
+    if (options_.repair && !look.report.ok() && !look.unusable && (!look.commits_lost || options_.drop_damaged)) {
+      LASTRO_RETURN_IF_ERROR(Repair(&look, &report));
+    }
+    report.left = std::move(look.report.findings);
+    return report;
+  }
+
+ private:
+  absl::StatusOr<std::unique_ptr<Database>> Open(bool read_only) {
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(database_, read_only));
+    db->SetContext(&context_);
+    return db;
+  }
+
+  // Adds a finding; damage that ends the look is a problem of it.
+  template <typename Check>
+  absl::Status AddFinding(Look* look, const char* name, const Check& check) {
+    Finding finding;
+    finding.check = name;
+    if (options_.progress != nullptr) options_.progress(name, 0, 0);
+    absl::Status status = check(finding);
+    if (absl::IsDataLoss(status)) {
+      finding.Report(status);
+      status = absl::OkStatus();
+    }
+    look->report.findings.push_back(std::move(finding));
+    return status;
+  }
+
+  absl::StatusOr<Look> LookAtAll() {
+    Look look;
+    absl::StatusOr<std::unique_ptr<Database>> opened = Open(/*read_only=*/false);
+    LASTRO_RETURN_IF_ERROR(AddFinding(&look, kIdentity, [&](Finding& finding) {
+      finding.looked_at = 1;
+      LASTRO_RETURN_IF_ERROR(opened.status());
+      return CheckIdentityOf(**opened, &look);
+    }));
+    if (look.unusable || !opened.ok()) {
+      look.unusable = true;
+      return look;
+    }
+    Database& db = **opened;
+    if (!look.commits_lost) {
+      LASTRO_RETURN_IF_ERROR(AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding, &look); }));
+    }
+    absl::StatusOr<std::unique_ptr<Database>> lister = Open(/*read_only=*/true);
+    LASTRO_RETURN_IF_ERROR(UnlessDamaged(lister.status()));
+    if (!lister.ok()) {  // the first finding tells of it
+      look.unusable = true;
+      look.report.findings.front().Report(lister.status());
+      return look;
+    }
+    VerifyPages((*lister)->handle(), false);
+    LASTRO_ASSIGN_OR_RETURN(IntegrityReport report, CheckIntegrity(db, **lister, options_.progress));
+    for (Finding& finding : report.findings) look.report.findings.push_back(std::move(finding));
+    look.report.documents = std::move(report.documents);
+    look.report.full_text_collections = std::move(report.full_text_collections);
+    LASTRO_RETURN_IF_ERROR(
+        AddFinding(&look, kVectors, [&](Finding& finding) { return CheckIndexes(db, **lister, finding, &look); }));
+    return look;
+  }
+
+  absl::Status CheckIdentityOf(Database& db, Look* look) {
+    absl::Status status = CheckIdentity(db);
+    if (status.ok()) return PrepareSchema(db);
+    absl::StatusOr<int64_t> commit = ReadCommit(db);
+    look->commits_lost = commit.ok() && *commit < ReadNote(db.handle(), Note::kCommit);
+    look->unusable = !look->commits_lost;
+    return status;
+  }
+
+  absl::Status CheckPages(Database& db, Finding& finding, Look* look) {
+    // The log goes into the database, which then has every page as it is.
+    LASTRO_RETURN_IF_ERROR(db.Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<DifferingPage> pages, DifferingPages(database_));
+    LASTRO_ASSIGN_OR_RETURN(finding.looked_at, db.QueryInt("PRAGMA page_count"));
+    look->sums_lost = !pages.empty();
+    for (const DifferingPage& page : pages) {
+      std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page.page) : "";
+      finding.Report(absl::StrCat("page ", page.page, page.has_sum ? " differs from its" : " has lost its", " checksum", use));
+      look->sums_lost = look->sums_lost && !page.has_sum;
+    }
+    return absl::OkStatus();
+  }
+
+  // Such as " (of chunks)", as far as SQLite can tell from damaged pages.
+  std::string UseOf(int64_t page) {
+    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/true);
+    if (!db.ok()) return "";
+    VerifyPages((*db)->handle(), false);
+    absl::StatusOr<Statement> query = (*db)->Prepare("SELECT name FROM dbstat WHERE pageno=?1 LIMIT 1");
+    if (!query.ok()) return "";
+    absl::StatusOr<bool> found = query->Bind(1, page).Step();
+    return found.ok() && *found ? absl::StrCat(" (of ", query->Text(0), ")") : "";
+  }
+
+  absl::Status CheckIndexes(Database& db, Database& lister, Finding& finding, Look* look) {
+    LASTRO_ASSIGN_OR_RETURN(int64_t store, lister.QueryInt("SELECT coalesce(max(value), 0) FROM meta WHERE key='store'"));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(lister));
+    for (const CollectionRow& collection : collections) {
+      std::string folder = IndexFolder(options_.folder, collection.row);
+      for (int64_t generation : ListGenerations(folder)) {
+        ++finding.looked_at;
+        auto index = ReadIndexFile(folder, generation, collection.collection.dimension,
+                                   IndexFingerprint(collection.collection.embedding_fingerprint, store));
+        absl::Status status = index.ok() ? CompareVectors(db, collection, **index) : index.status();
+        if (status.ok()) continue;
+        if (!absl::IsDataLoss(status)) return status;
+        look->bad_index_files.push_back(IndexFileName(folder, generation));
+        finding.Report(absl::StrCat(look->bad_index_files.back(), ": ", status.message()));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // --- Mending. Each step by itself: what one cannot mend, the next look finds again.
+
+  // Whether the database, without its log, is this store at the latest commit: the log is then of another time or store.
+  bool LogIsStrange() {
+    std::error_code error;
+    if (!std::filesystem::exists(database_ + "-wal", error)) return false;
+    absl::StatusOr<std::unique_ptr<Database>> db = Database::OpenWithoutLog(database_);
+    return db.ok() && CheckIdentity(**db).ok();
+  }
+
+  // Pages that lost their checksums get new ones when everything that can be checked is well.
+  absl::Status MendSums(Look* look) {
+    {
+      absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
+      if (!db.ok()) return UnlessDamaged(db.status());
+      VerifyPages((*db)->handle(), false);
+      LASTRO_ASSIGN_OR_RETURN(IntegrityReport report, CheckIntegrity(**db, **db, options_.progress));
+      if (!report.ok()) return absl::OkStatus();
+    }
+    LASTRO_RETURN_IF_ERROR(RemakePageSums(database_));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    return absl::OkStatus();
+  }
+
+  // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
+  // documents go, when they may. What is left on damaged pages is then free or derived, and made anew.
+  absl::Status Repair(Look* look, DoctorReport* report) {
+    if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
+    if (look->report.ok()) return absl::OkStatus();
+    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return MendDerived(db, *look); }));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    report->documents = look->report.documents;
+    if (options_.drop_damaged && !report->documents.empty()) {
+      LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return DropDocuments(db, report->documents); }));
+      LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+      report->dropped = look->report.documents.empty();
+    }
+    bool truth_is_sound = look->report.documents.empty() && look->problems_of("collections") == 0;
+    if (look->problems_of(kPages) == 0 || !truth_is_sound) return absl::OkStatus();
+    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return UnlessDamaged(db.Execute("VACUUM")); }));
+    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    return absl::OkStatus();
+  }
+
+  // On a connection that reads damaged pages, else nothing on them could be removed.
+  template <typename Change>
+  absl::Status Mend(const Change& change) {
+    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
+    if (!db.ok()) return UnlessDamaged(db.status());
+    VerifyPages((*db)->handle(), false);
+    absl::Status status = CheckIdentity(**db);
+    if (absl::IsDataLoss(status) && options_.drop_damaged) status = AcceptLoss(**db);
+    if (status.ok()) status = change(**db);
+    if (status.ok()) status = (*db)->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    return UnlessDamaged(status);
+  }
+
+  absl::Status MendDerived(Database& db, const Look& found) {
+    bool pages = found.problems_of(kPages) > 0;
+    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
+    bool owners = found.problems_of("counts and owners") > 0;
+    if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
+    if (found.problems_of("jobs") > 0) {  // which of them a damaged page hurt cannot be told
+      LASTRO_RETURN_IF_ERROR(Step(db, [&] { return pages ? db.Execute("DELETE FROM jobs") : DropBadJobs(db); }));
+    }
+    LASTRO_RETURN_IF_ERROR(MendFullText(db, found.report.full_text_collections, /*all=*/pages || owners));
+    for (const std::string& path : found.bad_index_files) {
+      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status DropDocuments(Database& db, const std::vector<DamagedDocument>& documents) {
+    LASTRO_RETURN_IF_ERROR(Step(db, [&]() -> absl::Status {
+      for (const DamagedDocument& document : documents) {
+        LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));
+        LASTRO_RETURN_IF_ERROR(chunks.Bind(1, document.row).Run());
+        LASTRO_RETURN_IF_ERROR(EraseDocument(db, document.row));
+      }
+      return MendOwners(db);
+    }));
+    return MendFullText(db, {}, /*all=*/true);
+  }
+
+  static absl::Status UnlessDamaged(absl::Status status) { return IsDamage(status) ? absl::OkStatus() : status; }
+
+  template <typename Mend>
+  absl::Status Step(Database& db, const Mend& mend) {
+    LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+    absl::Status status = mend();
+    if (!status.ok()) return UnlessDamaged(status);
+    LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(db));
+    LASTRO_RETURN_IF_ERROR(transaction.Commit());
+    NoteCommit(db, commit);
+    return absl::OkStatus();
+  }
+
+  absl::Status MendOwners(Database& db) {
+    return db.Execute(
+        "DELETE FROM chunks WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
+        "d.collection=chunks.collection);"
+        "DELETE FROM fields WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
+        "d.collection=fields.collection);"
+        "DELETE FROM contents WHERE NOT EXISTS(SELECT 1 FROM documents WHERE content_sha256=sha256) "
+        "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256);"
+        "UPDATE collections SET documents=(SELECT count(*) FROM documents d WHERE d.collection=collections.id), "
+        "chunks=(SELECT count(*) FROM chunks c WHERE c.collection=collections.id);");
+  }
+
+  absl::Status DropBadJobs(Database& db) {
+    std::vector<std::string> bad;
+    {
+      LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id, data FROM jobs"));
+      while (true) {
+        LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+        if (!more) break;
+        if (!DecodeJob(query.Bytes(1)).ok()) bad.push_back(query.Text(0));
+      }
+    }
+    LASTRO_ASSIGN_OR_RETURN(Statement erase, db.Prepare("DELETE FROM jobs WHERE id=?1"));
+    for (const std::string& id : bad) LASTRO_RETURN_IF_ERROR(erase.BindText(1, id).Run());
+    return absl::OkStatus();
+  }
+
+  absl::Status MendFullText(Database& db, const std::vector<int64_t>& damaged, bool all) {
+    std::set<int64_t> rows(damaged.begin(), damaged.end());
+    if (all) {
+      LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(db));
+      for (const CollectionRow& collection : collections) rows.insert(collection.row);
+    }
+    for (int64_t row : rows) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MakeFullTextAnew(db, row); }));
+    return absl::OkStatus();
+  }
+
+  // An index whose settings are damaged cannot even be opened to be rebuilt: it gets the only one that it needs.
+  absl::Status MakeFullTextAnew(Database& db, int64_t collection) {
+    absl::Status status = RebuildFtsTable(db, collection);
+    if (!IsDamage(status)) return status;
+    sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+    std::string settings = FtsTable(collection) + "_config";
+    LASTRO_RETURN_IF_ERROR(
+        db.Execute(absl::StrCat("DELETE FROM ", settings, "; INSERT INTO ", settings, " VALUES('version', 4)")));
+    return RebuildFtsTable(db, collection);
+  }
+
+  const DoctorOptions& options_;
+  const CallContext& context_;
+  const std::string database_;
+};
+
+}  // namespace
+
+bool DoctorReport::healthy() const {
+  return std::all_of(left.begin(), left.end(), [](const Finding& finding) { return finding.problems == 0; });
+}
+
+absl::StatusOr<DoctorReport> RunDoctor(const DoctorOptions& options, const CallContext& context) {
+  std::error_code error;
+  if (!std::filesystem::exists(DatabasePath(options.folder), error)) {
+    return absl::NotFoundError(absl::StrCat("there is no store in ", options.folder, "; name its folder with --data"));
+  }
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<FolderLock> lock, FolderLock::Acquire(options.folder));
+  return Doctor(options, context).Run();
+}
+
+std::string AdviceFor(const Finding& finding) {
+  constexpr char kBackup[] = "restore a backup ('lastro store restore'), or ingest again into an empty data folder";
+  if (finding.check == kIdentity) {
+    return absl::StrCat("put back the missing files or ", kBackup,
+                        "; --repair --drop-damaged goes on with the commits that are there");
+  }
+  if (finding.check == "documents") {
+    return "--repair first, which makes anew the indexes they are read by; --repair --drop-damaged then removes those "
+           "that are damaged themselves: ingest their files again after it";
+  }
+  if (finding.check == "collections") return kBackup;
+  if (finding.check == kPages || finding.check == "database") {
+    return absl::StrCat("--repair makes anew what is derived, when no damaged document is left; otherwise ", kBackup);
+  }
+  return "--repair makes them anew";
+}
+
+}  // namespace lastro::retrieval

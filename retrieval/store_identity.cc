@@ -1,0 +1,66 @@
+#include "retrieval/store_identity.h"
+
+#include <sqlite3.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "retrieval/page_sums.h"
+
+namespace lastro::retrieval {
+namespace {
+
+// 0 when there is none, or no such table: the database is new.
+absl::StatusOr<int64_t> MetaValue(Database& db, const char* key) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t exists, db.QueryInt("SELECT count(*) FROM sqlite_schema WHERE name='meta'"));
+  if (exists == 0) return 0;
+  absl::StatusOr<int64_t> value = db.QueryInt(absl::StrCat("SELECT value FROM meta WHERE key='", key, "'"));
+  if (absl::IsNotFound(value.status())) return 0;
+  return value;
+}
+
+void KeepLogAtClose(Database& db, bool keep) {
+  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
+}
+
+}  // namespace
+
+absl::Status CheckIdentity(Database& db) {
+  KeepLogAtClose(db, true);
+  // The notes first: another connection may commit in between.
+  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit), noted_store = ReadNote(db.handle(), Note::kStore);
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
+  LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
+  if (noted_commit > commit) {
+    return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted_commit,
+                                            " were made: it or its log (", db.path(), "-wal) was lost, damaged or ",
+                                            "replaced; put back the files, restore a backup ('lastro store restore'), ",
+                                            "or go on with what is there: 'lastro doctor --repair --drop-damaged'"));
+  }
+  if (noted_store != 0 && store != noted_store) {
+    return absl::DataLossError(absl::StrCat("store ", db.path(), ": it or its log (", db.path(), "-wal) is that of ",
+                                            "another store; put back the files or restore a backup ",
+                                            "('lastro store restore')"));
+  }
+  KeepLogAtClose(db, false);
+  return absl::OkStatus();
+}
+
+absl::Status AcceptLoss(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
+  NoteCommit(db, commit);
+  return CheckIdentity(db);
+}
+
+absl::StatusOr<int64_t> EnsureIdentity(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
+  if (store == 0) {
+    LASTRO_RETURN_IF_ERROR(db.Execute("INSERT OR IGNORE INTO meta VALUES('store', (random() & 0x7fffffffffffffff) | 1)"));
+    LASTRO_ASSIGN_OR_RETURN(store, MetaValue(db, "store"));
+  }
+  if (ReadNote(db.handle(), Note::kStore) == 0) WriteNote(db.handle(), Note::kStore, store);
+  return store;
+}
+
+void NoteCommit(Database& db, int64_t commit) { WriteNote(db.handle(), Note::kCommit, commit); }
+
+}  // namespace lastro::retrieval
