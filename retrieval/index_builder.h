@@ -1,9 +1,10 @@
 // IndexBuilder: brings vector indexes up to date on a thread of its own; readers and the writer never wait for it.
 // Thread-safe.
 //
-// A generation is made from the vectors in memory that live in the current snapshot, written to its file, and only then
-// installed. Rule: up to `exact_up_to_chunks` an index is flat (exact), above it a graph (HNSW). A graph is extended by
-// the tail; it is made anew when more than a quarter of it is deleted chunks.
+// A generation is made from what lives in the current snapshot, written to its file, and only then installed. It is the
+// index there was, with the tail added and, when a sixteenth of its chunks or more are deleted, without those; another
+// kind (index_kind.h), or what was learnt from a quarter of the chunks, is made anew. Its threads give way to all others
+// (they are nice), so they may use every core.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "absl/synchronization/mutex.h"
 #include "retrieval/collection_table.h"
 #include "retrieval/connection_pool.h"
+#include "retrieval/index_kind.h"
 #include "retrieval/vector_catalog.h"
 
 namespace lastro::retrieval {
@@ -26,7 +28,7 @@ namespace lastro::retrieval {
 struct IndexBuilderOptions {
   std::string folder;  // the data folder
   int64_t index_after_chunks = 5000;
-  int64_t exact_up_to_chunks = 50000;
+  IndexKindRule kind;
 };
 
 // `pool` and `catalog` must outlive it.
@@ -39,11 +41,14 @@ class IndexBuilder {
   // not match the truth are removed; the tail is then everything, and Nudge() has it indexed again.
   absl::Status Load(Database& db, const CollectionRow& collection);
 
-  // Asks for a new generation when the tail is long enough: more than index_after_chunks and an eighth of the index.
+  // Asks for a new generation when the tail is long enough, more than index_after_chunks and an eighth of the index, or
+  // a sixteenth of the index is deleted.
   void Nudge(int64_t collection);
+  // Counts chunks that were deleted. One too many is harmless.
+  void NoteDeleted(int64_t collection, int64_t chunks);
   // Removes the collection's vectors and files.
   void Forget(int64_t collection);
-  // Indexes every tail there is and waits; the first error of those builds.
+  // Indexes every tail there is, and what Nudge would, and waits; the first error of those builds.
   absl::Status Flush();
 
  private:
@@ -51,6 +56,7 @@ class IndexBuilder {
   absl::Status Build(int64_t collection);
   absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(int64_t collection, const VectorCatalog::View& view,
                                                                const VectorCatalog::Entry& entry);
+  bool ManyDeleted(int64_t collection, const VectorCatalog::Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveOtherGenerations(int64_t collection, int64_t keep);
   void Enqueue(int64_t collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -62,6 +68,7 @@ class IndexBuilder {
   absl::Mutex mutex_;
   std::deque<int64_t> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> queued_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<int64_t, int64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // chunks of a collection since its last build
   int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;                               // 0: none
   absl::flat_hash_map<int64_t, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of the latest build of a collection
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -38,7 +38,7 @@ class SqliteStoreImpl : public SqliteStore {
                   int64_t commit)
       : lock_(std::move(lock)),
         pool_(DatabasePath(options.folder), kMaxReadConnections),
-        builder_({options.folder, options.index_after_chunks, options.exact_up_to_chunks}, &pool_, &catalog_),
+        builder_({options.folder, options.index_after_chunks, options.vector_index}, &pool_, &catalog_),
         writer_(std::move(db), commit, &catalog_, &builder_) {}
 
   absl::Status LoadVectors(const std::string& folder) {
@@ -264,7 +264,7 @@ class SqliteStoreImpl : public SqliteStore {
 
 absl::Status CheckOptions(const SqliteStoreOptions& options) {
   if (options.folder.empty()) return absl::InvalidArgumentError("store: no data folder given");
-  if (options.index_after_chunks < 0 || options.exact_up_to_chunks < 0) {
+  if (options.index_after_chunks < 0 || options.vector_index.exact_up_to_chunks < 0) {
     return absl::InvalidArgumentError("store: index_after_chunks and exact_up_to_chunks must not be negative");
   }
   return absl::OkStatus();

@@ -68,6 +68,7 @@ absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentR
   LASTRO_RETURN_IF_ERROR(EraseDocument(*db_, document.row));
   orphans->push_back(document.document.content_sha256);
   orphans->push_back(document.document.source_sha256);
+  builder_->NoteDeleted(collection.row, document.document.chunk_count);
   return AddToCounts(*db_, collection.row, -1, -document.document.chunk_count);
 }
 
@@ -132,6 +133,7 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   if (deleted == 0) return 0;
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, orphans));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  builder_->Nudge(row.row);
   return deleted;
 }
 
