@@ -53,8 +53,8 @@ HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows,
 
 #else
 
-// So many codes that the sums of 32 bits, four or more, cannot overflow: 127 * kMaxWide * 4096 / 4 < 2^31.
-constexpr size_t kBlockCodes = 4096;
+// So many codes that their sum in 32 bits cannot overflow, were it in one lane: 127 * kMaxWide * 1024 < 2^31.
+constexpr size_t kBlockCodes = 1024;
 
 template <int kRows>
 HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end,
@@ -73,11 +73,10 @@ HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* ro
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    HWY_ALIGN int32_t lanes[HWY_MAX_BYTES / sizeof(int32_t)];
-    for (const auto& sums : {even[r], odd[r]}) {
-      hn::Store(sums, d32, lanes);
-      for (size_t i = 0; i < hn::Lanes(d32); ++i) totals[r] += lanes[i];
-    }
+    HWY_ALIGN int32_t lanes[2 * HWY_MAX_BYTES / sizeof(int32_t)];
+    hn::Store(even[r], d32, lanes);
+    hn::Store(odd[r], d32, lanes + hn::Lanes(d32));
+    for (size_t i = 0; i < 2 * hn::Lanes(d32); ++i) totals[r] += int64_t{lanes[i]};
   }
 }
 
