@@ -1,8 +1,5 @@
 #include "retrieval/ivf_index.h"
 
-#include <faiss/impl/ProductQuantizer.h>
-#include <omp.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -18,11 +15,7 @@ constexpr size_t kProbedShare = 16;     // one of so many lists is looked into
 constexpr size_t kScoredPerWanted = 4;  // rows scored, at least, for each that is wanted
 constexpr size_t kBlockRows = 256;
 
-constexpr size_t kPartNumbers = 8;  // a code of one byte for so many numbers
-constexpr size_t kParts = 256;
-constexpr size_t kTrainingRows = 65536;
-
-size_t PartCount(int dimension) { return (static_cast<size_t>(dimension) + kPartNumbers - 1) / kPartNumbers; }
+constexpr size_t kTrainingRows = 16384;
 
 }  // namespace
 
@@ -141,65 +134,44 @@ absl::StatusOr<std::unique_ptr<RowIndex>> IvfSqIndex::Read(int dimension, size_t
 
 namespace {
 
-// What row `row` differs from its centroid by, filled up with zeros to whole parts.
+// What rows differ from their centroids by.
 class Residuals {
  public:
-  Residuals(const QuantizedVectors& vectors, const Centroids& centroids)
+  Residuals(const QuantizedVectors& vectors, absl::Span<const uint32_t> list_of_row, const Centroids& centroids)
       : vectors_(vectors),
+        list_of_row_(list_of_row),
         centroids_(centroids),
-        rest_(PartCount(vectors.dimension()) * kPartNumbers),
         centroid_(static_cast<size_t>(vectors.dimension())) {}
 
-  const std::vector<float>& Of(size_t row, size_t list) {
-    vectors_.Decode(row, rest_.data());
-    centroids_.vectors().Decode(list, centroid_.data());
-    for (size_t i = 0; i < centroid_.size(); ++i) rest_[i] -= centroid_[i];
-    return rest_;
+  // out: [dimension]
+  void Of(size_t row, float* out) {
+    vectors_.Decode(row, out);
+    centroids_.vectors().Decode(list_of_row_[row], centroid_.data());
+    for (size_t i = 0; i < centroid_.size(); ++i) out[i] -= centroid_[i];
   }
 
  private:
   const QuantizedVectors& vectors_;
+  const absl::Span<const uint32_t> list_of_row_;
   const Centroids& centroids_;
-  std::vector<float> rest_, centroid_;
+  std::vector<float> centroid_;
 };
 
-std::shared_ptr<faiss::ProductQuantizer> MakeQuantizer(int dimension) {
-  return std::make_shared<faiss::ProductQuantizer>(PartCount(dimension) * kPartNumbers, PartCount(dimension), 8);
+ProductQuantizer TrainQuantizer(const QuantizedVectors& vectors, Residuals residuals, int threads) {
+  const size_t count = std::min(vectors.size(), kTrainingRows);
+  auto rest = [&](size_t i, float* out) { residuals.Of(i * vectors.size() / count, out); };
+  return ProductQuantizer::Train(vectors.dimension(), count, rest, threads);
 }
 
-std::shared_ptr<faiss::ProductQuantizer> TrainQuantizer(const QuantizedVectors& vectors,
-                                                        absl::Span<const uint32_t> list_of_row,
-                                                        const Centroids& centroids, int threads) {
-  std::shared_ptr<faiss::ProductQuantizer> quantizer = MakeQuantizer(vectors.dimension());
-  if (vectors.size() == 0) return quantizer;
-  const size_t count = std::clamp(vectors.size(), kParts, kTrainingRows);  // few rows are taken several times
-  Residuals residuals(vectors, centroids);
-  std::vector<float> sample;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t row = i * vectors.size() / count;
-    const std::vector<float>& rest = residuals.Of(row, list_of_row[row]);
-    sample.insert(sample.end(), rest.begin(), rest.end());
-  }
-  quantizer->cp.min_points_per_centroid = 1;  // or else FAISS prints a warning
-  quantizer->cp.niter = 10;
-  omp_set_num_threads(threads);  // of FAISS's loops that this thread starts
-  quantizer->train(count, sample.data());
-  return quantizer;
-}
-
-float RootMeanSquare(const QuantizedVectors& vectors, absl::Span<const uint32_t> list_of_row,
-                     const Centroids& centroids, const faiss::ProductQuantizer& quantizer) {
-  constexpr size_t kMost = 4096;
-  const size_t count = std::min(vectors.size(), kMost);
-  Residuals residuals(vectors, centroids);
-  std::vector<uint8_t> code(quantizer.code_size);
-  std::vector<float> decoded(quantizer.d);
+float RootMeanSquare(const QuantizedVectors& vectors, Residuals residuals, const ProductQuantizer& quantizer) {
+  const size_t count = std::min(vectors.size(), kTrainingRows);
+  std::vector<uint8_t> code(quantizer.code_bytes());
+  std::vector<float> rest(quantizer.padded_dimension()), decoded(rest.size());
   double sum = 0;
   for (size_t i = 0; i < count; ++i) {
-    const size_t row = i * vectors.size() / count;
-    const std::vector<float>& rest = residuals.Of(row, list_of_row[row]);
-    quantizer.compute_code(rest.data(), code.data());
-    quantizer.decode(code.data(), decoded.data());
+    residuals.Of(i * vectors.size() / count, rest.data());
+    quantizer.Encode(rest.data(), code.data());
+    quantizer.Decode(code.data(), decoded.data());
     for (size_t k = 0; k < rest.size(); ++k) sum += (rest[k] - decoded[k]) * (rest[k] - decoded[k]);
   }
   return count == 0 ? 0 : static_cast<float>(std::sqrt(sum / static_cast<double>(count)));
@@ -214,20 +186,17 @@ IvfPqIndex::IvfPqIndex(Centroids centroids, RowLists lists, size_t made_for, Qua
       error_(error),
       codes_(std::move(codes)) {}
 
-IvfPqIndex::~IvfPqIndex() = default;
-
-size_t IvfPqIndex::code_bytes() const { return quantizer_->code_size; }
-
 HugeArray<uint8_t> IvfPqIndex::Encode(const QuantizedVectors& vectors, absl::Span<const uint32_t> list_of_row,
-                                      const Centroids& centroids, const faiss::ProductQuantizer& quantizer,
-                                      int threads) {
+                                      const Centroids& centroids, const ProductQuantizer& quantizer, int threads) {
   HugeArray<uint8_t> codes;
-  codes.Resize(vectors.size() * quantizer.code_size);
+  codes.Resize(vectors.size() * quantizer.code_bytes());
   RowPieces pieces(0, vectors.size());
   OnThreads(threads, [&] {
-    Residuals residuals(vectors, centroids);
+    Residuals residuals(vectors, list_of_row, centroids);
+    std::vector<float> rest(quantizer.padded_dimension());
     pieces.ForEach([&](uint32_t row) {
-      quantizer.compute_code(residuals.Of(row, list_of_row[row]).data(), &codes[row * quantizer.code_size]);
+      residuals.Of(row, rest.data());
+      quantizer.Encode(rest.data(), codes.data() + row * quantizer.code_bytes());
     });
   });
   return codes;
@@ -250,17 +219,18 @@ HugeArray<uint8_t> InListOrder(const RowLists& lists, const HugeArray<uint8_t>& 
 std::unique_ptr<RowIndex> IvfPqIndex::Build(const QuantizedVectors& vectors, int threads) {
   Centroids centroids = Centroids::Train(vectors, threads);
   const std::vector<uint32_t> list_of_row = centroids.Assign(vectors, threads);
-  Quantizer quantizer = TrainQuantizer(vectors, list_of_row, centroids, threads);
-  const float error = RootMeanSquare(vectors, list_of_row, centroids, *quantizer);
+  const Residuals residuals(vectors, list_of_row, centroids);
+  auto quantizer = std::make_shared<const ProductQuantizer>(TrainQuantizer(vectors, residuals, threads));
+  const float error = RootMeanSquare(vectors, residuals, *quantizer);
   const HugeArray<uint8_t> codes = Encode(vectors, list_of_row, centroids, *quantizer, threads);
   RowLists lists(centroids.size(), list_of_row);
-  HugeArray<uint8_t> ordered = InListOrder(lists, codes, quantizer->code_size);
+  HugeArray<uint8_t> ordered = InListOrder(lists, codes, quantizer->code_bytes());
   return std::unique_ptr<RowIndex>(new IvfPqIndex(std::move(centroids), std::move(lists), vectors.size(),
                                                   std::move(quantizer), error, std::move(ordered)));
 }
 
 size_t IvfPqIndex::bytes() const {
-  return codes_.capacity() + lists_.bytes() + quantizer_->centroids.size() * sizeof(float) +
+  return codes_.capacity() + lists_.bytes() + quantizer_->bytes() +
          centroids_.size() * QuantizedVectors::BytesPerRow(centroids_.vectors().dimension());
 }
 
@@ -272,9 +242,9 @@ RowIndex::Found IvfPqIndex::Search(const QueryVector& query, const AllowedRows* 
     }
     return Found::kCertain;
   }
-  std::vector<float> padded(quantizer_->d), table(quantizer_->M * kParts);
+  std::vector<float> padded(quantizer_->padded_dimension()), products(code_bytes() * ProductQuantizer::kParts);
   std::copy_n(query.values(), query.dimension(), padded.begin());
-  quantizer_->compute_inner_prod_table(padded.data(), table.data());
+  quantizer_->Products(padded.data(), products.data());
   const float likely = LikelyShare(query.dimension()) * error_;
   Probe(query, kScoredPerWanted * top->k(), [&](size_t list, float centroid_score) {
     const uint8_t* code = codes_.data() + lists_.StartOf(list) * code_bytes();
@@ -282,7 +252,9 @@ RowIndex::Found IvfPqIndex::Search(const QueryVector& query, const AllowedRows* 
     for (uint32_t row : lists_.RowsOf(list)) {
       if (filter.Allows(row)) {
         float sums[4] = {centroid_score + likely, 0, 0, 0};
-        for (size_t part = 0; part < code_bytes(); ++part) sums[part % 4] += table[part * kParts + code[part]];
+        for (size_t part = 0; part < code_bytes(); ++part) {
+          sums[part % 4] += products[part * ProductQuantizer::kParts + code[part]];
+        }
         top->Add({(sums[0] + sums[1]) + (sums[2] + sums[3]), row});
         ++scored;
       }
@@ -320,7 +292,7 @@ void IvfPqIndex::Write(IndexSink sink) const {
   WriteNumber(sink, error_);
   centroids_.Write(sink);
   lists_.Write(sink);
-  WriteNumbers(sink, quantizer_->centroids.data(), quantizer_->centroids.size());
+  quantizer_->Write(sink);
   WriteNumbers(sink, codes_.data(), codes_.size());
 }
 
@@ -328,20 +300,15 @@ absl::StatusOr<std::unique_ptr<RowIndex>> IvfPqIndex::Read(int dimension, size_t
   uint64_t made_for = 0;
   float error = 0;
   RowLists lists;
-  HugeArray<float> parts;
   HugeArray<uint8_t> codes;
-  std::shared_ptr<faiss::ProductQuantizer> quantizer = MakeQuantizer(dimension);
   LASTRO_RETURN_IF_ERROR(reader->Read(&made_for));
   LASTRO_RETURN_IF_ERROR(reader->Read(&error));
+  if (!(error >= 0 && error <= 4)) return absl::InvalidArgumentError("vector index: an error is out of range");
   LASTRO_ASSIGN_OR_RETURN(Centroids centroids, Centroids::Read(dimension, reader));
   LASTRO_RETURN_IF_ERROR(lists.Read(reader, centroids.size(), rows));
-  LASTRO_RETURN_IF_ERROR(reader->Read(quantizer->centroids.size(), &parts));
-  LASTRO_RETURN_IF_ERROR(reader->Read(rows * quantizer->code_size, &codes));
-  auto bad = [](float x) { return !(std::abs(x) <= 4); };  // differences of vectors of length one
-  if (bad(error) || std::any_of(parts.begin(), parts.end(), bad)) {
-    return absl::InvalidArgumentError("vector index: a part of a product is out of range");
-  }
-  quantizer->centroids.assign(parts.begin(), parts.end());
+  LASTRO_ASSIGN_OR_RETURN(ProductQuantizer parts, ProductQuantizer::Read(dimension, reader));
+  auto quantizer = std::make_shared<const ProductQuantizer>(std::move(parts));
+  LASTRO_RETURN_IF_ERROR(reader->Read(rows * quantizer->code_bytes(), &codes));
   return std::unique_ptr<RowIndex>(new IvfPqIndex(std::move(centroids), std::move(lists), made_for,
                                                   std::move(quantizer), error, std::move(codes)));
 }

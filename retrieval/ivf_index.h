@@ -3,19 +3,16 @@
 // enough rows that it may find.
 //
 //   IvfSqIndex  rows as codes of one byte a number: scores differ little from the cosine
-//   IvfPqIndex  what a row differs from its centroid by, as the numbers of the nearest of 256 parts for each 8 numbers
-//               (product quantisation; Jégou, Douze and Schmid, 2011): an eighth of the memory; scores are rough, so
-//               more rows are read from the store
+//   IvfPqIndex  what a row differs from its centroid by, as one byte for 8 numbers (product_quantizer.h): an eighth of
+//               the memory; scores are rough, so more rows are read from the store
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "retrieval/product_quantizer.h"
 #include "retrieval/row_index.h"
 #include "retrieval/row_lists.h"
-
-namespace faiss {
-struct ProductQuantizer;
-}  // namespace faiss
 
 namespace lastro::retrieval {
 
@@ -65,7 +62,6 @@ class IvfPqIndex : public IvfIndex {
  public:
   static std::unique_ptr<RowIndex> Build(const QuantizedVectors& vectors, int threads);
   static absl::StatusOr<std::unique_ptr<RowIndex>> Read(int dimension, size_t rows, IndexReader* reader);
-  ~IvfPqIndex() override;
 
   IndexKind kind() const override { return IndexKind::kIvfPq; }
   const QuantizedVectors* vectors() const override { return nullptr; }
@@ -77,14 +73,14 @@ class IvfPqIndex : public IvfIndex {
   void Write(IndexSink sink) const override;
 
  private:
-  using Quantizer = std::shared_ptr<const faiss::ProductQuantizer>;
+  using Quantizer = std::shared_ptr<const ProductQuantizer>;
   IvfPqIndex(Centroids centroids, RowLists lists, size_t made_for, Quantizer quantizer, float error,
              HugeArray<uint8_t> codes);
 
   // The codes of rows, [rows of vectors, code bytes].
   static HugeArray<uint8_t> Encode(const QuantizedVectors& vectors, absl::Span<const uint32_t> list_of_row,
-                                   const Centroids& centroids, const faiss::ProductQuantizer& quantizer, int threads);
-  size_t code_bytes() const;
+                                   const Centroids& centroids, const ProductQuantizer& quantizer, int threads);
+  size_t code_bytes() const { return quantizer_->code_bytes(); }
 
   const Quantizer quantizer_;
   const float error_;               // what codes leave over of a row: the root of the mean square

@@ -42,6 +42,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
       ->envname("LASTRO_SERVER");
   app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
   app.add_flag("--json", options->json, "Print one JSON object");
+  app.add_option("--vector-index", options->vector_index,
+                 "Kind of the store's vector indexes: auto (default), exact, hnsw, ivf-sq or ivf-pq")
+      ->type_name("KIND");
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
       ->type_name("DIR");
@@ -144,6 +147,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   if (config.data_folder.empty()) {
     LASTRO_ASSIGN_OR_RETURN(config.data_folder, DefaultDataFolder());
   }
+  config.vector_index = options.vector_index;
   config.decoder_folder = options.decoder;
   config.embedder_folder = options.embedder;
   config.reranker_folder = options.reranker;

@@ -35,6 +35,7 @@ struct GlobalOptions {
   std::string server;      // HOST:PORT; empty: everything in this process
   std::string collection;  // empty: "default"
   bool json = false;
+  std::string vector_index = "auto";
   std::string decoder;
   std::string embedder;
   std::string reranker;
