@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "retrieval/dot_product.cc"
@@ -57,6 +58,34 @@ float Dot(const float* a, const float* b, size_t n) {
   return total;
 }
 
+uint32_t Nearest(const float* x, const float* columns) {
+  const hn::CappedTag<float, 16> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const size_t lanes = hn::Lanes(d);
+  auto best = hn::Set(d, std::numeric_limits<float>::infinity());
+  auto best_at = hn::Zero(di);
+  for (size_t i = 0; i < kPartColumns; i += lanes) {
+    auto distance = hn::Zero(d);
+    for (size_t k = 0; k < kPartNumbers; ++k) {
+      const auto rest = hn::Sub(hn::Set(d, x[k]), hn::LoadU(d, columns + k * kPartColumns + i));
+      distance = hn::MulAdd(rest, rest, distance);
+    }
+    const auto nearer = hn::Lt(distance, best);
+    best = hn::IfThenElse(nearer, distance, best);
+    best_at = hn::IfThenElse(hn::RebindMask(di, nearer), hn::Set(di, static_cast<int32_t>(i)), best_at);
+  }
+  HWY_ALIGN float distances[16];
+  HWY_ALIGN int32_t at[16];
+  hn::Store(best, d, distances);
+  hn::Store(best_at, di, at);
+  size_t lane = 0;
+  auto column = [&](size_t l) { return static_cast<size_t>(at[l]) + l; };
+  for (size_t l = 1; l < lanes; ++l) {
+    if (distances[l] < distances[lane] || (distances[l] == distances[lane] && column(l) < column(lane))) lane = l;
+  }
+  return static_cast<uint32_t>(column(lane));
+}
+
 namespace plain {
 #define LASTRO_VNNI 0
 #include "retrieval/code_products-inl.h"
@@ -89,6 +118,7 @@ HWY_POP_ATTRIBUTES
 #if HWY_ONCE
 namespace lastro::retrieval {
 HWY_EXPORT(Dot);
+HWY_EXPORT(Nearest);
 HWY_EXPORT(Products);
 
 std::atomic<SimdLimit>& CurrentLimit() {
@@ -117,6 +147,22 @@ float ScoreScalar(const CodeOperand& operand, const CodeRows& rows, size_t row) 
   return operand.scale * rows.scales[row] * static_cast<float>(total);
 }
 
+uint32_t NearestScalar(const float* x, const float* columns) {
+  uint32_t nearest = 0;
+  float least = std::numeric_limits<float>::infinity();
+  for (uint32_t i = 0; i < kPartColumns; ++i) {
+    float distance = 0;
+    for (size_t k = 0; k < kPartNumbers; ++k) {
+      const float rest = x[k] - columns[k * kPartColumns + i];
+      distance += rest * rest;
+    }
+    if (distance >= least) continue;
+    least = distance;
+    nearest = i;
+  }
+  return nearest;
+}
+
 }  // namespace
 
 float DotProduct(const float* a, const float* b, size_t n) {
@@ -135,6 +181,11 @@ void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t*
     return HWY_DYNAMIC_DISPATCH(Products)().indices(operand, rows, indices, count, out);
   }
   for (size_t i = 0; i < count; ++i) out[i] = ScoreScalar(operand, rows, indices[i]);
+}
+
+uint32_t NearestColumn(const float* x, const float* columns) {
+  return CurrentLimit() == SimdLimit::kScalar ? NearestScalar(x, columns)
+                                              : HWY_DYNAMIC_DISPATCH(Nearest)(x, columns);
 }
 
 }  // namespace lastro::retrieval

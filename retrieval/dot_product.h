@@ -37,6 +37,12 @@ void ScoreRange(const CodeOperand& operand, const CodeRows& rows, size_t begin, 
 // The same with r = indices[i].
 void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t* indices, size_t count, float* out);
 
+// Which column of `columns`, [kPartNumbers, kPartColumns], is nearest to x, [kPartNumbers], by Euclidean distance; of
+// several the first (see product_quantizer.h).
+inline constexpr size_t kPartNumbers = 8;
+inline constexpr size_t kPartColumns = 256;
+uint32_t NearestColumn(const float* x, const float* columns);
+
 enum class SimdLimit { kNone, kNoVnni, kScalar };
 // In place of what LASTRO_SIMD says; not while others compute. Highway's targets are limited by hwy::DisableTargets.
 void SetSimdLimitForTest(SimdLimit limit);

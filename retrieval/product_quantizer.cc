@@ -13,19 +13,6 @@ constexpr size_t kNumbers = ProductQuantizer::kNumbers;
 constexpr size_t kParts = ProductQuantizer::kParts;
 constexpr int kIterations = 10;
 
-// The part nearest to x: [kNumbers]. parts: [kNumbers, kParts].
-uint32_t NearestPart(const float* x, const float* parts) {
-  float distances[kParts] = {};
-  for (size_t k = 0; k < kNumbers; ++k) {
-    const float* row = parts + k * kParts;
-    for (size_t i = 0; i < kParts; ++i) {
-      const float rest = x[k] - row[i];
-      distances[i] += rest * rest;
-    }
-  }
-  return static_cast<uint32_t>(std::min_element(distances, distances + kParts) - distances);
-}
-
 // k-means of x: [count, kNumbers] into parts: [kNumbers, kParts].
 void Cluster(const std::vector<float>& x, size_t count, float* parts) {
   for (size_t i = 0; i < kParts; ++i) {
@@ -35,7 +22,7 @@ void Cluster(const std::vector<float>& x, size_t count, float* parts) {
     std::vector<double> sums(kNumbers * kParts);
     std::vector<size_t> sizes(kParts);
     for (size_t row = 0; row < count; ++row) {
-      const uint32_t part = NearestPart(&x[row * kNumbers], parts);
+      const uint32_t part = NearestColumn(&x[row * kNumbers], parts);
       ++sizes[part];
       for (size_t k = 0; k < kNumbers; ++k) sums[k * kParts + part] += x[row * kNumbers + k];
     }
@@ -77,7 +64,7 @@ ProductQuantizer ProductQuantizer::Train(int dimension, size_t count, absl::Func
 
 void ProductQuantizer::Encode(const float* vector, uint8_t* code) const {
   for (size_t part = 0; part < code_bytes_; ++part) {
-    code[part] = static_cast<uint8_t>(NearestPart(vector + part * kNumbers, &parts_[part * kNumbers * kParts]));
+    code[part] = static_cast<uint8_t>(NearestColumn(vector + part * kNumbers, &parts_[part * kNumbers * kParts]));
   }
 }
 

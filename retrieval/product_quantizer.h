@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "retrieval/dot_product.h"
 #include "retrieval/huge_array.h"
 #include "retrieval/index_bytes.h"
 
@@ -15,8 +16,8 @@ namespace lastro::retrieval {
 
 class ProductQuantizer {
  public:
-  static constexpr size_t kNumbers = 8;  // of a part; the last part is filled up with zeros
-  static constexpr size_t kParts = 256;
+  static constexpr size_t kNumbers = kPartNumbers;  // of a part; the last part is filled up with zeros
+  static constexpr size_t kParts = kPartColumns;
 
   // By k-means over `count` vectors, vector(i, out) each: out is [padded_dimension()], zeros beyond the dimension.
   static ProductQuantizer Train(int dimension, size_t count, absl::FunctionRef<void(size_t, float*)> vector,

@@ -158,6 +158,26 @@ TEST_P(DotProductTest, ScoresOfCodesAreWithinTheirBounds) {
   }
 }
 
+TEST_P(DotProductTest, TheNearestColumnIsFound) {
+  for (int round = 0; round < 50; ++round) {
+    std::vector<float> columns = RandomVector(kPartNumbers * kPartColumns);
+    const size_t wanted = random_() % kPartColumns;
+    if (round % 5 == 0) std::fill(columns.begin(), columns.end(), 0.5f);  // all the same: the first
+    std::vector<float> x(kPartNumbers);
+    for (size_t k = 0; k < kPartNumbers; ++k) x[k] = columns[k * kPartColumns + wanted];
+    EXPECT_EQ(NearestColumn(x.data(), columns.data()), round % 5 == 0 ? 0 : wanted);
+    x = RandomVector(kPartNumbers);
+    auto distance = [&](size_t i) {
+      double sum = 0;
+      for (size_t k = 0; k < kPartNumbers; ++k) sum += std::pow(static_cast<double>(x[k]) - columns[k * kPartColumns + i], 2);
+      return sum;
+    };
+    double least = distance(0);
+    for (size_t i = 1; i < kPartColumns; ++i) least = std::min(least, distance(i));
+    EXPECT_NEAR(distance(NearestColumn(x.data(), columns.data())), least, 1e-5);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Implementations, DotProductTest, ::testing::ValuesIn(Implementations()),
                          [](const auto& info) { return info.param.name; });
 
