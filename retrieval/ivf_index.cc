@@ -20,8 +20,8 @@ constexpr size_t kTrainingRows = 16384;
 }  // namespace
 
 template <typename Score>
-void IvfIndex::Probe(const QueryVector& query, size_t enough, const Score& score) const {
-  const size_t probes = std::max(kLeastProbes, lists_.lists() / kProbedShare);
+void IvfIndex::Probe(const QueryVector& query, bool filtered, size_t enough, const Score& score) const {
+  const size_t probes = std::max(kLeastProbes, lists_.lists() / kProbedShare) * (filtered ? 2 : 1);
   size_t probed = 0, scored = 0;
   for (const ScoredRow& list : centroids_.Ranked(query)) {
     if (probed++ >= probes && scored >= enough) return;
@@ -78,7 +78,7 @@ RowIndex::Found IvfSqIndex::Search(const QueryVector& query, const AllowedRows* 
   const RowFilter filter(size(), allowed);
   const CodeOperand operand = query.operand();
   const float likely = LikelyShare(query.dimension());
-  Probe(query, enough, [&](size_t list, float) {
+  Probe(query, allowed != nullptr, enough, [&](size_t list, float) {
     uint32_t rows[kBlockRows] = {};
     float scores[kBlockRows];
     size_t scored = 0, count = 0;
@@ -246,7 +246,7 @@ RowIndex::Found IvfPqIndex::Search(const QueryVector& query, const AllowedRows* 
   std::copy_n(query.values(), query.dimension(), padded.begin());
   quantizer_->Products(padded.data(), products.data());
   const float likely = LikelyShare(query.dimension()) * error_;
-  Probe(query, kScoredPerWanted * top->k(), [&](size_t list, float centroid_score) {
+  Probe(query, allowed != nullptr, kScoredPerWanted * top->k(), [&](size_t list, float centroid_score) {
     const uint8_t* code = codes_.data() + lists_.StartOf(list) * code_bytes();
     size_t scored = 0;
     for (uint32_t row : lists_.RowsOf(list)) {
