@@ -1,13 +1,50 @@
-// The inner product behind every dense score of the store, in the widest SIMD the machine has (chosen once; set
-// LASTRO_SIMD=scalar for the plain version). Thread-safe. One implementation for stored, indexed and unindexed vectors,
-// so that the same pair always has the same score.
+// The inner products behind every dense score of the store, in the widest SIMD the machine has (Highway's run-time
+// choice; LASTRO_SIMD=scalar takes the plain versions). Thread-safe.
+//
+// DotProduct is the one product of stored vectors with a query, so that the same pair always has the same score.
+// ScoreRange and ScoreRows are products over rows of codes (see quantized_vectors.h), many rows a call: four rows meet
+// each part of the query that was loaded, while the next are fetched. VNNI where the CPU has it, else 16-bit products.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace lastro::retrieval {
 
 // sum of a[i] * b[i] over i < n; a, b: [n], any alignment.
 float DotProduct(const float* a, const float* b, size_t n);
+
+// Rows of codes c in [-127, 127], each kept as the byte c + 128, and a scale for each row.
+struct CodeRows {
+  const uint8_t* codes = nullptr;  // [rows, stride], aligned to kCodeAlignment
+  const float* scales = nullptr;   // [rows]
+  size_t stride = 0;               // a multiple of kCodeAlignment
+};
+inline constexpr size_t kCodeAlignment = 64;
+
+// The other side: whole numbers w in [-kMaxWide, kMaxWide], also as w = 128 high + low. All three: [stride].
+struct CodeOperand {
+  const int16_t* wide = nullptr;
+  const int8_t* high = nullptr;
+  const int8_t* low = nullptr;  // null: all zero
+  int64_t sum = 0;              // of wide
+  float scale = 0;
+};
+inline constexpr int kMaxWide = 127 * 128;
+
+// out[i] = operand.scale * rows.scales[r] * (the sum of wide[k] * c[r][k]) with r = begin + i, for i < count.
+void ScoreRange(const CodeOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
+// The same with r = indices[i].
+void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t* indices, size_t count, float* out);
+
+// Which column of `columns`, [kPartNumbers, kPartColumns], is nearest to x, [kPartNumbers], by Euclidean distance; of
+// several the first (see product_quantizer.h).
+inline constexpr size_t kPartNumbers = 8;
+inline constexpr size_t kPartColumns = 256;
+uint32_t NearestColumn(const float* x, const float* columns);
+
+enum class SimdLimit { kNone, kNoVnni, kScalar };
+// In place of what LASTRO_SIMD says; not while others compute. Highway's targets are limited by hwy::DisableTargets.
+void SetSimdLimitForTest(SimdLimit limit);
 
 }  // namespace lastro::retrieval

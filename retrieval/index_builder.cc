@@ -1,6 +1,6 @@
 #include "retrieval/index_builder.h"
 
-#include <omp.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <utility>
@@ -15,35 +15,34 @@
 namespace lastro::retrieval {
 namespace {
 
+constexpr int kNiceness = 19;
+
+// Fewer deleted chunks than this stay in an index of so many.
+int64_t FewDeleted(size_t indexed) { return static_cast<int64_t>(indexed / 16) + 1; }
+
 absl::StatusOr<DocumentSet> LiveDocuments(Database& db, int64_t collection) {
   LASTRO_ASSIGN_OR_RETURN(FilteredDocuments documents, SelectDocumentRows(db, collection, Filter()));
   return std::move(documents.rows);
 }
 
-template <typename Source>
-void AppendLive(const Source& source, size_t size, int dimension, const DocumentSet& live, VectorRows* rows) {
-  for (size_t row = 0; row < size; ++row) {
-    auto [chunk, document, vector] = source(row);
-    if (!live.contains(document)) continue;
-    rows->chunks.push_back(chunk);
-    rows->documents.push_back(document);
-    rows->vectors.insert(rows->vectors.end(), vector, vector + dimension);
-  }
+// The chunks with ids up to `last_chunk`, from the truth.
+absl::StatusOr<VectorRows> StoredRows(Database& db, int64_t collection, int dimension, int64_t last_chunk) {
+  VectorRows rows(dimension);
+  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(db, collection, dimension, 0,
+                                            [&](int64_t chunk, int64_t document, const float* vector) {
+                                              if (chunk <= last_chunk) rows.Append(chunk, document, vector);
+                                            }));
+  return rows;
 }
 
-void AppendLiveOf(const VectorIndex& index, const DocumentSet& live, VectorRows* rows) {
-  auto source = [&](size_t row) { return std::tuple(index.chunks()[row], index.documents()[row], index.vector(row)); };
-  AppendLive(source, index.size(), index.dimension(), live, rows);
-}
-
-void AppendLiveOf(const VectorLog::View& log, int dimension, const DocumentSet& live, VectorRows* rows) {
-  auto source = [&](size_t row) { return std::tuple(log.chunk(row), log.document(row), log.vector(row)); };
-  AppendLive(source, log.size(), dimension, live, rows);
-}
-
-size_t CountDead(const VectorIndex& index, const DocumentSet& live) {
-  return static_cast<size_t>(std::count_if(index.documents().begin(), index.documents().end(),
-                                           [&](int64_t document) { return !live.contains(document); }));
+// The rows `kept` of an index that has vectors, and then `added`.
+VectorRows Joined(const VectorIndex& index, const std::vector<RowRange>& kept, const VectorRows& added) {
+  VectorRows rows(index.dimension());
+  rows.vectors = KeptRows(*index.rows().vectors(), kept, added.vectors.size());
+  rows.vectors.Append(added.vectors, 0, added.vectors.size());
+  for (const RowRange& range : kept) rows.ids.Append(index.ids(), range);
+  rows.ids.Append(added.ids, {0, static_cast<uint32_t>(added.ids.size())});
+  return rows;
 }
 
 }  // namespace
@@ -52,18 +51,22 @@ std::string IndexFingerprint(const std::string& embedding_fingerprint, int64_t s
   return absl::StrCat(embedding_fingerprint, " of store ", store);
 }
 
-absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index) {
+absl::StatusOr<int64_t> CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index) {
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, ReadCommit(db));
   if (index.position().commit > commit) return absl::DataLossError("vector index: newer than the store");
   LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id, document FROM chunks INDEXED BY chunks_by_collection "
                                                       "WHERE collection=?1 AND id<=?2 ORDER BY id"));
   query.Bind(1, collection).Bind(2, index.position().last_chunk);
-  size_t row = 0;
-  while (true) {
+  const RowIds& ids = index.ids();
+  size_t run = 0;
+  for (int64_t count = 0;; ++count) {
     LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
-    if (!more) return absl::OkStatus();
-    while (row < index.size() && index.chunks()[row] < query.Int(0)) ++row;
-    if (row == index.size() || index.chunks()[row] != query.Int(0) || index.documents()[row] != query.Int(1)) {
+    if (!more) return count;
+    const int64_t chunk = query.Int(0);
+    while (run + 1 < ids.runs().size() && ids.runs()[run + 1].chunk <= chunk) ++run;
+    const RowRange rows = run < ids.runs().size() ? ids.RowsOf(run) : RowRange{};
+    const int64_t first = rows.begin < rows.end ? ids.runs()[run].chunk : chunk + 1;
+    if (chunk < first || chunk - first >= rows.end - rows.begin || ids.runs()[run].document != query.Int(1)) {
       return absl::DataLossError("vector index: lacks chunks of the store");
     }
   }
@@ -88,8 +91,11 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   entry.log = std::make_shared<VectorLog>(entry.dimension);
   for (int64_t generation : ListGenerations(folder)) {
     auto index = ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
-    if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
+    absl::StatusOr<int64_t> live = 0;
+    if (entry.index == nullptr && index.ok()) live = CheckAgainstTruth(db, collection.row, **index);
+    if (entry.index == nullptr && index.ok() && live.ok()) {
       entry.index = *std::move(index);
+      NoteDeleted(collection.row, static_cast<int64_t>(entry.index->size()) - *live);
     } else {
       (void)FileSystem::Current().Remove(IndexFileName(folder, generation));  // what stays is looked at again
     }
@@ -112,21 +118,20 @@ void IndexBuilder::Nudge(int64_t collection) {
   const VectorCatalog::Entry* entry = view.Find(collection);
   if (entry == nullptr) return;
   int64_t indexed = entry->index == nullptr ? 0 : static_cast<int64_t>(entry->index->size());
-  if (static_cast<int64_t>(TailSize(*entry)) <= std::max(options_.index_after_chunks, indexed / 8)) return;
+  bool long_tail = static_cast<int64_t>(TailSize(*entry)) > std::max(options_.index_after_chunks, indexed / 8);
   absl::MutexLock lock(&mutex_);
-  if (building_ != collection) Enqueue(collection);
+  if (building_ != collection && (long_tail || ManyDeleted(collection, *entry))) Enqueue(collection);
 }
 
-void IndexBuilder::NoteRemoved(int64_t collection, int64_t chunks) {
-  VectorCatalog::View view = catalog_->Grab();
-  const VectorCatalog::Entry* entry = view.Find(collection);
-  if (entry == nullptr || entry->index == nullptr) return;
-  int64_t indexed = static_cast<int64_t>(entry->index->size());
+void IndexBuilder::NoteDeleted(int64_t collection, int64_t chunks) {
   absl::MutexLock lock(&mutex_);
-  if ((removed_[collection] += chunks) <= std::max(options_.index_after_chunks, indexed / 4)) return;
-  if (building_ == collection) return;  // the next removal asks again
-  purges_.insert(collection);
-  Enqueue(collection);
+  deleted_[collection] += chunks;
+}
+
+bool IndexBuilder::ManyDeleted(int64_t collection, const VectorCatalog::Entry& entry) const {
+  auto deleted = deleted_.find(collection);
+  return entry.index != nullptr && deleted != deleted_.end() &&
+         deleted->second >= std::max(options_.index_after_chunks, FewDeleted(entry.index->size()));
 }
 
 void IndexBuilder::Forget(int64_t collection) {
@@ -138,11 +143,11 @@ void IndexBuilder::Forget(int64_t collection) {
 absl::Status IndexBuilder::Flush() {
   VectorCatalog::View view = catalog_->Grab();
   std::vector<int64_t> behind;
-  for (const auto& [collection, entry] : *view.entries) {
-    if (TailSize(entry) > 0) behind.push_back(collection);
-  }
   {
     absl::MutexLock lock(&mutex_);
+    for (const auto& [collection, entry] : *view.entries) {
+      if (TailSize(entry) > 0 || ManyDeleted(collection, entry)) behind.push_back(collection);
+    }
     behind.insert(behind.end(), queue_.begin(), queue_.end());
     if (building_ != 0) behind.push_back(building_);
   }
@@ -182,8 +187,7 @@ absl::Status IndexBuilder::BuildAll(const std::vector<int64_t>& collections, boo
 }
 
 void IndexBuilder::Run() {
-  // FAISS builds graphs with OpenMP: leave cores to those who search. The setting is this thread's own.
-  omp_set_num_threads(std::max(1, omp_get_num_procs() / 2));
+  (void)setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread and those it starts; without it they only compete
   absl::MutexLock lock(&mutex_);
   auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); };
   while (true) {
@@ -194,7 +198,6 @@ void IndexBuilder::Run() {
     queued_.erase(building_);
     int64_t collection = building_;
     bool purge = purges_.erase(collection) > 0;
-    removed_.erase(collection);
     mutex_.Unlock();
     absl::Status status = Build(collection, purge);
     mutex_.Lock();
@@ -211,38 +214,55 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(int64
                                                                            const VectorCatalog::View& view,
                                                                            const VectorCatalog::Entry& entry,
                                                                            bool purge) {
-  VectorLog::View tail = entry.log->Snapshot().UpTo(view.last_chunk);
   VectorIndex::Position position;
-  DocumentSet live;
-  {
-    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_->Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(live, LiveDocuments(snapshot.db(), collection));
-    position.commit = snapshot.commit();
-  }
   position.generation = entry.index == nullptr ? 1 : entry.index->position().generation + 1;
   position.last_chunk = view.last_chunk;
-  VectorRows rows;
-  size_t dead = entry.index == nullptr ? 0 : CountDead(*entry.index, live);
-  if (purge && dead == 0 && tail.size() == 0) return entry.index;
-  bool extend = entry.index != nullptr && entry.index->kind() == VectorIndex::Kind::kHnsw &&
-                (purge ? dead == 0 : dead * 4 < entry.index->size());
-  if (!extend && entry.index != nullptr) AppendLiveOf(*entry.index, live, &rows);
-  AppendLiveOf(tail, entry.dimension, live, &rows);
-  if (extend) return VectorIndex::Extend(*entry.index, position, std::move(rows));
-  bool graph = static_cast<int64_t>(rows.chunks.size()) > options_.exact_up_to_chunks;
-  return VectorIndex::Build(entry.dimension, graph ? VectorIndex::Kind::kHnsw : VectorIndex::Kind::kFlat, position,
-                            std::move(rows));
+  VectorRows added(entry.dimension);
+  std::vector<RowRange> kept;
+  bool update = false;
+  IndexKind kind = IndexKind::kExact;
+  {  // no snapshot is held while an index is made, which may take minutes
+    LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_->Snapshot());
+    LASTRO_ASSIGN_OR_RETURN(DocumentSet live, LiveDocuments(snapshot.db(), collection));
+    position.commit = snapshot.commit();
+    added = entry.log->Snapshot().UpTo(view.last_chunk).RowsOf(live);
+    if (entry.index != nullptr) kept = entry.index->ids().RowsOfDocuments(live);
+    const size_t deleted = entry.index == nullptr ? 0 : entry.index->size() - CountRows(kept);
+    if (purge && deleted == 0 && added.ids.size() == 0) return entry.index;
+    const size_t rows = CountRows(kept) + added.ids.size();
+    kind = options_.kind.For(static_cast<int64_t>(rows));
+    update = entry.index != nullptr && entry.index->kind() == kind && rows <= 4 * entry.index->rows().made_for();
+    if (!update && entry.index != nullptr && entry.index->rows().vectors() == nullptr) {
+      LASTRO_ASSIGN_OR_RETURN(added, StoredRows(snapshot.db(), collection, entry.dimension, position.last_chunk));
+      kept.clear();
+    }
+  }
+  const int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (update) {
+    const size_t size = entry.index->size();
+    const auto deleted = static_cast<int64_t>(size - CountRows(kept));
+    if (!purge && deleted < FewDeleted(size)) kept = {{0, static_cast<uint32_t>(size)}};
+    return entry.index->Updated(position, kept, added, threads);
+  }
+  if (!kept.empty()) added = Joined(*entry.index, kept, added);
+  return VectorIndex::Build(kind, position, std::move(added), threads);
 }
 
 absl::Status IndexBuilder::Build(int64_t collection, bool purge) {
   VectorCatalog::View view = catalog_->Grab();
   const VectorCatalog::Entry* entry = view.Find(collection);
-  if (entry == nullptr || (TailSize(*entry) == 0 && !purge)) return absl::OkStatus();
+  if (entry == nullptr) return absl::OkStatus();
+  {
+    absl::MutexLock lock(&mutex_);
+    if (TailSize(*entry) == 0 && !purge && !ManyDeleted(collection, *entry)) return absl::OkStatus();
+    deleted_.erase(collection);
+  }
   LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<const VectorIndex> index, MakeIndex(collection, view, *entry, purge));
   absl::MutexLock lock(&files_mutex_);
   if (index == nullptr || catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // none, or deleted
   if (index == entry->index) return RemoveOtherGenerations(collection, index->position().generation);
-  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, IndexFingerprint(entry->fingerprint, options_.store)));
+  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index,
+                                        IndexFingerprint(entry->fingerprint, options_.store)));
   catalog_->Install(collection, index);
   absl::Status removed = RemoveOtherGenerations(collection, index->position().generation);
   return purge ? removed : absl::OkStatus();  // else what stays is removed later

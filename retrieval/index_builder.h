@@ -1,9 +1,10 @@
 // IndexBuilder: brings vector indexes up to date on a thread of its own; readers and the writer never wait for it.
 // Thread-safe.
 //
-// A generation is made from the vectors in memory that live in the current snapshot, written to its file, and only then
-// installed. Rule: up to `exact_up_to_chunks` an index is flat (exact), above it a graph (HNSW). A graph is extended by
-// the tail; it is made anew when more than a quarter of it is deleted chunks.
+// A generation is made from what lives in the current snapshot, written to its file, and only then installed. It is the
+// index there was, with the tail added and, when a sixteenth of its chunks or more are deleted, without those; another
+// kind (index_kind.h), or what was learnt from a quarter of the chunks, is made anew. Its threads give way to all others
+// (they are nice), so they may use every core.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "retrieval/collection_table.h"
 #include "retrieval/connection_pool.h"
+#include "retrieval/index_kind.h"
 #include "retrieval/vector_catalog.h"
 
 namespace lastro::retrieval {
@@ -28,14 +30,14 @@ struct IndexBuilderOptions {
   std::string folder;  // the data folder
   int64_t store = 0;   // the store's number: files of another are not its
   int64_t index_after_chunks = 5000;
-  int64_t exact_up_to_chunks = 50000;
+  IndexKindRule kind;
 };
 
 // What the vectors in an index file must be: of this embedding model and this store.
 std::string IndexFingerprint(const std::string& embedding_fingerprint, int64_t store);
 
-// DATA_LOSS unless `index` holds every chunk the truth has up to its position.
-absl::Status CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index);
+// How many chunks the truth has up to the position of `index`; DATA_LOSS unless the index holds each of them.
+absl::StatusOr<int64_t> CheckAgainstTruth(Database& db, int64_t collection, const VectorIndex& index);
 
 // `pool` and `catalog` must outlive it.
 class IndexBuilder {
@@ -47,26 +49,28 @@ class IndexBuilder {
   // not match the truth are removed; the tail is then everything, and Nudge() has it indexed again.
   absl::Status Load(Database& db, const CollectionRow& collection);
 
-  // Asks for a new generation when the tail is long enough: more than index_after_chunks and an eighth of the index.
+  // Asks for a new generation when the tail is long enough, more than index_after_chunks and an eighth of the index, or
+  // a sixteenth of the index is deleted.
   void Nudge(int64_t collection);
-  // Counts chunks that were removed from a collection; asks for a new generation without them when they are more than
-  // index_after_chunks and a quarter of the index.
-  void NoteRemoved(int64_t collection, int64_t chunks);
+  // Counts chunks that were deleted. One too many is harmless.
+  void NoteDeleted(int64_t collection, int64_t chunks);
   // Removes the collection's vectors and files.
   void Forget(int64_t collection);
-  // Indexes every tail there is, and waits for these builds and those asked for before; their first error.
+  // Indexes every tail there is, and what Nudge would, and waits for these builds and those asked for before; their
+  // first error.
   absl::Status Flush();
-  // Makes every index anew that holds removed chunks, and waits; their number.
+  // Makes every index anew that holds deleted chunks, and waits; their number.
   absl::StatusOr<int64_t> Purge();
 
  private:
   void Run();
-  // `purge`: also when there is no tail, and without any removed chunk.
+  // `purge`: also when there is no tail, and without any deleted chunk.
   absl::Status Build(int64_t collection, bool purge);
   // Builds these and waits; the first error.
   absl::Status BuildAll(const std::vector<int64_t>& collections, bool purge);
   absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(int64_t collection, const VectorCatalog::View& view,
                                                                const VectorCatalog::Entry& entry, bool purge);
+  bool ManyDeleted(int64_t collection, const VectorCatalog::Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RemoveOtherGenerations(int64_t collection, int64_t keep);
   void Enqueue(int64_t collection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -78,8 +82,8 @@ class IndexBuilder {
   absl::Mutex mutex_;
   std::deque<int64_t> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> queued_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_set<int64_t> purges_ ABSL_GUARDED_BY(mutex_);             // of those queued
-  absl::flat_hash_map<int64_t, int64_t> removed_ ABSL_GUARDED_BY(mutex_);  // chunks since the latest build
+  absl::flat_hash_set<int64_t> purges_ ABSL_GUARDED_BY(mutex_);            // of those queued
+  absl::flat_hash_map<int64_t, int64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // chunks of a collection since its last build
   int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;                               // 0: none
   absl::flat_hash_map<int64_t, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of the latest build of a collection
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,12 +1,10 @@
 #include "retrieval/index_file.h"
 
-#include <faiss/Index.h>
-#include <faiss/impl/io.h>
-#include <faiss/index_io.h>
 
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -24,12 +22,12 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kHeaderBytes = 4096;
-constexpr absl::string_view kMagic = "LASTRO-INDEX 1\n";
-constexpr absl::string_view kSuffix = ".faiss";
-constexpr absl::string_view kTemporarySuffix = ".faiss.tmp";
+constexpr absl::string_view kMagic = "LASTRO-INDEX 2\n";
+constexpr absl::string_view kSuffix = ".index";
+constexpr absl::string_view kTemporarySuffix = ".index.tmp";
 
 // Writes a new file in order, hashing as it goes. The first error sticks. Removes the file unless it was committed.
-class BodyWriter : public faiss::IOWriter {
+class BodyWriter {
  public:
   explicit BodyWriter(const std::string& path) : path_(path) {
     absl::StatusOr<std::unique_ptr<OutputFile>> file = FileSystem::Current().Create(path, 0600);
@@ -37,13 +35,8 @@ class BodyWriter : public faiss::IOWriter {
     if (file.ok()) file_ = *std::move(file);
     WriteAt(std::string(kHeaderBytes, ' '), 0);
   }
-  ~BodyWriter() override {
+  ~BodyWriter() {
     if (!committed_) (void)FileSystem::Current().Remove(path_);
-  }
-
-  size_t operator()(const void* data, size_t size, size_t count) override {
-    Append(absl::string_view(static_cast<const char*>(data), size * count));
-    return status_.ok() ? count : 0;
   }
 
   void Append(absl::string_view bytes) {
@@ -80,35 +73,18 @@ class BodyWriter : public faiss::IOWriter {
   bool committed_ = false;
 };
 
-class BodyReader : public faiss::IOReader {
- public:
-  explicit BodyReader(absl::string_view bytes) : bytes_(bytes) {}
-  size_t operator()(void* out, size_t size, size_t count) override {
-    if (size == 0) return count;
-    size_t whole = std::min(count, bytes_.size() / size);
-    std::memcpy(out, bytes_.data(), whole * size);
-    bytes_.remove_prefix(whole * size);
-    return whole;
-  }
-
- private:
-  absl::string_view bytes_;
-};
-
-absl::string_view IdBytes(absl::Span<const int64_t> ids) {
-  return absl::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int64_t));
-}
-
 // Fingerprints are checked to be plain text without quotes (see validation.h), so that no escapes are needed.
 std::string HeaderFields(const VectorIndex& index, const std::string& fingerprint) {
   const VectorIndex::Position& position = index.position();
   return absl::StrCat("\"generation\":", position.generation, ",\"commit\":", position.commit,
                       ",\"last_chunk\":", position.last_chunk, ",\"fingerprint\":\"", fingerprint,
-                      "\",\"dimension\":", index.dimension(), ",\"count\":", index.size());
+                      "\",\"dimension\":", index.dimension(), ",\"kind\":\"", IndexKindName(index.kind()),
+                      "\",\"count\":", index.size());
 }
 
 struct Header {
   VectorIndex::Position position;
+  IndexKind kind = IndexKind::kExact;
   uint64_t count = 0;
 };
 
@@ -125,6 +101,7 @@ absl::StatusOr<Header> ParseHeader(absl::string_view bytes, const std::string& p
   LASTRO_ASSIGN_OR_RETURN(int64_t stored_dimension, root.GetInt("dimension", -1));
   LASTRO_ASSIGN_OR_RETURN(int64_t count, root.GetInt("count", -1));
   LASTRO_ASSIGN_OR_RETURN(int64_t body_bytes, root.GetInt("body_bytes", -1));
+  LASTRO_ASSIGN_OR_RETURN(std::string kind, root.GetString("kind", ""));
   LASTRO_ASSIGN_OR_RETURN(std::string stored_fingerprint, root.GetString("fingerprint", ""));
   LASTRO_ASSIGN_OR_RETURN(std::string sha256, root.GetString("body_sha256", ""));
   if (stored_dimension != dimension || stored_fingerprint != fingerprint) {
@@ -134,32 +111,18 @@ absl::StatusOr<Header> ParseHeader(absl::string_view bytes, const std::string& p
   if (body_bytes < 0 || static_cast<uint64_t>(body_bytes) != body.size() || Sha256Hex(body) != sha256) {
     return absl::DataLossError("the checksum does not match");
   }
+  LASTRO_ASSIGN_OR_RETURN(std::optional<IndexKind> known, ParseIndexKind(kind));
+  if (!known.has_value()) return absl::DataLossError("of no kind");
+  header.kind = *known;
   header.count = static_cast<uint64_t>(count);
-  if (count < 0 || header.count > body.size() / (2 * sizeof(int64_t))) return absl::DataLossError("bad count");
+  if (count < 0 || header.count > body.size()) return absl::DataLossError("bad count");
   return header;
-}
-
-std::vector<int64_t> ReadIds(absl::string_view bytes, uint64_t count) {
-  std::vector<int64_t> ids(count);
-  if (count > 0) std::memcpy(ids.data(), bytes.data(), count * sizeof(int64_t));
-  return ids;
 }
 
 absl::StatusOr<std::shared_ptr<const VectorIndex>> ParseIndex(absl::string_view bytes, const std::string& path,
                                                               int dimension, const std::string& fingerprint) {
   LASTRO_ASSIGN_OR_RETURN(Header header, ParseHeader(bytes, path, dimension, fingerprint));
-  absl::string_view body = bytes.substr(kHeaderBytes);
-  size_t id_bytes = header.count * sizeof(int64_t);
-  std::vector<int64_t> chunks = ReadIds(body, header.count);
-  std::vector<int64_t> documents = ReadIds(body.substr(id_bytes), header.count);
-  BodyReader reader(body.substr(2 * id_bytes));
-  std::unique_ptr<faiss::Index> index;
-  try {
-    index.reset(faiss::read_index(&reader));
-  } catch (const std::exception& error) {
-    return absl::DataLossError(error.what());
-  }
-  return VectorIndex::Wrap(dimension, header.position, std::move(chunks), std::move(documents), std::move(index));
+  return VectorIndex::Read(header.kind, dimension, header.count, header.position, bytes.substr(kHeaderBytes));
 }
 
 }  // namespace
@@ -192,14 +155,7 @@ absl::Status WriteIndexFile(const std::string& index_folder, const VectorIndex& 
   LASTRO_RETURN_IF_ERROR(MakeFolder(index_folder));
   std::string path = IndexFileName(index_folder, index.position().generation);
   BodyWriter writer(path + ".tmp");
-  writer.Append(IdBytes(index.chunks()));
-  writer.Append(IdBytes(index.documents()));
-  try {
-    faiss::write_index(&index.faiss_index(), &writer);
-  } catch (const std::exception& error) {
-    if (!writer.status().ok()) return writer.status();  // our error is the cause of FAISS's
-    return absl::InternalError(absl::StrCat("vector index: FAISS: ", error.what()));
-  }
+  index.Write([&](absl::string_view bytes) { writer.Append(bytes); });
   return writer.Commit(HeaderFields(index, fingerprint), path);
 }
 

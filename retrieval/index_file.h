@@ -1,10 +1,10 @@
-// Files of vector indexes: DATA/index/<collection row>/<generation>.faiss. Thread-safe.
+// Files of vector indexes: DATA/index/<collection row>/<generation>.index. Thread-safe.
 //
 // Format: a header of 4,096 bytes, then the body.
-//   header  "LASTRO-INDEX 1\n", a JSON object and '\n', then blanks:
-//           {"generation":7,"commit":42,"last_chunk":9000,"fingerprint":"...","dimension":384,"count":8000,
-//            "body_bytes":12352123,"body_sha256":"..."}
-//   body    int64[count] chunk ids, int64[count] document rows (little endian), then the index as FAISS writes it
+//   header  "LASTRO-INDEX 2\n", a JSON object and '\n', then blanks:
+//           {"generation":7,"commit":42,"last_chunk":9000,"fingerprint":"...","dimension":384,"kind":"hnsw",
+//            "count":8000,"body_bytes":12352123,"body_sha256":"..."}
+//   body    arrays of numbers, little endian, as VectorIndex::Write gives them
 // A file appears whole under its name or not at all: it is written aside, fsynced and renamed.
 #pragma once
 

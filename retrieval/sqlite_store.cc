@@ -41,7 +41,7 @@ struct StoreParts {
       : lock(std::move(folder_lock)),
         pool(DatabasePath(options.folder), kMaxReadConnections),
         results(options.result_cache_bytes),
-        builder({options.folder, number, options.index_after_chunks, options.exact_up_to_chunks}, &pool, &catalog),
+        builder({options.folder, number, options.index_after_chunks, options.vector_index}, &pool, &catalog),
         writer(std::move(db), commit, &catalog, &builder) {}
 
   const std::unique_ptr<FolderLock> lock;
@@ -377,7 +377,7 @@ class SqliteStoreImpl : public SqliteStore {
 
 absl::Status CheckOptions(const SqliteStoreOptions& options) {
   if (options.folder.empty()) return absl::InvalidArgumentError("store: no data folder given");
-  if (options.index_after_chunks < 0 || options.exact_up_to_chunks < 0) {
+  if (options.index_after_chunks < 0 || options.vector_index.exact_up_to_chunks < 0) {
     return absl::InvalidArgumentError("store: index_after_chunks and exact_up_to_chunks must not be negative");
   }
   return absl::OkStatus();

@@ -1,5 +1,5 @@
-// SqliteStore: ChunkStore on one data folder. SQLite (WAL) is the truth; FTS5 and FAISS are derived from it and rebuilt
-// when they do not match. Thread-safe: one writer at a time, readers never wait for it.
+// SqliteStore: ChunkStore on one data folder. SQLite (WAL) is the truth; FTS5 and vector indexes are derived from it and
+// rebuilt when they do not match. Thread-safe: one writer at a time, readers never wait for it.
 #pragma once
 
 #include <memory>
@@ -8,15 +8,16 @@
 
 #include "absl/status/statusor.h"
 #include "retrieval/chunk_store.h"
+#include "retrieval/index_kind.h"
 #include "retrieval/purge_table.h"
 
 namespace lastro::retrieval {
 
 struct SqliteStoreOptions {
-  std::string folder;                  // made when it does not exist
-  int64_t index_after_chunks = 5000;   // a collection's tail beyond this is moved into a new FAISS generation
+  std::string folder;                 // made when it does not exist
+  int64_t index_after_chunks = 5000;  // a collection's tail beyond this is moved into a new generation of its index
+  IndexKindRule vector_index;         // which kind of index a generation has
   size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
-  int64_t exact_up_to_chunks = 50000;  // a generation up to this is flat (exact search), above it an HNSW graph
 };
 
 class SqliteStore : public ChunkStore {

@@ -124,7 +124,7 @@ absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& sco
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
   catalog_->Publish(collection.row, row, ids, put.vectors);
   builder_->Nudge(collection.row);
-  builder_->NoteRemoved(collection.row, remains.chunks);
+  builder_->NoteDeleted(collection.row, remains.chunks);
   return std::move(put.document);
 }
 
@@ -147,7 +147,8 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   if (deleted == 0) return 0;
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
-  builder_->NoteRemoved(row.row, remains.chunks);
+  builder_->NoteDeleted(row.row, remains.chunks);
+  builder_->Nudge(row.row);
   return deleted;
 }
 

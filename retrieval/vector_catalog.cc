@@ -48,13 +48,9 @@ void VectorCatalog::Install(int64_t collection, std::shared_ptr<const VectorInde
   auto found = entries_->find(collection);
   if (found == entries_->end()) return;
   Entry entry = found->second;
-  VectorLog::View old = entry.log->Snapshot();
+  const VectorLog::View old = entry.log->Snapshot();
   entry.log = std::make_shared<VectorLog>(entry.dimension);
-  for (size_t row = 0; row < old.size(); ++row) {
-    if (old.chunk(row) > index->position().last_chunk) {
-      entry.log->Append(old.chunk(row), old.document(row), old.vector(row));
-    }
-  }
+  entry.log->Append(old, index->position().last_chunk);
   entry.index = std::move(index);
   Update([&](Entries& entries) { entries[collection] = std::move(entry); });
 }

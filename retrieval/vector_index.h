@@ -1,6 +1,5 @@
-// VectorIndex: an immutable index of one collection's vectors, one generation. FAISS holds the vectors (flat) and,
-// above `exact_up_to_chunks` (50,000 unless set otherwise), an HNSW graph over them; distances come from DotProduct,
-// because Debian's FAISS is compiled for plain x86-64. Thread-safe.
+// VectorIndex: an immutable index of one collection's vectors, one generation: which chunks its rows are, and a
+// RowIndex of one of the kinds of index_kind.h over their codes. Thread-safe.
 //
 // It may hold chunks that were deleted since: who searches drops what his snapshot does not know.
 #pragma once
@@ -10,28 +9,27 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/strings/string_view.h"
+#include "retrieval/row_ids.h"
+#include "retrieval/row_index.h"
 #include "retrieval/top_candidates.h"
-
-namespace faiss {
-struct Index;
-struct IndexFlat;
-struct IndexHNSW;
-}  // namespace faiss
 
 namespace lastro::retrieval {
 
 // Rows in the order of their chunk ids.
 struct VectorRows {
-  std::vector<int64_t> chunks;
-  std::vector<int64_t> documents;
-  std::vector<float> vectors;  // [chunks.size(), dimension]
+  explicit VectorRows(int dimension) : vectors(dimension) {}
+  void Append(int64_t chunk, int64_t document, const float* vector) {
+    ids.Append(chunk, document);
+    vectors.Append(vector);
+  }
+
+  RowIds ids;
+  QuantizedVectors vectors;
 };
 
 class VectorIndex {
  public:
-  enum class Kind { kFlat, kHnsw };
-
   // Where the index stands in the history of the store.
   struct Position {
     int64_t generation = 0;
@@ -39,43 +37,34 @@ class VectorIndex {
     int64_t last_chunk = 0;  // every chunk of the collection with an id up to here that lived at `commit` is in it
   };
 
-  static absl::StatusOr<std::shared_ptr<const VectorIndex>> Build(int dimension, Kind kind, const Position& position,
-                                                                  VectorRows rows);
-  // `base` and `rows`, whose ids are all greater, with the graph of `base` extended. REQUIRES: base.kind() == kHnsw.
-  static absl::StatusOr<std::shared_ptr<const VectorIndex>> Extend(const VectorIndex& base, const Position& position,
-                                                                   VectorRows rows);
-  // Wraps an index that was read from a file; INVALID_ARGUMENT when it is not what it should be.
-  static absl::StatusOr<std::shared_ptr<const VectorIndex>> Wrap(int dimension, const Position& position,
-                                                                 std::vector<int64_t> chunks,
-                                                                 std::vector<int64_t> documents,
-                                                                 std::unique_ptr<faiss::Index> index);
-  ~VectorIndex();
+  static std::shared_ptr<const VectorIndex> Build(IndexKind kind, const Position& position, VectorRows rows,
+                                                  int threads);
+  // The rows `kept` of this index and then `added`, whose chunk ids are all greater; of the same kind.
+  std::shared_ptr<const VectorIndex> Updated(const Position& position, const std::vector<RowRange>& kept,
+                                             const VectorRows& added, int threads) const;
+  // INVALID_ARGUMENT unless `bytes` are what Write wrote.
+  static absl::StatusOr<std::shared_ptr<const VectorIndex>> Read(IndexKind kind, int dimension, size_t rows,
+                                                                 const Position& position, absl::string_view bytes);
+  void Write(IndexSink sink) const;
 
-  Kind kind() const { return graph_ != nullptr ? Kind::kHnsw : Kind::kFlat; }
+  IndexKind kind() const { return rows_->kind(); }
   int dimension() const { return dimension_; }
-  size_t size() const { return chunks_.size(); }
+  size_t size() const { return ids_.size(); }
   const Position& position() const { return position_; }
-  absl::Span<const int64_t> chunks() const { return chunks_; }
-  absl::Span<const int64_t> documents() const { return documents_; }
-  const float* vector(size_t row) const;
-  const faiss::Index& faiss_index() const { return *index_; }
+  const RowIds& ids() const { return ids_; }
+  const RowIndex& rows() const { return *rows_; }
+  size_t bytes() const { return ids_.bytes() + rows_->bytes(); }
 
-  // Offers every row whose document is in `allowed` to `top`: exact. query: [dimension].
-  void Scan(const float* query, const DocumentSet* allowed, TopCandidates* top) const;
-  // Offers about the `k` nearest rows to `top`: exact for kFlat. INTERNAL when FAISS fails.
-  absl::Status SearchNearest(const float* query, size_t k, TopCandidates* top) const;
+  // Offers the best chunks to `top`, with bounds of their scores (see RowIndex). allowed: null for all.
+  RowIndex::Found Search(const QueryVector& query, const DocumentSet* allowed, TopCandidates* top) const;
 
  private:
-  VectorIndex(int dimension, const Position& position, std::vector<int64_t> chunks, std::vector<int64_t> documents,
-              std::unique_ptr<faiss::Index> index);
+  VectorIndex(int dimension, const Position& position, RowIds ids, std::unique_ptr<RowIndex> rows);
 
   const int dimension_;
   const Position position_;
-  const std::vector<int64_t> chunks_;  // ascending
-  const std::vector<int64_t> documents_;
-  const std::unique_ptr<faiss::Index> index_;
-  const faiss::IndexHNSW* const graph_;  // index_ when it is a graph, else null
-  const faiss::IndexFlat* const flat_;   // what holds the vectors
+  const RowIds ids_;
+  const std::unique_ptr<const RowIndex> rows_;
 };
 
 }  // namespace lastro::retrieval

@@ -1,8 +1,6 @@
 #include "retrieval/vector_log.h"
 
-#include <cstring>
-
-#include "retrieval/dot_product.h"
+#include <algorithm>
 
 namespace lastro::retrieval {
 namespace {
@@ -11,21 +9,36 @@ constexpr size_t kSlabRows = 512;
 
 // Rows below the size a reader saw are never written again; memory is reserved once, so that nothing moves.
 struct VectorLog::Slab {
-  explicit Slab(int dimension) : vectors(new float[kSlabRows * static_cast<size_t>(dimension)]) {}
+  explicit Slab(int dimension) : vectors(dimension) { vectors.Reserve(kSlabRows); }
   int64_t chunks[kSlabRows];
   int64_t documents[kSlabRows];
-  const std::unique_ptr<float[]> vectors;  // [kSlabRows, dimension]
+  QuantizedVectors vectors;
 };
+
+VectorLog::Slab* VectorLog::Room() {
+  if (size_ % kSlabRows == 0) slabs_.push_back(std::make_shared<Slab>(dimension_));
+  return slabs_.back().get();
+}
 
 void VectorLog::Append(int64_t chunk, int64_t document, const float* vector) {
   absl::MutexLock lock(&mutex_);
-  size_t row = size_ % kSlabRows;
-  if (row == 0) slabs_.push_back(std::make_shared<Slab>(dimension_));
-  Slab& slab = *slabs_.back();
-  slab.chunks[row] = chunk;
-  slab.documents[row] = document;
-  std::memcpy(&slab.vectors[row * dimension_], vector, sizeof(float) * static_cast<size_t>(dimension_));
+  Slab& slab = *Room();
+  slab.chunks[size_ % kSlabRows] = chunk;
+  slab.documents[size_ % kSlabRows] = document;
+  slab.vectors.Append(vector);
   ++size_;
+}
+
+void VectorLog::Append(const View& view, int64_t after) {
+  absl::MutexLock lock(&mutex_);
+  for (size_t row = 0; row < view.size(); ++row) {
+    if (view.chunk(row) <= after) continue;
+    Slab& slab = *Room();
+    slab.chunks[size_ % kSlabRows] = view.chunk(row);
+    slab.documents[size_ % kSlabRows] = view.document(row);
+    slab.vectors.Append(view.slabs_[row / kSlabRows]->vectors, row % kSlabRows, row % kSlabRows + 1);
+    ++size_;
+  }
 }
 
 VectorLog::View VectorLog::Snapshot() const {
@@ -44,15 +57,30 @@ size_t VectorLog::size() const {
 
 int64_t VectorLog::View::chunk(size_t row) const { return slabs_[row / kSlabRows]->chunks[row % kSlabRows]; }
 int64_t VectorLog::View::document(size_t row) const { return slabs_[row / kSlabRows]->documents[row % kSlabRows]; }
-const float* VectorLog::View::vector(size_t row) const {
-  return &slabs_[row / kSlabRows]->vectors[(row % kSlabRows) * static_cast<size_t>(dimension_)];
+
+void VectorLog::View::Search(const QueryVector& query, const DocumentSet* allowed, TopCandidates* top) const {
+  float scores[kSlabRows];
+  for (size_t begin = 0; begin < size_; begin += kSlabRows) {
+    const Slab& slab = *slabs_[begin / kSlabRows];
+    const size_t count = std::min(kSlabRows, size_ - begin);
+    ScoreRange(query.operand(), slab.vectors.rows(), 0, count, scores);
+    for (size_t i = 0; i < count; ++i) {
+      const float bound = scores[i] + query.ErrorOf(slab.vectors.error(i));
+      if (bound < top->worst() || (allowed != nullptr && !allowed->contains(slab.documents[i]))) continue;
+      top->Add({slab.chunks[i], slab.documents[i], bound});
+    }
+  }
 }
 
-void VectorLog::View::Scan(const float* query, const DocumentSet* allowed, TopCandidates* top) const {
+VectorRows VectorLog::View::RowsOf(const DocumentSet& live) const {
+  VectorRows rows(dimension_);
+  rows.vectors.Reserve(size_);
   for (size_t row = 0; row < size_; ++row) {
-    if (allowed != nullptr && !allowed->contains(document(row))) continue;
-    top->Add({chunk(row), document(row), DotProduct(query, vector(row), static_cast<size_t>(dimension_))});
+    if (!live.contains(document(row))) continue;
+    rows.ids.Append(chunk(row), document(row));
+    rows.vectors.Append(slabs_[row / kSlabRows]->vectors, row % kSlabRows, row % kSlabRows + 1);
   }
+  return rows;
 }
 
 VectorLog::View VectorLog::View::UpTo(int64_t last_chunk) const {

@@ -1,5 +1,5 @@
-// VectorLog: the vectors of a collection that are not in its index yet, in the order of their chunk ids, for exact
-// scanning. Append-only and thread-safe: one writer at a time, any number of readers, who see a fixed prefix.
+// VectorLog: the vectors of a collection that are not in its index yet, as codes, in the order of their chunk ids.
+// Append-only and thread-safe: one writer at a time, any number of readers, who see a fixed prefix.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "retrieval/top_candidates.h"
+#include "retrieval/vector_index.h"
 
 namespace lastro::retrieval {
 
@@ -23,9 +24,11 @@ class VectorLog {
     size_t size() const { return size_; }
     int64_t chunk(size_t row) const;
     int64_t document(size_t row) const;
-    const float* vector(size_t row) const;  // [dimension]
-    // Offers every row whose document is in `allowed` to `top`. query: [dimension].
-    void Scan(const float* query, const DocumentSet* allowed, TopCandidates* top) const;
+    // Offers every chunk whose document is in `allowed`, all where it is null, with certain bounds of their scores (see
+    // RowIndex).
+    void Search(const QueryVector& query, const DocumentSet* allowed, TopCandidates* top) const;
+    // The rows whose documents are in `live`.
+    VectorRows RowsOf(const DocumentSet& live) const;
     // This view without the rows after chunk `last_chunk`.
     View UpTo(int64_t last_chunk) const;
 
@@ -40,10 +43,15 @@ class VectorLog {
 
   // REQUIRES: `chunk` is greater than any before. vector: [dimension].
   void Append(int64_t chunk, int64_t document, const float* vector);
+  // The rows of `view` after chunk `after`.
+  void Append(const View& view, int64_t after);
   View Snapshot() const;
   size_t size() const;
 
  private:
+  // Where the next row goes.
+  Slab* Room() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const int dimension_;
   mutable absl::Mutex mutex_;
   std::vector<std::shared_ptr<Slab>> slabs_ ABSL_GUARDED_BY(mutex_);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
+#include "retrieval/index_kind.h"
 #include "services/composed_node.h"
 #include "services/remote/remote_channel.h"
 
@@ -74,6 +75,9 @@ void AddServing(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
 void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   NodeConfig& node = config->node;
   app->add_option("--data", raw->data, "data folder of the store; default $LASTRO_DATA, else ~/.local/share/lastro");
+  app->add_option("--vector-index", node.vector_index,
+                  "kind of the store's vector indexes: auto (by size), exact, hnsw, ivf-sq or ivf-pq")
+      ->capture_default_str();
   app->add_option("--decoder", node.decoder_folder, "folder of the decoder; default: the built-in one");
   app->add_option("--embedder", node.embedder_folder, "folder of the embedder; default: the built-in one");
   app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
@@ -109,6 +113,7 @@ absl::Status Convert(const RawOptions& raw, DaemonConfig* config) {
   if (config->tls_cert.empty() != config->tls_key.empty()) {
     return absl::InvalidArgumentError("TLS needs both --tls-cert and --tls-key");
   }
+  LASTRO_RETURN_IF_ERROR(retrieval::ParseIndexKind(node.vector_index).status());
   if (node.roles.count(Role::kRetrieval) > 0) {
     LASTRO_ASSIGN_OR_RETURN(node.data_folder, DataFolder(raw.data));
   }

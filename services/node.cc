@@ -121,7 +121,10 @@ class NodeImpl final : public ComposedNode {
     if (config_.data_folder.empty()) {
       return absl::InvalidArgumentError("the retrieval role needs a data folder; give --data DIR");
     }
-    LASTRO_ASSIGN_OR_RETURN(local_store_, retrieval::SqliteStore::Open({.folder = config_.data_folder}));
+    retrieval::SqliteStoreOptions options;
+    options.folder = config_.data_folder;
+    LASTRO_ASSIGN_OR_RETURN(options.vector_index.always, retrieval::ParseIndexKind(config_.vector_index));
+    LASTRO_ASSIGN_OR_RETURN(local_store_, retrieval::SqliteStore::Open(options));
     return absl::OkStatus();
   }
 

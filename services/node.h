@@ -22,6 +22,7 @@ struct NodeConfig {
   std::set<Role> roles;                   // hosted here
   std::map<Role, std::string> addresses;  // HOST:PORT of roles hosted elsewhere
   std::string data_folder;                // of the store; REQUIRED with kRetrieval
+  std::string vector_index = "auto";      // kind of the store's vector indexes, see retrieval/index_kind.h
   std::string decoder_folder;             // model folders; empty: the built-in models
   std::string embedder_folder;
   std::string reranker_folder;        // of the generation role; empty: none

@@ -48,6 +48,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--labels", options->labels, "See only what these access labels open, and what has none (default: all)")
       ->type_name("LABEL,...");
   app.add_flag("--json", options->json, "Print one JSON object");
+  app.add_option("--vector-index", options->vector_index,
+                 "Kind of the store's vector indexes: auto (default), exact, hnsw, ivf-sq or ivf-pq")
+      ->type_name("KIND");
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
       ->type_name("DIR");

@@ -39,6 +39,7 @@ struct GlobalOptions {
   std::string tenant;
   std::optional<std::string> labels;  // not given: all
   bool json = false;
+  std::string vector_index = "auto";
   std::string decoder;
   std::string embedder;
   std::string reranker;

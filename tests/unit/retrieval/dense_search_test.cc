@@ -15,7 +15,7 @@ using ::testing::UnorderedElementsAre;
 
 class DenseSearchTest : public ::testing::Test {
  protected:
-  DenseSearchTest() : pool_(folder_ / "x.db", 4), builder_({folder_.path(), 1000, 1000}, &pool_, &catalog_) {}
+  DenseSearchTest() : pool_(folder_ / "x.db", 4), builder_({folder_.path(), 1000, {}}, &pool_, &catalog_) {}
 
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "x.db", false));

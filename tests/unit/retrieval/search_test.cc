@@ -259,8 +259,8 @@ TEST_F(GenerationTest, AFileFromAnotherTimeIsNotTrusted) {
 }
 
 TEST_F(GenerationTest, FindsEnoughWhenMostOfTheIndexIsDeleted) {
-  for (int64_t exact_up_to : {50000, 0}) {  // flat, graph
-    Reopen(5000, exact_up_to);
+  for (IndexKind kind : kIndexKinds) {
+    Reopen(5000, kind);
     PutMany(300);
     ASSERT_THAT(store_->Flush(), IsOk());
     std::vector<std::string> ids;
@@ -277,15 +277,15 @@ TEST_F(GenerationTest, FindsEnoughWhenMostOfTheIndexIsDeleted) {
 }
 
 TEST_F(GenerationTest, GraphsSurviveRestartsAndGrow) {
-  Reopen(5000, /*exact_up_to_chunks=*/0);
+  Reopen(5000, IndexKind::kHnsw);
   PutMany(150);
   ASSERT_THAT(store_->Flush(), IsOk());
-  Reopen(5000, 0);
+  Reopen(5000, IndexKind::kHnsw);
   ExpectAllFound(150);
   for (int i = 150; i < 200; ++i) ASSERT_THAT(Put(*store_, "n" + std::to_string(i), {Text(i)}), IsOk());
   ASSERT_THAT(store_->Flush(), IsOk());
   ExpectAllFound(200);
-  EXPECT_THAT(Files(), ElementsAre(HasSubstr("/2.faiss")));
+  EXPECT_THAT(Files(), ElementsAre(HasSubstr("/2.index")));
 }
 
 // For the thread sanitizer too: readers search while a writer puts and deletes and generations are made.

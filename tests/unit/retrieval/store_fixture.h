@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -36,11 +37,11 @@ inline std::vector<float> VectorOf(const std::string& text, int dimension = kDim
 }
 
 inline std::unique_ptr<SqliteStore> OpenStore(const std::string& folder, int64_t index_after_chunks = 5000,
-                                              int64_t exact_up_to_chunks = 50000) {
+                                              std::optional<IndexKind> kind = std::nullopt) {
   SqliteStoreOptions options;
   options.folder = folder;
   options.index_after_chunks = index_after_chunks;
-  options.exact_up_to_chunks = exact_up_to_chunks;
+  options.vector_index.always = kind;
   absl::StatusOr<std::unique_ptr<SqliteStore>> store = SqliteStore::Open(options);
   EXPECT_TRUE(store.ok()) << store.status();
   return store.ok() ? *std::move(store) : nullptr;
@@ -123,9 +124,9 @@ class StoreTest : public ::testing::Test {
     Reopen();
     ASSERT_THAT(store_->CreateCollection(MakeCollection()), lastro::testing::IsOk());
   }
-  void Reopen(int64_t index_after_chunks = 5000, int64_t exact_up_to_chunks = 50000) {
+  void Reopen(int64_t index_after_chunks = 5000, std::optional<IndexKind> kind = std::nullopt) {
     store_.reset();
-    store_ = OpenStore(folder_.path(), index_after_chunks, exact_up_to_chunks);
+    store_ = OpenStore(folder_.path(), index_after_chunks, kind);
     ASSERT_NE(store_, nullptr);
   }
 

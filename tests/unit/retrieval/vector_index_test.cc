@@ -16,57 +16,17 @@ using ::testing::HasSubstr;
 using testing::VectorOf;
 
 VectorRows MakeRows(int64_t begin, int64_t end, int dimension) {
-  VectorRows rows;
+  VectorRows rows(dimension);
   for (int64_t id = begin; id < end; ++id) {
-    rows.chunks.push_back(id * 3);
-    rows.documents.push_back(id / 4);
-    std::vector<float> vector = VectorOf(static_cast<uint64_t>(id), dimension);
-    rows.vectors.insert(rows.vectors.end(), vector.begin(), vector.end());
+    rows.Append(id * 3, id / 4, VectorOf(static_cast<uint64_t>(id), dimension).data());
   }
   return rows;
 }
 
 std::vector<VectorCandidate> Nearest(const VectorIndex& index, const std::vector<float>& query, size_t k) {
   TopCandidates top(k);
-  EXPECT_THAT(index.SearchNearest(query.data(), k, &top), IsOk());
+  index.Search(QueryVector(query), nullptr, &top);
   return top.TakeSorted();
-}
-
-std::vector<VectorCandidate> Exact(const VectorIndex& index, const std::vector<float>& query, size_t k) {
-  TopCandidates top(k);
-  index.Scan(query.data(), nullptr, &top);
-  return top.TakeSorted();
-}
-
-// Share of the exact top `k` that the index finds, over 50 queries.
-double Recall(const VectorIndex& index, size_t k) {
-  size_t hits = 0;
-  for (uint64_t i = 0; i < 50; ++i) {
-    std::vector<float> query = VectorOf(1000000 + i, index.dimension());
-    std::vector<VectorCandidate> exact = Exact(index, query, k);
-    for (const VectorCandidate& found : Nearest(index, query, k)) {
-      for (const VectorCandidate& wanted : exact) hits += found.chunk == wanted.chunk && found.score == wanted.score;
-    }
-  }
-  return static_cast<double>(hits) / (50.0 * static_cast<double>(k));
-}
-
-// The error of a float sum of n products is below n * epsilon * sum of |products| (Higham, 2002, section 3.1).
-TEST(DotProductTest, MatchesDoublePrecisionForAllTails) {
-  std::mt19937_64 random = lastro::testing::SeededRandom(1);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  for (size_t n = 0; n < 200; ++n) {
-    std::vector<float> a(n), b(n);
-    double exact = 0, magnitude = 0;
-    for (size_t i = 0; i < n; ++i) {
-      a[i] = uniform(random);
-      b[i] = uniform(random);
-      exact += static_cast<double>(a[i]) * b[i];
-      magnitude += std::abs(static_cast<double>(a[i]) * b[i]);
-    }
-    double bound = static_cast<double>(n) * std::numeric_limits<float>::epsilon() * magnitude;
-    EXPECT_NEAR(DotProduct(a.data(), b.data(), n), exact, bound) << n;
-  }
 }
 
 TEST(VectorLogTest, ShowsAFixedPrefix) {
@@ -80,38 +40,70 @@ TEST(VectorLogTest, ShowsAFixedPrefix) {
   EXPECT_EQ(view.UpTo(700).size(), 700u);
   DocumentSet allowed = {3};
   TopCandidates top(50);
-  view.Scan(VectorOf(1, 4).data(), &allowed, &top);
+  view.Search(QueryVector(VectorOf(1, 4)), &allowed, &top);
   EXPECT_EQ(top.TakeSorted().size(), 10u);
 }
 
-TEST(VectorIndexTest, FlatIsExact) {
-  ASSERT_OK_AND_ASSIGN(auto index,
-                       VectorIndex::Build(16, VectorIndex::Kind::kFlat, {1, 2, 9000}, MakeRows(0, 500, 16)));
-  EXPECT_EQ(Recall(*index, 10), 1.0);
-  EXPECT_EQ(Exact(*index, VectorOf(17, 16), 1)[0].chunk, 17 * 3);
-}
-
-TEST(VectorIndexTest, GraphFindsNearlyAllAndCanBeExtended) {
-  ASSERT_OK_AND_ASSIGN(auto base,
-                       VectorIndex::Build(16, VectorIndex::Kind::kHnsw, {1, 2, 9000}, MakeRows(0, 2000, 16)));
-  EXPECT_GE(Recall(*base, 10), 0.95);
-  ASSERT_OK_AND_ASSIGN(auto index, VectorIndex::Extend(*base, {2, 3, 9900}, MakeRows(2000, 3000, 16)));
-  EXPECT_EQ(index->size(), 3000u);
-  EXPECT_EQ(base->size(), 2000u);
-  EXPECT_GE(Recall(*index, 10), 0.95);
-}
-
-TEST(VectorIndexTest, EmptyIndexFindsNothing) {
-  for (VectorIndex::Kind kind : {VectorIndex::Kind::kFlat, VectorIndex::Kind::kHnsw}) {
-    ASSERT_OK_AND_ASSIGN(auto index, VectorIndex::Build(16, kind, {}, VectorRows()));
-    EXPECT_TRUE(Nearest(*index, VectorOf(1, 16), 5).empty());
+TEST(VectorLogTest, BoundsHoldForEveryRow) {
+  VectorLog log(24);
+  for (int64_t id = 1; id <= 700; ++id) log.Append(id, id, VectorOf(static_cast<uint64_t>(id), 24).data());
+  const std::vector<float> query = VectorOf(9999, 24);
+  TopCandidates top(700);
+  log.Snapshot().Search(QueryVector(query), nullptr, &top);
+  const std::vector<VectorCandidate> found = top.TakeSorted();
+  ASSERT_EQ(found.size(), 700u);
+  for (const VectorCandidate& candidate : found) {
+    const std::vector<float> vector = VectorOf(static_cast<uint64_t>(candidate.chunk), 24);
+    const float score = DotProduct(query.data(), vector.data(), 24);
+    EXPECT_GE(candidate.score, score);
+    EXPECT_LE(candidate.score, score + 0.05f);
   }
 }
 
-class IndexFileTest : public ::testing::TestWithParam<VectorIndex::Kind> {
+TEST(VectorLogTest, GivesItsRowsToIndexesAndOtherLogs) {
+  VectorLog log(24), later(24);
+  for (int64_t id = 1; id <= 1300; ++id) log.Append(id, id / 10, VectorOf(static_cast<uint64_t>(id), 24).data());
+  later.Append(log.Snapshot(), 600);
+  ASSERT_EQ(later.size(), 700u);
+  EXPECT_EQ(later.Snapshot().chunk(0), 601);
+  VectorRows rows = later.Snapshot().RowsOf({70, 71});
+  ASSERT_EQ(rows.ids.size(), 20u);
+  EXPECT_EQ(rows.ids.ChunkOf(0), 700);
+  std::vector<float> decoded(24);
+  rows.vectors.Decode(19, decoded.data());
+  EXPECT_NEAR(decoded[3], VectorOf(uint64_t{719}, 24)[3], 0.01);
+}
+
+TEST(VectorIndexTest, KnowsChunksAndDocuments) {
+  auto index = VectorIndex::Build(IndexKind::kExact, {1, 2, 9000}, MakeRows(0, 500, 16), 1);
+  EXPECT_EQ(index->size(), 500u);
+  EXPECT_EQ(Nearest(*index, VectorOf(17, 16), 1)[0].chunk, 17 * 3);
+  EXPECT_EQ(Nearest(*index, VectorOf(17, 16), 1)[0].document, 17 / 4);
+  TopCandidates top(10);
+  DocumentSet allowed = {3, 77};
+  EXPECT_EQ(index->Search(QueryVector(VectorOf(17, 16)), &allowed, &top), RowIndex::Found::kCertain);
+  for (const VectorCandidate& found : top.TakeSorted()) EXPECT_TRUE(allowed.contains(found.document));
+  TopCandidates none(10);
+  DocumentSet nothing;
+  index->Search(QueryVector(VectorOf(17, 16)), &nothing, &none);
+  EXPECT_TRUE(none.TakeSorted().empty());
+}
+
+TEST(VectorIndexTest, CanBeUpdated) {
+  auto base = VectorIndex::Build(IndexKind::kHnsw, {1, 2, 9000}, MakeRows(0, 400, 16), 2);
+  auto index = base->Updated({2, 3, 9900}, {{0, 100}, {200, 400}}, MakeRows(400, 500, 16), 2);
+  EXPECT_EQ(index->size(), 400u);
+  EXPECT_EQ(base->size(), 400u);
+  EXPECT_EQ(index->position().generation, 2);
+  EXPECT_EQ(Nearest(*index, VectorOf(450, 16), 1)[0].chunk, 450 * 3);
+  EXPECT_EQ(Nearest(*index, VectorOf(250, 16), 1)[0].chunk, 250 * 3);
+  EXPECT_NE(Nearest(*index, VectorOf(150, 16), 1)[0].chunk, 150 * 3);
+}
+
+class IndexFileTest : public ::testing::TestWithParam<IndexKind> {
  protected:
   void SetUp() override {
-    ASSERT_OK_AND_ASSIGN(index_, VectorIndex::Build(16, GetParam(), {7, 42, 900}, MakeRows(0, 300, 16)));
+    index_ = VectorIndex::Build(GetParam(), {7, 42, 900}, MakeRows(0, 300, 16), 1);
     ASSERT_THAT(WriteIndexFile(folder_.path(), *index_, "fp"), IsOk());
   }
   absl::StatusOr<std::shared_ptr<const VectorIndex>> Read(int dimension = 16, const std::string& fingerprint = "fp") {
@@ -161,7 +153,7 @@ TEST_P(IndexFileTest, RefusesDamage) {
   EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("not an index file")));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, IndexFileTest, ::testing::Values(VectorIndex::Kind::kFlat, VectorIndex::Kind::kHnsw));
+INSTANTIATE_TEST_SUITE_P(Kinds, IndexFileTest, ::testing::ValuesIn(kIndexKinds));
 
 }  // namespace
 }  // namespace lastro::retrieval

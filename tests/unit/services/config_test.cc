@@ -40,6 +40,12 @@ TEST(DaemonConfig, DefaultsHostEveryRoleOnTheOwnMachine) {
   EXPECT_FALSE(parsed.config().node.lazy_models);
 }
 
+TEST(DaemonConfig, RefusesAVectorIndexThatThereIsNot) {
+  const Parsed parsed = Parse({"--data", "/d", "--vector-index", "flat"});
+  EXPECT_EQ(parsed.exit_code(), kDaemonUsage);
+  EXPECT_THAT(parsed.err, HasSubstr("expected auto, exact, hnsw, ivf-sq or ivf-pq"));
+}
+
 TEST(DaemonConfig, ReadsEveryOption) {
   const Parsed parsed = Parse({"--roles=ingest, ask",
                                "--listen",
@@ -74,11 +80,14 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "--log-level",
                                "warning",
                                "--log-json",
+                               "--vector-index",
+                               "ivf-sq",
                                "--decoder",
                                "/m/d",
                                "--embedder",
                                "/m/e"});
   ASSERT_TRUE(parsed.ok()) << parsed.err;
+  EXPECT_EQ(parsed.config().node.vector_index, "ivf-sq");
   const NodeConfig& node = parsed.config().node;
   EXPECT_EQ(node.roles, (std::set<Role>{Role::kIngest, Role::kAsk}));
   EXPECT_EQ(node.addresses, (std::map<Role, std::string>{
