@@ -12,6 +12,8 @@ void AddClusterCommand(CommandSet* set);
 void AddCollectionsCommand(CommandSet* set);
 void AddDocsCommand(CommandSet* set);
 void AddEmbedCommand(CommandSet* set);
+void AddEvalCommand(CommandSet* set);
+void AddEvalCompareCommand(CommandSet* set, CLI::App* eval);
 void AddGenerateCommand(CommandSet* set);
 void AddIngestCommand(CommandSet* set);
 void AddInspectCommand(CommandSet* set);
