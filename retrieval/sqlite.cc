@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "retrieval/bm25.h"
 #include "retrieval/fts_tokenizer.h"
 
 namespace lastro::retrieval {
@@ -127,6 +128,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   LASTRO_RETURN_IF_ERROR(RegisterTokenizer(handle));
+  LASTRO_RETURN_IF_ERROR(RegisterBm25(handle));
   // FULL: a commit is on the disk when it returns, so that it survives a power cut too.
   LASTRO_RETURN_IF_ERROR(
       db->Execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
