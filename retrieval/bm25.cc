@@ -19,7 +19,7 @@ namespace {
 constexpr int kColumns = 3;  // title, headings, body
 constexpr double kSaturation = 1.2;
 constexpr std::array<double, kColumns> kWeight = {3.0, 2.0, 1.0};
-constexpr std::array<double, kColumns> kLengthShare = {0.75, 0.75, 0.75};
+constexpr std::array<double, kColumns> kLengthShare = {0, 0, 0.75};
 
 // What does not change from row to row of a query.
 struct QueryStatistics {

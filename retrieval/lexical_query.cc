@@ -92,19 +92,23 @@ void AddCompound(absl::string_view compound, TermList* terms) {
   AddPhrase(compound, terms);
 }
 
-// A prefix: of a compound as a whole, or of a word.
-bool AddPrefix(absl::string_view text, const Word& word, TermList* terms) {
+// Where the prefix that begins with `word` ends, a compound as a whole or the word; 0 when there is none.
+size_t AddPrefix(absl::string_view text, const Word& word, TermList* terms) {
   const absl::string_view whole = word.compound.empty() ? word.text : word.compound;
-  if (!HasStar(text, word.begin, word.begin + whole.size())) return false;
+  const size_t end = word.begin + whole.size();
+  if (!HasStar(text, word.begin, end)) return 0;
   terms->Add(whole, "*");
-  return true;
+  return end;
 }
 
 void AddWords(absl::string_view text, TermList* terms, TermList* stop_words) {
   WordBreaker breaker(text);
   Word word;
+  size_t prefix_end = 0;
   while (!terms->full() && breaker.Next(&word)) {
-    if (AddPrefix(text, word, terms) && word.compound.empty()) continue;
+    if (word.begin < prefix_end) continue;  // a part of a compound
+    prefix_end = AddPrefix(text, word, terms);
+    if (prefix_end > 0) continue;
     if (!word.compound.empty()) AddCompound(word.compound, terms);
     bool stop = IsStopWord(FoldAccents(FoldCase(word.text)));
     (stop ? stop_words : terms)->Add(word.text);

@@ -39,16 +39,18 @@ absl::StatusOr<std::vector<LexicalCandidate>> Match(Database& db, const std::str
 
 }  // namespace
 
-absl::StatusOr<std::vector<LexicalCandidate>> SearchLexical(Database& db, const CollectionRow& collection,
-                                                            const std::string& text, size_t count,
-                                                            const FilteredDocuments* allowed) {
-  std::vector<LexicalCandidate> found;
-  const LexicalQuery query = ParseLexicalQuery(text);
-  if (query.any.empty() || (allowed != nullptr && allowed->rows.empty())) return found;
+absl::StatusOr<LexicalResult> SearchLexical(Database& db, const CollectionRow& collection, const std::string& text,
+                                            size_t count, const FilteredDocuments* allowed) {
+  LexicalQuery query = ParseLexicalQuery(text);
+  LexicalResult result{{}, std::move(query.strict), false};
+  if (result.expression.empty() || (allowed != nullptr && allowed->rows.empty())) return result;
   const std::string table = FtsTable(collection.row);
-  LASTRO_ASSIGN_OR_RETURN(found, Match(db, table, query.strict, count, allowed));
-  if (!found.empty() || query.strict == query.any) return found;
-  return Match(db, table, query.any, count, allowed);
+  LASTRO_ASSIGN_OR_RETURN(result.candidates, Match(db, table, result.expression, count, allowed));
+  if (!result.candidates.empty() || result.expression == query.any) return result;
+  result.expression = std::move(query.any);
+  result.phrases_optional = true;
+  LASTRO_ASSIGN_OR_RETURN(result.candidates, Match(db, table, result.expression, count, allowed));
+  return result;
 }
 
 }  // namespace lastro::retrieval

@@ -150,7 +150,7 @@ void PrintEvalComparison(const v1::EvalComparison& comparison, std::ostream& out
 }
 
 std::string RiskCoveragePlot(const v1::EvalReport& report) {
-  eval::PlotSeries series{"risk", {}, false};
+  eval::PlotSeries series{"risk", {}};
   for (const v1::EvalAbstention::Point& point : report.abstention().curve()) {
     series.points.emplace_back(point.coverage(), point.risk());
   }

@@ -45,7 +45,6 @@ void AddSeries(const LinePlot& plot, const PlotSeries& series, size_t index, std
   const char* colour = kColours[index % std::size(kColours)];
   std::string path;
   for (const auto& [x, y] : series.points) {
-    if (series.stairs && !path.empty()) absl::StrAppendFormat(&path, "H%.1f", X(plot, x));
     absl::StrAppendFormat(&path, "%s%.1f %.1f", path.empty() ? "M" : "L", X(plot, x), Y(plot, y));
   }
   absl::StrAppendFormat(svg, "<path d=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"2\"/>\n", path, colour);

@@ -10,7 +10,6 @@ namespace lastro::services::eval {
 struct PlotSeries {
   std::string name;
   std::vector<std::pair<double, double>> points;  // in order of x
-  bool stairs = false;                            // keeps its value up to the next point
 };
 
 struct LinePlot {
