@@ -70,6 +70,7 @@ std::vector<Piece> SplitQuotes(absl::string_view text) {
 // Whether the word that ends at `end` has a star behind it that is no multiplication or emphasis.
 bool HasStar(absl::string_view text, size_t begin, size_t end) {
   if (end - begin < kMinPrefixBytes || end >= text.size() || text[end] != '*') return false;
+  if (begin > 0 && text[begin - 1] == '*') return false;
   const absl::string_view behind = text.substr(end + 1);
   return behind.empty() || absl::ascii_isspace(behind[0]) || (absl::ascii_ispunct(behind[0]) && behind[0] != '*');
 }

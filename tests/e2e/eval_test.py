@@ -15,7 +15,7 @@ STAGES = ["bm25", "dense", "hybrid"]
 
 
 def read_lines(folder):
-    return [json.loads(line) for line in open(pathlib.Path(folder) / "questions.jsonl", encoding="utf-8")]
+    return [json.loads(line) for line in (pathlib.Path(folder) / "questions.jsonl").read_text().split("\n") if line]
 
 
 def means_of(report, group=""):
@@ -132,6 +132,30 @@ class Eval(unittest.TestCase):
             report = cli_json("eval", BEIR, "--retrieval-only", server=daemon.address)
             self.assertEqual(means_of(report)["hybrid.ndcg@10"], means_of(self.beir)["hybrid.ndcg@10"])
             self.assertEqual(cli_json("collections", "list", server=daemon.address)["collections"], [])
+
+    def test_a_cross_encoder_is_a_stage_of_its_own(self):
+        # A tiny one with random weights: the order is nonsense, and all the more clearly its own.
+        options = ["--reranker", SOURCE / "tests/golden/models/bert-pairs"]
+        with tempfile.TemporaryDirectory() as data:
+            report = cli_json("eval", BEIR, "--retrieval-only", "--keep", "tiny", *options, data=data)
+            self.assertTrue(report["reranker"])
+            means = means_of(report)
+            self.assertEqual(means["hybrid.ndcg@10"], means_of(self.beir)["hybrid.ndcg@10"])
+            self.assertNotEqual(means["reranked.ndcg@10"], means["hybrid.ndcg@10"])
+            self.assertEqual(means["reranked.recall@10"], 1)
+            search = ["search", "harbour crane wind", "--collection", "tiny", "--explain"]
+            hits = cli_json(*search, *options, data=data)["hits"]  # by default, as there is one
+            self.assertEqual([hit["rerank_rank"] for hit in hits], list(range(1, 8)))
+            scores = [hit["rerank_score"] for hit in hits]
+            self.assertEqual(scores, sorted(scores, reverse=True))
+            for hit in hits:
+                self.assertAlmostEqual(hit["score"], 1 / (1 + math.exp(-hit["rerank_score"])))
+            plain = cli_json(*search, "--no-rerank", *options, data=data)["hits"]
+            self.assertEqual([hit["fused_rank"] for hit in plain], list(range(1, 8)))
+            self.assertEqual(cli_json(*search, data=data)["hits"], plain)
+            refused = run_cli(*search, "--rerank", data=data, check=False)
+            self.assertEqual(refused.returncode, 1)
+            self.assertIn("reranker", refused.stderr)
 
     def test_questions_about_documents_that_are_there(self):
         with tempfile.TemporaryDirectory() as data:

@@ -35,7 +35,8 @@ absl::StatusOr<int> RunCompare(const CompareOptions& options, Session& session) 
 void AddEvalCompareCommand(CommandSet* set, CLI::App* eval) {
   auto options = std::make_shared<CompareOptions>();
   CLI::App* command = set->AddTo(eval, "compare", "Compares two evaluations of the same questions by paired bootstrap",
-                                 {"lastro eval compare before/questions.jsonl after/questions.jsonl"});
+                                 {"lastro eval compare before/questions.jsonl after/questions.jsonl",
+                                  "lastro eval compare a.jsonl b.jsonl --seed 7 --json"});
   command->add_option("a", options->a, "questions.jsonl of the first")->type_name("FILE")->required();
   command->add_option("b", options->b, "questions.jsonl of the second")->type_name("FILE")->required();
   command->add_option("--seed", options->seed, "Of the draws (default 1)")->type_name("N");

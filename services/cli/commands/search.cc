@@ -22,7 +22,8 @@ struct SearchOptions {
   std::optional<double> dense_weight;
   std::string fusion = "convex";
   int rrf_k = 0;
-  std::optional<bool> rerank;
+  bool rerank = false;
+  bool no_rerank = false;
   int rerank_candidates = 0;
   std::optional<double> mmr_lambda;
   int context_chunks = 0;
@@ -47,7 +48,7 @@ absl::StatusOr<v1::SearchRequest> MakeRequest(const SearchOptions& options, Sess
   if (options.dense_weight) request.set_dense_weight(*options.dense_weight);
   if (options.fusion == "rrf") request.set_fusion(v1::SearchRequest::RRF);
   request.set_rrf_k(options.rrf_k);
-  if (options.rerank) request.set_rerank(*options.rerank);
+  if (options.rerank || options.no_rerank) request.set_rerank(options.rerank);
   request.set_rerank_candidates(options.rerank_candidates);
   if (options.mmr_lambda) request.set_mmr_lambda(*options.mmr_lambda);
   request.set_context_chunks(options.context_chunks);
@@ -141,7 +142,9 @@ void AddSearchCommand(CommandSet* set) {
       ->check(CLI::IsMember({"convex", "rrf"}))
       ->type_name("FUSION");
   command->add_option("--rrf-k", options->rrf_k, "rrf: its constant (default 60)")->type_name("N");
-  command->add_flag("--rerank,!--no-rerank", options->rerank, "Reorder by the cross-encoder (default: when there is one)");
+  CLI::Option* rerank =
+      command->add_flag("--rerank", options->rerank, "Reorder by the cross-encoder (default: when there is one)");
+  command->add_flag("--no-rerank", options->no_rerank, "Not by it")->excludes(rerank);
   command->add_option("--rerank-candidates", options->rerank_candidates, "Passages it reads (default 30, or the limit)")
       ->type_name("N");
   command->add_option("--mmr", options->mmr_lambda, "Less of the same: weight of the score against novelty, e.g. 0.7")

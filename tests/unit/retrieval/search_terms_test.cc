@@ -139,7 +139,8 @@ TEST(LexicalQueryTest, AStarEndsAPrefix) {
   EXPECT_EQ(Any("refund* (policy*)"), "\"refund\"* OR \"policy\"*");
   EXPECT_EQ(Any("ABC-12* port"), "\"ABC-12\"* OR \"port\"");
   EXPECT_EQ(Any("\"data prot*\""), "\"data prot\"*");
-  EXPECT_EQ(Any("23*45 **bold** x*"), "\"23\" OR \"45\" OR \"bold\" OR \"x\"");  // none of them is meant so
+  EXPECT_EQ(Any("23*45 **bold** *thin* x*"),  // none of them is meant so
+            "\"23\" OR \"45\" OR \"bold\" OR \"thin\" OR \"x\"");
 }
 
 TEST(LexicalQueryTest, NeverLetsSyntaxThrough) {

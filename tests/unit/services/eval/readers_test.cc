@@ -79,7 +79,7 @@ TEST_F(ReadersTest, BeirErrorsNameFileAndLine) {
            {"corpus.jsonl", "\xFF\n", "line 1 is no UTF-8"},
            {"queries.jsonl", "{\"_id\":\"q1\",\"text\":\" \"}\n", "the question is empty"},
            {"queries.jsonl", "{\"_id\":\"q1\",\"text\":\"" + std::string(9000, 'x') + "\"}\n", "up to 8192"},
-           {"queries.jsonl", "", "there is no question"},
+           {"queries.jsonl", "", "queries.jsonl has no query q1"},
            {"qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td9\t1\n", "line 2: corpus.jsonl has no passage d9"},
            {"qrels/test.tsv", "q9\td1\t1\n", "line 1: queries.jsonl has no query q9"},
            {"qrels/test.tsv", "q1\td1\t1\nq1\td1\t1\n", "line 2: this pair was judged already"},
@@ -132,6 +132,11 @@ TEST_F(ReadersTest, Lines) {
   EXPECT_FALSE(dataset.questions[1].answerable);
   EXPECT_THAT(Read("mixed.jsonl", "{\"question\":\"a\",\"context\":\"x\"}\n{\"question\":\"b\"}\n"),
               StatusIs(kInvalid, AllOf(HasSubstr("line 2"), HasSubstr("context"))));
+}
+
+TEST_F(ReadersTest, FilesWithoutQuestions) {
+  EXPECT_THAT(ReadLines("\n \n", "empty", {}), StatusIs(kInvalid, HasSubstr("empty: there is no question")));
+  EXPECT_THAT(ReadSquad("{\"data\": []}", "empty", {}), StatusIs(kInvalid, HasSubstr("there is no question")));
 }
 
 TEST_F(ReadersTest, LinesAboutDocumentsThatThereAre) {
