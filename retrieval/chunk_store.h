@@ -22,6 +22,7 @@
 namespace lastro::retrieval {
 
 enum class SearchMode { kHybrid, kDense, kLexical };
+enum class Fusion { kConvex, kReciprocalRank };  // see fusion.h
 
 struct SearchQuery {
   std::string collection;
@@ -33,6 +34,10 @@ struct SearchQuery {
   Filter filter;
   int max_per_document = 0;   // 0: no cap
   double dense_weight = 0.5;  // hybrid fusion: weight of the dense score, the rest is lexical
+  Fusion fusion = Fusion::kConvex;
+  int rrf_k = 60;             // kReciprocalRank; at least 1
+  int context_chunks = 0;     // neighbours that come with each hit on either side, 0 .. 10
+  bool with_vectors = false;  // the hits' chunks have their vectors
 };
 
 // Ranks are from 1; 0: not found by that search.
@@ -44,12 +49,27 @@ struct SearchHit {
   double lexical_score = 0;  // BM25, larger is better; 0 when not found by it
   int dense_rank = 0;
   int lexical_rank = 0;
+  int fused_rank = 0;         // before the cap per document
+  double fused_score = 0;     // as `score`, which a reranker replaces
+  int rerank_rank = 0;        // 0: not reranked
+  double rerank_score = 0;    // the cross-encoder's logit
+  std::vector<Chunk> before;  // neighbours in the document's order, without vectors
+  std::vector<Chunk> after;
+};
+
+// What a search did.
+struct SearchTrace {
+  std::string lexical_query;  // as FTS5 has it
+  bool phrases_optional = false;
+  int dense_candidates = 0;
+  int lexical_candidates = 0;
 };
 
 struct SearchResult {
   std::vector<SearchHit> hits;  // best first, ties by chunk id
   int64_t commit = 0;           // of the snapshot that was searched
   int64_t removed = 0;          // documents that were removed or replaced in the store up to it
+  SearchTrace trace;
 };
 
 // What ingestion must know to skip what has not changed.

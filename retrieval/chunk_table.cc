@@ -113,6 +113,19 @@ absl::StatusOr<ChunkRow> SelectChunk(Database& db, int64_t id) {
   return Read(query);
 }
 
+absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t document, int32_t ordinal, int reach) {
+  LASTRO_ASSIGN_OR_RETURN(
+      Statement query,
+      db.Prepare("SELECT id FROM chunks WHERE document=?1 AND ordinal BETWEEN ?2-?3 AND ?2+?3 ORDER BY ordinal"));
+  query.Bind(1, document).Bind(2, static_cast<int64_t>(ordinal)).Bind(3, static_cast<int64_t>(reach));
+  std::vector<int64_t> ids;
+  while (true) {
+    LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+    if (!more) return ids;
+    ids.push_back(query.Int(0));
+  }
+}
+
 absl::StatusOr<std::vector<std::vector<float>>> SelectVectors(Database& db, const CollectionRow& collection,
                                                               absl::Span<const std::string> text_sha256) {
   LASTRO_ASSIGN_OR_RETURN(Statement query,

@@ -31,6 +31,9 @@ struct ChunkRow {
 };
 absl::StatusOr<ChunkRow> SelectChunk(Database& db, int64_t id);  // NOT_FOUND
 
+// The ids of a document's chunks from ordinal - reach to ordinal + reach, by ordinal.
+absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t document, int32_t ordinal, int reach);
+
 // Calls visit(id, document row, vector [dimension]) for the collection's chunks with id > `after`, in order of id.
 template <typename Visit>
 absl::Status ForEachVectorAfter(Database& db, int64_t collection, int dimension, int64_t after, Visit visit);

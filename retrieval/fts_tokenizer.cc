@@ -35,16 +35,18 @@ int EmitCompound(Fts5Tokenizer& tokenizer, const Word& word, void* context, Toke
   return emit(context, 0, term.data(), static_cast<int>(term.size()), 0, static_cast<int>(word.compound.size()));
 }
 
-int EmitTokens(Fts5Tokenizer& tokenizer, absl::string_view text, bool query, void* context, TokenCallback emit) {
+int EmitTokens(Fts5Tokenizer& tokenizer, absl::string_view text, int mode, void* context, TokenCallback emit) {
   WordBreaker breaker(text);
   Word word;
   while (breaker.Next(&word)) {
+    const bool query = (mode & FTS5_TOKENIZE_QUERY) != 0;
     if (query && word.compound.size() == text.size()) return EmitCompound(tokenizer, word, context, emit);
     int flags = 0;
     for (const std::string& term : tokenizer.terms.Of(word)) {
       int code = emit(context, flags, term.data(), static_cast<int>(term.size()), static_cast<int>(word.begin),
                       static_cast<int>(word.end));
       if (code != SQLITE_OK) return code;
+      if ((mode & FTS5_TOKENIZE_PREFIX) != 0) break;  // what begins with the stem of a prefix is something else
       flags = FTS5_TOKEN_COLOCATED;
     }
   }
@@ -54,14 +56,15 @@ int EmitTokens(Fts5Tokenizer& tokenizer, absl::string_view text, bool query, voi
 int Tokenize(Fts5Tokenizer* tokenizer, void* context, int flags, const char* text, int size, TokenCallback emit) {
   if (text == nullptr || size <= 0) return SQLITE_OK;
   try {
-    bool query = (flags & FTS5_TOKENIZE_QUERY) != 0;
-    return EmitTokens(*tokenizer, absl::string_view(text, static_cast<size_t>(size)), query, context, emit);
+    return EmitTokens(*tokenizer, absl::string_view(text, static_cast<size_t>(size)), flags, context, emit);
   } catch (const std::bad_alloc&) {
     return SQLITE_NOMEM;
   }
 }
 
-absl::StatusOr<fts5_api*> FindApi(sqlite3* db) {
+}  // namespace
+
+absl::StatusOr<fts5_api*> FindFts5(sqlite3* db) {
   sqlite3_stmt* statement = nullptr;
   int code = sqlite3_prepare_v2(db, "SELECT fts5(?1)", -1, &statement, nullptr);
   if (code != SQLITE_OK) return SqliteError(code, db, "find FTS5 (is it compiled into SQLite?)");
@@ -73,10 +76,8 @@ absl::StatusOr<fts5_api*> FindApi(sqlite3* db) {
   return api;
 }
 
-}  // namespace
-
 absl::Status RegisterTokenizer(sqlite3* db) {
-  absl::StatusOr<fts5_api*> api = FindApi(db);
+  absl::StatusOr<fts5_api*> api = FindFts5(db);
   if (!api.ok()) return api.status();
   fts5_tokenizer tokenizer{Create, Delete, Tokenize};
   int code = (*api)->xCreateTokenizer(*api, "lastro", nullptr, &tokenizer, nullptr);

@@ -7,29 +7,33 @@
 namespace lastro::retrieval {
 namespace {
 
-double FusedScore(SearchMode mode, double dense_weight, double cosine, double lexical) {
-  switch (mode) {
+double ReciprocalRank(int rank, int k) { return rank > 0 ? (k + 1.0) / (k + rank) : 0; }
+
+double FusedScore(const FusionRule& rule, const ScoredChunk& chunk, double lexical) {
+  const double w = rule.dense_weight;
+  switch (rule.mode) {
     case SearchMode::kDense:
-      return std::clamp((1 + cosine) / 2, 0.0, 1.0);
+      return std::clamp((1 + chunk.dense_score) / 2, 0.0, 1.0);
     case SearchMode::kLexical:
       return lexical;
     default:
-      return dense_weight * std::clamp(cosine, 0.0, 1.0) + (1 - dense_weight) * lexical;
+      if (rule.fusion == Fusion::kConvex) return w * std::clamp(chunk.dense_score, 0.0, 1.0) + (1 - w) * lexical;
+      return w * ReciprocalRank(chunk.dense_rank, rule.rrf_k) + (1 - w) * ReciprocalRank(chunk.lexical_rank, rule.rrf_k);
   }
 }
 
 }  // namespace
 
-void ScoreAndSort(SearchMode mode, double dense_weight, std::vector<ScoredChunk>* chunks) {
+void ScoreAndSort(const FusionRule& rule, std::vector<ScoredChunk>* chunks) {
   double largest = 0;
   for (const ScoredChunk& chunk : *chunks) largest = std::max(largest, chunk.lexical_score);
   for (ScoredChunk& chunk : *chunks) {
-    double lexical = largest > 0 ? chunk.lexical_score / largest : 0;
-    chunk.score = FusedScore(mode, dense_weight, chunk.dense_score, lexical);
+    chunk.score = FusedScore(rule, chunk, largest > 0 ? chunk.lexical_score / largest : 0);
   }
   std::sort(chunks->begin(), chunks->end(), [](const ScoredChunk& a, const ScoredChunk& b) {
     return a.score != b.score ? a.score > b.score : a.chunk < b.chunk;
   });
+  for (size_t i = 0; i < chunks->size(); ++i) (*chunks)[i].rank = static_cast<int>(i) + 1;
 }
 
 std::vector<ScoredChunk> SelectTop(absl::Span<const ScoredChunk> sorted, size_t limit, int max_per_document) {

@@ -18,6 +18,7 @@ struct ScoredChunk {
   int dense_rank = 0;
   int lexical_rank = 0;
   double score = 0;
+  int rank = 0;  // by score
 };
 
 struct LexicalCandidate {
@@ -26,14 +27,23 @@ struct LexicalCandidate {
   double score = 0;  // BM25, larger is better
 };
 
-// Sets `score`, in [0, 1], and orders best first, ties by chunk id.
+struct FusionRule {
+  SearchMode mode = SearchMode::kHybrid;
+  Fusion fusion = Fusion::kConvex;
+  double dense_weight = 0.5;  // w
+  int rrf_k = 60;             // k
+};
+
+// Sets `score`, in [0, 1], orders best first, ties by chunk id, and sets `rank`.
 //   kDense    (1 + cosine) / 2
 //   kLexical  BM25 / largest BM25 of the list
-//   kHybrid   w * max(0, cosine) + (1 - w) * BM25 / largest: a convex combination of scores normalised by their
+//   kHybrid   kConvex: w * max(0, cosine) + (1 - w) * BM25 / largest: a convex combination of scores normalised by their
 //             theoretical least and (cosine) theoretical or (BM25) observed largest value, after Bruch, Gai and Ingber,
 //             "An Analysis of Fusion Functions for Hybrid Retrieval", 2022. Cosines are clamped at 0, because passages
 //             that point away from the question are all equally useless.
-void ScoreAndSort(SearchMode mode, double dense_weight, std::vector<ScoredChunk>* chunks);
+//             kReciprocalRank: (w / (k + dense rank) + (1 - w) / (k + lexical rank)) (k + 1), a list that lacks the chunk
+//             adding nothing, after Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", 2009.
+void ScoreAndSort(const FusionRule& rule, std::vector<ScoredChunk>* chunks);
 
 // The first `limit` with at most `max_per_document` of a document (0: no cap).
 std::vector<ScoredChunk> SelectTop(absl::Span<const ScoredChunk> sorted, size_t limit, int max_per_document);

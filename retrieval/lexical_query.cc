@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "retrieval/search_terms.h"
@@ -15,17 +16,19 @@ namespace {
 
 constexpr int kMaxPhraseWords = 32;
 
+constexpr size_t kMinPrefixBytes = 2;
+
 // Collects distinct quoted FTS5 strings.
 class TermList {
  public:
   bool full() const { return terms_.size() >= static_cast<size_t>(kMaxQueryTerms); }
-  // `term`: words and connectors only, so that quoting needs no escapes.
-  void Add(absl::string_view term) {
-    if (full() || !seen_.insert(FoldAccents(FoldCase(term))).second) return;
-    terms_.push_back(absl::StrCat("\"", term, "\""));
-  }
   bool empty() const { return terms_.empty(); }
-  std::string ToExpression() const { return absl::StrJoin(terms_, " OR "); }
+  // `term`: words and connectors only, so that quoting needs no escapes. `suffix`: "" or the star of a prefix.
+  void Add(absl::string_view term, absl::string_view suffix = "") {
+    if (full() || !seen_.insert(absl::StrCat(FoldAccents(FoldCase(term)), suffix)).second) return;
+    terms_.push_back(absl::StrCat("\"", term, "\"", suffix));
+  }
+  std::string Joined(absl::string_view operation) const { return absl::StrJoin(terms_, operation); }
 
  private:
   std::vector<std::string> terms_;
@@ -64,12 +67,24 @@ std::vector<Piece> SplitQuotes(absl::string_view text) {
   return pieces;
 }
 
+// Whether the word that ends at `end` has a star behind it that is no multiplication or emphasis.
+bool HasStar(absl::string_view text, size_t begin, size_t end) {
+  if (end - begin < kMinPrefixBytes || end >= text.size() || text[end] != '*') return false;
+  if (begin > 0 && text[begin - 1] == '*') return false;
+  const absl::string_view behind = text.substr(end + 1);
+  return behind.empty() || absl::ascii_isspace(behind[0]) || (absl::ascii_ispunct(behind[0]) && behind[0] != '*');
+}
+
 void AddPhrase(absl::string_view text, TermList* terms) {
   std::vector<absl::string_view> words;
   WordBreaker breaker(text);
   Word word;
-  while (words.size() < static_cast<size_t>(kMaxPhraseWords) && breaker.Next(&word)) words.push_back(word.text);
-  if (!words.empty()) terms->Add(absl::StrJoin(words, " "));
+  bool star = false;
+  while (words.size() < static_cast<size_t>(kMaxPhraseWords) && breaker.Next(&word)) {
+    words.push_back(word.text);
+    star = HasStar(text, word.begin, word.end);
+  }
+  if (!words.empty()) terms->Add(absl::StrJoin(words, " "), star ? "*" : "");
 }
 
 // The compound as one token, its parts side by side, and then each part like any other word.
@@ -78,10 +93,23 @@ void AddCompound(absl::string_view compound, TermList* terms) {
   AddPhrase(compound, terms);
 }
 
+// Where the prefix that begins with `word` ends, a compound as a whole or the word; 0 when there is none.
+size_t AddPrefix(absl::string_view text, const Word& word, TermList* terms) {
+  const absl::string_view whole = word.compound.empty() ? word.text : word.compound;
+  const size_t end = word.begin + whole.size();
+  if (!HasStar(text, word.begin, end)) return 0;
+  terms->Add(whole, "*");
+  return end;
+}
+
 void AddWords(absl::string_view text, TermList* terms, TermList* stop_words) {
   WordBreaker breaker(text);
   Word word;
+  size_t prefix_end = 0;
   while (!terms->full() && breaker.Next(&word)) {
+    if (word.begin < prefix_end) continue;  // a part of a compound
+    prefix_end = AddPrefix(text, word, terms);
+    if (prefix_end > 0) continue;
     if (!word.compound.empty()) AddCompound(word.compound, terms);
     bool stop = IsStopWord(FoldAccents(FoldCase(word.text)));
     (stop ? stop_words : terms)->Add(word.text);
@@ -90,18 +118,21 @@ void AddWords(absl::string_view text, TermList* terms, TermList* stop_words) {
 
 }  // namespace
 
-std::string BuildMatchExpression(absl::string_view text) {
-  TermList terms;
-  TermList stop_words;
+LexicalQuery ParseLexicalQuery(absl::string_view text) {
+  TermList phrases, terms, stop_words;
   for (const Piece& piece : SplitQuotes(text.substr(0, kMaxQueryTextBytes))) {
     if (terms.full()) break;
     if (piece.quoted) {
+      AddPhrase(piece.text, &phrases);
       AddPhrase(piece.text, &terms);
     } else {
       AddWords(piece.text, &terms, &stop_words);
     }
   }
-  return terms.empty() ? stop_words.ToExpression() : terms.ToExpression();
+  LexicalQuery query;
+  query.any = (terms.empty() ? stop_words : terms).Joined(" OR ");
+  query.strict = phrases.empty() ? query.any : absl::StrCat(phrases.Joined(" AND "), " AND (", query.any, ")");
+  return query;
 }
 
 }  // namespace lastro::retrieval

@@ -11,9 +11,15 @@ namespace lastro::retrieval {
 inline constexpr int kMaxQueryTerms = 64;            // distinct terms, in the order of the text; the rest is ignored
 inline constexpr size_t kMaxQueryTextBytes = 65536;  // of the text that are looked at
 
-// An FTS5 expression that matches what contains any of the words of `text`; "" when it has no word. English and
-// Portuguese stop words are left out unless there are no other words. Text in double quotes ("..." or “...”) must occur
-// as a phrase. A compound such as E-1042 counts as a whole and by its parts.
-std::string BuildMatchExpression(absl::string_view text);
+// FTS5 expressions. Both are "" when the text has no word.
+struct LexicalQuery {
+  std::string any;     // matches what contains any of the words and phrases
+  std::string strict;  // of these, what contains every quoted phrase; `any` when nothing is quoted
+};
+
+// English and Portuguese stop words are left out unless there are no other words. Text in double quotes ("..." or “...”)
+// is a phrase. A word of two letters or more with a star at its end (refund*, also at the end of a phrase) stands for all
+// words that begin so. A compound such as E-1042 counts as a whole and by its parts.
+LexicalQuery ParseLexicalQuery(absl::string_view text);
 
 }  // namespace lastro::retrieval

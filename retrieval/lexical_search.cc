@@ -8,8 +8,6 @@
 namespace lastro::retrieval {
 namespace {
 
-constexpr char kRank[] = "bm25(3.0, 2.0, 1.0)";
-
 absl::StatusOr<int64_t> DocumentOf(Statement& query, int64_t chunk) {
   LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk).Step());
   if (!found)
@@ -19,20 +17,16 @@ absl::StatusOr<int64_t> DocumentOf(Statement& query, int64_t chunk) {
   return document;
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<LexicalCandidate>> SearchLexical(Database& db, const CollectionRow& collection,
-                                                            const std::string& text, size_t count,
-                                                            const FilteredDocuments* allowed) {
-  std::vector<LexicalCandidate> found;
-  std::string expression = BuildMatchExpression(text);
-  if (expression.empty() || (allowed != nullptr && allowed->rows.empty())) return found;
-  std::string table = FtsTable(collection.row);
-  LASTRO_ASSIGN_OR_RETURN(Statement matches,
-                          db.Prepare(absl::StrCat("SELECT rowid, rank FROM ", table, " WHERE ", table,
-                                                  " MATCH ?1 AND rank MATCH '", kRank, "' ORDER BY rank, rowid")));
+absl::StatusOr<std::vector<LexicalCandidate>> Match(Database& db, const std::string& table,
+                                                    const std::string& expression, size_t count,
+                                                    const FilteredDocuments* allowed) {
+  LASTRO_ASSIGN_OR_RETURN(
+      Statement matches,
+      db.Prepare(absl::StrCat("SELECT rowid, rank FROM ", table, " WHERE ", table,
+                              " MATCH ?1 AND rank MATCH 'lastro_bm25()' ORDER BY rank, rowid")));
   LASTRO_ASSIGN_OR_RETURN(Statement document, db.Prepare("SELECT document FROM chunks WHERE id=?1"));
   matches.BindText(1, expression);
+  std::vector<LexicalCandidate> found;
   while (found.size() < count) {
     LASTRO_ASSIGN_OR_RETURN(bool more, matches.Step());
     if (!more) break;
@@ -41,6 +35,22 @@ absl::StatusOr<std::vector<LexicalCandidate>> SearchLexical(Database& db, const 
     if (allowed == nullptr || allowed->rows.contains(candidate.document)) found.push_back(candidate);
   }
   return found;
+}
+
+}  // namespace
+
+absl::StatusOr<LexicalResult> SearchLexical(Database& db, const CollectionRow& collection, const std::string& text,
+                                            size_t count, const FilteredDocuments* allowed) {
+  LexicalQuery query = ParseLexicalQuery(text);
+  LexicalResult result{{}, std::move(query.strict), false};
+  if (result.expression.empty() || (allowed != nullptr && allowed->rows.empty())) return result;
+  const std::string table = FtsTable(collection.row);
+  LASTRO_ASSIGN_OR_RETURN(result.candidates, Match(db, table, result.expression, count, allowed));
+  if (!result.candidates.empty() || result.expression == query.any) return result;
+  result.expression = std::move(query.any);
+  result.phrases_optional = true;
+  LASTRO_ASSIGN_OR_RETURN(result.candidates, Match(db, table, result.expression, count, allowed));
+  return result;
 }
 
 }  // namespace lastro::retrieval

@@ -1,5 +1,5 @@
-// Lexical search: BM25 over title (weight 3), headings (2) and text (1) of a snapshot's chunks. Thread-safe as its
-// arguments are.
+// Lexical search: BM25 (see bm25.h) over title, headings and text of a snapshot's chunks. Thread-safe as its arguments
+// are.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,15 @@
 
 namespace lastro::retrieval {
 
+struct LexicalResult {
+  std::vector<LexicalCandidate> candidates;
+  std::string expression;         // that was matched; "" when the text has no word
+  bool phrases_optional = false;  // no chunk has them all
+};
+
 // The best `count` chunks that match `text` (see lexical_query.h), best first, ties by id; fewer only when there are no
-// more. Documents must be in `allowed`, when given.
-absl::StatusOr<std::vector<LexicalCandidate>> SearchLexical(Database& db, const CollectionRow& collection,
-                                                            const std::string& text, size_t count,
-                                                            const FilteredDocuments* allowed);
+// more. They contain every quoted phrase, unless no chunk does: then phrases are sought like words. Documents must be in `allowed`, when given.
+absl::StatusOr<LexicalResult> SearchLexical(Database& db, const CollectionRow& collection, const std::string& text,
+                                            size_t count, const FilteredDocuments* allowed);
 
 }  // namespace lastro::retrieval

@@ -29,14 +29,26 @@ std::string KeyOf(const SearchQuery& query, const SearchTarget& target, int64_t 
   WriteFilter(query.filter, writer);
   writer.Signed(query.max_per_document);
   writer.Double(query.dense_weight);
+  writer.Varint(static_cast<uint64_t>(query.fusion));
+  writer.Signed(query.rrf_k);
+  writer.Signed(query.context_chunks);
+  writer.Varint(query.with_vectors ? 1 : 0);
   return writer.Take();
+}
+
+size_t BytesOf(const Chunk& chunk) {
+  size_t bytes = sizeof(Chunk) + chunk.text.size() + chunk.segments.size() * sizeof(SourceSegment) +
+                 chunk.vector.size() * sizeof(float);
+  for (const std::string& heading : chunk.headings) bytes += sizeof(std::string) + heading.size();
+  return bytes;
 }
 
 size_t BytesOf(const SearchHit& hit) {
   const Document& document = hit.document;
-  size_t bytes = sizeof(SearchHit) + hit.chunk.text.size() + hit.chunk.segments.size() * sizeof(SourceSegment) +
-                 hit.chunk.vector.size() * sizeof(float) + document.title.size() + document.uri.size();
-  for (const std::string& heading : hit.chunk.headings) bytes += sizeof(std::string) + heading.size();
+  size_t bytes = sizeof(SearchHit) + BytesOf(hit.chunk) + document.title.size() + document.uri.size();
+  for (const std::vector<Chunk>* neighbours : {&hit.before, &hit.after}) {
+    for (const Chunk& chunk : *neighbours) bytes += BytesOf(chunk);
+  }
   return bytes + 2 * EncodeMetadata(document.metadata).size();
 }
 

@@ -18,7 +18,9 @@ namespace lastro::retrieval {
 namespace {
 
 // Hits are chosen from at least this many candidates of each list.
-size_t CandidateCount(int limit) { return std::max<size_t>(50, 5 * static_cast<size_t>(limit)); }
+size_t CandidateCount(int limit) { return std::max<size_t>(100, 5 * static_cast<size_t>(limit)); }
+
+constexpr char kSelectVector[] = "SELECT vector FROM chunks WHERE id=?1";
 
 class Searcher {
  public:
@@ -42,6 +44,7 @@ class Searcher {
     LASTRO_ASSIGN_OR_RETURN(result.removed, CountRemovedDocuments(snapshot_.db()));
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredChunk> selected, Select());
     LASTRO_ASSIGN_OR_RETURN(result.hits, Complete(selected));
+    result.trace = std::move(trace_);
     return result;
   }
 
@@ -69,7 +72,7 @@ class Searcher {
   absl::StatusOr<std::vector<ScoredChunk>> Select() {
     for (size_t count = CandidateCount(query_.limit);; count *= 4) {
       LASTRO_ASSIGN_OR_RETURN(Lists lists, Gather(count));
-      ScoreAndSort(query_.mode, query_.dense_weight, &lists.chunks);
+      ScoreAndSort({query_.mode, query_.fusion, query_.dense_weight, query_.rrf_k}, &lists.chunks);
       std::vector<ScoredChunk> top =
           SelectTop(lists.chunks, static_cast<size_t>(query_.limit), query_.max_per_document);
       if (top.size() == static_cast<size_t>(query_.limit) || lists.complete) return top;
@@ -86,8 +89,14 @@ class Searcher {
       LASTRO_ASSIGN_OR_RETURN(dense, SearchDense(view_, snapshot_, request, context_));
     }
     if (query_.mode != SearchMode::kDense) {
-      LASTRO_ASSIGN_OR_RETURN(lexical, SearchLexical(snapshot_.db(), collection_, query_.text, count, allowed));
+      LASTRO_ASSIGN_OR_RETURN(LexicalResult found,
+                              SearchLexical(snapshot_.db(), collection_, query_.text, count, allowed));
+      lexical = std::move(found.candidates);
+      trace_.lexical_query = std::move(found.expression);
+      trace_.phrases_optional = found.phrases_optional;
     }
+    trace_.dense_candidates = static_cast<int>(dense.size());
+    trace_.lexical_candidates = static_cast<int>(lexical.size());
     Lists lists{Merge(dense, lexical), dense.size() < count && lexical.size() < count};
     LASTRO_RETURN_IF_ERROR(FillCosines(&lists.chunks));
     return lists;
@@ -111,23 +120,29 @@ class Searcher {
     return chunks;
   }
 
+  absl::StatusOr<std::vector<float>> VectorOf(Statement& query, int64_t chunk) {
+    LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk).Step());
+    if (!found) return absl::DataLossError(absl::StrCat("store: chunk ", chunk, " is missing"));
+    absl::StatusOr<std::vector<float>> vector =
+        VectorFromBytes(query.Bytes(0), collection_.collection.dimension);
+    query.Reset();
+    return vector;
+  }
+
   // The cosine of what only the lexical search found.
   absl::Status FillCosines(std::vector<ScoredChunk>* chunks) {
     if (vector_.empty()) return absl::OkStatus();
-    LASTRO_ASSIGN_OR_RETURN(Statement query, snapshot_.db().Prepare("SELECT vector FROM chunks WHERE id=?1"));
+    LASTRO_ASSIGN_OR_RETURN(Statement query, snapshot_.db().Prepare(kSelectVector));
     for (ScoredChunk& chunk : *chunks) {
       if (chunk.dense_rank != 0) continue;
-      LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk.chunk).Step());
-      if (!found) return absl::DataLossError(absl::StrCat("store: chunk ", chunk.chunk, " is missing"));
-      LASTRO_ASSIGN_OR_RETURN(std::vector<float> stored,
-                              VectorFromBytes(query.Bytes(0), collection_.collection.dimension));
+      LASTRO_ASSIGN_OR_RETURN(std::vector<float> stored, VectorOf(query, chunk.chunk));
       chunk.dense_score = DotProduct(vector_.data(), stored.data(), stored.size());
-      query.Reset();
     }
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<SearchHit>> Complete(const std::vector<ScoredChunk>& selected) {
+    LASTRO_ASSIGN_OR_RETURN(Statement vectors, snapshot_.db().Prepare(kSelectVector));
     std::vector<SearchHit> hits;
     absl::flat_hash_map<int64_t, Document> documents;
     for (const ScoredChunk& scored : selected) {
@@ -137,11 +152,42 @@ class Searcher {
         LASTRO_ASSIGN_OR_RETURN(DocumentRow found, FindDocumentByRow(snapshot_.db(), collection_, row.document));
         document->second = std::move(found.document);
       }
-      row.chunk.document_id = document->second.id;
-      hits.push_back({std::move(row.chunk), document->second, scored.score, std::clamp(scored.dense_score, -1.0, 1.0),
-                      scored.lexical_score, scored.dense_rank, scored.lexical_rank});
+      SearchHit hit = HitOf(scored, std::move(row.chunk), document->second);
+      if (query_.with_vectors) {
+        LASTRO_ASSIGN_OR_RETURN(hit.chunk.vector, VectorOf(vectors, scored.chunk));
+      }
+      LASTRO_RETURN_IF_ERROR(AddNeighbours(row.document, &hit));
+      hits.push_back(std::move(hit));
     }
     return hits;
+  }
+
+  static SearchHit HitOf(const ScoredChunk& scored, Chunk chunk, const Document& document) {
+    SearchHit hit;
+    hit.chunk = std::move(chunk);
+    hit.chunk.document_id = document.id;
+    hit.document = document;
+    hit.score = hit.fused_score = scored.score;
+    hit.dense_score = std::clamp(scored.dense_score, -1.0, 1.0);
+    hit.lexical_score = scored.lexical_score;
+    hit.dense_rank = scored.dense_rank;
+    hit.lexical_rank = scored.lexical_rank;
+    hit.fused_rank = scored.rank;
+    return hit;
+  }
+
+  absl::Status AddNeighbours(int64_t document, SearchHit* hit) {
+    if (query_.context_chunks == 0) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> around,
+                            SelectChunksAround(snapshot_.db(), document, hit->chunk.ordinal, query_.context_chunks));
+    for (int64_t id : around) {
+      if (id == hit->chunk.id) continue;
+      LASTRO_ASSIGN_OR_RETURN(ChunkRow row, SelectChunk(snapshot_.db(), id));
+      row.chunk.document_id = hit->document.id;
+      std::vector<Chunk>& side = row.chunk.ordinal < hit->chunk.ordinal ? hit->before : hit->after;
+      side.push_back(std::move(row.chunk));
+    }
+    return absl::OkStatus();
   }
 
   const SearchQuery& query_;
@@ -153,6 +199,7 @@ class Searcher {
   CollectionRow collection_;
   std::vector<float> vector_;  // of unit length; empty: none
   std::optional<FilteredDocuments> allowed_;
+  SearchTrace trace_;
 };
 
 }  // namespace

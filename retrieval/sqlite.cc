@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/status_macros.h"
+#include "retrieval/bm25.h"
 #include "retrieval/fts_tokenizer.h"
 #include "retrieval/page_sums.h"
 
@@ -146,6 +147,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenHandle(const std::string
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   LASTRO_RETURN_IF_ERROR(RegisterTokenizer(handle));
+  LASTRO_RETURN_IF_ERROR(RegisterBm25(handle));
   return db;
 }
 

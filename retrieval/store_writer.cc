@@ -123,8 +123,8 @@ absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& sco
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
   catalog_->Publish(collection.row, row, ids, put.vectors);
-  builder_->Nudge(collection.row);
   builder_->NoteDeleted(collection.row, remains.chunks);
+  builder_->Nudge(collection.row);
   return std::move(put.document);
 }
 

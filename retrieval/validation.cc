@@ -208,6 +208,11 @@ absl::Status ValidateQuery(const SearchQuery& query) {
   }
   if (query.max_per_document < 0) return Invalid("search: max_per_document is negative");
   if (!(query.dense_weight >= 0 && query.dense_weight <= 1)) return Invalid("search: dense_weight is not in [0, 1]");
+  if (query.fusion < Fusion::kConvex || query.fusion > Fusion::kReciprocalRank) return Invalid("search: unknown fusion");
+  if (query.rrf_k < 1) return Invalid("search: rrf_k is below 1");
+  if (query.context_chunks < 0 || query.context_chunks > kMaxContextChunks) {
+    return Invalid("search: context_chunks ", query.context_chunks, ", expected 0 to ", kMaxContextChunks);
+  }
   if (query.mode != SearchMode::kLexical && query.vector.empty()) return Invalid("search: no query vector");
   if (query.mode != SearchMode::kDense && query.text.empty()) return Invalid("search: no query text");
   return query.filter.Validate();

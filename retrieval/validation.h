@@ -25,6 +25,7 @@ inline constexpr size_t kMaxChunksPerDocument = 1u << 20;
 inline constexpr size_t kMaxHeadings = 64;
 inline constexpr size_t kMaxJobBytes = 64u << 20;
 inline constexpr int kMaxSearchLimit = 1000;
+inline constexpr int kMaxContextChunks = 10;
 
 absl::Status ValidateCollectionName(const std::string& name);
 absl::Status ValidateCollection(const Collection& collection);  // but for its name

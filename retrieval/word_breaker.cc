@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMaxWordRunes = 64;
 constexpr size_t kMaxCompoundBytes = 128;
+constexpr size_t kMaxSuffixBytes = 2;
 constexpr absl::string_view kConnectors = "-_.:/@&+#";
 
 enum class RuneClass { kOther, kStarts, kContinues, kAlone };
@@ -53,16 +54,21 @@ size_t WordBreaker::WordEnd(size_t begin) const {
   return end;
 }
 
-size_t WordBreaker::CompoundEnd(size_t first_end, int* words) const {
+size_t WordBreaker::CompoundEnd(size_t first_end) const {
   size_t end = first_end;
-  *words = 1;
   while (end + 1 < text_.size() && IsConnector(text_[end])) {
     size_t next = WordEnd(end + 1);
     if (next == end + 1) break;
     end = next;
-    ++*words;
   }
-  return end;
+  return end + SuffixLength(end);
+}
+
+// "++" and "#" behind a word, as in C++ and C#, are its last characters, unless they go on.
+size_t WordBreaker::SuffixLength(size_t end) const {
+  size_t length = 0;
+  while (end + length < text_.size() && (text_[end + length] == '+' || text_[end + length] == '#')) ++length;
+  return length <= kMaxSuffixBytes ? length : 0;
 }
 
 bool WordBreaker::Next(Word* word) {
@@ -74,10 +80,9 @@ bool WordBreaker::Next(Word* word) {
   if (position_ >= text_.size()) return false;
   *word = Word{text_.substr(position_, end - position_), position_, end, {}};
   if (position_ >= compound_end_) {
-    int words = 0;
-    compound_end_ = CompoundEnd(end, &words);
+    compound_end_ = CompoundEnd(end);
     size_t length = compound_end_ - position_;
-    if (words > 1 && length <= kMaxCompoundBytes) word->compound = text_.substr(position_, length);
+    if (compound_end_ > end && length <= kMaxCompoundBytes) word->compound = text_.substr(position_, length);
   }
   position_ = end;
   return true;

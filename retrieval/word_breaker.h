@@ -1,6 +1,7 @@
 // Splits text into words for lexical search. A word is a run of letters, marks and digits of any script (at most 64
 // code points); an ideograph or kana is a word of its own. Words joined by single connectors, such as E-1042, v2.3 or
-// foo_bar, form a *compound* that is reported along with its first word. Malformed UTF-8 separates words. Linear in the
+// foo_bar, and words that end with plus or number signs, such as C++ or F#, form a *compound* that is reported along with
+// its first word. Malformed UTF-8 separates words. Linear in the
 // text's length, no allocation. Not thread-safe.
 #pragma once
 
@@ -27,7 +28,8 @@ class WordBreaker {
 
  private:
   size_t WordEnd(size_t begin) const;  // of the word that begins at `begin`; `begin` when none does
-  size_t CompoundEnd(size_t first_end, int* words) const;
+  size_t CompoundEnd(size_t first_end) const;
+  size_t SuffixLength(size_t end) const;
 
   const absl::string_view text_;
   size_t position_ = 0;

@@ -160,7 +160,8 @@ class NodeImpl final : public ComposedNode {
 
   void MakeRetrieval() {
     if (Hosts(Role::kRetrieval)) {
-      retrieval_ = MakeLocalRetrieval(local_store_.get(), embedding_.get());
+      const bool rerank = Hosts(Role::kGeneration) && !config_.reranker_folder.empty();
+      retrieval_ = MakeLocalRetrieval(local_store_.get(), embedding_.get(), generation_.get(), rerank);
     } else if (auto channel = Remote(Role::kRetrieval)) {
       retrieval_ = MakeRemoteRetrieval(channel);
       remote_store_ = MakeRemoteStore(channel);

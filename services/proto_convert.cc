@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "retrieval/validation.h"
 
 namespace lastro::services {
 namespace {
@@ -370,6 +371,12 @@ v1::SearchHit ToProto(const retrieval::SearchHit& hit) {
   out.set_lexical_score(hit.lexical_score);
   out.set_dense_rank(hit.dense_rank);
   out.set_lexical_rank(hit.lexical_rank);
+  out.set_fused_rank(hit.fused_rank);
+  out.set_fused_score(hit.fused_score);
+  out.set_rerank_rank(hit.rerank_rank);
+  out.set_rerank_score(hit.rerank_score);
+  for (const retrieval::Chunk& chunk : hit.before) *out.add_before() = ToProto(chunk);
+  for (const retrieval::Chunk& chunk : hit.after) *out.add_after() = ToProto(chunk);
   return out;
 }
 
@@ -382,6 +389,16 @@ absl::StatusOr<retrieval::SearchHit> FromProto(const v1::SearchHit& hit) {
   out.lexical_score = hit.lexical_score();
   out.dense_rank = hit.dense_rank();
   out.lexical_rank = hit.lexical_rank();
+  out.fused_rank = hit.fused_rank();
+  out.fused_score = hit.fused_score();
+  out.rerank_rank = hit.rerank_rank();
+  out.rerank_score = hit.rerank_score();
+  for (const v1::Chunk& chunk : hit.before()) {
+    LASTRO_ASSIGN_OR_RETURN(out.before.emplace_back(), FromProto(chunk));
+  }
+  for (const v1::Chunk& chunk : hit.after()) {
+    LASTRO_ASSIGN_OR_RETURN(out.after.emplace_back(), FromProto(chunk));
+  }
   return out;
 }
 
@@ -440,6 +457,11 @@ absl::StatusOr<retrieval::SearchQuery> FromProto(const v1::SearchRequest& reques
     }
     out.dense_weight = request.dense_weight();
   }
+  if (!v1::SearchRequest::Fusion_IsValid(request.fusion())) return Invalid("fusion", "does not exist");
+  if (request.fusion() == v1::SearchRequest::RRF) out.fusion = retrieval::Fusion::kReciprocalRank;
+  LASTRO_ASSIGN_OR_RETURN(out.rrf_k, InRange("rrf_k", request.rrf_k(), out.rrf_k, 10'000));
+  LASTRO_ASSIGN_OR_RETURN(out.context_chunks, InRange("context_chunks", request.context_chunks(), 0,
+                                                      retrieval::kMaxContextChunks));
   return out;
 }
 
@@ -454,7 +476,25 @@ v1::SearchRequest ToProto(const retrieval::SearchQuery& query) {
   *out.mutable_filter() = ToProto(query.filter);
   out.set_max_per_document(query.max_per_document);
   out.set_dense_weight(query.dense_weight);
+  out.set_fusion(query.fusion == retrieval::Fusion::kReciprocalRank ? v1::SearchRequest::RRF
+                                                                    : v1::SearchRequest::CONVEX);
+  out.set_rrf_k(query.rrf_k);
+  out.set_context_chunks(query.context_chunks);
   return out;
+}
+
+v1::SearchExplanation ToProto(const retrieval::SearchTrace& trace) {
+  v1::SearchExplanation out;
+  out.set_lexical_query(trace.lexical_query);
+  out.set_phrases_optional(trace.phrases_optional);
+  out.set_dense_candidates(trace.dense_candidates);
+  out.set_lexical_candidates(trace.lexical_candidates);
+  return out;
+}
+
+retrieval::SearchTrace FromProto(const v1::SearchExplanation& explanation) {
+  return {explanation.lexical_query(), explanation.phrases_optional(), explanation.dense_candidates(),
+          explanation.lexical_candidates()};
 }
 
 v1::Job ToProto(const retrieval::Job& job) {

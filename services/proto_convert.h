@@ -36,6 +36,8 @@ absl::StatusOr<retrieval::Metadata> FromProto(const google::protobuf::Map<std::s
 // A search without its vector and fingerprint; limits and defaults as retrieval.proto says.
 absl::StatusOr<retrieval::SearchQuery> FromProto(const v1::SearchRequest& request);
 v1::SearchRequest ToProto(const retrieval::SearchQuery& query);
+v1::SearchExplanation ToProto(const retrieval::SearchTrace& trace);
+retrieval::SearchTrace FromProto(const v1::SearchExplanation& explanation);
 
 // A job as the store keeps it, both ways.
 v1::StoredJob ToStoredProto(const retrieval::Job& job);

@@ -84,6 +84,7 @@ void AddCommands(CommandSet* set) {
   AddTokenizeCommand(set);
   AddInspectCommand(set);
   AddModelsCommand(set);
+  AddEvalCommand(set);
   AddBenchCommand(set);
   AddQuantizeCommand(set);
   AddPerplexityCommand(set);

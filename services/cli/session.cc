@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "services/cli/json_output.h"
@@ -48,6 +49,13 @@ absl::StatusOr<Node*> Session::node() {
     LASTRO_ASSIGN_OR_RETURN(node_, environment_.make_node(options_));
   }
   return node_.get();
+}
+
+absl::StatusOr<std::unique_ptr<Node>> Session::NodeOn(const std::string& data_folder) {
+  LASTRO_CHECK(in_process(), "a server's data folder is its own");
+  GlobalOptions options = options_;
+  options.data = data_folder;
+  return environment_.make_node(options);
 }
 
 absl::Status Session::PrintJson(const google::protobuf::Message& message) {

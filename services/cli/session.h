@@ -73,6 +73,8 @@ class Session {
 
   // The components, made at the first call. Errors of Node::Create or ConnectToServer.
   absl::StatusOr<Node*> node();
+  // Components of their own on another data folder, in this process. REQUIRES: in_process().
+  absl::StatusOr<std::unique_ptr<Node>> NodeOn(const std::string& data_folder);
   // Of every call of the command: in the scope of --tenant and --labels, cancelled by Ctrl-C, ended by --timeout.
   const CallContext& context() const { return context_; }
 

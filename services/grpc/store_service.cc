@@ -130,10 +130,12 @@ class StoreGrpcService final : public v1::StoreService::Service {
       LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request->query()));
       query.vector.assign(request->vector().begin(), request->vector().end());
       query.fingerprint = request->fingerprint();
+      query.with_vectors = request->with_vectors();
       LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, store.Search(query, call.context()));
       for (const retrieval::SearchHit& hit : result.hits) *response->add_hits() = services::ToProto(hit);
       response->set_store_commit(result.commit);
       response->set_removed_documents(result.removed);
+      *response->mutable_explanation() = services::ToProto(result.trace);
       return absl::OkStatus();
     });
   }

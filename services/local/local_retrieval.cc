@@ -5,6 +5,7 @@
 #include "base/status_macros.h"
 #include "services/local/api_text_embedder.h"
 #include "services/local/local_services.h"
+#include "services/local/search_refinement.h"
 #include "services/proto_convert.h"
 #include "services/stages.h"
 
@@ -19,14 +20,22 @@ constexpr size_t kQueryVectorBytes = 8u << 20;
 
 class LocalRetrieval : public RetrievalApi {
  public:
-  LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding)
-      : store_(*store), embedder_(embedding, v1::QUERY) {}
+  LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding, GenerationApi* generation,
+                 bool rerank_by_default)
+      : store_(*store),
+        embedder_(embedding, v1::QUERY),
+        generation_(*generation),
+        rerank_by_default_(rerank_by_default) {}
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request));
+    LASTRO_ASSIGN_OR_RETURN(const SearchRefinement refinement, RefinementOf(request, rerank_by_default_));
     LASTRO_ASSIGN_OR_RETURN(const retrieval::Collection collection,
                             store->GetCollection(query.collection));  // before any model is asked
+    const size_t limit = static_cast<size_t>(query.limit);
+    query.limit = refinement.CandidatesFor(query.limit);
+    query.with_vectors = refinement.mmr_lambda.has_value();
     Stages stages;
     if (query.mode != retrieval::SearchMode::kLexical) {
       LASTRO_RETURN_IF_ERROR(stages.Time("embed", [&] {
@@ -35,8 +44,16 @@ class LocalRetrieval : public RetrievalApi {
     }
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
                             stages.Time("search", [&] { return store->Search(query, context); }));
+    v1::SearchExplanation explanation = ToProto(result.trace);
+    if (refinement.rerank) {
+      LASTRO_RETURN_IF_ERROR(stages.Time(
+          "rerank", [&] { return RerankHits(query.text, generation_, context, &result.hits, &explanation); }));
+    }
+    if (refinement.mmr_lambda.has_value()) DiversifyHits(*refinement.mmr_lambda, limit, &result.hits);
+    if (result.hits.size() > limit) result.hits.resize(limit);
     v1::SearchResponse response;
     for (const retrieval::SearchHit& hit : result.hits) *response.add_hits() = ToProto(hit);
+    if (request.explain()) *response.mutable_explanation() = std::move(explanation);
     response.set_store_commit(result.commit);
     response.set_removed_documents(result.removed);
     response.set_embedding_fingerprint(query.fingerprint);
@@ -187,13 +204,16 @@ class LocalRetrieval : public RetrievalApi {
 
   retrieval::ChunkStore& store_;
   ApiTextEmbedder embedder_;
+  GenerationApi& generation_;
+  const bool rerank_by_default_;
   LruCache<std::vector<float>> query_vectors_{kQueryVectorBytes};
 };
 
 }  // namespace
 
-std::unique_ptr<RetrievalApi> MakeLocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding) {
-  return std::make_unique<LocalRetrieval>(store, embedding);
+std::unique_ptr<RetrievalApi> MakeLocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding,
+                                                 GenerationApi* generation, bool rerank_by_default) {
+  return std::make_unique<LocalRetrieval>(store, embedding, generation, rerank_by_default);
 }
 
 }  // namespace lastro::services

@@ -15,8 +15,9 @@ namespace lastro::services {
 // `retrieval` gives the chunks that Cluster is asked for.
 std::unique_ptr<EmbeddingApi> MakeLocalEmbedding(ModelProvider* models, RetrievalApi* retrieval);
 std::unique_ptr<GenerationApi> MakeLocalGeneration(ModelProvider* models);
-// `embedding` embeds the queries.
-std::unique_ptr<RetrievalApi> MakeLocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding);
+// `embedding` embeds the queries. `generation` reranks, by itself only when `rerank_by_default`.
+std::unique_ptr<RetrievalApi> MakeLocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding,
+                                                 GenerationApi* generation, bool rerank_by_default);
 std::unique_ptr<InspectApi> MakeLocalInspect(ModelProvider* models);
 // Lists the models that are configured here; loads them.
 std::unique_ptr<ModelApi> MakeLocalModels(ModelProvider* models);

@@ -235,11 +235,13 @@ class RemoteStore final : public retrieval::ChunkStore {
     *request.mutable_query() = ToProto(query);
     request.mutable_vector()->Add(query.vector.begin(), query.vector.end());
     request.set_fingerprint(query.fingerprint);
+    request.set_with_vectors(query.with_vectors);
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response,
                             Unary<v1::SearchResponse>(&v1::StoreService::Stub::AsyncSearchStore, request,
                                                       context.WithScope(context_.scope())));
     LASTRO_ASSIGN_OR_RETURN(auto hits, Converted<retrieval::SearchHit>(response.hits()));
-    return retrieval::SearchResult{std::move(hits), response.store_commit(), response.removed_documents()};
+    return retrieval::SearchResult{std::move(hits), response.store_commit(), response.removed_documents(),
+                                   services::FromProto(response.explanation())};
   }
 
   absl::Status PutJob(const Job& job) override {

@@ -13,6 +13,8 @@ void AddCollectionsCommand(CommandSet* set);
 void AddDocsCommand(CommandSet* set);
 void AddDoctorCommand(CommandSet* set);
 void AddEmbedCommand(CommandSet* set);
+void AddEvalCommand(CommandSet* set);
+void AddEvalCompareCommand(CommandSet* set, CLI::App* eval);
 void AddGenerateCommand(CommandSet* set);
 void AddIngestCommand(CommandSet* set);
 void AddInspectCommand(CommandSet* set);

@@ -40,6 +40,10 @@ TEST(ResultCacheTest, KnowsASearchByEverythingItDependsOn) {
       [](SearchQuery& q) { q.filter = Label(""); },
       [](SearchQuery& q) { q.max_per_document = 1; },
       [](SearchQuery& q) { q.dense_weight = 0.25; },
+      [](SearchQuery& q) { q.fusion = Fusion::kReciprocalRank; },
+      [](SearchQuery& q) { ++q.rrf_k; },
+      [](SearchQuery& q) { ++q.context_chunks; },
+      [](SearchQuery& q) { q.with_vectors = true; },
   };
   for (size_t i = 0; i < changes.size(); ++i) {
     SearchQuery other = query;

@@ -58,6 +58,20 @@ TEST(WordBreakerTest, KeepsMarksAndSoftHyphensInsideWords) {
   EXPECT_THAT(Words("cita\u00ADção ac\u0327a\u0303o"), ElementsAre("cita\u00ADção", "ac\u0327a\u0303o"));
 }
 
+TEST(WordBreakerTest, SignsAtTheEndBelongToTheWord) {
+  auto compound = [](const std::string& text) {
+    WordBreaker breaker(text);
+    Word word;
+    return breaker.Next(&word) ? std::string(word.compound) : std::string();
+  };
+  EXPECT_EQ(compound("C++, and more"), "C++");
+  EXPECT_EQ(compound("F#"), "F#");
+  EXPECT_EQ(compound("v1.2.3-rc1+"), "v1.2.3-rc1+");
+  EXPECT_EQ(compound("snake_case"), "snake_case");
+  EXPECT_EQ(compound("x+++"), "");  // goes on: no word
+  EXPECT_EQ(compound("plain #tag"), "");
+}
+
 TEST(WordBreakerTest, SurvivesAnyBytes) {
   std::string bytes;
   for (int i = 0; i < 256; ++i) bytes += std::string(3, static_cast<char>(i));
@@ -98,31 +112,48 @@ TEST(SearchTermsTest, MatchesEnglishForms) {
 
 TEST(SearchTermsTest, LeavesCodesAlone) { EXPECT_THAT(Terms("1042s"), ElementsAre("1042s")); }
 
+std::string Any(const std::string& text) { return ParseLexicalQuery(text).any; }
+
 TEST(LexicalQueryTest, QuotesWordsAndDropsStopWords) {
-  EXPECT_EQ(BuildMatchExpression("What is the refund policy?"), "\"refund\" OR \"policy\"");
-  EXPECT_EQ(BuildMatchExpression("Qual é o prazo?"), "\"prazo\"");
-  EXPECT_EQ(BuildMatchExpression("to be or not to be"), "\"to\" OR \"be\" OR \"or\" OR \"not\"");
-  EXPECT_EQ(BuildMatchExpression("policy POLICY Policy"), "\"policy\"");
+  EXPECT_EQ(Any("What is the refund policy?"), "\"refund\" OR \"policy\"");
+  EXPECT_EQ(Any("Qual é o prazo?"), "\"prazo\"");
+  EXPECT_EQ(Any("to be or not to be"), "\"to\" OR \"be\" OR \"or\" OR \"not\"");
+  EXPECT_EQ(Any("policy POLICY Policy"), "\"policy\"");
 }
 
 TEST(LexicalQueryTest, KeepsPhrasesAndCompounds) {
-  EXPECT_EQ(BuildMatchExpression("\"to be or not\""), "\"to be or not\"");
-  EXPECT_EQ(BuildMatchExpression("“prazo de entrega” frete"), "\"prazo de entrega\" OR \"frete\"");
-  EXPECT_EQ(BuildMatchExpression("E-1042"), "\"E-1042\" OR \"E 1042\" OR \"1042\"");
-  EXPECT_EQ(BuildMatchExpression("12\" pizza"), "\"12\" OR \"pizza\"");
+  EXPECT_EQ(Any("\"to be or not\""), "\"to be or not\"");
+  EXPECT_EQ(Any("“prazo de entrega” frete"), "\"prazo de entrega\" OR \"frete\"");
+  EXPECT_EQ(Any("E-1042"), "\"E-1042\" OR \"E 1042\" OR \"1042\"");
+  EXPECT_EQ(Any("12\" pizza"), "\"12\" OR \"pizza\"");
+  EXPECT_EQ(Any("C++ code"), "\"C++\" OR \"C\" OR \"code\"");
+}
+
+TEST(LexicalQueryTest, AsksForEveryPhrase) {
+  EXPECT_EQ(ParseLexicalQuery("\"force majeure\" port \"ten days\"").strict,
+            "\"force majeure\" AND \"ten days\" AND (\"force majeure\" OR \"port\" OR \"ten days\")");
+  EXPECT_EQ(ParseLexicalQuery("port fees").strict, ParseLexicalQuery("port fees").any);
+}
+
+TEST(LexicalQueryTest, AStarEndsAPrefix) {
+  EXPECT_EQ(Any("refund* (policy*)"), "\"refund\"* OR \"policy\"*");
+  EXPECT_EQ(Any("ABC-12* port"), "\"ABC-12\"* OR \"port\"");
+  EXPECT_EQ(Any("\"data prot*\""), "\"data prot\"*");
+  EXPECT_EQ(Any("23*45 **bold** *thin* x*"),  // none of them is meant so
+            "\"23\" OR \"45\" OR \"bold\" OR \"thin\" OR \"x\"");
 }
 
 TEST(LexicalQueryTest, NeverLetsSyntaxThrough) {
-  EXPECT_EQ(BuildMatchExpression("body : x* OR NEAR(a b) ^c - {title} AND \\"),
+  EXPECT_EQ(Any("body : x* OR NEAR(a b) ^c - {title} AND \\"),
             "\"body\" OR \"x\" OR \"NEAR\" OR \"b\" OR \"c\" OR \"title\"");
-  EXPECT_EQ(BuildMatchExpression("\"\"\"';--"), "");
-  EXPECT_EQ(BuildMatchExpression(std::string("a\0b\0\"c", 6)), "\"b\" OR \"c\"");
+  EXPECT_EQ(Any("\"\"\"';--"), "");
+  EXPECT_EQ(Any(std::string("a\0b\0\"c", 6)), "\"b\" OR \"c\"");
 }
 
 TEST(LexicalQueryTest, CapsTheNumberOfTerms) {
   std::string text;
   for (int i = 0; i < 1000; ++i) text += "word" + std::to_string(i) + " ";
-  std::string expression = BuildMatchExpression(text);
+  std::string expression = Any(text);
   EXPECT_THAT(expression, AllOf(HasSubstr("\"word63\""), Not(HasSubstr("\"word64\""))));
 }
 

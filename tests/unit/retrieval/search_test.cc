@@ -50,6 +50,81 @@ TEST_F(SearchTest, QuotedTextIsAPhrase) {
   EXPECT_EQ(Lexical("prazo entrega").size(), 2u);
 }
 
+TEST_F(SearchTest, PhrasesMustBeThereWhileAChunkHasThem) {
+  PutTexts({"prazo de entrega de dez dias", "entrega sem prazo", "frete"});
+  EXPECT_THAT(Lexical("\"prazo de entrega\" frete"), ElementsAre("prazo de entrega de dez dias"));
+  EXPECT_EQ(Lexical("\"dias de entrega\" frete").size(), 1u);  // nothing has it: the other words are left
+  SearchQuery query = MakeQuery(SearchMode::kLexical, "\"dias de entrega\" frete");
+  ASSERT_OK_AND_ASSIGN(SearchResult result, store_->Search(query, CallContext()));
+  EXPECT_TRUE(result.trace.phrases_optional);
+  EXPECT_EQ(result.trace.lexical_query, "\"dias de entrega\" OR \"frete\"");
+  EXPECT_EQ(result.trace.lexical_candidates, 1);
+}
+
+TEST_F(SearchTest, AStarStandsForTheRestOfAWord) {
+  PutTexts({"international trade", "interim report", "order ABC-123", "order ABC-199", "C++ and C", "C alone", "nations"});
+  EXPECT_THAT(Lexical("inter*"), UnorderedElementsAre("international trade", "interim report"));
+  EXPECT_THAT(Lexical("abc-1*"), UnorderedElementsAre("order ABC-123", "order ABC-199"));
+  EXPECT_THAT(Lexical("\"order abc*\""), UnorderedElementsAre("order ABC-123", "order ABC-199"));
+  EXPECT_THAT(Lexical("internation*"), ElementsAre("international trade"));  // not what begins with its stem
+  EXPECT_EQ(Lexical("C++").front(), "C++ and C");
+}
+
+TEST_F(SearchTest, AWordThatMostChunksHaveStillCounts) {
+  PutTexts({"valve valve valve open", "valve closed", "valve open and closed", "pump"});
+  ASSERT_OK_AND_ASSIGN(SearchResult result, store_->Search(MakeQuery(SearchMode::kLexical, "valve"), CallContext()));
+  ASSERT_EQ(result.hits.size(), 3u);
+  EXPECT_EQ(result.hits[0].chunk.text, "valve valve valve open");
+  EXPECT_GT(result.hits[2].lexical_score, 0.1);
+}
+
+TEST_F(SearchTest, HitsComeWithTheirNeighbours) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 7; ++i) texts.push_back("part " + std::to_string(i) + (i == 3 ? " needle" : ""));
+  ASSERT_THAT(Put(*store_, "long", texts), IsOk());
+  ASSERT_THAT(Put(*store_, "other", {"something else"}), IsOk());
+  SearchQuery query = MakeQuery(SearchMode::kLexical, "needle");
+  for (int reach : {0, 2, 10}) {
+    query.context_chunks = reach;
+    ASSERT_OK_AND_ASSIGN(SearchResult result, store_->Search(query, CallContext()));
+    ASSERT_EQ(result.hits.size(), 1u);
+    const SearchHit& hit = result.hits[0];
+    ASSERT_EQ(hit.before.size(), static_cast<size_t>(std::min(reach, 3)));
+    ASSERT_EQ(hit.after.size(), static_cast<size_t>(std::min(reach, 3)));
+    for (size_t i = 0; i < hit.before.size(); ++i) {
+      const Chunk& chunk = hit.before[i];
+      EXPECT_EQ(chunk.ordinal, static_cast<int>(3 - hit.before.size() + i));
+      EXPECT_EQ(hit.after[i].ordinal, static_cast<int>(4 + i));
+      EXPECT_EQ(chunk.document_id, hit.document.id);
+      // Its segments still lead to its bytes in the source.
+      ASSERT_OK_AND_ASSIGN(std::string bytes,
+                           store_->ReadSource(kCollection, hit.document.id, chunk.segments[0].source_begin,
+                                              chunk.segments[0].source_begin + chunk.segments[0].source_length));
+      EXPECT_EQ(bytes, chunk.text);
+    }
+  }
+  query.context_chunks = 11;
+  EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("context")));
+}
+
+TEST_F(SearchTest, ReciprocalRanksAndVectorsWhenAskedFor) {
+  PutTexts({"apple pie", "banana bread", "cherry cake"});
+  SearchQuery query = MakeQuery(SearchMode::kHybrid, "banana");
+  query.vector = VectorOf(std::string("banana bread"));
+  query.fusion = Fusion::kReciprocalRank;
+  query.with_vectors = true;
+  ASSERT_OK_AND_ASSIGN(SearchResult result, store_->Search(query, CallContext()));
+  ASSERT_EQ(result.hits.size(), 3u);
+  EXPECT_EQ(result.hits[0].chunk.text, "banana bread");
+  EXPECT_DOUBLE_EQ(result.hits[0].score, 1);  // first in both
+  EXPECT_DOUBLE_EQ(result.hits[1].score, 0.5 * 61 / 62);
+  EXPECT_EQ(result.hits[1].fused_rank, 2);
+  EXPECT_EQ(result.hits[1].fused_score, result.hits[1].score);
+  EXPECT_EQ(result.hits[0].chunk.vector, VectorOf(std::string("banana bread")));
+  query.rrf_k = 0;
+  EXPECT_THAT(store_->Search(query, CallContext()), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("rrf_k")));
+}
+
 TEST_F(SearchTest, WeighsTitleAndHeadings) {
   TestDocument titled = MakeDocument("titled", {"some words here"});
   titled.document.title = "Warranty";

@@ -262,6 +262,8 @@ TEST_F(CliTest, EveryCommandHasExamples) {
                               "jobs watch",
                               "jobs cancel",
                               "embed",
+                              "eval",
+                              "eval compare",
                               "cluster",
                               "tokenize",
                               "inspect",
@@ -310,6 +312,36 @@ TEST_F(CliTest, SearchExplains) {
   EXPECT_THAT(out, HasSubstr("meaning #1"));
   EXPECT_THAT(out, HasSubstr("words -"));
   EXPECT_THAT(out, HasSubstr("    some text\n"));
+}
+
+TEST_F(CliTest, SearchTakesEveryStageFromTheCommandLine) {
+  v1::SearchHit* hit = state.search_response.add_hits();
+  hit->mutable_chunk()->set_text("the hit");
+  hit->add_before()->set_text("what comes before");
+  hit->add_after()->set_text("what comes after");
+  hit->set_rerank_rank(1);
+  hit->set_rerank_score(4.25);
+  state.search_response.mutable_explanation()->set_lexical_query("\"port\" OR \"fees\"");
+  state.search_response.mutable_explanation()->set_reranked(30);
+  EXPECT_EQ(Lastro({"search", "q", "--fusion", "rrf", "--rrf-k", "20", "--rerank", "--rerank-candidates", "40", "--mmr",
+                    "0.7", "--context", "1", "--explain"}),
+            kExitOk);
+  EXPECT_EQ(state.search_request.fusion(), v1::SearchRequest::RRF);
+  EXPECT_EQ(state.search_request.rrf_k(), 20);
+  EXPECT_TRUE(state.search_request.rerank());
+  EXPECT_EQ(state.search_request.rerank_candidates(), 40);
+  EXPECT_EQ(state.search_request.mmr_lambda(), 0.7);
+  EXPECT_EQ(state.search_request.context_chunks(), 1);
+  EXPECT_TRUE(state.search_request.explain());
+  EXPECT_THAT(out, HasSubstr("    what comes before\n    the hit\n    what comes after\n"));
+  EXPECT_THAT(out, HasSubstr("reranked #1 4.250"));
+  EXPECT_THAT(out, HasSubstr("\"port\" OR \"fees\""));
+  EXPECT_EQ(Lastro({"search", "q", "--no-rerank"}), kExitOk);
+  EXPECT_TRUE(state.search_request.has_rerank());
+  EXPECT_FALSE(state.search_request.rerank());
+  EXPECT_EQ(Lastro({"search", "q"}), kExitOk);
+  EXPECT_FALSE(state.search_request.has_rerank());
+  EXPECT_FALSE(state.search_request.has_mmr_lambda());
 }
 
 TEST_F(CliTest, DocsListReadsAllPages) {

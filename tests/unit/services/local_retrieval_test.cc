@@ -1,11 +1,14 @@
 // LocalRetrieval on a real store in a temporary folder.
+#include <cmath>
 #include <limits>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "retrieval/sqlite_store.h"
 #include "services/local/local_services.h"
 #include "tests/test_util.h"
+#include "tests/unit/services/answer_fakes.h"
 #include "tests/unit/services/word_embedding.h"
 
 namespace lastro::services {
@@ -19,12 +22,30 @@ using ::testing::HasSubstr;
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kNotFound = absl::StatusCode::kNotFound;
 
+// Likes texts with `favourite` best, and is sure of it.
+class FakeReranker : public testing::FakeGeneration {
+ public:
+  std::string favourite;
+  std::vector<std::string> texts;  // of the last call
+  absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext&) override {
+    texts = {request.texts().begin(), request.texts().end()};
+    v1::RerankResponse response;
+    response.set_model("fake cross-encoder");
+    for (const std::string& text : texts) {
+      const double score = absl::StrContains(text, favourite) ? 2 : -2;
+      response.add_scores(score);
+      response.add_probabilities(1 / (1 + std::exp(-score)));
+    }
+    return response;
+  }
+};
+
 class LocalRetrievalTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(store_, retrieval::SqliteStore::Open({.folder = data_.path()}));
     ingest_ = MakeLocalIngest(store_.get(), &embedding_, {});
-    retrieval_ = MakeLocalRetrieval(store_.get(), &embedding_);
+    retrieval_ = MakeLocalRetrieval(store_.get(), &embedding_, &generation_, /*rerank_by_default=*/false);
   }
 
   v1::Document Upload(const std::string& uri, const std::string& text) {
@@ -45,6 +66,7 @@ class LocalRetrievalTest : public ::testing::Test {
 
   lastro::testing::TempFolder data_;
   testing::WordEmbedding embedding_;
+  FakeReranker generation_;
   std::unique_ptr<retrieval::SqliteStore> store_;
   std::unique_ptr<IngestApi> ingest_;
   std::unique_ptr<RetrievalApi> retrieval_;
@@ -94,6 +116,68 @@ TEST_F(LocalRetrievalTest, SearchFindsByMeaningAndByWords) {
     EXPECT_EQ(response.durations(response.durations_size() - 1).stage(), "search");
     EXPECT_GT(response.store_commit(), 0);
   }
+}
+
+std::vector<std::string> Uris(const v1::SearchResponse& response) {
+  std::vector<std::string> uris;
+  for (const v1::SearchHit& hit : response.hits()) uris.push_back(hit.document().uri());
+  return uris;
+}
+
+TEST_F(LocalRetrievalTest, ACrossEncoderReordersWhenAskedTo) {
+  Upload("valve.txt", "the blue valve opens slowly\n");
+  Upload("wind.txt", "strong wind closes the harbour\n");
+  Upload("gust.txt", "strong wind and gusts\n");
+  generation_.favourite = "valve";
+  v1::SearchRequest request;
+  request.set_query("strong wind");
+  request.set_limit(2);
+  request.set_explain(true);
+  ASSERT_OK_AND_ASSIGN(v1::SearchResponse plain, retrieval_->Search(request, context_));
+  EXPECT_EQ(plain.hits(0).rerank_rank(), 0);
+  EXPECT_EQ(plain.explanation().reranked(), 0);
+  EXPECT_EQ(plain.explanation().lexical_query(), "\"strong\" OR \"wind\"");
+  EXPECT_EQ(plain.explanation().lexical_candidates(), 2);
+  EXPECT_EQ(plain.explanation().dense_candidates(), 3);
+
+  request.set_rerank(true);
+  ASSERT_OK_AND_ASSIGN(v1::SearchResponse reranked, retrieval_->Search(request, context_));
+  EXPECT_EQ(generation_.texts.size(), 3u);  // more than the two that are wanted
+  EXPECT_EQ(Uris(reranked)[0], "valve.txt");
+  EXPECT_EQ(reranked.hits(0).rerank_rank(), 1);
+  EXPECT_EQ(reranked.hits(0).rerank_score(), 2);
+  EXPECT_NEAR(reranked.hits(0).score(), 1 / (1 + std::exp(-2.0)), 1e-12);
+  EXPECT_EQ(reranked.hits(0).fused_rank(), 3);
+  EXPECT_EQ(Uris(reranked)[1], Uris(plain)[0]);  // equals stay in their order
+  EXPECT_EQ(reranked.explanation().reranked(), 3);
+  EXPECT_EQ(reranked.explanation().reranker(), "fake cross-encoder");
+
+  auto by_default = MakeLocalRetrieval(store_.get(), &embedding_, &generation_, /*rerank_by_default=*/true);
+  request.clear_rerank();
+  ASSERT_OK_AND_ASSIGN(reranked, by_default->Search(request, context_));
+  EXPECT_EQ(Uris(reranked)[0], "valve.txt");
+  request.set_rerank(false);
+  ASSERT_OK_AND_ASSIGN(reranked, by_default->Search(request, context_));
+  EXPECT_EQ(Uris(reranked), Uris(plain));
+  request.set_rerank_candidates(1'001);
+  EXPECT_THAT(by_default->Search(request, context_), StatusIs(kInvalid, HasSubstr("rerank_candidates is 1001")));
+}
+
+TEST_F(LocalRetrievalTest, UnlikeHitsFirstWithMmr) {
+  Upload("a.txt", "strong wind closes the harbour\n");
+  Upload("b.txt", "strong wind closes the harbour again\n");
+  Upload("c.txt", "strong doors\n");
+  v1::SearchRequest request;
+  request.set_query("strong wind harbour");
+  request.set_limit(2);
+  ASSERT_OK_AND_ASSIGN(v1::SearchResponse plain, retrieval_->Search(request, context_));
+  EXPECT_THAT(Uris(plain), ElementsAre("a.txt", "b.txt"));
+  request.set_mmr_lambda(0.3);
+  ASSERT_OK_AND_ASSIGN(v1::SearchResponse unlike, retrieval_->Search(request, context_));
+  EXPECT_THAT(Uris(unlike), ElementsAre("a.txt", "c.txt"));
+  EXPECT_EQ(unlike.hits(0).chunk().vector_size(), 0);
+  request.set_mmr_lambda(1.5);
+  EXPECT_THAT(retrieval_->Search(request, context_), StatusIs(kInvalid, HasSubstr("mmr_lambda is 1.5")));
 }
 
 TEST_F(LocalRetrievalTest, SearchErrors) {

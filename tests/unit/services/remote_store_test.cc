@@ -21,7 +21,7 @@ class RemoteStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(sqlite_, retrieval::SqliteStore::Open({.folder = folder_ / "data"}));
-    test_.retrieval = MakeLocalRetrieval(sqlite_.get(), &test_.embedding);
+    test_.retrieval = MakeLocalRetrieval(sqlite_.get(), &test_.embedding, &test_.generation, /*rerank_by_default=*/false);
     test_.store = sqlite_.get();
     test_.Start();
     store_ = MakeRemoteStore(test_.Channel());

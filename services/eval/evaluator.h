@@ -1,0 +1,53 @@
+// Evaluator: asks the components one question and measures what comes back. No judge model: everything is compared with
+// gold passages and gold answers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/call_context.h"
+#include "lastro/v1/eval.pb.h"
+#include "services/api.h"
+#include "services/eval/corpus.h"
+#include "services/eval/dataset.h"
+
+namespace lastro::services::eval {
+
+struct EvalSettings {
+  std::string collection;
+  bool rerank = false;  // there is a reranker
+  bool answer = true;   // also ask; else only search
+  v1::AnswerMode mode = v1::ANSWER_MODE_QUOTE;
+  int depth = 100;  // passages of a ranked list
+};
+
+// Thread-safe as its components are.
+class Evaluator {
+ public:
+  // All must outlive the evaluator. `corpus`: names documents; where it is empty, they go by their uris.
+  Evaluator(RetrievalApi* retrieval, AskApi* ask, const Corpus* corpus, EvalSettings settings)
+      : retrieval_(*retrieval), ask_(*ask), corpus_(*corpus), settings_(std::move(settings)) {}
+
+  // Errors of Search and Ask, with the question's id.
+  absl::StatusOr<v1::EvalQuestion> Evaluate(const Question& question, const CallContext& context) const;
+
+ private:
+  struct Stage {
+    const char* name;
+    v1::SearchRequest::Mode mode;
+    bool rerank;
+  };
+  std::vector<Stage> Stages() const;
+  absl::Status Rank(const Question& question, const Stage& stage, const CallContext& context,
+                    v1::EvalQuestion* result) const;
+  absl::Status Answer(const Question& question, const CallContext& context, v1::EvalQuestion* result) const;
+  std::string PassageOf(const std::string& uri) const;
+
+  RetrievalApi& retrieval_;
+  AskApi& ask_;
+  const Corpus& corpus_;
+  const EvalSettings settings_;
+};
+
+}  // namespace lastro::services::eval
