@@ -34,9 +34,11 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
 
 }  // namespace
 
+bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpans, ".weight")); }
+
 absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Architecture& a) {
   const std::string& path = files.weights().path();
-  if (!files.weights().Contains(absl::StrCat(kSpans, ".weight"))) {
+  if (!HasReaderHead(files)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, " has no tensor ", kSpans, ".weight: this model was not trained to point at answers"));
   }

@@ -33,6 +33,9 @@ struct ReaderWeights {
   std::unique_ptr<LinearWeight> spans;  // [2, hidden]: start and end
 };
 
+// True where the weights point at spans: the model is a reader.
+bool HasReaderHead(const ModelFiles& files);
+
 // UNIMPLEMENTED for a family without a pair template here; INVALID_ARGUMENT when the weights point at no spans or the
 // limits leave a passage no room.
 absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Architecture& architecture);

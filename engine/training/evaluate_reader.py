@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 from tokenizers import Tokenizer
 
 import common
 from bert_model import SentenceEncoder, encode, load_state
-from reader_model import LONGEST_QUESTION, Reader, best_spans, collate, join
+from reader_model import LONGEST_QUESTION, Reader, best_span, collate, join
 
 RANKED = 20  # candidates of a question
 WINDOW, OVERLAP = 384, 128  # tokens of a window, question included; of two neighbours' common part
@@ -53,7 +54,7 @@ def windows(question, passage):
 @torch.no_grad()
 def read(model, pairs, budget=4096):
     """pairs: [(question ids, passage ids)] -> [(relevance logit, span score against none, first, last)], the best of all windows."""
-    rows = [(k, at, *join(q, part)) for k, (q, p) in enumerate(pairs) for at, part in windows(q, p)]
+    rows = [(k, at, *join(q, part), len(part)) for k, (q, p) in enumerate(pairs) for at, part in windows(q, p)]
     rows.sort(key=lambda r: len(r[2]))
     out, i = [[-np.inf, -np.inf, 0, 0] for _ in pairs], 0
     was = model.training
@@ -63,13 +64,12 @@ def read(model, pairs, budget=4096):
         while j < len(rows) and len(rows[j][2]) * (j - i + 1) <= budget:
             j += 1
         relevance, start, end = (x.numpy() for x in model(*collate([r[2:4] for r in rows[i:j]])))
-        for n, (k, at, _, _, shift) in enumerate(rows[i:j]):
+        for n, (k, at, _, _, shift, size) in enumerate(rows[i:j]):
             o = out[k]
             o[0] = max(o[0], float(relevance[n]))
-            for score, first, last in best_spans(start[n], end[n]):
-                score -= float(start[n, 0] + end[n, 0])
-                if score > o[1]:
-                    o[1:] = [score, first - shift + at, last - shift + at]
+            score, first, last = best_span(start[n], end[n], shift, shift + size - 1)
+            if score > o[1]:
+                o[1:] = [score, first - shift + at, last - shift + at]
         i = j
     model.train(was)
     return [tuple(o) for o in out]
@@ -143,17 +143,16 @@ def operating_points(score, answerable, right):
     return out
 
 
-def calibration(logit, truth, bins=10):
-    """Expected calibration error of sigmoid(logit), and of its best temperature and shift fitted on every other example."""
-    from scipy.optimize import minimize
-    nll = lambda w, x, y: np.mean(np.logaddexp(0, np.where(y, -1, 1) * (w[0] * x + w[1])))
-    w = minimize(nll, [1.0, 0.0], args=(logit[::2], truth[::2])).x
-
-    def error(p, y):
-        which = np.minimum((p * bins).astype(int), bins - 1)
-        return float(sum(abs(p[which == b].mean() - y[which == b].mean()) * (which == b).mean() for b in range(bins) if (which == b).any()))
-    sigmoid = lambda x: 1 / (1 + np.exp(-x))
-    return {"ece": error(sigmoid(logit), truth), "scale": float(w[0]), "shift": float(w[1]), "ece_fitted": error(sigmoid(w[0] * logit[1::2] + w[1]), truth[1::2])}
+def calibration(scores, truth, bins=10):
+    """A logistic map of (relevance, span score), fitted on every other pair; its expected calibration error on the others."""
+    x = np.column_stack([scores, np.ones(len(scores))])
+    loss = lambda w, part: np.mean(np.logaddexp(0, np.where(truth[part], -1, 1) * (x[part] @ w)))
+    w = minimize(loss, [1.0, 0.0, 0.0], args=(slice(0, None, 2),)).x
+    p, y = 1 / (1 + np.exp(-(x[1::2] @ w))), truth[1::2]
+    which = np.minimum((p * bins).astype(int), bins - 1)
+    table = [(int((which == k).sum()), float(p[which == k].mean()), float(y[which == k].mean())) for k in range(bins) if (which == k).any()]
+    return {"relevance_weight": float(w[0]), "span_weight": float(w[1]), "bias": float(w[2]), "pairs": len(truth), "auc": float(roc_auc_score(y, p)),
+            "ece": sum(n * abs(a - b) for n, a, b in table) / len(y), "bins": table}
 
 
 def ndcg(ranks_of_relevant, total, depth=10):
@@ -178,17 +177,20 @@ def candidates(pools, tokenizer, embedder, examples, lang):
 
 def rank(model, texts, examples):
     pairs = [(texts.question(e), texts.passage(i)[0]) for e in examples for i in e["candidates"]]
-    scores, at = [f[0] for f in read(model, pairs)], 0
-    rows, logits, truth = [], [], []
+    found, at = read(model, pairs), 0
+    rows, judged = [], []
     for e in examples:
-        c, s = e["candidates"], scores[at:at + len(e["candidates"])]
+        c, f = e["candidates"], found[at:at + len(e["candidates"])]
         at += len(c)
+        s = [x[0] for x in f]
         gold = c.index(e["passage"]) if e["passage"] in c else None
         place = lambda order: [] if gold is None else [list(order).index(gold)]
         rows.append([ndcg(place(range(len(c))), 1), ndcg(place(np.argsort(-np.array(s), kind="stable")), 1), ndcg(place(blended(s)), 1)])
-        logits += s
-        truth += [i == e["passage"] for i in c]
-    return np.mean(rows, 0), logits, truth
+        # For the calibration: the gold passage, and the first two others that surely do not answer.
+        text = lambda i: texts.pools["passages"][i]["text"].lower()
+        wrong = [k for k, i in enumerate(c) if k != gold and e["spans"] and not any(a.lower() in text(i) for a in e["answers"])]
+        judged += [(*f[k][:2], k == gold) for k in ([] if gold is None else [gold]) + wrong[:2]]
+    return np.mean(rows, 0), judged
 
 
 def product_docs(model, tokenizer, embedder, data):
@@ -263,20 +265,21 @@ def main():
                                          "passage_answers": operating_points(score, answerable, answerable)}
         print(name, json.dumps(report["answerability"][name]), flush=True)
 
-    logits, truth = list(both[:, 0]), list(answerable)
+    judged = [(*x, y) for x, y in zip(both.tolist(), answerable.tolist())]
     embedder = SentenceEncoder(load_state(args.embedder), dtype=torch.float32).eval()
     for lang, names in RANK_SETS.items():
         sets = {n: [e for e in held_out(pools, n, lang) if e["answerable"]][:args.ranked] for n in names}
         candidates(pools, tok, embedder, [e for s in sets.values() for e in s], lang)
         for name, examples in sets.items():
-            scores, l, t = rank(model, texts, examples)
-            logits, truth = logits + l, truth + t
+            scores, pairs = rank(model, texts, examples)
+            judged += pairs
             report["ranking"][f"{lang} {name}"] = {"n": len(examples), **dict(zip(("embedder", "reader", "blended"), map(float, scores)))}
             print("nDCG@10", lang, name, len(examples), "embedder %.3f reader %.3f blended %.3f" % tuple(scores), flush=True)
     scores = product_docs(model, tok, embedder, args.data)
     report["ranking"]["en rag_product_docs"] = dict(zip(("embedder", "reader", "blended"), map(float, scores)))
     print("nDCG@10 rag_product_docs embedder %.3f reader %.3f blended %.3f" % tuple(scores))
-    report["calibration"] = calibration(np.array(logits), np.array(truth))
+    np.random.RandomState(0).shuffle(judged)
+    report["calibration"] = calibration(np.array([j[:2] for j in judged]), np.array([j[2] for j in judged], bool))
     print("calibration", report["calibration"])
     common.write_json(args.json, report)
 

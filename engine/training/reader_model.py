@@ -68,16 +68,13 @@ def token_span(offsets, begin, end):
     return (inside[0], inside[-1]) if inside else None
 
 
-def best_spans(start, end, count=1):
-    """start, end: log-odds rows of one passage window (numpy, [CLS] at 0) -> [(score, first, last)], best first, without [CLS]."""
-    found = []
-    for i in np.argsort(-start)[:20]:
-        if i == 0 or start[i] <= MASKED:
-            continue
-        stop = end[i:i + LONGEST_SPAN]
-        j = int(stop.argmax())
-        found.append((float(start[i] + stop[j]), int(i), int(i) + j))
-    return sorted(found, reverse=True)[:count]
+def best_span(start, end, first, last):
+    """Of the tokens first .. last (numpy logits): (score against [CLS], first, last) of the likeliest answer."""
+    rows = np.full((last - first + 1, LONGEST_SPAN), -np.inf)
+    for k in range(min(LONGEST_SPAN, len(rows))):
+        rows[:len(rows) - k, k] = start[first:last + 1 - k] + end[first + k:last + 1]
+    i, k = np.unravel_index(rows.argmax(), rows.shape)
+    return float(rows[i, k] - start[0] - end[0]), first + int(i), first + int(i + k)
 
 
 def span_loss(start, end, spans, weights):
