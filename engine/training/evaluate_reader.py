@@ -21,7 +21,7 @@ import common
 from bert_model import SentenceEncoder, encode, load_state
 from reader_model import LONGEST_QUESTION, Reader, best_span, collate, join
 
-RANKED = 20  # candidates of a question
+RANKED, CANDIDATE = 20, 2400  # candidates of a question; characters of the longest
 WINDOW, OVERLAP = 384, 128  # tokens of a window, question included; of two neighbours' common part
 ARTICLES = {"en": {"a", "an", "the"}, "pt": {"o", "a", "os", "as", "um", "uma", "uns", "umas"}}
 SPAN_SETS = {"en": ("squad_dev", "nq_oracle (lost-in-the-middle)", "covid-qa", "qed", "fairytaleqa", "qamr", "pira"),
@@ -168,7 +168,7 @@ def blended(scores):
 
 def candidates(pools, tokenizer, embedder, examples, lang):
     """The embedder's first passages of each question, out of all held-out ones of the language."""
-    group = np.array([i for i, p in enumerate(pools["passages"]) if p["dev"] and p["lang"] == lang and p["source"] != "qamr" and len(p["text"]) <= 2400])
+    group = np.array([i for i, p in enumerate(pools["passages"]) if p["dev"] and p["lang"] == lang and p["source"] != "qamr" and len(p["text"]) <= CANDIDATE])
     vectors = encode(embedder, tokenizer, [pools["passages"][i]["text"] for i in group], 256)
     asked = encode(embedder, tokenizer, [e["question"] for e in examples], 64)
     for e, row in zip(examples, np.argsort(-(asked @ vectors.T), axis=1)[:, :RANKED]):
@@ -193,7 +193,7 @@ def rank(model, texts, examples):
     return np.mean(rows, 0), judged
 
 
-def product_docs(model, tokenizer, embedder, data):
+def product_docs(model, tokenizer, embedder, data, most):
     """BEIR-style set that no training script reads: the embedder's first 20 re-ranked."""
     root = data / "eval" / "rag_product_docs"
     corpus, queries = ([json.loads(x) for x in (root / f"{n}.jsonl").read_text().splitlines()] for n in ("corpus", "queries"))
@@ -204,7 +204,7 @@ def product_docs(model, tokenizer, embedder, data):
             judged[p[0]].add(p[-2])
     ids = [c["_id"] for c in corpus]
     texts = [f"{c.get('title') or ''} {c['text']}".strip() for c in corpus]
-    vectors, asked = encode(embedder, tokenizer, texts, 256), [q for q in queries if judged[q["_id"]]]
+    vectors, asked = encode(embedder, tokenizer, texts, 256), [q for q in queries if judged[q["_id"]]][:most]
     first = np.argsort(-(encode(embedder, tokenizer, [q["text"] for q in asked], 64) @ vectors.T), axis=1)[:, :20]
     tokens = [t.ids for t in tokenizer.encode_batch(texts, add_special_tokens=False)]
     questions = [t.ids for t in tokenizer.encode_batch([q["text"] for q in asked], add_special_tokens=False)]
@@ -213,7 +213,7 @@ def product_docs(model, tokenizer, embedder, data):
     for q, c, s in zip(asked, first, scores):
         score = lambda order: ndcg([r for r, i in enumerate(order) if ids[c[i]] in judged[q["_id"]]], len(judged[q["_id"]]))
         rows.append([score(range(len(c))), score(np.argsort(-s, kind="stable")), score(blended(s))])
-    return np.mean(rows, 0)
+    return len(asked), np.mean(rows, 0)
 
 
 def load(path, embedder):
@@ -268,15 +268,16 @@ def main():
     judged = [(*x, y) for x, y in zip(both.tolist(), answerable.tolist())]
     embedder = SentenceEncoder(load_state(args.embedder), dtype=torch.float32).eval()
     for lang, names in RANK_SETS.items():
-        sets = {n: [e for e in held_out(pools, n, lang) if e["answerable"]][:args.ranked] for n in names}
+        short = lambda e: len(pools["passages"][e["passage"]]["text"]) <= CANDIDATE
+        sets = {n: [e for e in held_out(pools, n, lang) if e["answerable"] and short(e)][:args.ranked] for n in names}
         candidates(pools, tok, embedder, [e for s in sets.values() for e in s], lang)
         for name, examples in sets.items():
             scores, pairs = rank(model, texts, examples)
             judged += pairs
             report["ranking"][f"{lang} {name}"] = {"n": len(examples), **dict(zip(("embedder", "reader", "blended"), map(float, scores)))}
             print("nDCG@10", lang, name, len(examples), "embedder %.3f reader %.3f blended %.3f" % tuple(scores), flush=True)
-    scores = product_docs(model, tok, embedder, args.data)
-    report["ranking"]["en rag_product_docs"] = dict(zip(("embedder", "reader", "blended"), map(float, scores)))
+    count, scores = product_docs(model, tok, embedder, args.data, args.ranked)
+    report["ranking"]["en rag_product_docs"] = {"n": count, **dict(zip(("embedder", "reader", "blended"), map(float, scores)))}
     print("nDCG@10 rag_product_docs embedder %.3f reader %.3f blended %.3f" % tuple(scores))
     np.random.RandomState(0).shuffle(judged)
     report["calibration"] = calibration(np.array([j[:2] for j in judged]), np.array([j[2] for j in judged], bool))

@@ -284,7 +284,8 @@ def read_windows(model, tokenizer, question, passage, limits):
 
 
 def export_reader(name, seed, family, model_class, config, tokenizer, dtype=torch.bfloat16, limits=None, perturb=None):
-    """Readings of pairs (question, passage): relevance, the two best spans that do not overlap, and the probability."""
+    """Readings of pairs (question, passage): relevance, probability, then bytes and score of the two best spans that do not
+    overlap, NaN where there is no second."""
     config._attn_implementation = "eager"
     model = model_class(config).eval()
     written = limits and {**limits, "relevance_weight": 0.5, "span_weight": 0.25, "bias": -0.125}
@@ -302,11 +303,13 @@ def export_reader(name, seed, family, model_class, config, tokenizer, dtype=torc
         apart = max((s for s in spans if s[2] < best[1] or s[1] > best[2]), default=None)
         relevance = best[0] if relevance is None else relevance
         logit = 0.5 * relevance + 0.25 * best[0] - 0.125 if written else best[0]
-        readings.append({"relevance": relevance, "probability": 1 / (1 + math.exp(-logit)),
-                         "spans": [[offsets[a][0], offsets[b][1], score] for score, a, b in filter(None, (best, apart))]})
+        row = [relevance, 1 / (1 + math.exp(-logit))]
+        for span in (best, apart):
+            row += [offsets[span[1]][0], offsets[span[2]][1], span[0]] if span else [math.nan] * 3
+        readings.append(row)
     write_json(folder / "pairs.json", pairs)
-    write_json(folder / "readings.json", readings)
-    print(name, "readings:", len(readings), "probabilities", [round(r["probability"], 2) for r in readings])
+    save_file({"readings": torch.tensor(readings)}, folder / "expected.safetensors")
+    print(name, "readings:", len(readings), "probabilities", [round(r[1], 2) for r in readings])
 
 
 def export_seq2seq(name, seed, family, model_class, config, dtype=torch.bfloat16, perturb=None, steps=16):

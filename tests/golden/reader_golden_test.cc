@@ -1,8 +1,7 @@
 // Readings of questions and passages against a reader made of transformers (export_families.py), for every folder of
 // tests/golden/models that has them.
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
+#include "tests/golden/reader_golden.h"
+
 #include <string>
 #include <vector>
 
@@ -19,84 +18,16 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::StatusIs;
 
-constexpr double kTolerance = 2e-4;
-
-struct Golden {
-  std::vector<std::string> questions, passages;
-  std::vector<Reading> readings;
-
-  std::vector<ReadPair> Pairs() const {
-    std::vector<ReadPair> pairs;
-    for (size_t i = 0; i < questions.size(); ++i) pairs.push_back({questions[i], passages[i]});
-    return pairs;
-  }
-};
-
-Golden ReadGoldenReadings(const std::string& name) {
-  Golden golden;
-  const JsonDocument pairs = *JsonDocument::ParseFile(testing::GoldenPath(name) + "/pairs.json");
-  const std::vector<JsonValue> items = *pairs.root().AsArray();
-  for (const JsonValue& item : items) {
-    const std::vector<JsonValue> texts = *item.AsArray();
-    golden.questions.push_back(std::string(*texts[0].AsString()));
-    golden.passages.push_back(std::string(*texts[1].AsString()));
-  }
-  const JsonDocument readings = *JsonDocument::ParseFile(testing::GoldenPath(name) + "/readings.json");
-  const std::vector<JsonValue> results = *readings.root().AsArray();
-  for (const JsonValue& item : results) {
-    Reading reading;
-    reading.relevance = static_cast<float>(*item.GetDouble("relevance", 0));
-    reading.probability = static_cast<float>(*item.GetDouble("probability", 0));
-    const JsonValue listed = *item.Get("spans");
-    const std::vector<JsonValue> spans = *listed.AsArray();
-    for (const JsonValue& span : spans) {
-      const std::vector<JsonValue> parts = *span.AsArray();
-      reading.spans.push_back({static_cast<uint32_t>(*parts[0].AsInt()), static_cast<uint32_t>(*parts[1].AsInt()),
-                               static_cast<float>(*parts[2].AsDouble())});
-    }
-    golden.readings.push_back(reading);
-  }
-  return golden;
-}
-
-std::vector<std::string> Folders() {
-  std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(testing::GoldenPath(""))) {
-    if (std::filesystem::exists(entry.path() / "readings.json")) names.push_back(entry.path().filename().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-// Spans that are elsewhere count as an error of 1.
-double LargestDifference(const std::vector<Reading>& got, const std::vector<Reading>& want) {
-  if (got.size() != want.size()) return INFINITY;
-  double largest = 0;
-  const auto see = [&](double a, double b) { largest = std::max(largest, std::abs(a - b)); };
-  for (size_t i = 0; i < got.size(); ++i) {
-    see(got[i].relevance, want[i].relevance);
-    see(got[i].probability, want[i].probability);
-    see(static_cast<double>(got[i].spans.size()), static_cast<double>(want[i].spans.size()));
-    for (size_t k = 0; k < std::min(got[i].spans.size(), want[i].spans.size()); ++k) {
-      const ReadSpan &a = got[i].spans[k], &b = want[i].spans[k];
-      see(a.score, b.score);
-      if (a.begin != b.begin || a.end != b.end) see(0, 1);
-    }
-    EXPECT_EQ(got[i].answerability, got[i].spans.front().score);
-  }
-  return largest;
-}
-
 class ReaderGolden : public ::testing::TestWithParam<std::string> {
  protected:
-  const Golden golden_ = ReadGoldenReadings(GetParam());
+  const testing::GoldenReadings golden_{GetParam()};
 };
 
 TEST_P(ReaderGolden, Fp32MatchesReference) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath(GetParam()), *runtime));
-  ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden_.Pairs(), 2, CallContext()));
-  EXPECT_LE(LargestDifference(readings, golden_.readings), kTolerance);
+  ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden_.pairs(), 2, CallContext()));
+  EXPECT_LE(golden_.LargestDifference(readings), testing::Tolerance(GetParam()));
 }
 
 // What stands in one call beside others changes nothing.
@@ -104,11 +35,11 @@ TEST_P(ReaderGolden, EachPairAloneGivesTheSame) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath(GetParam()), *runtime));
   std::vector<Reading> readings;
-  for (const ReadPair& pair : golden_.Pairs()) {
+  for (const ReadPair& pair : golden_.pairs()) {
     ASSERT_OK_AND_ASSIGN(std::vector<Reading> one, model->Read({pair}, 2, CallContext()));
     readings.push_back(one.front());
   }
-  EXPECT_LE(LargestDifference(readings, golden_.readings), kTolerance);
+  EXPECT_LE(golden_.LargestDifference(readings), testing::Tolerance(GetParam()));
 }
 
 TEST_P(ReaderGolden, ChangedFactsShow) {
@@ -118,12 +49,12 @@ TEST_P(ReaderGolden, ChangedFactsShow) {
     EditedModel changed(GetParam());
     changed.Edit("config.json", from, to);
     ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(changed.path(), *runtime));
-    ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden_.Pairs(), 2, CallContext()));
-    EXPECT_GT(LargestDifference(readings, golden_.readings), 1e-3);
+    ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden_.pairs(), 2, CallContext()));
+    EXPECT_GT(golden_.LargestDifference(readings), 1e-3);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ReaderGolden, ::testing::ValuesIn(Folders()),
+INSTANTIATE_TEST_SUITE_P(Models, ReaderGolden, ::testing::ValuesIn(testing::GoldenFolders("readings")),
                          [](const auto& info) { return testing::TestName(info.param); });
 
 TEST(ReaderTest, SpansAreBytesOfThePassage) {
