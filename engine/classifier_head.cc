@@ -58,17 +58,19 @@ absl::StatusOr<ClassifierHead> ModernBertHead(ConfigReader& config) {
   return head;
 }
 
-absl::StatusOr<ClassifierHead> HeadOf(const ModelFiles& files) {
-  ConfigReader config(files.config());
-  const std::string family = config.String("model_type", "");
-  if (family == "bert") return BertHead();
-  if (family == "roberta" || family == "xlm-roberta" || family == "camembert") return RobertaHead();
-  if (family == "distilbert") return DistilBertHead();
-  if (family == "modernbert") return ModernBertHead(config);
-  return absl::UnimplementedError(
-      absl::StrCat(files.config().path(), " model_type \"", family,
-                   "\" is not supported as a classifier; supported: bert, camembert, distilbert, modernbert, roberta, "
-                   "xlm-roberta"));
+void Activate(ClassifierActivation activation, MatrixView x, Backend& backend) {
+  switch (activation) {
+    case ClassifierActivation::kTanh:
+      return backend.Map(MapKind::kSoftcap, 1.0f, x);
+    case ClassifierActivation::kRelu:
+      return backend.Activation(ActivationKind::kRelu, false, x, x);
+    case ClassifierActivation::kGeluErf:
+      return backend.Activation(ActivationKind::kGeluErf, false, x, x);
+    case ClassifierActivation::kGeluTanh:
+      return backend.Activation(ActivationKind::kGeluTanh, false, x, x);
+    case ClassifierActivation::kSilu:
+      return backend.Activation(ActivationKind::kSilu, false, x, x);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(TensorSource& source, const std::string& name, int64_t rows,
@@ -92,8 +94,21 @@ absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(TensorSource& source, const
 
 }  // namespace
 
+absl::StatusOr<ClassifierHead> FamilyHead(const ModelFiles& files) {
+  ConfigReader config(files.config());
+  const std::string family = config.String("model_type", "");
+  if (family == "bert") return BertHead();
+  if (family == "roberta" || family == "xlm-roberta" || family == "camembert") return RobertaHead();
+  if (family == "distilbert") return DistilBertHead();
+  if (family == "modernbert") return ModernBertHead(config);
+  return absl::UnimplementedError(
+      absl::StrCat(files.config().path(), " model_type \"", family,
+                   "\" is not supported as a classifier; supported: bert, camembert, distilbert, modernbert, roberta, "
+                   "xlm-roberta"));
+}
+
 absl::StatusOr<ClassifierHead> ReadClassifierHead(const ModelFiles& files) {
-  LASTRO_ASSIGN_OR_RETURN(ClassifierHead head, HeadOf(files));
+  LASTRO_ASSIGN_OR_RETURN(ClassifierHead head, FamilyHead(files));
   const std::string name = absl::StrCat(head.out, ".weight");
   if (!files.weights().Contains(name)) {
     return absl::InvalidArgumentError(
@@ -106,6 +121,12 @@ absl::StatusOr<ClassifierHead> ReadClassifierHead(const ModelFiles& files) {
   }
   head.labels = tensor->shape[0];
   return head;
+}
+
+void IgnoreHeads(const ClassifierHead& head, Architecture* architecture) {
+  for (const std::string& name : {head.dense, head.norm, head.out, std::string("qa_outputs")}) {
+    if (!name.empty()) architecture->tensors.ignored.push_back(absl::StrCat(name, "."));
+  }
 }
 
 absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, const ClassifierHead& head,
@@ -123,6 +144,20 @@ absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, 
                             DeviceVector(source, absl::StrCat(head.norm, ".bias"), a.hidden_size, backend));
   }
   return weights;
+}
+
+MatrixView ApplyClassifier(const ClassifierHead& head, const ClassifierWeights& weights, float norm_eps,
+                           MatrixView pooled, float* scratch, Backend& backend) {
+  const MatrixView dense = {scratch, pooled.rows, pooled.cols, pooled.cols};
+  const MatrixView out = {scratch + pooled.rows * pooled.cols, pooled.rows, head.labels, head.labels};
+  backend.Linear(*weights.dense, pooled, dense);
+  Activate(head.activation, dense, backend);
+  if (weights.norm.weight != nullptr) {
+    const float* bias = weights.norm.bias != nullptr ? weights.norm.bias->floats() : nullptr;
+    backend.Norm({weights.norm.weight->floats(), bias, norm_eps, false}, dense, dense);
+  }
+  backend.Linear(*weights.out, dense, out);
+  return out;
 }
 
 }  // namespace lastro::engine

@@ -34,12 +34,23 @@ struct ClassifierWeights {
   std::unique_ptr<LinearWeight> out;  // [labels, hidden]
 };
 
-// The head of the family that config.json's model_type names. UNIMPLEMENTED for a family without one here;
-// INVALID_ARGUMENT when the weights have none.
+// The names and facts of the family that config.json's model_type names, without labels; the weights are not looked at.
+// UNIMPLEMENTED for a family without a head here.
+absl::StatusOr<ClassifierHead> FamilyHead(const ModelFiles& files);
+
+// The same with the labels of the weights. INVALID_ARGUMENT when they have no head.
 absl::StatusOr<ClassifierHead> ReadClassifierHead(const ModelFiles& files);
+
+// Says that the encoder's weights file holds tensors of heads beside it: this one's, and a reader's (engine/reader.h).
+void IgnoreHeads(const ClassifierHead& head, Architecture* architecture);
 
 // Errors as LoadTransformerWeights.
 absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, const ClassifierHead& head,
                                                         const Architecture& architecture, Backend& backend);
+
+// The logits [rows, labels] of `pooled` [rows, hidden], in `scratch`: device memory for rows * (hidden + labels) floats.
+// Inside a step of the backend's queue.
+MatrixView ApplyClassifier(const ClassifierHead& head, const ClassifierWeights& weights, float norm_eps,
+                           MatrixView pooled, float* scratch, Backend& backend);
 
 }  // namespace lastro::engine

@@ -122,16 +122,15 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
   }
   const int64_t dimension = info_.dimension;
   std::vector<float> vectors(texts.size() * static_cast<size_t>(dimension));
-  LASTRO_RETURN_IF_ERROR(encoder_->Run(std::move(encoded), config_.pooling, config_.normalize, context,
-                                       [&](absl::Span<const EncodedText> batch, MatrixView pooled) {
-                                         for (size_t i = 0; i < batch.size(); ++i) {
-                                           backend_->CopyToHost(
-                                               pooled.Rows(static_cast<int64_t>(i), 1).data,
-                                               dimension * static_cast<int64_t>(sizeof(float)),
-                                               vectors.data() + static_cast<int64_t>(batch[i].index) * dimension);
-                                         }
-                                         return backend_->Synchronize();
-                                       }));
+  const int64_t bytes = dimension * static_cast<int64_t>(sizeof(float));
+  LASTRO_RETURN_IF_ERROR(encoder_->Run(
+      std::move(encoded), config_.pooling, config_.normalize, context, [&](const EncodedBatch& batch) {
+        for (size_t i = 0; i < batch.texts.size(); ++i) {
+          float* to = vectors.data() + static_cast<int64_t>(batch.texts[i].index) * dimension;
+          backend_->CopyToHost(batch.pooled.Rows(static_cast<int64_t>(i), 1).data, bytes, to);
+        }
+        return backend_->Synchronize();
+      }));
   // A vector that is not a number would poison every search it meets.
   if (!std::all_of(vectors.begin(), vectors.end(), [](float v) { return std::isfinite(v); })) {
     return absl::InternalError(

@@ -45,7 +45,8 @@ absl::Status PackedEncoder::RunBatch(absl::Span<const EncodedText> batch, Poolin
     transformer_.NormOutput(&scratch_);
     const MatrixView pooled = {pooled_->data(), count, width, width};
     backend_.Pool(pooling, normalize, sequences, scratch_.hidden, pooled);
-    return consume(batch, pooled);
+    const int64_t rows = static_cast<int64_t>(ids.size());
+    return consume({batch, sequences, scratch_.hidden.Rows(0, rows), pooled});
   });
 }
 
@@ -75,6 +76,24 @@ size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens) 
     ++tail;
   }
   return tail;
+}
+
+PairFrame FramePair(const Tokenizer& tokenizer, absl::string_view first, int64_t separators, size_t most) {
+  EncodeOptions special;
+  special.add_special = true;
+  const std::vector<Token> tokens = tokenizer.EncodeWithOffsets(first, special);
+  const size_t tail = TemplateTail(tokenizer, tokens);
+  PairFrame frame;
+  size_t taken = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const bool of_template = tokenizer.IsSpecial(tokens[i].id) && tokens[i].begin == tokens[i].end;
+    if (of_template || taken++ < most) frame.before.push_back(tokens[i].id);
+  }
+  frame.after.assign(frame.before.end() - static_cast<ptrdiff_t>(tail), frame.before.end());
+  for (int64_t i = 1; i < separators; ++i) {
+    frame.before.insert(frame.before.end(), frame.after.begin(), frame.after.end());
+  }
+  return frame;
 }
 
 }  // namespace lastro::engine

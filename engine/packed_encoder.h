@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -23,15 +24,22 @@ struct EncodedText {
   int64_t second_segment = -1;  // SequenceSpan::second_segment
 };
 
+// One step's texts and what the encoder gives for them, in the same order; device memory, fp32, valid during the step.
+struct EncodedBatch {
+  absl::Span<const EncodedText> texts;
+  absl::Span<const SequenceSpan> sequences;  // the rows of each text in `hidden`
+  MatrixView hidden;                         // [rows of all, hidden_size]
+  MatrixView pooled;                         // [texts.size(), hidden_size]
+};
+
 class PackedEncoder {
  public:
   // Both must outlive the object.
   PackedEncoder(const Transformer& transformer, Backend& backend) : transformer_(transformer), backend_(backend) {}
 
-  // Calls consume(batch, pooled) for every batch, inside its step: `pooled` [batch.size(), hidden_size] is fp32
-  // device memory. Each sequence must have 1 to max_tokens tokens. CANCELLED and DEADLINE_EXCEEDED between layers and
-  // batches; consume's errors as they are.
-  using Consumer = absl::FunctionRef<absl::Status(absl::Span<const EncodedText> batch, MatrixView pooled)>;
+  // Calls consume for every batch, inside its step. Each sequence must have 1 to max_tokens tokens. CANCELLED and
+  // DEADLINE_EXCEEDED between layers and batches; consume's errors as they are.
+  using Consumer = absl::FunctionRef<absl::Status(const EncodedBatch& batch)>;
   absl::Status Run(std::vector<EncodedText> texts, Pooling pooling, bool normalize, const CallContext& context,
                    Consumer consume) const;
 
@@ -50,5 +58,13 @@ class PackedEncoder {
 
 // Tokens at the end of `tokens` that the template added: special and of no bytes.
 size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens);
+
+// The tokens around a pair's second text: those before it, from the template's first to the last separator, and those
+// after it. Of a first text longer than `most` tokens the end is cut.
+struct PairFrame {
+  std::vector<int32_t> before, after;
+};
+PairFrame FramePair(const Tokenizer& tokenizer, absl::string_view first, int64_t separators,
+                    size_t most = std::numeric_limits<size_t>::max());
 
 }  // namespace lastro::engine

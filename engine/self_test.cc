@@ -20,6 +20,7 @@ constexpr uint64_t kMaxFileBytes = 16u << 20;
 constexpr size_t kMaxCases = 64;
 constexpr double kDefaultMinCosine = 0.999;
 constexpr double kDefaultMaxLogprobError = 0.25;
+constexpr double kDefaultMaxLogitError = 0.25;
 constexpr int kStoredLogprobs = 5;
 
 absl::Status Mismatch(const JsonValue& test, absl::string_view what) {
@@ -59,10 +60,15 @@ absl::StatusOr<std::optional<SelfTest>> Open(const std::string& path, absl::stri
   return test;
 }
 
-absl::StatusOr<std::string> TextOf(const JsonValue& test_case) {
-  LASTRO_ASSIGN_OR_RETURN(std::string text, test_case.GetString("text", ""));
-  if (text.empty()) return absl::InvalidArgumentError(absl::StrCat(test_case.path(), " text is missing"));
+absl::StatusOr<std::string> TextOf(const JsonValue& test_case, absl::string_view key = "text") {
+  LASTRO_ASSIGN_OR_RETURN(std::string text, test_case.GetString(key, ""));
+  if (text.empty()) return absl::InvalidArgumentError(absl::StrCat(test_case.path(), " ", key, " is missing"));
   return text;
+}
+
+absl::StatusOr<double> Number(const JsonValue& object, absl::string_view key) {
+  LASTRO_ASSIGN_OR_RETURN(JsonValue value, object.Get(key));
+  return value.AsDouble();
 }
 
 absl::StatusOr<std::vector<double>> Numbers(const JsonValue& object, absl::string_view key) {
@@ -139,6 +145,23 @@ absl::StatusOr<double> LogprobErrorOf(const DecoderModel& model, const JsonValue
   return worst;
 }
 
+// The larger of the differences of relevance and score; the answer must be the stored one.
+absl::StatusOr<double> LogitErrorOf(const Reader& model, const JsonValue& test_case, const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(std::string question, TextOf(test_case, "question"));
+  LASTRO_ASSIGN_OR_RETURN(std::string passage, TextOf(test_case, "passage"));
+  LASTRO_ASSIGN_OR_RETURN(double relevance, Number(test_case, "relevance"));
+  LASTRO_ASSIGN_OR_RETURN(double score, Number(test_case, "score"));
+  LASTRO_ASSIGN_OR_RETURN(int64_t begin, test_case.GetInt("begin", -1));
+  LASTRO_ASSIGN_OR_RETURN(int64_t end, test_case.GetInt("end", -1));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<Reading> readings, model.Read({{question, passage}}, 1, context));
+  const ReadSpan& best = readings.front().spans.front();
+  if (best.begin != begin || best.end != end) {
+    return Mismatch(test_case, absl::StrCat("expected the answer at bytes ", begin, " to ", end, ", found it at ",
+                                            best.begin, " to ", best.end));
+  }
+  return std::max(std::abs(readings.front().relevance - relevance), std::abs(best.score - score));
+}
+
 // Runs every case through `measure`; `worse(a, b)`: a is worse than b.
 absl::StatusOr<std::optional<SelfTestReport>> Run(
     std::optional<SelfTest> test, absl::string_view what,
@@ -202,6 +225,13 @@ absl::StatusOr<std::optional<SelfTestReport>> RunSelfTest(const DecoderModel& mo
   return Run(std::move(test), "the largest difference of a log probability", measure, false);
 }
 
+absl::StatusOr<std::optional<SelfTestReport>> RunSelfTest(const Reader& model, const std::string& path,
+                                                          const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(std::optional<SelfTest> test, Open(path, "reader", "max_logit_error", kDefaultMaxLogitError));
+  auto measure = [&](const JsonValue& test_case) { return LogitErrorOf(model, test_case, context); };
+  return Run(std::move(test), "the largest difference of a logit", measure, false);
+}
+
 absl::StatusOr<std::string> MakeSelfTest(const EmbeddingModel& model, absl::Span<const std::string> texts,
                                          absl::string_view source, const CallContext& context) {
   std::vector<std::string> cases;
@@ -228,6 +258,25 @@ absl::StatusOr<std::string> MakeSelfTest(const DecoderModel& model, absl::Span<c
     cases.push_back(test_case.text());
   }
   return FileText("decoder", source, cases);
+}
+
+absl::StatusOr<std::string> MakeSelfTest(const Reader& model, absl::Span<const std::string> texts,
+                                         absl::string_view source, const CallContext& context) {
+  const std::string passage = absl::StrJoin(texts, "\n");
+  std::vector<std::string> cases;
+  for (const std::string& text : texts) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<Reading> readings, model.Read({{text, passage}}, 1, context));
+    const ReadSpan& best = readings.front().spans.front();
+    JsonObjectText test_case;
+    test_case.Add("question", text);
+    test_case.Add("passage", passage);
+    test_case.Add("relevance", static_cast<double>(readings.front().relevance));
+    test_case.Add("score", static_cast<double>(best.score));
+    test_case.Add("begin", static_cast<int64_t>(best.begin));
+    test_case.Add("end", static_cast<int64_t>(best.end));
+    cases.push_back(test_case.text());
+  }
+  return FileText("reader", source, cases);
 }
 
 }  // namespace lastro::engine

@@ -6,7 +6,11 @@
 //    "cases": [{"text": "The café opens at 8:30.", "vector": [0.0123, ...]}]}
 //   {"kind": "decoder", "source": "...", "max_logprob_error": 0.25,
 //    "cases": [{"text": "The café", "ids": [5, 81, 7], "logprobs": [{"id": 9, "logprob": -1.25}, ...]}]}
-// `ids` are the text's tokens without special ones; `logprobs` are of the token that follows them.
+//   {"kind": "reader", "source": "...", "max_logit_error": 0.25,
+//    "cases": [{"question": "When?", "passage": "It opens at 8:30.", "relevance": 4.5, "score": 9.25, "begin": 9,
+//    "end": 16}]}
+// `ids` are the text's tokens without special ones; `logprobs` are of the token that follows them. `begin`, `end` and
+// `score` are the best span's.
 #pragma once
 
 #include <optional>
@@ -17,12 +21,13 @@
 #include "base/call_context.h"
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
+#include "engine/reader.h"
 
 namespace lastro::engine {
 
 struct SelfTestReport {
   int cases = 0;
-  double worst = 0;    // lowest cosine, or largest difference of a log probability
+  double worst = 0;    // lowest cosine, or largest difference of a log probability or logit
   double limit = 0;    // what `worst` may be
   std::string source;  // who computed the stored results
 };
@@ -37,12 +42,16 @@ absl::StatusOr<std::optional<SelfTestReport>> RunSelfTest(const EmbeddingModel& 
                                                           const CallContext& context);
 absl::StatusOr<std::optional<SelfTestReport>> RunSelfTest(const DecoderModel& model, const std::string& path,
                                                           const CallContext& context);
+absl::StatusOr<std::optional<SelfTestReport>> RunSelfTest(const Reader& model, const std::string& path,
+                                                          const CallContext& context);
 
-// The self-test file of what `model` computes now, for a model that is known to be right. INVALID_ARGUMENT when a text
-// is empty or too long.
+// The self-test file of what `model` computes now, for a model that is known to be right; a reader is asked each text
+// of all of them. INVALID_ARGUMENT when a text is empty or too long.
 absl::StatusOr<std::string> MakeSelfTest(const EmbeddingModel& model, absl::Span<const std::string> texts,
                                          absl::string_view source, const CallContext& context);
 absl::StatusOr<std::string> MakeSelfTest(const DecoderModel& model, absl::Span<const std::string> texts,
+                                         absl::string_view source, const CallContext& context);
+absl::StatusOr<std::string> MakeSelfTest(const Reader& model, absl::Span<const std::string> texts,
                                          absl::string_view source, const CallContext& context);
 
 }  // namespace lastro::engine

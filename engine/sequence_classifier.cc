@@ -27,8 +27,7 @@ class LoadedClassifier : public SequenceClassifier {
  private:
   absl::Status LoadParts(const std::string& path);
   absl::StatusOr<EncodedText> Encode(size_t index, const TextPair& pair, bool truncate, ClassifierScores* scores) const;
-  absl::Status ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const;
-  void Activate(MatrixView x) const;
+  absl::Status ApplyHead(const EncodedBatch& batch, float* logits) const;
 
   std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
   std::unique_ptr<Tokenizer> tokenizer_;
@@ -59,9 +58,7 @@ absl::Status LoadedClassifier::LoadParts(const std::string& path) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
                                                    ", the model's vocabulary only ", a.vocab_size));
   }
-  for (const std::string& name : {head_.dense, head_.norm, head_.out}) {
-    if (!name.empty()) a.tensors.ignored.push_back(absl::StrCat(name, "."));
-  }
+  IgnoreHeads(head_, &a);
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights, LoadTransformerWeights(files_->weights(), a, *backend_));
   LASTRO_ASSIGN_OR_RETURN(weights_, LoadClassifierWeights(files_->weights(), head_, a, *backend_));
   info_.name = files_->name();
@@ -75,25 +72,22 @@ absl::Status LoadedClassifier::LoadParts(const std::string& path) {
   return absl::OkStatus();
 }
 
-// first as the template surrounds it, then the separators that are missing, second, and the template's end again.
 absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPair& pair, bool truncate,
                                                      ClassifierScores* scores) const {
-  EncodeOptions special;
-  special.add_special = true;
-  const std::vector<Token> first = tokenizer_->EncodeWithOffsets(pair.first, special);
-  const size_t limit = static_cast<size_t>(info_.max_tokens), tail = TemplateTail(*tokenizer_, first);
+  const bool alone = !pair.second.has_value();
+  PairFrame frame = FramePair(*tokenizer_, pair.first, alone ? 1 : head_.pair_separators);
+  const std::vector<int32_t>& end = frame.after;
+  const size_t limit = static_cast<size_t>(info_.max_tokens);
   EncodedText text;
   text.index = index;
-  for (const Token& token : first) text.ids.push_back(token.id);
-  const std::vector<int32_t> end(text.ids.end() - static_cast<ptrdiff_t>(tail), text.ids.end());
   std::vector<int32_t> cut;  // what truncation may take from
-  if (pair.second.has_value()) {
-    for (int64_t i = 1; i < head_.pair_separators; ++i) text.ids.insert(text.ids.end(), end.begin(), end.end());
+  if (alone) {
+    cut = std::move(frame.before);
+    cut.resize(cut.size() - end.size());
+  } else {
+    text.ids = std::move(frame.before);
     text.second_segment = static_cast<int64_t>(text.ids.size());
     cut = tokenizer_->Encode(*pair.second);
-  } else {
-    text.ids.resize(text.ids.size() - tail);
-    std::swap(cut, text.ids);
   }
   const size_t kept = text.ids.size() + end.size(), total = kept + cut.size();
   if (total > limit && (!truncate || kept >= limit)) {
@@ -110,38 +104,16 @@ absl::StatusOr<EncodedText> LoadedClassifier::Encode(size_t index, const TextPai
   return text;
 }
 
-void LoadedClassifier::Activate(MatrixView x) const {
-  switch (head_.activation) {
-    case ClassifierActivation::kTanh:
-      return backend_->Map(MapKind::kSoftcap, 1.0f, x);
-    case ClassifierActivation::kRelu:
-      return backend_->Activation(ActivationKind::kRelu, false, x, x);
-    case ClassifierActivation::kGeluErf:
-      return backend_->Activation(ActivationKind::kGeluErf, false, x, x);
-    case ClassifierActivation::kGeluTanh:
-      return backend_->Activation(ActivationKind::kGeluTanh, false, x, x);
-    case ClassifierActivation::kSilu:
-      return backend_->Activation(ActivationKind::kSilu, false, x, x);
-  }
-}
-
-absl::Status LoadedClassifier::ApplyHead(absl::Span<const EncodedText> batch, MatrixView pooled, float* logits) const {
-  const int64_t rows = pooled.rows, row_bytes = head_.labels * static_cast<int64_t>(sizeof(float));
-  const int64_t bytes = rows * (row_bytes + pooled.cols * static_cast<int64_t>(sizeof(float)));
+absl::Status LoadedClassifier::ApplyHead(const EncodedBatch& batch, float* logits) const {
+  const int64_t rows = batch.pooled.rows, row_bytes = head_.labels * static_cast<int64_t>(sizeof(float));
+  const int64_t bytes = rows * (row_bytes + batch.pooled.cols * static_cast<int64_t>(sizeof(float)));
   if (scratch_ == nullptr || scratch_->bytes() < bytes) {
     LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(bytes));
   }
-  const MatrixView dense = {scratch_->data(), rows, pooled.cols, pooled.cols};
-  const MatrixView out = {scratch_->floats() + rows * pooled.cols, rows, head_.labels, head_.labels};
-  backend_->Linear(*weights_.dense, pooled, dense);
-  Activate(dense);
-  if (weights_.norm.weight != nullptr) {
-    const float* bias = weights_.norm.bias != nullptr ? weights_.norm.bias->floats() : nullptr;
-    backend_->Norm({weights_.norm.weight->floats(), bias, transformer_->architecture().norm_eps, false}, dense, dense);
-  }
-  backend_->Linear(*weights_.out, dense, out);
+  const MatrixView out =
+      ApplyClassifier(head_, weights_, transformer_->architecture().norm_eps, batch.pooled, scratch_->floats(), *backend_);
   for (int64_t i = 0; i < rows; ++i) {
-    float* to = logits + static_cast<int64_t>(batch[static_cast<size_t>(i)].index) * head_.labels;
+    float* to = logits + static_cast<int64_t>(batch.texts[static_cast<size_t>(i)].index) * head_.labels;
     backend_->CopyToHost(out.Rows(i, 1).data, row_bytes, to);
   }
   return backend_->Synchronize();
@@ -158,9 +130,9 @@ absl::StatusOr<ClassifierScores> LoadedClassifier::Score(absl::Span<const TextPa
   }
   std::vector<float>& logits = scores.logits;
   logits.resize(pairs.size() * static_cast<size_t>(head_.labels));
-  LASTRO_RETURN_IF_ERROR(encoder_->Run(
-      std::move(encoded), head_.pooling, false, context,
-      [&](absl::Span<const EncodedText> batch, MatrixView pooled) { return ApplyHead(batch, pooled, logits.data()); }));
+  LASTRO_RETURN_IF_ERROR(
+      encoder_->Run(std::move(encoded), head_.pooling, false, context,
+                    [&](const EncodedBatch& batch) { return ApplyHead(batch, logits.data()); }));
   if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
     return absl::InternalError(
         absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));

@@ -1,4 +1,4 @@
-"""BERT sentence encoder with bf16 matrix products and fp32 masters; reads and writes transformers' tensor names."""
+"""BERT with fp32 masters and matrix products in bf16 or fp32; reads and writes transformers' tensor names."""
 import os
 from pathlib import Path
 
@@ -22,12 +22,13 @@ def load_state(folder):
     return {k: v.float() for k, v in s.items() if not k.endswith("position_ids")}
 
 
-class SentenceEncoder(nn.Module):
-    """Mean-pooled, normalised BERT. `fresh` holds the rows of added vocabulary, apart, for a rate of their own."""
+class Bert(nn.Module):
+    """BERT's layers. `fresh` holds the rows of added vocabulary, apart, for a rate of their own; `dtype` that of the matrix products."""
     HEADS = 12
 
-    def __init__(self, state, fresh=None):
+    def __init__(self, state, fresh=None, dtype=torch.bfloat16, dropout=0.0):
         super().__init__()
+        self.dtype, self.dropout = dtype, dropout
         self.names = [k for k in state if k != "embeddings.word_embeddings.weight"]
         self.p = nn.ParameterDict({k.replace(".", "/"): nn.Parameter(state[k].clone()) for k in self.names})
         self.words = nn.Parameter(state["embeddings.word_embeddings.weight"].clone())
@@ -38,28 +39,37 @@ class SentenceEncoder(nn.Module):
         words = self.words if self.fresh is None else torch.cat((self.words, self.fresh))
         return {"embeddings.word_embeddings.weight": words, **{k: self.p[k.replace(".", "/")] for k in self.names}}
 
-    def forward(self, ids, mask):
-        """ids, mask: [B, T] -> [B, D] unit vectors, fp32."""
+    def forward(self, ids, mask, types=None):
+        """ids, mask, types (0 if None): [B, T] -> [B, T, D], fp32."""
         b, t = ids.shape
         g = lambda name: self.p[name.replace(".", "/")]
         norm = lambda x, n: F.layer_norm(x, (x.shape[-1],), g(n + ".weight"), g(n + ".bias"), 1e-12)
-        lin = lambda x, n: F.linear(x, g(n + ".weight").bfloat16(), g(n + ".bias").bfloat16())
+        lin = lambda x, n: F.linear(x.to(self.dtype), g(n + ".weight").to(self.dtype), g(n + ".bias").to(self.dtype))
+        drop = lambda x: F.dropout(x, self.dropout, self.training)
         words = self.words if self.fresh is None else torch.cat((self.words, self.fresh))
-        x = F.embedding(ids, words) + g("embeddings.position_embeddings.weight")[:t] + g("embeddings.token_type_embeddings.weight")[0]
-        x = norm(x, "embeddings.LayerNorm")
+        kinds = g("embeddings.token_type_embeddings.weight")
+        x = F.embedding(ids, words) + g("embeddings.position_embeddings.weight")[:t] + (kinds[0] if types is None else F.embedding(types, kinds))
+        x = drop(norm(x, "embeddings.LayerNorm"))
         d, h = x.shape[-1], self.HEADS
-        bias = torch.zeros(b, 1, 1, t, dtype=torch.bfloat16, device=ids.device).masked_fill_(~mask[:, None, None].bool(), float("-inf"))
+        seen = None if mask.all() else mask[:, None, None].bool().expand(b, 1, t, t)
         for i in range(self.layers):
             n = f"encoder.layer.{i}."
-            y, a = x.bfloat16(), n + "attention.self."
-            q, k, v = (lin(y, a + s).view(b, t, h, d // h).transpose(1, 2).reshape(b * h, t, d // h) for s in ("query", "key", "value"))
-            s = torch.bmm(q * (d // h) ** -0.5, k.transpose(1, 2)).view(b, h, t, t) + bias
-            o = torch.bmm(torch.softmax(s, -1).view(b * h, t, t), v).view(b, h, t, d // h).transpose(1, 2).reshape(b, t, d)
-            x = norm(x + lin(o, n + "attention.output.dense"), n + "attention.output.LayerNorm")
-            y = F.gelu(lin(x.bfloat16(), n + "intermediate.dense"))
-            x = norm(x + lin(y, n + "output.dense"), n + "output.LayerNorm")
+            y, a = x.to(self.dtype), n + "attention.self."
+            q, k, v = (lin(y, a + s).view(b, t, h, d // h).transpose(1, 2) for s in ("query", "key", "value"))
+            o = F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).reshape(b, t, d)
+            x = norm(x + drop(lin(o, n + "attention.output.dense")), n + "attention.output.LayerNorm")
+            y = F.gelu(lin(x, n + "intermediate.dense"))
+            x = norm(x + drop(lin(y, n + "output.dense")), n + "output.LayerNorm")
+        return x
+
+
+class SentenceEncoder(Bert):
+    """Mean-pooled, normalised BERT."""
+
+    def forward(self, ids, mask):
+        """ids, mask: [B, T] -> [B, D] unit vectors, fp32."""
         m = mask[..., None].float()
-        return F.normalize((x * m).sum(1) / m.sum(1), dim=-1)
+        return F.normalize((super().forward(ids, mask) * m).sum(1) / m.sum(1), dim=-1)
 
 
 def pad(rows, device="cpu", multiple=8):

@@ -28,12 +28,13 @@ SOURCES = """| data | licence | used for |
 | ELTeC novels (English, Portuguese) | CC BY 4.0 | a little text |
 | PEPs, 18F handbook, World Factbook | public domain / CC0 | text |
 | Rust book, Swift Evolution | MIT or Apache-2.0; Apache-2.0 | text |
-| OpenWordnet-PT; WordNet 3.0 | CC BY-SA 3.0; WordNet licence | lexicon of the embedder |"""
+| OpenWordnet-PT; WordNet 3.0 | CC BY-SA 3.0; WordNet licence | lexicon of the embedder, glossed questions of the reader |"""
 
 NOTICE = """Built-in models of Lastro: attributions
 
 embedder/   derived from all-MiniLM-L6-v2 (sentence-transformers; nreimers/MiniLM-L6-H384-uncased), Apache License 2.0.
             Changed: vocabulary extended with Portuguese word pieces, weights trained further by multilingual distillation, stored as F16.
+reader/     derived from the embedder (Apache License 2.0): its layers trained further, heads added; the token vectors are the embedder's.
 decoder/    trained from scratch; its token vectors started from those of the embedder (Apache License 2.0).
 
 No training data are contained in this folder. The models were trained on text and questions from the sources below, which ask for
@@ -195,15 +196,97 @@ Quoting and answerability inside Lastro's answer pipeline. Not for open-ended te
 """
 
 
+def reader_card(work, date):
+    e, run, overlap = read(work / "eval_reader.json"), last(work / "reader_run" / "log.jsonl"), read(work / "overlap_reader.json")
+    spans = "\n".join(f"| {k} | {v['n']} | {v['em']:.1f} | {v['f1']:.1f} |" for k, v in e["spans"].items())
+    ranks = "\n".join(f"| {k} | {v['n']} | {v['embedder']:.3f} | {v['reader']:.3f} | {v['blended']:.3f} |" for k, v in e["ranking"].items())
+    a, c = e["answerability"], e["calibration"]
+    names = {"relevance": "relevance", "span": "span score", "together": "relevance + span score / 2"}
+    auc = "\n".join(f"| {n} | {a[k]['auc']:.3f} | " + " | ".join(
+        f"{100 * p['coverage']:.0f}% / {100 * p['refused']:.0f}%" if p else "-" for p in (a[k]["answer_right"].get(w) for w in ("0.7", "0.8", "0.9"))) + " |"
+        for k, n in names.items())
+    shared = "\n".join(f"| {k} | {v['passages_shared']} of {v['passages']} | {v['questions_shared']} of {v['questions']} |" for k, v in sorted(overlap.items()))
+    bins = "\n".join(f"| {p:.2f} | {y:.2f} | {n} |" for n, p, y in c["bins"])
+    return f"""# Lastro reader: does this passage answer, and where
+
+A cross-encoder for English and Portuguese, across both languages too: BERT, 6 layers x 384, reads question and passage together (windows of 384 tokens
+that overlap by 128; questions up to 48) and gives the logit that the passage answers, start and end logits of the answer ([CLS] stands for "none") and from both
+a calibrated probability. Uncased; accents are stripped. Weights in F16. Tensor names: `bert.*`, `bert.pooler.dense` and `classifier` as transformers'
+BertForSequenceClassification, `qa_outputs` as its BertForQuestionAnswering; `lastro_reader` in `config.json` holds limits and calibration.
+
+## Training
+
+Started from the embedder beside it, whose token vectors it keeps. Questions with their passage, with that passage without the sentence that answers, and with
+passages that share words with the question but do not answer; a tenth of the draws are Portuguese gap questions made of plain text, a seventh English examples with
+words replaced by Portuguese ones. {run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens, {run['minutes']:.0f} minutes of wall clock on a third of two busy cores (AdamW, linear decay, fp32).
+
+![loss](loss.png) ![held-out F1 during training](learning.png)
+
+## Measured, {date}
+
+Answers in the gold passage, held-out titles (SQuAD's normalisation; in Portuguese its articles):
+
+| set | questions | EM | F1 |
+|---|---|---|---|
+{spans}
+
+Answerability on SQuAD 2.0 style questions ({a['answerable']} answerable, {a['unanswerable']} adversarial unanswerable): AUC, then at thresholds where 70, 80 and 90% of the
+answers given are right (F1 at least 0.5): share of the answerable questions that are answered / of the unanswerable ones that are refused.
+
+| score | AUC | 70% right | 80% right | 90% right |
+|---|---|---|---|---|
+{auc}
+
+Ranking, nDCG@10: the embedder's first 20 of all held-out passages of the language, re-ranked. Blended: the reader's probability plus the reciprocal of the
+embedder's place.
+
+| set | questions | embedder | reader | blended |
+|---|---|---|---|---|
+{ranks}
+
+Calibration, {c['pairs']} pairs (gold passages, near ones without the answer, unanswerable questions), fitted on half, measured on the other half: AUC {c['auc']:.3f}, expected
+calibration error {c['ece']:.3f}.
+
+| told | true | pairs |
+|---|---|---|
+{bins}
+
+## Overlap
+
+No title is in both parts. What still shares a run of 13 words (passages) or 8 words (questions) with anything trained on:
+
+| held-out set | passages | questions |
+|---|---|---|
+{shared}
+
+## Weak points
+
+- Trained briefly: see the learning curve, which had not levelled off.
+- Questions that a passage on the topic does not answer (SQuAD 2.0 style) are its weakest side: see the table.
+- Portuguese: few native questions; much is translated or glossed text. Answers longer than 30 tokens are cut.
+
+## Use
+
+Re-ranking, extractive answers, checks of claims and abstention inside Lastro. Scores of two passages may be compared, also across languages.
+
+## Data
+
+{SOURCES}
+"""
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--work", required=True, type=Path)
     ap.add_argument("--models", required=True, type=Path)
     ap.add_argument("--date", default="2026-11-20")
     args = ap.parse_args()
-    common.write_atomic(args.models / "embedder" / "CARD.md", embedder_card(args.work, args.date))
+    if (args.work / "eval_embedder.json").exists():
+        common.write_atomic(args.models / "embedder" / "CARD.md", embedder_card(args.work, args.date))
     if (args.work / "eval_decoder.json").exists():
         common.write_atomic(args.models / "decoder" / "CARD.md", decoder_card(args.work, args.date, args.models / "decoder"))
+    if (args.work / "eval_reader.json").exists():
+        common.write_atomic(args.models / "reader" / "CARD.md", reader_card(args.work, args.date))
     common.write_atomic(args.models / "NOTICE-models.txt", NOTICE.format(sources=SOURCES))
 
 

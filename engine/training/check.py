@@ -1,4 +1,4 @@
-"""Loads both exported models with transformers and compares them with the training code.
+"""Loads the exported models with transformers and compares them with the training code.
 
     python check.py --models ../../deploy/models
 """
@@ -13,6 +13,8 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 import prompt as P
 from bert_model import SentenceEncoder, encode, load_state
 from evaluate_decoder import load_decoder
+from reader_model import Reader, collate, join
+from self_test import READ, HfReader
 
 TEXTS = ["How do I reset my password?", "Como faço para redefinir a minha senha?", "The café opens at 8:30.", "A configuração não mudou em 1984."]
 
@@ -35,6 +37,19 @@ def main():
     cos = (want * got).sum(1)
     print("embedder: lowest cosine to transformers", round(cos.min().item(), 5), "- question en/pt", round((got[0] @ got[1]).item(), 3))
     assert cos.min() > 0.999
+
+    folder = args.models / "reader"
+    hf, reader, tok = HfReader.from_pretrained(folder, torch_dtype=torch.float32).eval(), Reader(load_state(folder)).eval(), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    worst = 0.0
+    with torch.no_grad():
+        for pair in READ:
+            ids, types, mask = collate([join(*(tok.encode(t, add_special_tokens=False).ids for t in pair))[:2]], 1)
+            assert ids[0].tolist() == tok.encode(*pair).ids
+            got, want = reader(ids, types, mask), hf(ids, types)
+            inside = types[0].bool() & (ids[0] != ids[0, -1])
+            worst = max(worst, (got[0] - want[0]).abs().item(), *((got[k][0] - want[k][0])[inside].abs().max().item() for k in (1, 2)))
+    print("reader: logits differ from transformers by at most", round(worst, 6))
+    assert worst < 1e-3
 
     folder = args.models / "decoder"
     assert json.loads((folder / "lastro_prompt.json").read_text())["format"] == "lastro-qa-v1"

@@ -23,12 +23,46 @@ from bert_model import teacher_folder, load_state
 NEW_WORDS, NEW_SUFFIXES = 10000, 500
 
 
-def norm_words():
-    bt = Tokenizer.from_file(str(teacher_folder() / "tokenizer.json"))
+def norm_words(folder):
+    """Splits text into the words that the WordPiece of `folder` cuts: lower case, without accents."""
+    bt = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
 
     def f(text):
         return [w for w, _ in bt.pre_tokenizer.pre_tokenize_str(bt.normalizer.normalize_str(text))]
     return f
+
+
+def translations(data):
+    """(English, Portuguese) texts for training, then those held out; outside held-out titles, sentence by sentence where both split alike."""
+    pairs, dev_pairs, seen = [], [], set()
+    for r in common.read_jsonl(data / "pairs" / "python_docs_en_pt.jsonl.zst"):
+        if r["en"] in seen or len(r["en"]) < 12 or r["en"].strip() == r["pt"].strip():
+            continue
+        seen.add(r["en"])
+        if int(common.key_hash(r["en"]), 16) % 25 == 0:
+            if len(r["en"]) > 40:
+                dev_pairs.append((r["en"], r["pt"]))
+        else:
+            pairs.append((r["en"], r["pt"]))
+    by_id = collections.defaultdict(dict)
+    for r in common.read_jsonl(data / "qa" / "pira.jsonl.zst"):
+        if not common.is_dev(r) and not r.get("paraphrase"):
+            by_id[r["id"]][r["lang"]] = r
+    for d in by_id.values():
+        if len(d) == 2:
+            pairs.append((d["en"]["question"], d["pt"]["question"]))
+            a, b = common.sentences(d["en"]["context"]), common.sentences(d["pt"]["context"])
+            if len(a) == len(b):
+                pairs += list(zip(a, b))
+    return pairs, dev_pairs
+
+
+def bilingual_heading(r):
+    """(English, Portuguese) of a translated section's heading, or None."""
+    h = r["headings"][-1] if r["headings"] else ""
+    if r.get("heading_en") and h and h.lower() != r["heading_en"].lower() and len(h) < 90:
+        return r["heading_en"].replace("-", " ").strip(), h
+    return None
 
 
 def aligned_pieces(en, pt, r):
@@ -48,39 +82,22 @@ def main():
     args = ap.parse_args()
     rnd = random.Random(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    split = norm_words()
+    split = norm_words(teacher_folder())
 
     # Sources -------------------------------------------------------------------------------------------------------
-    pairs, dev_pairs, seen = [], [], set()
-    for r in common.read_jsonl(args.data / "pairs" / "python_docs_en_pt.jsonl.zst"):
-        if r["en"] in seen or len(r["en"]) < 12 or r["en"].strip() == r["pt"].strip():
-            continue
-        seen.add(r["en"])
-        if int(common.key_hash(r["en"]), 16) % 25 == 0:
-            if len(r["en"]) > 40:
-                dev_pairs.append((r["en"], r["pt"]))
-        else:
-            pairs.append((r["en"], r["pt"]))
-    by_id, qa = collections.defaultdict(dict), collections.defaultdict(list)
+    pairs, dev_pairs = translations(args.data)
+    qa = collections.defaultdict(list)
     for r in common.read_folder(args.data / "qa"):
-        if r["source"] == "pira" and not common.is_dev(r) and not r.get("paraphrase"):
-            by_id[r["id"]][r["lang"]] = r
         if r["kind"] != "unanswerable" and not common.is_dev(r):
             qa[r["lang"], r["source"]].append(r)
-    for d in by_id.values():
-        if len(d) == 2:
-            pairs.append((d["en"]["question"], d["pt"]["question"]))
-            a, b = common.sentences(d["en"]["context"]), common.sentences(d["pt"]["context"])
-            if len(a) == len(b):
-                pairs += list(zip(a, b))
     text_pt, heads, headed = [], set(), []
     for r in common.read_folder(args.data / "text" / "pt"):
         if common.is_dev(r):
             continue
         text_pt.append(r)
         h = r["headings"][-1] if r["headings"] else ""
-        if r.get("heading_en") and h and h.lower() != r["heading_en"].lower() and len(h) < 90:
-            heads.add((r["heading_en"].replace("-", " ").strip(), h))
+        if bilingual_heading(r):
+            heads.add(bilingual_heading(r))
         if h and len(r["text"]) > 150 and "novels" not in r["source"] and len(h) > 8:
             headed.append((r["title"] + ": " + h, r["text"]))
         elif not h and len(r["text"]) > 150 and "novels" not in r["source"] and r["sec"] == 0:
@@ -110,11 +127,6 @@ def main():
     if args.wordnet:
         one = lambda s: " ".join(split(s))
         wn = lexicon.wordnet(args.wordnet / "wn-data-por.tab", args.wordnet, one, en_counts)
-        back = collections.defaultdict(collections.Counter)
-        for pt, ens in wn.items():
-            for en, w in ens:
-                if " " not in en and " " not in pt:
-                    back[en][pt] += w
     print("lexicon: model 1", len(pt_en), len(en_pt), "wordnet", len(wn), {w: pt_en.get(w, [])[:2] for w in ("arquivo", "configuracao", "para", "nao")}, flush=True)
 
     # Vocabulary ----------------------------------------------------------------------------------------------------
@@ -211,20 +223,16 @@ def main():
     lex = [(e, pt) for pt, ens in wn.items() for e, _ in ens[:1] if len(pt) > 2]
     head = sorted(heads)
 
+    glosses = lexicon.glosser(en_pt, wn)
+
     def gloss(s):
         """English text with words replaced by Portuguese translations: pseudo-Portuguese with a known meaning."""
         share = rnd.choice([0.4, 0.7, 0.9, 1.0])
         out, hit = [], 0
         for w in re.findall(r"\w+|[^\w\s]", s):
-            key = w.lower()
-            cand = en_pt.get(key) or []
-            cand = [c for c in cand if c[1] > 0.15]
-            if not cand and args.wordnet:
-                cand = back.get(key, collections.Counter()).most_common(3)
-                if not cand and key.endswith("s"):
-                    cand = back.get(key[:-1], collections.Counter()).most_common(3)
+            cand = glosses(w)
             if cand and rnd.random() < share:
-                out.append(rnd.choices([c[0] for c in cand], [c[1] for c in cand])[0])
+                out.append(lexicon.draw(cand, rnd))
                 hit += 1
             else:
                 out.append(w)

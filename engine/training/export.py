@@ -45,3 +45,20 @@ def embedder(state, source, out, max_length=256):
         common.write_atomic(out / name, (source / name).read_bytes())
     common.write_json(out / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     save_tensors({k: v.detach().to(torch.float16).contiguous().cpu() for k, v in state.items()}, out / "model.safetensors")
+
+
+def reader(state, embedder, out, settings):
+    """`embedder`: the folder that the reader's words and tokenizer are of; `settings`: config.json's lastro_reader. Positions beyond the
+    window are left out."""
+    embedder, out = Path(embedder), Path(out)
+    for name in ("vocab.txt", "tokenizer.json"):
+        common.write_atomic(out / name, (embedder / name).read_bytes())
+    window = settings["window_tokens"]
+    tokenizer = json.loads((embedder / "tokenizer_config.json").read_text())
+    common.write_json(out / "tokenizer_config.json", {**tokenizer, "model_max_length": window})
+    config = json.loads((embedder / "config.json").read_text())
+    config.update(architectures=["LastroReader"], max_position_embeddings=window, id2label={"0": "answers"}, label2id={"answers": 0}, lastro_reader=settings)
+    common.write_json(out / "config.json", config)
+    key = "bert.embeddings.position_embeddings.weight"
+    state = {**state, key: state[key][:window]}
+    save_tensors({k: v.detach().to(torch.float16).contiguous().cpu() for k, v in state.items()}, out / "model.safetensors")

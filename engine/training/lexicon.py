@@ -76,3 +76,24 @@ def wordnet(por_tab, english, norm, en_counts):
                 for en, rank in synset.get(p[0].replace("-s", "-a"), []):
                     lex[norm(p[2].replace("_", " "))][en] += math.log(2 + min(en_counts.get(w, 0) for w in en.split())) / (1 + rank)
     return {pt: c.most_common(4) for pt, c in lex.items()}
+
+
+def glosser(en_pt, wn):
+    """English word -> its Portuguese translations [(pt, weight)], from Model 1's table, else from `wn` (wordnet()'s result, may be empty)."""
+    back = collections.defaultdict(collections.Counter)
+    for pt, ens in wn.items():
+        for en, w in ens:
+            if " " not in en and " " not in pt:
+                back[en][pt] += w
+
+    def translate(word):
+        key = word.lower()
+        found = [c for c in en_pt.get(key) or [] if c[1] > 0.15] or back.get(key, collections.Counter()).most_common(3)
+        if not found and key.endswith("s"):
+            found = back.get(key[:-1], collections.Counter()).most_common(3)
+        return found
+    return translate
+
+
+def draw(translations, rnd):
+    return rnd.choices([t for t, _ in translations], [w for _, w in translations])[0]

@@ -1,4 +1,4 @@
-"""Draws the loss curves of both runs into one small PNG per model card.
+"""Draws curves of a run's log into a small PNG for the model card.
 
     python plot_curves.py --log work/decoder_run/log.jsonl --keys loss_qa loss_cue loss_lm --out ../../deploy/models/decoder/loss.png
 """
@@ -16,6 +16,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--log", required=True, type=Path)
     ap.add_argument("--keys", required=True, nargs="+")
+    ap.add_argument("--label", default="smoothed loss")
     ap.add_argument("--out", required=True, type=Path)
     args = ap.parse_args()
     recs = [json.loads(x) for x in args.log.read_text().splitlines()]
@@ -24,7 +25,7 @@ def main():
         pts = [(r["tokens"] / 1e6, r[k]) for r in recs if k in r]
         ax.plot(*zip(*pts), label=k, linewidth=1.2, marker="." if len(pts) < 30 else None)
     ax.set_xlabel("training tokens (millions)")
-    ax.set_ylabel("smoothed loss")
+    ax.set_ylabel(args.label)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
     fig.tight_layout()

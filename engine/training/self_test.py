@@ -1,4 +1,4 @@
-"""Writes lastro_selftest.json beside both models: what transformers computes for a few texts, which Lastro compares at load.
+"""Writes lastro_selftest.json beside the models: what transformers computes for a few texts, which Lastro compares at load.
 
     python self_test.py --models ../../deploy/models
 """
@@ -9,11 +9,15 @@ from pathlib import Path
 import torch
 import transformers
 from tokenizers import Tokenizer
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, BertForSequenceClassification
 
 TEXTS = ["The café opens at 8:30.", "A configuração não mudou em 1984.",
          "Who signs for goods that arrive after six in the evening, and where are they kept until the next morning?",
          "Line one.\nLine two, with 1,234.5 units.\n\n\tA third."]
+READ = [("When does the café open?", "The library opens at nine. The café opens at 8:30 — on Sundays it is closed."),
+        ("Em que ano não mudou a configuração?", "A configuração não mudou em 1984. Em 1990 foi substituída."),
+        ("Who signs for late goods?", "Goods that arrive after six are kept in the cellar."),
+        ("Quando abre a biblioteca?", "The library opens at nine. The café opens at 8:30 — on Sundays it is closed.")]
 TOP = 5  # log probabilities kept of each text
 
 
@@ -36,6 +40,32 @@ def decoder_cases(folder):
         yield {"text": text, "ids": ids, "logprobs": [{"id": i, "logprob": round(v, 5)} for i, v in pairs]}
 
 
+class HfReader(BertForSequenceClassification):
+    """The reader as transformers computes it."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.qa_outputs = torch.nn.Linear(config.hidden_size, 2)
+
+    def forward(self, ids, types):
+        out = self.bert(input_ids=ids, token_type_ids=types)
+        return self.classifier(out.pooler_output)[:, 0], *self.qa_outputs(out.last_hidden_state).unbind(-1)
+
+
+def reader_cases(folder):
+    model = HfReader.from_pretrained(folder, torch_dtype=torch.float32).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    longest = json.loads((folder / "config.json").read_text())["lastro_reader"]["answer_tokens"]
+    for question, passage in READ:
+        e = tokenizer.encode(question, passage)
+        relevance, start, end = (x[0] for x in model(torch.tensor([e.ids]), torch.tensor([e.type_ids])))
+        rows = range(e.type_ids.index(1), len(e.ids) - 1)
+        score, i, j = max((float(start[i] + end[j] - start[0] - end[0]), i, j) for i in rows for j in range(i, min(i + longest, len(e.ids) - 1)))
+        at = lambda n: len(passage[:n].encode())
+        yield {"question": question, "passage": passage, "relevance": round(float(relevance), 5), "score": round(score, 5),
+               "begin": at(e.offsets[i][0]), "end": at(e.offsets[j][1])}
+
+
 def write(folder, kind, limit, cases):
     lines = ",\n  ".join(json.dumps(case, ensure_ascii=False) for case in cases)
     head = json.dumps({"kind": kind, "source": f"transformers {transformers.__version__}", **limit})[:-1]
@@ -48,6 +78,7 @@ def main():
     models = parser.parse_args().models
     with torch.no_grad():
         write(models / "embedder", "embedding", {"min_cosine": 0.999}, embedding_cases(models / "embedder"))
+        write(models / "reader", "reader", {"max_logit_error": 0.25}, reader_cases(models / "reader"))
         write(models / "decoder", "decoder", {"max_logprob_error": 0.1}, decoder_cases(models / "decoder"))
 
 

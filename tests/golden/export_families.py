@@ -7,20 +7,22 @@ Usage: python export_families.py [family ...]    (writes models/ beside this fil
 Exported with transformers 4.57.6 and torch 2.15.0. A new family: one entry in FAMILIES below, one card.
 """
 import json
+import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import (BartConfig, BartForConditionalGeneration, BertConfig, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
-                          DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
+from transformers import (BartConfig, BartForConditionalGeneration, BertConfig, BertForQuestionAnswering, BertForSequenceClassification, BloomConfig, BloomForCausalLM, DistilBertConfig,
+                          DistilBertForQuestionAnswering, DistilBertForSequenceClassification, DistilBertModel, FalconConfig, FalconForCausalLM,
                           Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GemmaConfig,
                           GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, GptOssConfig, GptOssForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM,
                           MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, ModernBertConfig, ModernBertForSequenceClassification,
                           ModernBertModel, MptConfig, MptForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, Qwen3MoeConfig, Qwen3MoeForCausalLM, RobertaConfig, RobertaModel, T5Config, T5ForConditionalGeneration,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3Model, Qwen3MoeConfig, Qwen3MoeForCausalLM, RobertaConfig, RobertaForQuestionAnswering, RobertaModel, T5Config, T5ForConditionalGeneration,
                           XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel)
 
 from export_models import bert_texts, word_piece_tokenizer
@@ -242,6 +244,74 @@ def export_classifier(name, seed, family, model_class, config, tokenizer, dtype=
     print(name, "scores: std %.2f" % torch.stack(scores).std())
 
 
+class LastroReader(BertForSequenceClassification):
+    """Lastro's readers: a cross-encoder with a map to start and end beside its classifier (engine/training/reader_model.py)."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.qa_outputs = torch.nn.Linear(config.hidden_size, 2)
+
+    def forward(self, **inputs):
+        out = self.bert(**inputs)
+        start, end = self.qa_outputs(out.last_hidden_state).unbind(-1)
+        return SimpleNamespace(relevance=self.classifier(out.pooler_output)[0, 0], start_logits=start, end_logits=end)
+
+
+def read_windows(model, tokenizer, question, passage, limits):
+    """(relevance or None, [(score, first, last)] of all spans) of a passage read in windows; tokens of the whole passage."""
+    frame = tokenizer.encode(question, "")  # special tokens stand around both
+    specials = sum(frame.special_tokens_mask)
+    asked = tokenizer.encode(question, add_special_tokens=False).ids[:limits["question_tokens"]]
+    tokens = tokenizer.encode(passage, add_special_tokens=False)
+    room = limits["window_tokens"] - specials - len(asked)
+    relevance, spans, at = [], [], 0
+    while True:
+        part = tokens.ids[at:at + room]
+        ids = [frame.ids[0], *asked, *frame.ids[len(frame.ids) - specials + 1:-1], *part, frame.ids[-1]]
+        first = len(ids) - len(part) - 1
+        inputs = {"input_ids": torch.tensor([ids])}
+        if getattr(model.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = torch.tensor([[0] * first + [1] * (len(ids) - first)])
+        with torch.no_grad():
+            out = model(**inputs)
+        start, end = out.start_logits[0].tolist(), out.end_logits[0].tolist()
+        relevance.append(getattr(out, "relevance", None))
+        spans += [(start[first + i] + end[first + j] - start[0] - end[0], at + i, at + j)
+                  for i in range(len(part)) for j in range(i, min(len(part), i + limits["answer_tokens"]))]
+        if at + room >= len(tokens.ids):
+            return None if relevance[0] is None else max(r.item() for r in relevance), spans, tokens.offsets
+        at += room - limits["overlap_tokens"]
+
+
+def export_reader(name, seed, family, model_class, config, tokenizer, dtype=torch.bfloat16, limits=None, perturb=None):
+    """Readings of pairs (question, passage): relevance, probability, then bytes and score of the two best spans that do not
+    overlap, NaN where there is no second."""
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
+    written = limits and {**limits, "relevance_weight": 0.5, "span_weight": 0.25, "bias": -0.125}
+    folder = write_checkpoint(name, seed, model, family, dtype, lambda c: written and c.update(lastro_reader=written), perturb)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    texts = [text for text in plain_texts() if text.strip()]
+    pairs = [[texts[i - 1], text] for i, text in enumerate(texts)]
+    pairs.append([texts[0], " ".join(texts)])
+    readings = []
+    most = config.max_position_embeddings - (2 if "roberta" in config.model_type else 0)
+    used = limits or {"window_tokens": most, "overlap_tokens": min(128, most // 3), "question_tokens": min(64, most // 3), "answer_tokens": 30}
+    for question, passage in pairs:
+        relevance, spans, offsets = read_windows(model, tokenizer, question, passage, used)
+        best = max(spans)
+        apart = max((s for s in spans if s[2] < best[1] or s[1] > best[2]), default=None)
+        relevance = best[0] if relevance is None else relevance
+        logit = 0.5 * relevance + 0.25 * best[0] - 0.125 if written else best[0]
+        row = [relevance, 1 / (1 + math.exp(-logit))]
+        for span in (best, apart):
+            row += [offsets[span[1]][0], offsets[span[2]][1], span[0]] if span else [math.nan] * 3
+        readings.append(row)
+    write_json(folder / "pairs.json", pairs)
+    save_file({"readings": torch.tensor(readings)}, folder / "expected.safetensors")
+    print(name, "readings:", len(readings), "probabilities", [round(r[1], 2) for r in readings])
+
+
 def export_seq2seq(name, seed, family, model_class, config, dtype=torch.bfloat16, perturb=None, steps=16):
     """Greedy targets of sources of several lengths, and the logits at each step."""
     config._attn_implementation = "eager"
@@ -458,6 +528,9 @@ def roberta():
     export_classifier("roberta-pairs-f16", 306, "XLM-RoBERTa cross-encoder", XLMRobertaForSequenceClassification, config(
         XLMRobertaConfig, tokenizer, 36, 3, 3, 1, num_labels=2, hidden_act="gelu_new"), tokenizer, torch.float16,
         perturb={"hidden_act": "relu"})
+    export_reader("roberta-spans", 344, "RoBERTa reader", RobertaForQuestionAnswering, config(
+        RobertaConfig, tokenizer, 32, 2, 4, 1), tokenizer, limits={
+            "window_tokens": 40, "overlap_tokens": 10, "question_tokens": 20, "answer_tokens": 6})
 
 
 def bert():
@@ -475,6 +548,11 @@ def bert():
     export_classifier("bert-labels-deep", 316, "BERT classifier", BertForSequenceClassification, config(
         tokenizer, hidden_size=24, num_attention_heads=2, num_hidden_layers=4, num_labels=5, type_vocab_size=3),
         tokenizer, perturb={"layer_norm_eps": 1e-2})
+    export_reader("bert-spans", 341, "BERT reader", BertForQuestionAnswering, config(tokenizer), tokenizer)
+    export_reader("bert-reader", 342, "Lastro reader", LastroReader, config(tokenizer, num_labels=1), tokenizer, torch.float16,
+                  {"window_tokens": 32, "overlap_tokens": 8, "question_tokens": 12, "answer_tokens": 5}, perturb={
+                      "lastro_reader.window_tokens": 26, "lastro_reader.overlap_tokens": 3, "lastro_reader.question_tokens": 5,
+                      "lastro_reader.answer_tokens": 2, "lastro_reader.bias": 1.5})
     small = dict(dim=36, n_layers=2, n_heads=3, hidden_dim=40, vocab_size=tokenizer.get_vocab_size(),
                  max_position_embeddings=290)
     export_encoder("distilbert-mean", 313, "DistilBERT", DistilBertModel, DistilBertConfig(**small), tokenizer, "mean",
@@ -487,6 +565,7 @@ def bert():
                       DistilBertConfig(**other, num_labels=4), tokenizer, torch.float16, perturb={"activation": "relu"})
     export_classifier("distilbert-labels", 314, "DistilBERT classifier", DistilBertForSequenceClassification,
                       DistilBertConfig(**small, num_labels=2), tokenizer)
+    export_reader("distilbert-spans", 343, "DistilBERT reader", DistilBertForQuestionAnswering, DistilBertConfig(**small), tokenizer)
 
 
 def modernbert():

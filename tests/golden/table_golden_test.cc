@@ -11,9 +11,11 @@
 
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
+#include "engine/reader.h"
 #include "engine/seq2seq_model.h"
 #include "engine/sequence_classifier.h"
 #include "tests/golden/golden_util.h"
+#include "tests/golden/reader_golden.h"
 #include "tests/test_util.h"
 #include "tests/unit/engine/model_test_util.h"
 
@@ -72,6 +74,11 @@ double ClassifierError(const std::string& folder, const SafetensorsFile& expecte
                            testing::ReadGolden(expected, "scores").floats, 1, 1);
 }
 
+double ReaderError(const std::string& folder, const SafetensorsFile&, const Runtime& runtime) {
+  const testing::GoldenReadings golden(std::filesystem::path(folder).filename().string());
+  return golden.LargestDifference(*(*Reader::Load(folder, runtime))->Read(golden.pairs(), 2, CallContext()));
+}
+
 double Seq2SeqError(const std::string& folder, const SafetensorsFile& expected, const Runtime& runtime) {
   const auto model = *Seq2SeqModel::Load(folder, runtime);
   double largest = 0;
@@ -97,6 +104,7 @@ struct Kind {
 constexpr Kind kKinds[] = {{"logits.17", "logits of 1, 17, 129 and 300 tokens", DecoderError},
                            {"vectors", "sentence vectors", EncoderError},
                            {"scores", "scores of texts and pairs", ClassifierError},
+                           {"readings", "relevance, spans and their scores", ReaderError},
                            {"target.17", "greedy generations and their logits", Seq2SeqError}};
 
 // Family and reference of a folder; export_models.py writes no reference.json.

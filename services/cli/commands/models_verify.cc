@@ -3,6 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "engine/model_files.h"
+#include "engine/reader_head.h"
 #include "engine/self_test.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
@@ -64,6 +66,11 @@ absl::StatusOr<engine::SelfTestReport> LoadAndVerify(const std::string& folder, 
   std::error_code error;
   if (std::filesystem::exists(folder + "/modules.json", error)) {
     LASTRO_ASSIGN_OR_RETURN(auto model, engine::EmbeddingModel::Load(folder, runtime));
+    return Verify(*model, folder, options, context);
+  }
+  LASTRO_ASSIGN_OR_RETURN(auto files, engine::OpenModel(folder));
+  if (engine::HasReaderHead(*files)) {
+    LASTRO_ASSIGN_OR_RETURN(auto model, engine::Reader::Load(folder, runtime));
     return Verify(*model, folder, options, context);
   }
   LASTRO_ASSIGN_OR_RETURN(auto model, engine::DecoderModel::Load(folder, runtime));

@@ -48,6 +48,25 @@ TEST_F(SelfTestTest, AModelGivesWhatItStored) {
   EXPECT_LT(of_decoder->worst, 1e-4);
 }
 
+TEST_F(SelfTestTest, AReaderGivesWhatItStored) {
+  EditedModel model("bert-reader");
+  Store<Reader>(model);
+  ASSERT_OK_AND_ASSIGN(auto report, Check<Reader>(model));
+  EXPECT_EQ(report->cases, 2);
+  EXPECT_LT(report->worst, 1e-4);
+  model.Edit("config.json", "\"layer_norm_eps\": 1e-12", "\"layer_norm_eps\": 1.0");
+  EXPECT_THAT(Check<Reader>(model), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                             AllOf(HasSubstr("lastro_selftest.json"), HasSubstr("results stored"))));
+}
+
+TEST_F(SelfTestTest, AnAnswerElsewhereIsCaught) {
+  EditedModel model("bert-reader");
+  Store<Reader>(model);
+  model.Edit("lastro_selftest.json", "\"end\": ", "\"end\": 1");
+  EXPECT_THAT(Check<Reader>(model),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("expected the answer at bytes")));
+}
+
 TEST_F(SelfTestTest, AnotherPoolingIsCaught) {
   EditedModel model("bert-mean");
   Store<EmbeddingModel>(model);

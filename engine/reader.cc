@@ -1,0 +1,218 @@
+#include "engine/reader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+#include "engine/cards.h"
+#include "engine/model_files.h"
+#include "engine/packed_encoder.h"
+#include "engine/reader_head.h"
+#include "engine/span_search.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr float kLowest = std::numeric_limits<float>::lowest();
+
+// A part of a passage, read beside the whole question.
+struct Window {
+  size_t pair = 0;
+  size_t begin = 0, end = 0;  // tokens of the passage
+  size_t first_row = 0;       // of them in the encoder's input
+};
+
+// What the heads give for a window.
+struct WindowLogits {
+  float relevance = 0;
+  std::vector<float> spans;  // [rows, 2]: start and end
+};
+
+struct PairTokens {
+  std::vector<Token> passage;
+  std::vector<TokenSpan> found;  // in tokens of the passage
+  Reading reading{kLowest, kLowest, 0, {}};
+};
+
+class LoadedReader : public Reader {
+ public:
+  static absl::StatusOr<std::unique_ptr<Reader>> Create(const std::string& path, const Runtime& runtime);
+
+  const ReaderInfo& info() const override { return info_; }
+  const Tokenizer& tokenizer() const override { return *tokenizer_; }
+  absl::StatusOr<std::vector<Reading>> Read(absl::Span<const ReadPair> pairs, int max_spans,
+                                            const CallContext& context) const override;
+
+ private:
+  absl::Status LoadParts(const std::string& path);
+  absl::Status AddWindows(size_t index, const ReadPair& pair, PairTokens* tokens, std::vector<Window>* windows,
+                          std::vector<EncodedText>* texts) const;
+  absl::Status ApplyHeads(const EncodedBatch& batch, std::vector<WindowLogits>* logits) const;
+  void Collect(const Window& window, const WindowLogits& logits, PairTokens* tokens) const;
+  absl::Status Finish(int max_spans, PairTokens* tokens) const;
+
+  std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<PackedEncoder> encoder_;
+  Backend* backend_ = nullptr;
+  ReaderHead head_;
+  ReaderWeights weights_;
+  ReaderInfo info_;
+  mutable std::unique_ptr<Buffer> scratch_;  // of ApplyHeads, inside steps of the backend's queue only
+};
+
+absl::StatusOr<std::unique_ptr<Reader>> LoadedReader::Create(const std::string& path, const Runtime& runtime) {
+  auto model = std::make_unique<LoadedReader>();
+  model->backend_ = &runtime.backend();
+  LASTRO_RETURN_IF_ERROR(model->LoadParts(path));
+  return model;
+}
+
+absl::Status LoadedReader::LoadParts(const std::string& path) {
+  LASTRO_ASSIGN_OR_RETURN(files_, OpenModel(path));
+  LASTRO_ASSIGN_OR_RETURN(Architecture a, ReadArchitecture(*files_));
+  LASTRO_ASSIGN_OR_RETURN(head_, ReadReaderHead(*files_, a));
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
+  if (tokenizer_->vocab_size() > a.vocab_size) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
+                                                   ", the model's vocabulary only ", a.vocab_size));
+  }
+  IgnoreHeads(head_.relevance.value_or(ClassifierHead()), &a);
+  LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights, LoadTransformerWeights(files_->weights(), a, *backend_));
+  LASTRO_ASSIGN_OR_RETURN(weights_, LoadReaderWeights(files_->weights(), head_, a, *backend_));
+  info_.name = files_->name();
+  info_.fingerprint = files_->Fingerprint();
+  info_.architecture = a.name;
+  info_.tells_relevance = head_.relevance.has_value();
+  info_.window_tokens = static_cast<int>(head_.window_tokens);
+  info_.question_tokens = static_cast<int>(head_.question_tokens);
+  info_.parameters = weights.parameters;
+  transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
+  encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
+  return absl::OkStatus();
+}
+
+absl::Status LoadedReader::AddWindows(size_t index, const ReadPair& pair, PairTokens* tokens,
+                                      std::vector<Window>* windows, std::vector<EncodedText>* texts) const {
+  const PairFrame frame =
+      FramePair(*tokenizer_, pair.question, head_.pair_separators, static_cast<size_t>(head_.question_tokens));
+  tokens->passage = tokenizer_->EncodeWithOffsets(pair.passage);
+  const size_t around = frame.before.size() + frame.after.size(), window = static_cast<size_t>(head_.window_tokens);
+  if (tokens->passage.empty()) return absl::InvalidArgumentError(absl::StrCat("passage ", index, " has no tokens"));
+  if (around >= window) {
+    return absl::InvalidArgumentError(absl::StrCat("question ", index, " leaves no room for its passage"));
+  }
+  const size_t room = window - around, count = tokens->passage.size();
+  for (size_t begin = 0;; begin += room - static_cast<size_t>(head_.overlap_tokens)) {
+    const size_t end = std::min(count, begin + room);
+    EncodedText text{texts->size(), frame.before, static_cast<int64_t>(frame.before.size())};
+    for (size_t i = begin; i < end; ++i) text.ids.push_back(tokens->passage[i].id);
+    text.ids.insert(text.ids.end(), frame.after.begin(), frame.after.end());
+    texts->push_back(std::move(text));
+    windows->push_back({index, begin, end, frame.before.size()});
+    if (end == count) return absl::OkStatus();
+  }
+}
+
+absl::Status LoadedReader::ApplyHeads(const EncodedBatch& batch, std::vector<WindowLogits>* logits) const {
+  const int64_t rows = batch.hidden.rows, texts = batch.pooled.rows;
+  const int64_t floats = 2 * rows + texts * (batch.pooled.cols + 1),
+                bytes = floats * static_cast<int64_t>(sizeof(float));
+  if (scratch_ == nullptr || scratch_->bytes() < bytes) {
+    LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(bytes));
+  }
+  const MatrixView spans = {scratch_->data(), rows, 2, 2};
+  backend_->Linear(*weights_.spans, batch.hidden, spans);
+  MatrixView relevance;
+  if (head_.relevance.has_value()) {
+    relevance = ApplyClassifier(*head_.relevance, *weights_.relevance, transformer_->architecture().norm_eps,
+                                batch.pooled, scratch_->floats() + 2 * rows, *backend_);
+  }
+  for (int64_t i = 0; i < texts; ++i) {
+    const SequenceSpan& sequence = batch.sequences[static_cast<size_t>(i)];
+    WindowLogits& to = (*logits)[batch.texts[static_cast<size_t>(i)].index];
+    to.spans.resize(static_cast<size_t>(2 * sequence.rows));
+    backend_->CopyToHost(spans.Rows(sequence.first_row, sequence.rows).data,
+                         2 * sequence.rows * static_cast<int64_t>(sizeof(float)), to.spans.data());
+    if (head_.relevance.has_value()) {
+      backend_->CopyToHost(relevance.Rows(i, 1).data, static_cast<int64_t>(sizeof(float)), &to.relevance);
+    }
+  }
+  return backend_->Synchronize();
+}
+
+// Adds a window's candidates; the first token, [CLS], stands for "no answer".
+void LoadedReader::Collect(const Window& window, const WindowLogits& logits, PairTokens* tokens) const {
+  std::vector<float> start, end;
+  for (size_t row = window.first_row; row < window.first_row + window.end - window.begin; ++row) {
+    start.push_back(logits.spans[2 * row]);
+    end.push_back(logits.spans[2 * row + 1]);
+  }
+  const float none = logits.spans[0] + logits.spans[1];
+  for (TokenSpan span : AllSpans(start, end, head_.answer_tokens)) {
+    span.first += static_cast<int64_t>(window.begin);
+    span.last += static_cast<int64_t>(window.begin);
+    span.score -= none;
+    tokens->found.push_back(span);
+  }
+  tokens->reading.relevance = std::max(tokens->reading.relevance, logits.relevance);
+}
+
+absl::Status LoadedReader::Finish(int max_spans, PairTokens* tokens) const {
+  Reading& reading = tokens->reading;
+  const bool finite =
+      std::isfinite(reading.relevance) && std::all_of(tokens->found.begin(), tokens->found.end(),
+                                                      [](const TokenSpan& s) { return std::isfinite(s.score); });
+  if (!finite) {
+    return absl::InternalError(
+        absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));
+  }
+  for (const TokenSpan& span : BestApart(tokens->found, max_spans)) {
+    const Token& first = tokens->passage[static_cast<size_t>(span.first)];
+    const Token& last = tokens->passage[static_cast<size_t>(span.last)];
+    reading.spans.push_back({first.begin, last.end, span.score});
+  }
+  reading.answerability = reading.spans.front().score;
+  if (!head_.relevance.has_value()) reading.relevance = reading.answerability;
+  const double logit =
+      head_.relevance_weight * reading.relevance + head_.span_weight * reading.answerability + head_.bias;
+  reading.probability = static_cast<float>(1 / (1 + std::exp(-logit)));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Reading>> LoadedReader::Read(absl::Span<const ReadPair> pairs, int max_spans,
+                                                        const CallContext& context) const {
+  LASTRO_CHECK(max_spans >= 1);
+  std::vector<PairTokens> tokens(pairs.size());
+  std::vector<Window> windows;
+  std::vector<EncodedText> texts;  // of the windows, in their order
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    LASTRO_RETURN_IF_ERROR(AddWindows(i, pairs[i], &tokens[i], &windows, &texts));
+  }
+  std::vector<WindowLogits> logits(windows.size());
+  const Pooling pooling = head_.relevance.has_value() ? head_.relevance->pooling : Pooling::kCls;
+  LASTRO_RETURN_IF_ERROR(encoder_->Run(std::move(texts), pooling, false, context,
+                                       [&](const EncodedBatch& batch) { return ApplyHeads(batch, &logits); }));
+  for (size_t i = 0; i < windows.size(); ++i) Collect(windows[i], logits[i], &tokens[windows[i].pair]);
+  std::vector<Reading> readings;
+  readings.reserve(pairs.size());
+  for (PairTokens& pair : tokens) {
+    LASTRO_RETURN_IF_ERROR(Finish(max_spans, &pair));
+    readings.push_back(std::move(pair.reading));
+  }
+  return readings;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Reader>> Reader::Load(const std::string& folder, const Runtime& runtime) {
+  return LoadedReader::Create(folder, runtime);
+}
+
+}  // namespace lastro::engine

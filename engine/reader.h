@@ -1,0 +1,68 @@
+// Reader: an encoder that reads a question and a passage together (extractive question answering, Devlin et al. 2018,
+// section 4.3): whether the passage answers, and at which bytes. Reads Lastro's readers and transformers'
+// ...ForQuestionAnswering of the families that SequenceClassifier reads. Const after Load; Read may be called from
+// several threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "engine/runtime.h"
+#include "engine/tokenizer.h"
+
+namespace lastro::engine {
+
+struct ReaderInfo {
+  std::string name;              // the folder's last component
+  std::string fingerprint;       // SHA-256 over weights, configuration and tokenizer
+  std::string architecture;      // "bert"
+  bool tells_relevance = false;  // has a head for it; else relevance is answerability
+  int window_tokens = 0;         // read at once, question included; longer passages in several windows that overlap
+  int question_tokens = 0;       // of a longer question the end is not read
+  int64_t parameters = 0;
+};
+
+// Neither is owned.
+struct ReadPair {
+  absl::string_view question;
+  absl::string_view passage;
+};
+
+// Bytes of the passage, from the first of a token to behind the last of one.
+struct ReadSpan {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  float score =
+      0;  // logits of its start and end, less those of "no answer" in the same window: above 0, it is likelier
+};
+
+struct Reading {
+  float relevance = 0;          // logit that the passage answers the question; the best window's
+  float answerability = 0;      // score of the best span
+  float probability = 0;        // that the passage answers, calibrated from both by the model's configuration
+  std::vector<ReadSpan> spans;  // at least one; best first, none overlaps another
+};
+
+class Reader {
+ public:
+  // `runtime` must outlive the model. Errors as EmbeddingModel::Load; INVALID_ARGUMENT when the weights point at no
+  // spans or the configuration leaves a passage no room.
+  static absl::StatusOr<std::unique_ptr<Reader>> Load(const std::string& folder, const Runtime& runtime);
+  virtual ~Reader() = default;
+
+  virtual const ReaderInfo& info() const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+
+  // One reading of each pair, in their order, with at most `max_spans` (>= 1) answers. INVALID_ARGUMENT names the pair
+  // of which a side has no tokens. Also CANCELLED and DEADLINE_EXCEEDED, seen between layers and batches.
+  virtual absl::StatusOr<std::vector<Reading>> Read(absl::Span<const ReadPair> pairs, int max_spans,
+                                                    const CallContext& context) const = 0;
+};
+
+}  // namespace lastro::engine

@@ -1,0 +1,77 @@
+#include "engine/reader_head.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "engine/config_reader.h"
+#include "engine/tensor_source.h"
+
+namespace lastro::engine {
+namespace {
+
+constexpr const char* kSpans = "qa_outputs";  // of every ...ForQuestionAnswering of transformers
+constexpr double kMaxWeight = 1e6;
+
+// The limits of config.json's lastro_reader, those of the model without it.
+absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead* head) {
+  head->window_tokens = max_tokens;
+  head->overlap_tokens = std::min<int64_t>(128, max_tokens / 3);
+  head->question_tokens = std::min<int64_t>(64, max_tokens / 3);
+  head->answer_tokens = 30;
+  if (!config.Has("lastro_reader")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue section, config.Get("lastro_reader"));
+  ConfigReader reader(section);
+  head->window_tokens = reader.Int("window_tokens", 1, max_tokens, head->window_tokens);
+  head->overlap_tokens = reader.Int("overlap_tokens", 0, max_tokens, head->overlap_tokens);
+  head->question_tokens = reader.Int("question_tokens", 1, max_tokens, head->question_tokens);
+  head->answer_tokens = reader.Int("answer_tokens", 1, max_tokens, head->answer_tokens);
+  head->relevance_weight = reader.Double("relevance_weight", -kMaxWeight, kMaxWeight, head->relevance_weight);
+  head->span_weight = reader.Double("span_weight", -kMaxWeight, kMaxWeight, head->span_weight);
+  head->bias = reader.Double("bias", -kMaxWeight, kMaxWeight, head->bias);
+  return reader.status();
+}
+
+}  // namespace
+
+bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpans, ".weight")); }
+
+absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Architecture& a) {
+  const std::string& path = files.weights().path();
+  if (!HasReaderHead(files)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has no tensor ", kSpans, ".weight: this model was not trained to point at answers"));
+  }
+  LASTRO_ASSIGN_OR_RETURN(ClassifierHead family, FamilyHead(files));
+  ReaderHead head;
+  head.pair_separators = family.pair_separators;
+  LASTRO_RETURN_IF_ERROR(ReadLimits(files.config(), a.max_tokens, &head));
+  const int64_t specials = 2 + head.pair_separators;
+  if (head.question_tokens + specials + head.overlap_tokens >= head.window_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        files.config().path(), ": a window of ", head.window_tokens, " tokens has no room for a passage beside ",
+        head.question_tokens, " of the question, ", specials, " special ones and an overlap of ", head.overlap_tokens));
+  }
+  if (!files.weights().Contains(absl::StrCat(family.out, ".weight"))) return head;
+  LASTRO_ASSIGN_OR_RETURN(head.relevance, ReadClassifierHead(files));
+  if (head.relevance->labels != 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": a reader's classifier has 1 label, that the passage answers; this one has ", head.relevance->labels));
+  }
+  return head;
+}
+
+absl::StatusOr<ReaderWeights> LoadReaderWeights(const TensorFile& file, const ReaderHead& head, const Architecture& a,
+                                                Backend& backend) {
+  TensorSource source(file, "");
+  ReaderWeights weights;
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source.Matrix(absl::StrCat(kSpans, ".weight"), 2, a.hidden_size));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<float> bias, source.Vector(absl::StrCat(kSpans, ".bias"), 2));
+  LASTRO_ASSIGN_OR_RETURN(weights.spans, backend.LoadLinear({matrix}, bias, LinearHints()));
+  if (head.relevance.has_value()) {
+    LASTRO_ASSIGN_OR_RETURN(weights.relevance, LoadClassifierWeights(file, *head.relevance, a, backend));
+  }
+  return weights;
+}
+
+}  // namespace lastro::engine
