@@ -129,6 +129,7 @@ class Answerer : public AskApi {
     search.set_query(request.question);
     search.set_limit(request.max_passages);
     *search.mutable_filter() = request.filter;
+    search.set_explain(true);  // for the receipt
     LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, retrieval_.Search(search, context));
     NoteSearch(response, answer->mutable_receipt());
     return response;

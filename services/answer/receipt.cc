@@ -90,6 +90,7 @@ std::string AnswerSha256(const v1::Answer& answer) {
 void NoteSearch(const v1::SearchResponse& found, v1::Receipt* receipt) {
   receipt->set_store_commit(found.store_commit());
   receipt->set_embedding_fingerprint(found.embedding_fingerprint());
+  receipt->set_reranker_fingerprint(found.explanation().reranker());
   receipt->clear_passages();
   for (const v1::SearchHit& hit : found.hits()) {
     v1::ReceiptPassage* passage = receipt->add_passages();

@@ -13,7 +13,7 @@ namespace lastro::services::answer {
 // ingested again as it was.
 std::string AnswerSha256(const v1::Answer& answer);
 
-// Notes the store's commit, the embedding model and what was found.
+// Notes the store's commit, the models that searched and what was found. `found` is explained.
 void NoteSearch(const v1::SearchResponse& found, v1::Receipt* receipt);
 
 // Compares the receipt of an answer with that of one made now from the same request.
