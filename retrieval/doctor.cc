@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -45,18 +46,27 @@ struct Look {
   }
 };
 
-// DATA_LOSS unless every vector of the truth that `index` should hold is in it, bit for bit.
+// Whether row `row` of `held` is what `vector` becomes there.
+bool HoldsVector(const QuantizedVectors& held, size_t row, const float* vector) {
+  QuantizedVectors made(held.dimension());
+  made.Append(vector);
+  return std::memcmp(held.codes(row), made.codes(0), static_cast<size_t>(held.dimension())) == 0 &&
+         held.scale(row) == made.scale(0) && held.error(row) == made.error(0);
+}
+
+// DATA_LOSS unless every vector of the truth that `index` should hold is in it, to the last code; of an index that has
+// no codes of single vectors, only the chunks are compared.
 absl::Status CompareVectors(Database& db, const CollectionRow& collection, const VectorIndex& index) {
-  LASTRO_RETURN_IF_ERROR(CheckAgainstTruth(db, collection.row, index));
-  absl::Span<const int64_t> chunks = index.chunks();
-  int dimension = collection.collection.dimension;
+  LASTRO_RETURN_IF_ERROR(CheckAgainstTruth(db, collection.row, index).status());
+  const QuantizedVectors* held = index.rows().vectors();
+  if (held == nullptr) return absl::OkStatus();
+  const int64_t last_chunk = index.position().last_chunk;
   int64_t differing = 0;
-  LASTRO_RETURN_IF_ERROR(
-      ForEachVectorAfter(db, collection.row, dimension, 0, [&](int64_t id, int64_t, const float* vector) {
-        auto found = std::lower_bound(chunks.begin(), chunks.end(), id);
-        if (found == chunks.end() || *found != id) return;  // later than the index
-        const float* held = index.vector(static_cast<size_t>(found - chunks.begin()));
-        if (std::memcmp(held, vector, sizeof(float) * static_cast<size_t>(dimension)) != 0) ++differing;
+  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(
+      db, collection.row, collection.collection.dimension, 0, [&](int64_t id, int64_t, const float* vector) {
+        if (id > last_chunk) return;  // later than the index
+        std::optional<uint32_t> row = index.ids().Find(id);
+        if (!row.has_value() || !HoldsVector(*held, *row, vector)) ++differing;
       }));
   if (differing == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(differing, " vectors differ from those of the chunks"));

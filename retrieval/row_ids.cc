@@ -31,6 +31,16 @@ int64_t RowIds::ChunkOf(uint32_t row) const {
   return run.chunk + (row - run.row);
 }
 
+std::optional<uint32_t> RowIds::Find(int64_t chunk) const {
+  auto after =
+      std::upper_bound(runs_.begin(), runs_.end(), chunk, [](int64_t c, const Run& run) { return c < run.chunk; });
+  if (after == runs_.begin()) return std::nullopt;
+  const Run& run = *(after - 1);
+  const RowRange rows = RowsOf(static_cast<size_t>(after - runs_.begin()) - 1);
+  if (chunk - run.chunk >= rows.end - rows.begin) return std::nullopt;
+  return run.row + static_cast<uint32_t>(chunk - run.chunk);
+}
+
 void RowIds::Append(int64_t chunk, int64_t document) {
   LASTRO_CHECK(size_ < kMaxRows);
   const uint32_t row = static_cast<uint32_t>(size_++);

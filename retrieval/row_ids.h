@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -39,6 +40,8 @@ class RowIds {
   // The run of a row.
   const Run& RunOf(uint32_t row) const;
   int64_t ChunkOf(uint32_t row) const;
+  // The row of a chunk; none when there is none.
+  std::optional<uint32_t> Find(int64_t chunk) const;
 
   // REQUIRES: `chunk` is greater than any before, `document` not less, and there are fewer than kMaxRows.
   void Append(int64_t chunk, int64_t document);

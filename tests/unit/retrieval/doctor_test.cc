@@ -102,7 +102,7 @@ TEST_F(DoctorTest, MendsWhatIsDerived) {
   Execute("DELETE FROM fts_1_data WHERE id>10; UPDATE collections SET documents=99, chunks=1;"
           "INSERT INTO contents(sha256, size_bytes) VALUES('nobodys', 0);"
           "INSERT INTO jobs(id, created_ns, data) VALUES('bad', 1, x'ff');");
-  std::ofstream(folder_ / "index/1/1.faiss", std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "garbage";
+  std::ofstream(folder_ / "index/1/1.index", std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "garbage";
   DoctorReport report = Run();
   EXPECT_FALSE(report.healthy());
   for (const char* check : {"full-text indexes", "vector indexes", "jobs"}) {
@@ -113,7 +113,7 @@ TEST_F(DoctorTest, MendsWhatIsDerived) {
   report = Run(/*repair=*/true);
   EXPECT_TRUE(report.healthy());
   EXPECT_EQ(Problems(report.findings, "full-text indexes"), 1) << "says what there was";
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "index/1/1.faiss"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "index/1/1.index"));
   ExpectAllFound();
 }
 

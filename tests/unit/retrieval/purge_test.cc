@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "retrieval/chunk_table.h"
 #include "retrieval/document_table.h"
+#include "retrieval/quantized_vectors.h"
 #include "tests/unit/retrieval/store_fixture.h"
 
 namespace lastro::retrieval::testing {
@@ -25,6 +26,13 @@ class PurgeTest : public StoreTest {
       }
     }
     return files;
+  }
+
+  // A vector as an index keeps it.
+  static std::string CodesOf(const std::vector<float>& vector) {
+    QuantizedVectors quantized(kDimension);
+    quantized.Append(vector.data());
+    return std::string(reinterpret_cast<const char*>(quantized.codes(0)), kDimension);
   }
 
   // Terms of the full-text index, which stores them by what they share, so that searching files does not find them.
@@ -55,6 +63,7 @@ class PurgeTest : public StoreTest {
     for (const Chunk& chunk : secret_.chunks) {
       EXPECT_THAT(FilesWith(chunk.text), ::testing::IsEmpty());
       EXPECT_THAT(FilesWith(std::string(VectorBytes(chunk.vector))), ::testing::IsEmpty());
+      EXPECT_THAT(FilesWith(CodesOf(chunk.vector)), ::testing::IsEmpty());
       EXPECT_THAT(FilesWith(chunk.text_sha256), ::testing::IsEmpty());
     }
     for (const char* word : {"xylophonist", "quixotic", "Zugzwang", "secret.md"}) {
@@ -68,7 +77,7 @@ class PurgeTest : public StoreTest {
 
 TEST_F(PurgeTest, TakesDeletedDocumentsOutOfEveryFile) {
   PutMany();
-  EXPECT_THAT(FilesWith(std::string(VectorBytes(secret_.chunks[0].vector))), ::testing::Contains(::testing::EndsWith(".faiss")));
+  EXPECT_THAT(FilesWith(CodesOf(secret_.chunks[0].vector)), ::testing::Contains(::testing::EndsWith(".index")));
   ASSERT_EQ(store_->DeleteDocuments(kCollection, {DocumentId(kCollection, "secret.md")}).value(), 1);
   EXPECT_THAT(FilesWith(secret_.chunks[0].text), ::testing::Not(::testing::IsEmpty())) << "else the purge has no work";
   EXPECT_GT(CountTerm("kept"), 0);
@@ -135,10 +144,8 @@ TEST_F(PurgeTest, AnIndexOfMostlyDeletedChunksIsMadeAnewByItself) {
   for (int i = 0; i < 30; ++i) ids.push_back(DocumentId(kCollection, absl::StrCat("doc", i)));
   ASSERT_EQ(store_->DeleteDocuments(kCollection, ids).value(), 30);
   ASSERT_THAT(store_->Flush(), IsOk());
-  for (const std::string& file : FilesWith(std::string(VectorBytes(VectorOf("kept sentence3"))))) {
-    EXPECT_THAT(file, ::testing::Not(::testing::EndsWith(".faiss")));
-  }
-  EXPECT_THAT(FilesWith(std::string(VectorBytes(VectorOf("kept sentence33")))), ::testing::Contains(::testing::EndsWith(".faiss")));
+  EXPECT_THAT(FilesWith(CodesOf(VectorOf("kept sentence3"))), ::testing::IsEmpty());
+  EXPECT_THAT(FilesWith(CodesOf(VectorOf("kept sentence33"))), ::testing::Contains(::testing::EndsWith(".index")));
 }
 
 }  // namespace

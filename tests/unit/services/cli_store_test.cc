@@ -32,7 +32,7 @@ class CliStoreTest : public ::testing::Test, public testing::CliRunner {
   }
 
   void DamageIndex() {
-    std::fstream(data_ + "/index/1/1.faiss", std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "garbage";
+    std::fstream(data_ + "/index/1/1.index", std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "garbage";
   }
 
   lastro::testing::TempFolder folder_;
@@ -50,7 +50,7 @@ TEST_F(CliStoreTest, DoctorSaysThatAllIsWell) {
 TEST_F(CliStoreTest, DoctorTellsOfDamageAndMendsIt) {
   DamageIndex();
   EXPECT_EQ(Lastro({"doctor", "--data", data_}), kExitProblems);
-  EXPECT_THAT(out, HasSubstr("1.faiss"));
+  EXPECT_THAT(out, HasSubstr("1.index"));
   EXPECT_THAT(out, HasSubstr("what to do: --repair"));
   EXPECT_EQ(Lastro({"doctor", "--data", data_, "--json"}), kExitProblems);
   EXPECT_FALSE(Json().root().GetBool("healthy", true).value());
