@@ -87,7 +87,8 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   entry.fingerprint = collection.collection.embedding_fingerprint;
   entry.log = std::make_shared<VectorLog>(entry.dimension);
   for (int64_t generation : ListGenerations(folder)) {
-    auto index = ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
+    auto index =
+        ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
     if (entry.index == nullptr && index.ok() && CheckAgainstTruth(db, collection.row, **index).ok()) {
       entry.index = *std::move(index);
     } else {
@@ -242,7 +243,8 @@ absl::Status IndexBuilder::Build(int64_t collection, bool purge) {
   absl::MutexLock lock(&files_mutex_);
   if (index == nullptr || catalog_->Grab().Find(collection) == nullptr) return absl::OkStatus();  // none, or deleted
   if (index == entry->index) return RemoveOtherGenerations(collection, index->position().generation);
-  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index, IndexFingerprint(entry->fingerprint, options_.store)));
+  LASTRO_RETURN_IF_ERROR(WriteIndexFile(IndexFolder(options_.folder, collection), *index,
+                                        IndexFingerprint(entry->fingerprint, options_.store)));
   catalog_->Install(collection, index);
   absl::Status removed = RemoveOtherGenerations(collection, index->position().generation);
   return purge ? removed : absl::OkStatus();  // else what stays is removed later

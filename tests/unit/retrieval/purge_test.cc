@@ -68,7 +68,8 @@ class PurgeTest : public StoreTest {
 
 TEST_F(PurgeTest, TakesDeletedDocumentsOutOfEveryFile) {
   PutMany();
-  EXPECT_THAT(FilesWith(std::string(VectorBytes(secret_.chunks[0].vector))), ::testing::Contains(::testing::EndsWith(".faiss")));
+  EXPECT_THAT(FilesWith(std::string(VectorBytes(secret_.chunks[0].vector))),
+              ::testing::Contains(::testing::EndsWith(".faiss")));
   ASSERT_EQ(store_->DeleteDocuments(kCollection, {DocumentId(kCollection, "secret.md")}).value(), 1);
   EXPECT_THAT(FilesWith(secret_.chunks[0].text), ::testing::Not(::testing::IsEmpty())) << "else the purge has no work";
   EXPECT_GT(CountTerm("kept"), 0);
@@ -138,7 +139,8 @@ TEST_F(PurgeTest, AnIndexOfMostlyDeletedChunksIsMadeAnewByItself) {
   for (const std::string& file : FilesWith(std::string(VectorBytes(VectorOf("kept sentence3"))))) {
     EXPECT_THAT(file, ::testing::Not(::testing::EndsWith(".faiss")));
   }
-  EXPECT_THAT(FilesWith(std::string(VectorBytes(VectorOf("kept sentence33")))), ::testing::Contains(::testing::EndsWith(".faiss")));
+  EXPECT_THAT(FilesWith(std::string(VectorBytes(VectorOf("kept sentence33")))),
+              ::testing::Contains(::testing::EndsWith(".faiss")));
 }
 
 }  // namespace
