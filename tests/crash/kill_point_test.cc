@@ -56,7 +56,7 @@ class KillPointTest : public ::testing::Test {
   bool IsPoint(size_t made) const {
     if (EveryPoint() || made == changes_.size()) return true;
     auto orders = [&](size_t i) { return i < changes_.size() && changes_[i].kind != DiskChange::Kind::kWrite; };
-    return orders(made) || (made > 0 && orders(made - 1)) || made % 3 == 0;
+    return orders(made) || (made > 0 && orders(made - 1)) || made % 4 == 0;
   }
 
   // The contents that the store may have after `made` changes.
@@ -218,7 +218,7 @@ class FailingDiskTest : public KillPointTest {
     Record();
     return changes_.size();
   }
-  size_t Stride() const { return EveryPoint() ? 1 : 17; }
+  size_t Stride() const { return EveryPoint() ? 1 : 29; }
 
   size_t failures_ = 0;
 };
