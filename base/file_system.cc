@@ -32,9 +32,7 @@ class SystemFile : public OutputFile {
     return absl::OkStatus();
   }
 
-  absl::Status Sync() override {
-    return fsync(fd_) == 0 ? absl::OkStatus() : ErrnoToStatus(errno, "fsync " + path_);
-  }
+  absl::Status Sync() override { return fsync(fd_) == 0 ? absl::OkStatus() : ErrnoToStatus(errno, "fsync " + path_); }
 
  private:
   const int fd_;

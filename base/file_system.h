@@ -28,7 +28,7 @@ class FileSystem {
 
   // A new file, or an old one emptied. `mode`: its permissions when new.
   virtual absl::StatusOr<std::unique_ptr<OutputFile>> Create(const std::string& path, int mode) = 0;
-  virtual absl::Status SyncFile(const std::string& path) = 0;  // a file that somebody else wrote
+  virtual absl::Status SyncFile(const std::string& path) = 0;                       // a file that somebody else wrote
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;  // replaces `to`
   virtual absl::Status Remove(const std::string& path) = 0;                         // a file or an empty folder
   virtual absl::Status MakeFolder(const std::string& path) = 0;                     // in a folder that exists

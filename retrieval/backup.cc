@@ -69,8 +69,8 @@ absl::StatusOr<BackupManifest> ReadManifest(const std::string& backup) {
   JsonValue root = json.root();
   LASTRO_ASSIGN_OR_RETURN(int64_t format, root.GetInt("format", 0));
   if (format != kFormat) {
-    return absl::FailedPreconditionError(absl::StrCat(path, ": format ", format, ", this program knows ", kFormat,
-                                                      "; use the Lastro that wrote it"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": format ", format, ", this program knows ", kFormat, "; use the Lastro that wrote it"));
   }
   BackupManifest manifest;
   LASTRO_ASSIGN_OR_RETURN(manifest.commit, root.GetInt("commit", 0));
@@ -143,8 +143,8 @@ absl::Status CopyFile(const std::string& from, const std::string& to, const Call
   return copy->Sync();
 }
 
-// The order keeps a log from meeting a database that is not its own. The checksums of the old store stay until the last,
-// so that neither it without its log nor the new one with them is taken for sound.
+// The order keeps a log from meeting a database that is not its own. The checksums of the old store stay until the
+// last, so that neither it without its log nor the new one with them is taken for sound.
 absl::Status PutInPlace(const std::string& restored, const std::string& data_folder) {
   FileSystem& files = FileSystem::Current();
   const std::string database = DatabasePath(data_folder);
@@ -196,7 +196,7 @@ absl::StatusOr<BackupManifest> Restore(const std::string& backup, const std::str
     return absl::FailedPreconditionError(absl::StrCat("there is a store in ", data_folder, " already; --replace puts ",
                                                       "the backup in its place, another --data beside it"));
   }
-  const std::string restored = DatabasePath(data_folder) + ".restored";
+  const std::string restored = RestoredPath(data_folder);
   absl::Status status = CopyFile(DatabasePath(backup), restored, context);
   if (status.ok()) status = CheckAgainstManifest(restored, manifest, context);
   if (!status.ok()) {

@@ -83,7 +83,7 @@ class Doctor {
     report.findings = look.report.findings;
     report.documents = look.report.documents;
     if (options_.repair && (look.commits_lost || look.unusable) && LogIsStrange()) {
-      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(database_ + "-wal", database_ + "-wal.set-aside"));
+      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(database_ + "-wal", SetAsideLogPath(options_.folder)));
       LASTRO_ASSIGN_OR_RETURN(look, LookAtAll());
     }
     if (options_.repair && !look.report.ok() && !look.unusable && (!look.commits_lost || options_.drop_damaged)) {
@@ -129,7 +129,8 @@ class Doctor {
     }
     Database& db = **opened;
     if (!look.commits_lost) {
-      LASTRO_RETURN_IF_ERROR(AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding, &look); }));
+      LASTRO_RETURN_IF_ERROR(
+          AddFinding(&look, kPages, [&](Finding& finding) { return CheckPages(db, finding, &look); }));
     }
     absl::StatusOr<std::unique_ptr<Database>> lister = Open(/*read_only=*/true);
     LASTRO_RETURN_IF_ERROR(UnlessDamaged(lister.status()));
@@ -165,7 +166,8 @@ class Doctor {
     look->sums_lost = !pages.empty();
     for (const DifferingPage& page : pages) {
       std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page.page) : "";
-      finding.Report(absl::StrCat("page ", page.page, page.has_sum ? " differs from its" : " has lost its", " checksum", use));
+      const char* what = page.has_sum ? " differs from its checksum" : " has lost its checksum";
+      finding.Report(absl::StrCat("page ", page.page, what, use));
       look->sums_lost = look->sums_lost && !page.has_sum;
     }
     return absl::OkStatus();
@@ -183,7 +185,8 @@ class Doctor {
   }
 
   absl::Status CheckIndexes(Database& db, Database& lister, Finding& finding, Look* look) {
-    LASTRO_ASSIGN_OR_RETURN(int64_t store, lister.QueryInt("SELECT coalesce(max(value), 0) FROM meta WHERE key='store'"));
+    LASTRO_ASSIGN_OR_RETURN(int64_t store,
+                            lister.QueryInt("SELECT coalesce(max(value), 0) FROM meta WHERE key='store'"));
     LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(lister));
     for (const CollectionRow& collection : collections) {
       std::string folder = IndexFolder(options_.folder, collection.row);
@@ -203,7 +206,8 @@ class Doctor {
 
   // --- Mending. Each step by itself: what one cannot mend, the next look finds again.
 
-  // Whether the database, without its log, is this store at the latest commit: the log is then of another time or store.
+  // Whether the database, without its log, is this store at the latest commit: the log is then of another time or
+  // store.
   bool LogIsStrange() {
     std::error_code error;
     if (!std::filesystem::exists(database_ + "-wal", error)) return false;
@@ -226,42 +230,54 @@ class Doctor {
   }
 
   // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
-  // documents go, when they may. What is left on damaged pages is then free or derived, and made anew.
+  // documents go, when they may. A change writes the whole page with a right checksum, so that no row of the truth may
+  // be changed on a damaged page that keeps another: only all of them together are removed, and the rest of the pages
+  // is made anew when it is free or derived.
   absl::Status Repair(Look* look, DoctorReport* report) {
     if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
     if (look->report.ok()) return absl::OkStatus();
-    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return MendDerived(db, *look); }));
-    LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+    LASTRO_RETURN_IF_ERROR(MendDerived(look));
     report->documents = look->report.documents;
+    if (look->problems_of("collections") > 0) return absl::OkStatus();
     if (options_.drop_damaged && !report->documents.empty()) {
-      LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return DropDocuments(db, report->documents); }));
-      LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
+      LASTRO_RETURN_IF_ERROR(Mend(look, [&](Database& db) { return DropDocuments(db, report->documents); }));
       report->dropped = look->report.documents.empty();
     }
-    bool truth_is_sound = look->report.documents.empty() && look->problems_of("collections") == 0;
-    if (look->problems_of(kPages) == 0 || !truth_is_sound) return absl::OkStatus();
-    LASTRO_RETURN_IF_ERROR(Mend([&](Database& db) { return UnlessDamaged(db.Execute("VACUUM")); }));
+    if (!look->report.documents.empty()) return absl::OkStatus();
+    if (look->problems_of(kPages) > 0) {
+      LASTRO_RETURN_IF_ERROR(Mend(look, [](Database& db) { return db.Execute("VACUUM"); }));
+    }
+    return look->problems_of(kPages) == 0 && !look->report.ok() ? MendDerived(look) : absl::OkStatus();
+  }
+
+  // Makes a change on a connection that reads damaged pages, else nothing on them could be removed, and looks again.
+  template <typename Change>
+  absl::Status Mend(Look* look, const Change& change) {
+    {
+      absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
+      absl::Status status = db.status();
+      if (status.ok()) {
+        VerifyPages((*db)->handle(), false);
+        status = CheckIdentity(**db);
+        if (absl::IsDataLoss(status) && options_.drop_damaged) status = AcceptLoss(**db);
+      }
+      if (status.ok()) status = change(**db);
+      if (status.ok()) status = (*db)->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+      LASTRO_RETURN_IF_ERROR(UnlessDamaged(status));
+    }
     LASTRO_ASSIGN_OR_RETURN(*look, LookAtAll());
     return absl::OkStatus();
   }
 
-  // On a connection that reads damaged pages, else nothing on them could be removed.
-  template <typename Change>
-  absl::Status Mend(const Change& change) {
-    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/false);
-    if (!db.ok()) return UnlessDamaged(db.status());
-    VerifyPages((*db)->handle(), false);
-    absl::Status status = CheckIdentity(**db);
-    if (absl::IsDataLoss(status) && options_.drop_damaged) status = AcceptLoss(**db);
-    if (status.ok()) status = change(**db);
-    if (status.ok()) status = (*db)->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
-    return UnlessDamaged(status);
+  absl::Status MendDerived(Look* look) {
+    const Look found = *look;
+    return Mend(look, [&](Database& db) { return MendDerived(db, found); });
   }
 
   absl::Status MendDerived(Database& db, const Look& found) {
     bool pages = found.problems_of(kPages) > 0;
     if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
-    bool owners = found.problems_of("counts and owners") > 0;
+    bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
     if (found.problems_of("jobs") > 0) {  // which of them a damaged page hurt cannot be told
       LASTRO_RETURN_IF_ERROR(Step(db, [&] { return pages ? db.Execute("DELETE FROM jobs") : DropBadJobs(db); }));

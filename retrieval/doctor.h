@@ -1,7 +1,7 @@
 // Doctor: looks at every file of a store that nobody has open, and mends what can be made anew from the truth.
 //
-// Mended by `repair`: SQLite's own indexes, full-text indexes, vector indexes, counts, records that belong to no document,
-// jobs that cannot be read, and damaged pages that hold nothing else. Documents that are damaged cannot be:
+// Mended by `repair`: SQLite's own indexes, full-text indexes, vector indexes, counts, records that belong to no
+// document, jobs that cannot be read, and damaged pages that hold nothing else. Documents that are damaged cannot be:
 // `drop_damaged` removes them, so that the next ingestion reads them again. What else is damaged needs a backup.
 #pragma once
 

@@ -40,6 +40,8 @@ int64_t FolderBytes(const std::string& folder) {
 }
 
 std::string DatabasePath(const std::string& data_folder) { return data_folder + "/lastro.db"; }
+std::string RestoredPath(const std::string& data_folder) { return DatabasePath(data_folder) + ".restored"; }
+std::string SetAsideLogPath(const std::string& data_folder) { return DatabasePath(data_folder) + "-wal.set-aside"; }
 
 absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Acquire(const std::string& folder) {
   std::string path = folder + "/lastro.lock";

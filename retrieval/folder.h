@@ -17,6 +17,8 @@ absl::Status MakeFolder(const std::string& path);
 int64_t FolderBytes(const std::string& folder);
 
 std::string DatabasePath(const std::string& data_folder);
+std::string RestoredPath(const std::string& data_folder);     // a database on its way in, see backup.h
+std::string SetAsideLogPath(const std::string& data_folder);  // a log that is another's, see doctor.h
 
 // Held from Acquire to the end of its life, or of the process.
 class FolderLock {

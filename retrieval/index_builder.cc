@@ -90,7 +90,8 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
   entry.fingerprint = collection.collection.embedding_fingerprint;
   entry.log = std::make_shared<VectorLog>(entry.dimension);
   for (int64_t generation : ListGenerations(folder)) {
-    auto index = ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
+    auto index =
+        ReadIndexFile(folder, generation, entry.dimension, IndexFingerprint(entry.fingerprint, options_.store));
     absl::StatusOr<int64_t> live = 0;
     if (entry.index == nullptr && index.ok()) live = CheckAgainstTruth(db, collection.row, **index);
     if (entry.index == nullptr && index.ok() && live.ok()) {

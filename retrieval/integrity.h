@@ -1,5 +1,6 @@
-// A full check of a store's database: SQLite's own pages and keys, that every record is whole and true to its source, and
-// that what is derived agrees with it. Reads everything: for tests and `lastro doctor` (doctor.h, which also mends).
+// A full check of a store's database: SQLite's own pages and keys, that every record is whole and true to its source,
+// and that what is derived agrees with it. Reads everything: for tests and `lastro doctor` (doctor.h, which also
+// mends).
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ struct Finding {
   void Report(const absl::Status& damage);  // without what the message says to do and where, which the report does
 };
 
-// Whether an error of a statement tells of the data rather than of the call or the machine: SQLite has many codes for it,
-// and FTS5 plain errors.
+// Whether an error of a statement tells of the data rather than of the call or the machine: SQLite has many codes for
+// it, and FTS5 plain errors.
 bool IsDamage(const absl::Status& status);
 
 struct DamagedDocument {
@@ -47,8 +48,8 @@ struct IntegrityReport {
 // Told of long work: the check, and how much of it is done.
 using CheckProgress = std::function<void(absl::string_view check, int64_t done, int64_t total)>;
 
-// `db` must be writable and not in a transaction: FTS5 offers its check as a statement that counts as a write, though it
-// changes nothing. `lister` names the rows to look at; another connection than `db` when pages are damaged, one that
+// `db` must be writable and not in a transaction: FTS5 offers its check as a statement that counts as a write, though
+// it changes nothing. `lister` names the rows to look at; another connection than `db` when pages are damaged, one that
 // does not verify them. An error: the check itself could not be made.
 absl::StatusOr<IntegrityReport> CheckIntegrity(Database& db, Database& lister, const CheckProgress& progress = nullptr);
 

@@ -227,9 +227,25 @@ void ShmBarrier(sqlite3_file* f) { Real(f)->pMethods->xShmBarrier(Real(f)); }
 int ShmUnmap(sqlite3_file* f, int remove) { return Real(f)->pMethods->xShmUnmap(Real(f), remove); }
 
 // Version 2: without memory maps, which would go round Read.
-constexpr sqlite3_io_methods kMethods = {
-    2,        Close,       Read,        Write,   Truncate, Sync,       FileSize, Lock,    Unlock, CheckReservedLock,
-    FileControl, SectorSize, DeviceCharacteristics, ShmMap,  ShmLock,  ShmBarrier, ShmUnmap, nullptr, nullptr};
+constexpr sqlite3_io_methods kMethods = {2,
+                                         Close,
+                                         Read,
+                                         Write,
+                                         Truncate,
+                                         Sync,
+                                         FileSize,
+                                         Lock,
+                                         Unlock,
+                                         CheckReservedLock,
+                                         FileControl,
+                                         SectorSize,
+                                         DeviceCharacteristics,
+                                         ShmMap,
+                                         ShmLock,
+                                         ShmBarrier,
+                                         ShmUnmap,
+                                         nullptr,
+                                         nullptr};
 
 // --- Opening
 

@@ -1,8 +1,8 @@
-// Checksums of a database's pages. SQLite reads whatever the disk gives it: a flipped bit in a text or a page of an older
-// copy is an answer like any other. An SQLite VFS over the default one keeps a checksum of every page in a file beside
-// the database, "<database>-sums", and compares each page that is read: what differs is SQLITE_IOERR_DATA (DATA_LOSS).
-// It also keeps two notes, of which store_identity.h makes use. Thread-safe, as SQLite's connections are; usable from
-// several processes.
+// Checksums of a database's pages. SQLite reads whatever the disk gives it: a flipped bit in a text or a page of an
+// older copy is an answer like any other. An SQLite VFS over the default one keeps a checksum of every page in a file
+// beside the database, "<database>-sums", and compares each page that is read: what differs is SQLITE_IOERR_DATA
+// (DATA_LOSS). It also keeps two notes, of which store_identity.h makes use. Thread-safe, as SQLite's connections are;
+// usable from several processes.
 //
 // Format, little endian: bytes 0..13 "LASTRO-SUMS 1\n", 16 uint32 page size, 24 uint64 hash of bytes 0..23; the notes,
 // each a uint64 and a uint64 hash of it, at 32 (commit) and 48 (store); from 64 on a uint64 for each page, 0 for one

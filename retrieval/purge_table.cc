@@ -24,9 +24,9 @@ CREATE TABLE IF NOT EXISTS purges(
 absl::Status CreatePurgeTable(Database& db) { return db.Execute(kPurges); }
 
 absl::Status InsertPurge(Database& db, PurgeReceipt* receipt) {
-  LASTRO_ASSIGN_OR_RETURN(
-      Statement insert, db.Prepare("INSERT INTO purges(from_commit, to_commit, at_ns, bytes_before, bytes_after, "
-                                   "full_text_indexes, vector_indexes) VALUES(?1,?2,?3,?4,?5,?6,?7)"));
+  LASTRO_ASSIGN_OR_RETURN(Statement insert,
+                          db.Prepare("INSERT INTO purges(from_commit, to_commit, at_ns, bytes_before, bytes_after, "
+                                     "full_text_indexes, vector_indexes) VALUES(?1,?2,?3,?4,?5,?6,?7)"));
   insert.Bind(1, receipt->from_commit).Bind(2, receipt->to_commit).Bind(3, ToStoredTime(receipt->at));
   insert.Bind(4, receipt->bytes_before).Bind(5, receipt->bytes_after);
   insert.Bind(6, receipt->full_text_indexes).Bind(7, receipt->vector_indexes);

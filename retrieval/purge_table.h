@@ -25,8 +25,8 @@ struct PurgeReceipt {
   int64_t vector_indexes = 0;     // made anew, because they held vectors of chunks that were deleted
 };
 
-absl::Status CreatePurgeTable(Database& db);                       // does nothing when there is one
-absl::Status InsertPurge(Database& db, PurgeReceipt* receipt);     // sets `id`
+absl::Status CreatePurgeTable(Database& db);                         // does nothing when there is one
+absl::Status InsertPurge(Database& db, PurgeReceipt* receipt);       // sets `id`
 absl::StatusOr<std::vector<PurgeReceipt>> ListPurges(Database& db);  // newest first
 
 }  // namespace lastro::retrieval

@@ -54,7 +54,8 @@ absl::Status AcceptLoss(Database& db) {
 absl::StatusOr<int64_t> EnsureIdentity(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
   if (store == 0) {
-    LASTRO_RETURN_IF_ERROR(db.Execute("INSERT OR IGNORE INTO meta VALUES('store', (random() & 0x7fffffffffffffff) | 1)"));
+    LASTRO_RETURN_IF_ERROR(
+        db.Execute("INSERT OR IGNORE INTO meta VALUES('store', (random() & 0x7fffffffffffffff) | 1)"));
     LASTRO_ASSIGN_OR_RETURN(store, MetaValue(db, "store"));
   }
   if (ReadNote(db.handle(), Note::kStore) == 0) WriteNote(db.handle(), Note::kStore, store);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
 #include "retrieval/folder.h"
@@ -188,12 +189,15 @@ absl::StatusOr<PurgeReceipt> StoreWriter::Purge() {
   PurgeReceipt receipt;
   LASTRO_ASSIGN_OR_RETURN(receipt.from_commit, db_->QueryInt("SELECT coalesce(max(to_commit), 0) FROM purges"));
   receipt.to_commit = commit();
-  receipt.bytes_before = FolderBytes(fs::path(db_->path()).parent_path().string());
+  const std::string folder = fs::path(db_->path()).parent_path().string();
+  receipt.bytes_before = FolderBytes(folder);
+  LASTRO_RETURN_IF_ERROR(RemoveTree(RestoredPath(folder)));
+  LASTRO_RETURN_IF_ERROR(RemoveTree(SetAsideLogPath(folder)));
   LASTRO_ASSIGN_OR_RETURN(receipt.vector_indexes, builder_->Purge());
   LASTRO_ASSIGN_OR_RETURN(receipt.full_text_indexes, MergeFullText());
   LASTRO_RETURN_IF_ERROR(db_->Execute("VACUUM"));
   LASTRO_RETURN_IF_ERROR(EmptyLog());
-  receipt.bytes_after = FolderBytes(fs::path(db_->path()).parent_path().string());
+  receipt.bytes_after = FolderBytes(folder);
   receipt.at = FromStoredTime(ToStoredTime(absl::Now()));
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(InsertPurge(*db_, &receipt));

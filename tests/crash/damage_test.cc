@@ -205,8 +205,8 @@ TEST_F(DamageTest, NeverGivesAWrongAnswer) {
     SCOPED_TRACE(absl::StrCat("round ", round, with_log ? " (killed)" : " (closed)", ": ", what));
     Look(files);
   }
-  std::printf("%d damaged stores: %d worked with right answers, %d refused, of which %d were mended\n", rounds_, worked_,
-              refused_, mended_);
+  std::printf("%d damaged stores: %d worked with right answers, %d refused, of which %d were mended\n", rounds_,
+              worked_, refused_, mended_);
   EXPECT_GT(mended_, refused_ / 3);
   EXPECT_GT(worked_, rounds_ / 20);
   EXPECT_GT(refused_, rounds_ / 20);

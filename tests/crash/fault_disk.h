@@ -232,8 +232,8 @@ class FaultDisk {
       File* file = Of(f);
       auto truncate = [&] { return file->real()->pMethods->xTruncate(file->real(), size); };
       if (file->name == nullptr) return truncate();
-      return SqliteChange({DiskChange::Kind::kTruncate, file->name, static_cast<uint64_t>(size)},
-                          SQLITE_IOERR_TRUNCATE, truncate);
+      return SqliteChange({DiskChange::Kind::kTruncate, file->name, static_cast<uint64_t>(size)}, SQLITE_IOERR_TRUNCATE,
+                          truncate);
     };
     methods.xSync = [](Real* f, int flags) {
       File* file = Of(f);
@@ -285,7 +285,8 @@ class FaultDisk {
 enum class Loss {
   kNothing,     // the process died: all is there
   kUnsynced,    // the power went: nothing is there
-  kSomeSectors  // the power went: each sector of 512 bytes is there or not; folders have some first part of their changes
+  kSomeSectors  // the power went: each sector of 512 bytes is there or not; folders have some first part of their
+                // changes
 };
 
 class SimulatedDisk {

@@ -56,7 +56,7 @@ class KillPointTest : public ::testing::Test {
   bool IsPoint(size_t made) const {
     if (EveryPoint() || made == changes_.size()) return true;
     auto orders = [&](size_t i) { return i < changes_.size() && changes_[i].kind != DiskChange::Kind::kWrite; };
-    return orders(made) || (made > 0 && orders(made - 1)) || made % 3 == 0;
+    return orders(made) || (made > 0 && orders(made - 1)) || made % 4 == 0;
   }
 
   // The contents that the store may have after `made` changes.
@@ -124,16 +124,18 @@ TEST_F(KillPointTest, KeepsWhatItAcknowledgedWhereverItStops) {
                            << static_cast<int>(loss);
     }
   }
-  std::printf("%zu changes on the disk, stopped at %zu of them, %zu disks looked at\n", changes_.size(), points, checks);
+  std::printf("%zu changes on the disk, stopped at %zu of them, %zu disks looked at\n", changes_.size(), points,
+              checks);
   EXPECT_GE(points, 500u);
 }
 
-// Cuts a restore over an old store short: the old one is there, or the backup's, or the store says that it is neither, and
-// a second restore makes it the backup's.
+// Cuts a restore over an old store short: the old one is there, or the backup's, or the store says that it is neither,
+// and a second restore makes it the backup's.
 TEST_F(KillPointTest, ARestoreThatIsCutShortIsNeverTakenForAStore) {
   TempFolder folder;
   const std::string data = folder / "data", backup = folder / "backup";
-  TestDocument old_document = MakeDocument("old", {"an old document"}), lost = MakeDocument("lost", {"in the log only"});
+  TestDocument old_document = MakeDocument("old", {"an old document"}),
+               lost = MakeDocument("lost", {"in the log only"});
   {
     std::unique_ptr<SqliteStore> store = OpenStore(data);
     ASSERT_THAT(store->CreateCollection(MakeCollection()), IsOk());
@@ -149,7 +151,8 @@ TEST_F(KillPointTest, ARestoreThatIsCutShortIsNeverTakenForAStore) {
   std::filesystem::rename(folder / "killed", data);
   std::map<std::string, std::string> before;  // what the disk held before the restore, all of it synced
   for (const auto& entry : std::filesystem::directory_iterator(data)) {
-    if (entry.is_regular_file()) before[entry.path().string()] = lastro::ReadFile(entry.path().string(), 1 << 30).value();
+    if (entry.is_regular_file())
+      before[entry.path().string()] = lastro::ReadFile(entry.path().string(), 1 << 30).value();
   }
   FaultDisk disk;
   ASSERT_THAT(Restore(backup, data, /*replace=*/true, CallContext()), IsOk());
@@ -189,9 +192,8 @@ class FailingDiskTest : public KillPointTest {
     TempFolder folder;
     FaultDisk disk;
     std::atomic<bool> healed = false;
-    disk.SetJudge([&](size_t number, const DiskChange& change) {
-      return !healed && fails(number, change) ? error : 0;
-    });
+    disk.SetJudge(
+        [&](size_t number, const DiskChange& change) { return !healed && fails(number, change) ? error : 0; });
     StoreWorkload workload(folder.path());
     for (size_t step = 0; step < workload.size() && !HasFailure(); ++step) {
       absl::Status status = workload.Run(step);
@@ -216,7 +218,7 @@ class FailingDiskTest : public KillPointTest {
     Record();
     return changes_.size();
   }
-  size_t Stride() const { return EveryPoint() ? 1 : 17; }
+  size_t Stride() const { return EveryPoint() ? 1 : 29; }
 
   size_t failures_ = 0;
 };
@@ -237,7 +239,8 @@ TEST_F(FailingDiskTest, TheDiskIsFull) {
     SCOPED_TRACE(absl::StrCat("change ", at));
     Live(ENOSPC, [at](size_t number, const DiskChange& change) {
       using Kind = DiskChange::Kind;
-      bool takes_space = change.kind == Kind::kWrite || change.kind == Kind::kCreate || change.kind == Kind::kMakeFolder;
+      bool takes_space =
+          change.kind == Kind::kWrite || change.kind == Kind::kCreate || change.kind == Kind::kMakeFolder;
       return number >= at && takes_space;
     });
   }

@@ -39,8 +39,7 @@ inline std::string DifferenceOf(SqliteStore& store, const TestDocument& expected
   for (size_t i = 0; i < chunks->size(); ++i) {
     const Chunk& chunk = expected.chunks[i];
     if ((*chunks)[i].text != chunk.text || (*chunks)[i].vector != chunk.vector ||
-        (*chunks)[i].text_sha256 != chunk.text_sha256 ||
-        (*chunks)[i].segments.size() != chunk.segments.size()) {
+        (*chunks)[i].text_sha256 != chunk.text_sha256 || (*chunks)[i].segments.size() != chunk.segments.size()) {
       return uri + ": another chunk";
     }
     for (SearchMode mode : {SearchMode::kLexical, SearchMode::kDense}) {

@@ -74,12 +74,14 @@ class StoreWorkload {
   }
 
   void AddCreate(const std::string& collection) {
-    Add("create " + collection, [=, this] { return store_->CreateCollection(MakeCollection(collection)); },
+    Add(
+        "create " + collection, [=, this] { return store_->CreateCollection(MakeCollection(collection)); },
         [=](StoreContents* contents) { (*contents)[collection]; });
   }
 
   void AddDrop(const std::string& collection) {
-    Add("drop " + collection, [=, this] { return store_->DeleteCollection(collection); },
+    Add(
+        "drop " + collection, [=, this] { return store_->DeleteCollection(collection); },
         [=](StoreContents* contents) { contents->erase(collection); });
   }
 
@@ -92,7 +94,8 @@ class StoreWorkload {
     test.document.title = absl::StrCat("Title ", version);
     test.document.metadata["version"] = static_cast<double>(version);
     test.original += NoiseOf(static_cast<uint64_t>(document * 100 + version), noise);
-    Add(absl::StrCat("put ", document, " v", version, " into ", collection),
+    Add(
+        absl::StrCat("put ", document, " v", version, " into ", collection),
         [=, this] { return Put(*store_, test).status(); },
         [=](StoreContents* contents) { (*contents)[collection][test.document.uri] = test; });
   }
@@ -103,7 +106,8 @@ class StoreWorkload {
       uris.push_back(absl::StrCat("dir/doc", document));
       ids.push_back(DocumentId(collection, uris.back()));
     }
-    Add("delete from " + collection, [=, this] { return store_->DeleteDocuments(collection, ids).status(); },
+    Add(
+        "delete from " + collection, [=, this] { return store_->DeleteDocuments(collection, ids).status(); },
         [=](StoreContents* contents) {
           for (const std::string& uri : uris) (*contents)[collection].erase(uri);
         });

@@ -55,10 +55,12 @@ class KillLoop(unittest.TestCase):
                 write_document(docs, number, rng)
             start = time.monotonic()
             run_cli("ingest", docs, "--sync", data=undisturbed)
-            whole = time.monotonic() - start
+            window_s = time.monotonic() - start
             killed = 0
             for _ in range(ROUNDS):
-                killed += self.ingest_and_kill(docs, data, rng.uniform(0.05, 1.0) * whole)
+                survived = not self.ingest_and_kill(docs, data, rng.uniform(0.05, 1.0) * window_s)
+                killed += not survived
+                window_s *= 0.6 if survived else 1.1  # about as long as an ingestion of what has changed
                 if (data / "lastro.db").exists():
                     run_cli("doctor", data=data)  # fails where anything is wrong
                 change_some(docs, rng)

@@ -1,7 +1,8 @@
+#include "retrieval/doctor.h"
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "google/protobuf/struct.pb.h"
-#include "retrieval/doctor.h"
 #include "services/cli/cli.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
@@ -62,8 +63,8 @@ absl::StatusOr<retrieval::DoctorReport> Look(const CheckOptions& options, Sessio
 void PrintFindings(const retrieval::DoctorReport& report, Session& session) {
   Table table({{"check"}, {"looked at", Table::Align::kRight}, {"problems", Table::Align::kRight}, {"state"}});
   for (const retrieval::Finding& finding : report.findings) {
-    table.AddRow({finding.check, FormatCount(finding.looked_at), FormatCount(finding.problems),
-                  StateOf(report, finding)});
+    table.AddRow(
+        {finding.check, FormatCount(finding.looked_at), FormatCount(finding.problems), StateOf(report, finding)});
   }
   table.Print(session.out(), session.out_terminal());
 }
@@ -145,8 +146,9 @@ void AddDoctorCommand(CommandSet* set) {
       set->Add("doctor", "Checks every file of the store, and mends what can be made anew",
                {"lastro doctor", "lastro doctor --repair", "lastro doctor --repair --drop-damaged --json",
                 "Exit codes: 0 all is well, or was mended; 3 something is damaged; 1 it could not look"});
-  CLI::Option* repair = command->add_flag(
-      "--repair", options->repair, "Make anew what is derived: full-text and vector indexes, counts, pages without data");
+  CLI::Option* repair =
+      command->add_flag("--repair", options->repair,
+                        "Make anew what is derived: full-text and vector indexes, counts, pages without data");
   command
       ->add_flag("--drop-damaged", options->drop_damaged,
                  "Also remove damaged documents, for the next ingestion to read again, and go on without lost commits")

@@ -34,9 +34,7 @@ Value Text(const std::string& text) {
   return value;
 }
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
+std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
 
 // --- Backups
 
@@ -141,9 +139,9 @@ void AddBackup(CommandSet* set, CLI::App* store) {
 
 void AddRestore(CommandSet* set, CLI::App* store) {
   auto options = std::make_shared<RestoreOptions>();
-  CLI::App* command = set->AddTo(store, "restore", "Makes the store what a backup is, after checking the backup's hash",
-                                 {"lastro store restore /backups/monday --data ./restored",
-                                  "lastro store restore /backups/monday --replace"});
+  CLI::App* command = set->AddTo(
+      store, "restore", "Makes the store what a backup is, after checking the backup's hash",
+      {"lastro store restore /backups/monday --data ./restored", "lastro store restore /backups/monday --replace"});
   command->add_option("folder", options->backup, "The backup's folder")->required()->type_name("DIR");
   command->add_flag("--replace", options->replace, "A store that is there goes");
   set->OnRun(command, [options](Session& session) { return RunRestore(*options, session); });

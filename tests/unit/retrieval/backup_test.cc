@@ -32,7 +32,8 @@ TEST_F(BackupTest, ComesBackWhole) {
   EXPECT_EQ(made.chunks, 20);
   EXPECT_EQ(made.commit, store_->commit());
   PutSome(20, 25);
-  EXPECT_THAT(BackUp(folder_.path(), backup_, CallContext()), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("backup")));
+  EXPECT_THAT(BackUp(folder_.path(), backup_, CallContext()),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("backup")));
   ASSERT_OK_AND_ASSIGN(BackupManifest restored, Restore(backup_, data_, false, CallContext()));
   EXPECT_EQ(restored.sha256, made.sha256);
   std::unique_ptr<SqliteStore> store = OpenStore(data_);
@@ -89,8 +90,11 @@ TEST_F(BackupTest, ADamagedBackupIsRefusedAndChangesNothing) {
 TEST_F(BackupTest, ADamagedStoreGivesNoBackup) {
   PutSome(0, 30);
   store_.reset();
-  std::fstream(folder_ / "lastro.db", std::ios::in | std::ios::out | std::ios::binary).seekp(9 * 8192 + 5000).write("x", 1);
-  EXPECT_THAT(BackUp(folder_.path(), backup_, CallContext()), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
+  std::fstream(folder_ / "lastro.db", std::ios::in | std::ios::out | std::ios::binary)
+      .seekp(9 * 8192 + 5000)
+      .write("x", 1);
+  EXPECT_THAT(BackUp(folder_.path(), backup_, CallContext()),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
   EXPECT_FALSE(std::filesystem::exists(backup_));
   EXPECT_FALSE(std::filesystem::exists(backup_ + ".partial"));
   EXPECT_THAT(BackUp(folder_ / "none", backup_, CallContext()), StatusIs(absl::StatusCode::kNotFound, _));

@@ -66,6 +66,19 @@ class DoctorTest : public StoreTest {
     std::ofstream(path, std::ios::binary) << file;
   }
 
+  // Flips a bit of the last page of a table or index.
+  void DamagePageOf(const std::string& name) {
+    int64_t page = 0;
+    {
+      ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", true));
+      ASSERT_OK_AND_ASSIGN(page, db->QueryInt("SELECT max(pageno) FROM dbstat WHERE name='" + name + "'"));
+    }
+    std::string path = folder_ / "lastro.db";
+    std::string file = ReadFile(path, 1 << 30).value();
+    file[static_cast<size_t>(page) * kPage - 100] ^= 1;
+    std::ofstream(path, std::ios::binary) << file;
+  }
+
   void ExpectAllFound(const std::set<std::string>& but = {}) {
     Reopen();
     EXPECT_THAT(store_->CheckIntegrity(), IsOk());
@@ -92,16 +105,18 @@ TEST_F(DoctorTest, FindsNothingInASoundStore) {
 }
 
 TEST_F(DoctorTest, NeedsAStoreThatNobodyHasOpen) {
-  EXPECT_THAT(RunDoctor({.folder = folder_ / "none"}, CallContext()), StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
+  EXPECT_THAT(RunDoctor({.folder = folder_ / "none"}, CallContext()),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("none")));
   Reopen();
   EXPECT_THAT(RunDoctor({.folder = folder_.path()}, CallContext()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("pid")));
 }
 
 TEST_F(DoctorTest, MendsWhatIsDerived) {
-  Execute("DELETE FROM fts_1_data WHERE id>10; UPDATE collections SET documents=99, chunks=1;"
-          "INSERT INTO contents(sha256, size_bytes) VALUES('nobodys', 0);"
-          "INSERT INTO jobs(id, created_ns, data) VALUES('bad', 1, x'ff');");
+  Execute(
+      "DELETE FROM fts_1_data WHERE id>10; UPDATE collections SET documents=99, chunks=1;"
+      "INSERT INTO contents(sha256, size_bytes) VALUES('nobodys', 0);"
+      "INSERT INTO jobs(id, created_ns, data) VALUES('bad', 1, x'ff');");
   std::ofstream(folder_ / "index/1/1.index", std::ios::in | std::ios::out | std::ios::binary).seekp(5000) << "garbage";
   DoctorReport report = Run();
   EXPECT_FALSE(report.healthy());
@@ -118,11 +133,12 @@ TEST_F(DoctorTest, MendsWhatIsDerived) {
 }
 
 TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
-  Execute("UPDATE chunks SET vector=zeroblob(length(vector)) WHERE text LIKE 'word3 %';"
-          "UPDATE chunks SET text='word5 stands there' WHERE text LIKE 'word5 %';"
-          "UPDATE chunks SET ordinal=7 WHERE text='second part 6';"
-          "DELETE FROM content_blocks WHERE content=(SELECT id FROM contents WHERE sha256=(SELECT content_sha256 "
-          "FROM documents WHERE uri='doc7'));");
+  Execute(
+      "UPDATE chunks SET vector=zeroblob(length(vector)) WHERE text LIKE 'word3 %';"
+      "UPDATE chunks SET text='word5 stands there' WHERE text LIKE 'word5 %';"
+      "UPDATE chunks SET ordinal=7 WHERE text='second part 6';"
+      "DELETE FROM content_blocks WHERE content=(SELECT id FROM contents WHERE sha256=(SELECT content_sha256 "
+      "FROM documents WHERE uri='doc7'));");
   DoctorReport report = Run(/*repair=*/true);
   EXPECT_FALSE(report.healthy());
   ASSERT_EQ(report.documents.size(), 4u);
@@ -145,14 +161,7 @@ TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
 }
 
 TEST_F(DoctorTest, MendsDamagedPagesOfIndexesWithoutLosingADocument) {
-  // The hash of a content stands in the index of contents first: in its own page, not in the table's.
-  ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", true));
-  ASSERT_OK_AND_ASSIGN(int64_t page, db->QueryInt("SELECT pageno FROM dbstat WHERE name='documents_by_content'"));
-  db.reset();
-  std::string path = folder_ / "lastro.db";
-  std::string file = ReadFile(path, 1 << 30).value();
-  file[static_cast<size_t>(page) * kPage - 100] ^= 1;
-  std::ofstream(path, std::ios::binary) << file;
+  DamagePageOf("documents_by_content");
   DoctorReport report = Run();
   EXPECT_EQ(Problems(report.findings, "page checksums"), 1);
   EXPECT_THAT(report.findings[1].details.at(0), HasSubstr("documents_by_content"));
@@ -184,6 +193,17 @@ TEST_F(DoctorTest, ADamagedPageOfChunksCostsOnlyItsDocuments) {
   ExpectAllFound(gone);
 }
 
+TEST_F(DoctorTest, ChangesNothingBesideDamageThatIsKept) {
+  // A record of nobody, which a repair removes, on the page of a damaged one, which it must not make pass.
+  Execute("INSERT INTO contents(sha256, size_bytes) VALUES('nobodys', 0)");
+  DamagePageOf("contents");
+  DoctorReport report = Run(/*repair=*/true);
+  EXPECT_FALSE(report.healthy());
+  EXPECT_FALSE(report.documents.empty());
+  EXPECT_EQ(Problems(Run().findings, "page checksums"), 1);
+  EXPECT_TRUE(Run(/*repair=*/true, /*drop_damaged=*/true).healthy());
+}
+
 TEST_F(DoctorTest, GoesOnWithoutLostCommitsOnlyWhenTold) {
   Reopen();
   ASSERT_THAT(Put(*store_, "late", {"a late document"}), IsOk());
@@ -192,7 +212,8 @@ TEST_F(DoctorTest, GoesOnWithoutLostCommitsOnlyWhenTold) {
     std::filesystem::copy_file(folder_ / name, folder_ / ("killed/" + std::string(name)));
   }
   // Its log is lost.
-  EXPECT_THAT(SqliteStore::Open({.folder = folder_ / "killed"}), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("-wal")));
+  EXPECT_THAT(SqliteStore::Open({.folder = folder_ / "killed"}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("-wal")));
   DoctorOptions options{.folder = folder_ / "killed", .repair = true};
   EXPECT_FALSE(RunDoctor(options, CallContext())->healthy());
   EXPECT_THAT(SqliteStore::Open({.folder = folder_ / "killed"}), StatusIs(absl::StatusCode::kDataLoss, _));
@@ -204,7 +225,8 @@ TEST_F(DoctorTest, GoesOnWithoutLostCommitsOnlyWhenTold) {
 
 TEST_F(DoctorTest, LostChecksumsOfASoundDatabaseAreMadeAnew) {
   std::filesystem::resize_file(folder_ / "lastro.db-sums", 100);
-  EXPECT_THAT(SqliteStore::Open({.folder = folder_.path()}), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
+  EXPECT_THAT(SqliteStore::Open({.folder = folder_.path()}),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
   EXPECT_FALSE(Run().healthy());
   EXPECT_TRUE(Run(/*repair=*/true).healthy());
   ExpectAllFound();
