@@ -65,18 +65,24 @@ void AddMean(const v1::EvalGroup& group, const std::string& metric, const std::s
                                       FormatNumber(found->high(), 4), ", ", FormatCount(found->questions()), ")"));
 }
 
+std::string Refused(const v1::EvalAbstention& abstention, double share) {
+  if (abstention.unanswerable() == 0) return "";
+  return absl::StrCat("; refuses ", FormatShare(share), " of the ", FormatCount(abstention.unanswerable()),
+                      " unanswerable");
+}
+
 void AddAbstention(const v1::EvalAbstention& abstention, Properties* properties) {
   properties->Add("area under risk-coverage", FormatNumber(abstention.area(), 4));
   properties->Add("by Ask's threshold",
                   absl::StrCat("answers ", FormatShare(abstention.default_coverage()), ", wrongly ",
-                               FormatShare(abstention.default_risk()), " of them; refuses ",
-                               FormatShare(abstention.default_refused_unanswerable()), " of the unanswerable"));
+                               FormatShare(abstention.default_risk()), " of them",
+                               Refused(abstention, abstention.default_refused_unanswerable())));
   properties->Add(absl::StrCat("for ", FormatShare(abstention.precision()), " precision"),
                   abstention.coverage() == 0
                       ? "no threshold gives it"
                       : absl::StrCat("threshold ", FormatNumber(abstention.threshold(), 3), ": answers ",
-                                     FormatShare(abstention.coverage()), "; refuses ",
-                                     FormatShare(abstention.refused_unanswerable()), " of the unanswerable"));
+                                     FormatShare(abstention.coverage()),
+                                     Refused(abstention, abstention.refused_unanswerable())));
 }
 
 void PrintAnswers(const v1::EvalReport& report, std::ostream& out, const Terminal& terminal) {
