@@ -73,16 +73,14 @@ std::string Refused(const v1::EvalAbstention& abstention, double share) {
 
 void AddAbstention(const v1::EvalAbstention& abstention, Properties* properties) {
   properties->Add("area under risk-coverage", FormatNumber(abstention.area(), 4));
-  properties->Add("by Ask's threshold",
-                  absl::StrCat("answers ", FormatShare(abstention.default_coverage()), ", wrongly ",
-                               FormatShare(abstention.default_risk()), " of them",
-                               Refused(abstention, abstention.default_refused_unanswerable())));
+  properties->Add("by Ask's threshold", absl::StrCat("answers ", FormatShare(abstention.default_coverage()),
+                                                     ", wrongly ", FormatShare(abstention.default_risk()), " of them",
+                                                     Refused(abstention, abstention.default_refused_unanswerable())));
   properties->Add(absl::StrCat("for ", FormatShare(abstention.precision()), " precision"),
-                  abstention.coverage() == 0
-                      ? "no threshold gives it"
-                      : absl::StrCat("threshold ", FormatNumber(abstention.threshold(), 3), ": answers ",
-                                     FormatShare(abstention.coverage()),
-                                     Refused(abstention, abstention.refused_unanswerable())));
+                  abstention.coverage() == 0 ? "no threshold gives it"
+                                             : absl::StrCat("threshold ", FormatNumber(abstention.threshold(), 3),
+                                                            ": answers ", FormatShare(abstention.coverage()),
+                                                            Refused(abstention, abstention.refused_unanswerable())));
 }
 
 void PrintAnswers(const v1::EvalReport& report, std::ostream& out, const Terminal& terminal) {
@@ -160,8 +158,12 @@ std::string RiskCoveragePlot(const v1::EvalReport& report) {
   for (const v1::EvalAbstention::Point& point : report.abstention().curve()) {
     series.points.emplace_back(point.coverage(), point.risk());
   }
-  return eval::RenderSvg({"Risk by coverage", "answered, share of all questions", "answered wrongly, share of the answered",
-                    1, 1, {std::move(series)}});
+  return eval::RenderSvg({"Risk by coverage",
+                          "answered, share of all questions",
+                          "answered wrongly, share of the answered",
+                          1,
+                          1,
+                          {std::move(series)}});
 }
 
 std::string RecallPlot(const v1::EvalReport& report) {

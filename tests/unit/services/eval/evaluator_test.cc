@@ -74,7 +74,8 @@ class EvaluatorTest : public ::testing::Test {
   RankedRetrieval retrieval_;
   FakeAsk ask_;
   Corpus corpus_{{{"p0", "zero"}, {"p1", "one"}, {"p2", "two"}}, 0};
-  const Question question_{.id = "q", .text = "which?", .group = "g", .answers = {"thirty days"}, .judgements = {{"zero", 1}}};
+  const Question question_{
+      .id = "q", .text = "which?", .group = "g", .answers = {"thirty days"}, .judgements = {{"zero", 1}}};
 };
 
 TEST_F(EvaluatorTest, EveryStageIsRanked) {
