@@ -65,18 +65,22 @@ void AddMean(const v1::EvalGroup& group, const std::string& metric, const std::s
                                       FormatNumber(found->high(), 4), ", ", FormatCount(found->questions()), ")"));
 }
 
+std::string Refused(const v1::EvalAbstention& abstention, double share) {
+  if (abstention.unanswerable() == 0) return "";
+  return absl::StrCat("; refuses ", FormatShare(share), " of the ", FormatCount(abstention.unanswerable()),
+                      " unanswerable");
+}
+
 void AddAbstention(const v1::EvalAbstention& abstention, Properties* properties) {
   properties->Add("area under risk-coverage", FormatNumber(abstention.area(), 4));
-  properties->Add("by Ask's threshold",
-                  absl::StrCat("answers ", FormatShare(abstention.default_coverage()), ", wrongly ",
-                               FormatShare(abstention.default_risk()), " of them; refuses ",
-                               FormatShare(abstention.default_refused_unanswerable()), " of the unanswerable"));
+  properties->Add("by Ask's threshold", absl::StrCat("answers ", FormatShare(abstention.default_coverage()),
+                                                     ", wrongly ", FormatShare(abstention.default_risk()), " of them",
+                                                     Refused(abstention, abstention.default_refused_unanswerable())));
   properties->Add(absl::StrCat("for ", FormatShare(abstention.precision()), " precision"),
-                  abstention.coverage() == 0
-                      ? "no threshold gives it"
-                      : absl::StrCat("threshold ", FormatNumber(abstention.threshold(), 3), ": answers ",
-                                     FormatShare(abstention.coverage()), "; refuses ",
-                                     FormatShare(abstention.refused_unanswerable()), " of the unanswerable"));
+                  abstention.coverage() == 0 ? "no threshold gives it"
+                                             : absl::StrCat("threshold ", FormatNumber(abstention.threshold(), 3),
+                                                            ": answers ", FormatShare(abstention.coverage()),
+                                                            Refused(abstention, abstention.refused_unanswerable())));
 }
 
 void PrintAnswers(const v1::EvalReport& report, std::ostream& out, const Terminal& terminal) {
@@ -154,8 +158,12 @@ std::string RiskCoveragePlot(const v1::EvalReport& report) {
   for (const v1::EvalAbstention::Point& point : report.abstention().curve()) {
     series.points.emplace_back(point.coverage(), point.risk());
   }
-  return eval::RenderSvg({"Risk by coverage", "answered, share of all questions", "answered wrongly, share of the answered",
-                    1, 1, {std::move(series)}});
+  return eval::RenderSvg({"Risk by coverage",
+                          "answered, share of all questions",
+                          "answered wrongly, share of the answered",
+                          1,
+                          1,
+                          {std::move(series)}});
 }
 
 std::string RecallPlot(const v1::EvalReport& report) {

@@ -27,8 +27,8 @@ struct OperatingPoint {
 // The points at every distinct confidence from 0 on, by falling threshold and so by growing coverage.
 std::vector<OperatingPoint> RiskCoverageCurve(absl::Span<const Attempt> attempts);
 
-// The mean, over the questions that are answered at all, of the risk at the question's own confidence: AURC of Geifman and
-// El-Yaniv, "Selective Classification for Deep Neural Networks", 2017. 0 for no question.
+// The mean, over the questions that are answered at all, of the risk at the question's own confidence: AURC of Geifman
+// and El-Yaniv, "Selective Classification for Deep Neural Networks", 2017. 0 for no question.
 double AreaUnderRiskCoverage(absl::Span<const Attempt> attempts);
 
 // The point of the widest coverage whose risk is at most 1 - precision; coverage 0 and a threshold of 2, above any

@@ -41,9 +41,7 @@ bool IsWordRune(char32_t rune) {
 }
 
 // What Python's str.split() splits at.
-bool IsSpace(char32_t rune) {
-  return u_isUWhiteSpace(static_cast<UChar32>(rune)) || (rune >= 0x1C && rune <= 0x1F);
-}
+bool IsSpace(char32_t rune) { return u_isUWhiteSpace(static_cast<UChar32>(rune)) || (rune >= 0x1C && rune <= 0x1F); }
 
 std::string WithoutPunctuation(absl::string_view text, bool portuguese) {
   std::string out;

@@ -1,7 +1,7 @@
-// How near an answer is to the gold answers, by the rules of SQuAD (evaluate-v2.0.py, Rajpurkar et al. 2018): lower case,
-// punctuation and articles removed, white space folded. For Portuguese the articles are o, a, os, as, um, uma, uns and
-// umas, and punctuation is that of Unicode, as MLQA (Lewis et al. 2020) has it for the languages that SQuAD lacks. Pure
-// functions, thread-safe.
+// How near an answer is to the gold answers, by the rules of SQuAD (evaluate-v2.0.py, Rajpurkar et al. 2018): lower
+// case, punctuation and articles removed, white space folded. For Portuguese the articles are o, a, os, as, um, uma,
+// uns and umas, and punctuation is that of Unicode, as MLQA (Lewis et al. 2020) has it for the languages that SQuAD
+// lacks. Pure functions, thread-safe.
 #pragma once
 
 #include <string>

@@ -85,22 +85,19 @@ absl::Status AddJudgementLine(absl::string_view line, const std::string& where, 
 
 absl::StatusOr<Dataset> ReadBeir(const std::string& folder, const ReadOptions& options) {
   DatasetBuilder builder(folder);
-  LASTRO_RETURN_IF_ERROR(
-      ReadJsonLines(folder + "/corpus.jsonl", [&](const JsonValue& line, const std::string& where) {
-        return AddCorpusLine(line, where, &builder);
-      }));
-  LASTRO_RETURN_IF_ERROR(
-      ReadJsonLines(folder + "/queries.jsonl", [&](const JsonValue& line, const std::string& where) {
-        return AddQueryLine(line, where, options, &builder);
-      }));
+  LASTRO_RETURN_IF_ERROR(ReadJsonLines(folder + "/corpus.jsonl", [&](const JsonValue& line, const std::string& where) {
+    return AddCorpusLine(line, where, &builder);
+  }));
+  LASTRO_RETURN_IF_ERROR(ReadJsonLines(folder + "/queries.jsonl", [&](const JsonValue& line, const std::string& where) {
+    return AddQueryLine(line, where, options, &builder);
+  }));
   LASTRO_ASSIGN_OR_RETURN(std::string judgements, FindJudgements(folder, options.split));
   LASTRO_ASSIGN_OR_RETURN(std::string content, ReadInput(judgements));
   absl::flat_hash_set<std::pair<std::string, std::string>> judged;
   bool first = true;
-  LASTRO_RETURN_IF_ERROR(
-      ForEachLine(content, judgements, [&](absl::string_view line, const std::string& where) {
-        return AddJudgementLine(line, where, std::exchange(first, false), &builder, &judged);
-      }));
+  LASTRO_RETURN_IF_ERROR(ForEachLine(content, judgements, [&](absl::string_view line, const std::string& where) {
+    return AddJudgementLine(line, where, std::exchange(first, false), &builder, &judged);
+  }));
   LASTRO_ASSIGN_OR_RETURN(Dataset dataset, std::move(builder).Build());
   std::erase_if(dataset.questions, [](const Question& question) { return question.judgements.empty(); });
   if (!dataset.questions.empty()) return dataset;

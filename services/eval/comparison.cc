@@ -48,8 +48,8 @@ absl::StatusOr<std::vector<v1::EvalQuestion>> ReadQuestionLines(absl::string_vie
     v1::EvalQuestion question;
     auto status = google::protobuf::util::JsonStringToMessage(std::string(line), &question);
     if (!status.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(where, " is not what lastro eval writes: ",
-                                                     std::string(status.message())));
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, " is not what lastro eval writes: ", std::string(status.message())));
     }
     if (!ids.insert(question.id()).second) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": the question ", question.id(), " was there already"));

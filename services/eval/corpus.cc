@@ -22,7 +22,8 @@ bool HasText(const EvalPassage& passage) {
 }  // namespace
 
 std::string DocumentOf(const EvalPassage& passage) {
-  const std::string title = absl::StrJoin(absl::StrSplit(passage.title, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty()), " ");
+  const std::string title =
+      absl::StrJoin(absl::StrSplit(passage.title, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty()), " ");
   if (title.empty()) return passage.text;
   if (title.size() > kMaxUnderlined) return absl::StrCat(title, "\n\n", passage.text);
   return absl::StrCat(title, "\n", std::string(title.size(), '='), "\n\n", passage.text);

@@ -1,5 +1,5 @@
-// The passages of a dataset in a collection of the store, put there as users' documents are: every passage a document of
-// plain text, its title underlined above it.
+// The passages of a dataset in a collection of the store, put there as users' documents are: every passage a document
+// of plain text, its title underlined above it.
 #pragma once
 
 #include <functional>
@@ -22,8 +22,8 @@ struct Corpus {
 using EvalProgress = std::function<void(size_t done, size_t all)>;
 
 // Uploads the passages in order. Those that are there already from an earlier run are not embedded again. Documents are
-// named by number, so that no id is searched as a title; the id is in the metadata, as `passage`. Errors: those of Upload,
-// except that a passage without text is counted.
+// named by number, so that no id is searched as a title; the id is in the metadata, as `passage`. Errors: those of
+// Upload, except that a passage without text is counted.
 absl::StatusOr<Corpus> IngestPassages(const Dataset& dataset, const std::string& collection, IngestApi& ingest,
                                       const CallContext& context, const EvalProgress& progress);
 

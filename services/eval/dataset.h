@@ -22,8 +22,8 @@ struct Judgement {
 struct Question {
   std::string id;
   std::string text;
-  std::string language;  // "en", "pt", or "" when not known
-  std::string group;     // may be empty
+  std::string language;              // "en", "pt", or "" when not known
+  std::string group;                 // may be empty
   std::vector<std::string> answers;  // empty: unanswerable, or not known
   bool answerable = true;
   std::vector<Judgement> judgements;  // empty: none known

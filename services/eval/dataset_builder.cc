@@ -29,8 +29,8 @@ absl::Status CheckId(const std::string& id, const std::string& where) {
 absl::Status DatasetBuilder::AddPassage(EvalPassage passage, const std::string& where) {
   LASTRO_RETURN_IF_ERROR(CheckId(passage.id, where));
   if (passage.text.size() > kMaxPassageBytes) {
-    return Invalid(where, absl::StrCat("the passage has ", passage.text.size(), " bytes; up to ", kMaxPassageBytes,
-                                       " are taken"));
+    return Invalid(
+        where, absl::StrCat("the passage has ", passage.text.size(), " bytes; up to ", kMaxPassageBytes, " are taken"));
   }
   if (dataset_.passages.size() >= kMaxPassages) return Invalid(where, "too many passages");
   if (!passages_.emplace(passage.id, dataset_.passages.size()).second) {

@@ -20,8 +20,8 @@ class DatasetBuilder {
  public:
   explicit DatasetBuilder(std::string name) { dataset_.name = std::move(name); }
 
-  // `where` opens the messages of errors: an id that is empty, longer than 512 bytes or there already, a passage of more
-  // than 16 MiB, a question that is empty or longer than 8,192 bytes (what Ask takes), too many of either.
+  // `where` opens the messages of errors: an id that is empty, longer than 512 bytes or there already, a passage of
+  // more than 16 MiB, a question that is empty or longer than 8,192 bytes (what Ask takes), too many of either.
   absl::Status AddPassage(EvalPassage passage, const std::string& where);
   absl::Status AddQuestion(Question question, const std::string& where);
   // The id of the passage of this title and text, which is added as `id` when it is new.

@@ -71,8 +71,8 @@ absl::Status ForEachLine(absl::string_view content, const std::string& path,
     content.remove_prefix(end == absl::string_view::npos ? content.size() : end + 1);
     const std::string where = absl::StrCat(path, " line ", ++number);
     if (line.size() > kMaxLineBytes) {
-      return absl::InvalidArgumentError(absl::StrCat(where, " has ", line.size(), " bytes; up to ", kMaxLineBytes,
-                                                     " are read"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, " has ", line.size(), " bytes; up to ", kMaxLineBytes, " are read"));
     }
     if (absl::EndsWith(line, "\r")) line.remove_suffix(1);
     if (absl::StripAsciiWhitespace(line).empty()) continue;

@@ -30,8 +30,8 @@ void AddAxes(const LinePlot& plot, std::string* svg) {
   for (int i = 0; i <= kTicks; ++i) {
     const double share = static_cast<double>(i) / kTicks;
     const double x = X(plot, share * plot.x_max), y = Y(plot, share * plot.y_max);
-    absl::StrAppendFormat(svg, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fH%.1f\" stroke=\"#ddd\"/>\n", x, kBottom, kTop, kLeft,
-                          y, kRight);
+    absl::StrAppendFormat(svg, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fH%.1f\" stroke=\"#ddd\"/>\n", x, kBottom, kTop,
+                          kLeft, y, kRight);
     AddText(x, kBottom + 18, "middle", absl::StrFormat("%g", share * plot.x_max), svg);
     AddText(kLeft - 8, y + 4, "end", absl::StrFormat("%g", share * plot.y_max), svg);
   }

@@ -67,9 +67,8 @@ class LinesReader {
 
 absl::StatusOr<Dataset> ReadLines(absl::string_view content, const std::string& path, const ReadOptions& options) {
   LinesReader reader(path, options);
-  LASTRO_RETURN_IF_ERROR(ForEachJsonLine(content, path, [&](const JsonValue& line, const std::string& where) {
-    return reader.Add(line, where);
-  }));
+  LASTRO_RETURN_IF_ERROR(ForEachJsonLine(
+      content, path, [&](const JsonValue& line, const std::string& where) { return reader.Add(line, where); }));
   return std::move(reader).Build();
 }
 

@@ -1,5 +1,7 @@
 #include "services/eval/report.h"
 
+#include <algorithm>
+
 #include "services/eval/statistics.h"
 
 namespace lastro::services::eval {
@@ -83,6 +85,8 @@ void ReportBuilder::FillGroups(const ReportSettings& settings, v1::EvalReport* r
 void ReportBuilder::FillAbstention(const ReportSettings& settings, v1::EvalReport* report) const {
   v1::EvalAbstention* abstention = report->mutable_abstention();
   FillCurve(RiskCoverageCurve(attempts_), abstention);
+  abstention->set_unanswerable(static_cast<int>(
+      std::count_if(attempts_.begin(), attempts_.end(), [](const Attempt& attempt) { return !attempt.answerable; })));
   abstention->set_area(AreaUnderRiskCoverage(attempts_));
   const OperatingPoint chosen = PointAtPrecision(attempts_, settings.precision);
   abstention->set_precision(settings.precision);

@@ -45,8 +45,9 @@ absl::Status AddQuestionOf(const JsonValue& qa, const std::string& title, const 
 absl::Status AddParagraph(const JsonValue& paragraph, const std::string& title, const ReadOptions& options,
                           DatasetBuilder* builder, int* number) {
   LASTRO_ASSIGN_OR_RETURN(std::string context, paragraph.GetString("context", ""));
-  LASTRO_ASSIGN_OR_RETURN(std::string passage, builder->PassageOfText(title, context, absl::StrCat(title, "#", ++*number),
-                                                                      paragraph.path()));
+  LASTRO_ASSIGN_OR_RETURN(
+      std::string passage,
+      builder->PassageOfText(title, context, absl::StrCat(title, "#", ++*number), paragraph.path()));
   LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> qas, Items(paragraph, "qas"));
   for (const JsonValue& qa : qas) LASTRO_RETURN_IF_ERROR(AddQuestionOf(qa, title, passage, options, builder));
   return absl::OkStatus();

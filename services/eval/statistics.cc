@@ -10,8 +10,8 @@
 namespace lastro::services::eval {
 namespace {
 
-// Means of resamples of `values`. The generator's raw output is scaled by multiplication (Lemire 2019; the bias is below
-// 2^-32 for any number of questions here): the standard distributions differ from library to library.
+// Means of resamples of `values`. The generator's raw output is scaled by multiplication (Lemire 2019; the bias is
+// below 2^-32 for any number of questions here): the standard distributions differ from library to library.
 std::vector<double> ResampledMeans(absl::Span<const double> values, uint64_t seed, int samples) {
   std::mt19937_64 random(seed);
   std::vector<double> means(static_cast<size_t>(samples));
@@ -24,9 +24,7 @@ std::vector<double> ResampledMeans(absl::Span<const double> values, uint64_t see
   return means;
 }
 
-Interval MiddleOf(const std::vector<double>& means) {
-  return {Quantile(means, 0.025), Quantile(means, 0.975)};
-}
+Interval MiddleOf(const std::vector<double>& means) { return {Quantile(means, 0.025), Quantile(means, 0.975)}; }
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// Quantiles, and what the bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993) says about means and
-// their differences. Deterministic for a seed on every machine. Pure functions, thread-safe.
+// Quantiles, and what the bootstrap (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993) says about means
+// and their differences. Deterministic for a seed on every machine. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ Interval MeanInterval(absl::Span<const double> values, uint64_t seed, int sample
 struct PairedComparison {
   double difference = 0;  // mean of b - a
   Interval interval;      // 95 %, of the difference
-  // Two-sided: how often a difference at least this large comes about by drawing when there is none (the differences are
-  // shifted to a mean of 0); at least 1 / (samples + 1).
+  // Two-sided: how often a difference at least this large comes about by drawing when there is none (the differences
+  // are shifted to a mean of 0); at least 1 / (samples + 1).
   double p = 1;
 };
 

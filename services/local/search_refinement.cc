@@ -56,8 +56,8 @@ absl::Status RerankHits(const std::string& query, GenerationApi& generation, con
   LASTRO_ASSIGN_OR_RETURN(v1::RerankResponse response, generation.Rerank(request, context));
   const int count = static_cast<int>(hits->size());
   if (response.scores_size() != count || response.probabilities_size() != count) {
-    return absl::InternalError(absl::StrCat("the reranker gave ", response.scores_size(), " scores for ", count,
-                                            " texts"));
+    return absl::InternalError(
+        absl::StrCat("the reranker gave ", response.scores_size(), " scores for ", count, " texts"));
   }
   for (int i = 0; i < count; ++i) {
     retrieval::SearchHit& hit = (*hits)[static_cast<size_t>(i)];

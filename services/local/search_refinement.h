@@ -26,8 +26,8 @@ struct SearchRefinement {
 // INVALID_ARGUMENT names the field.
 absl::StatusOr<SearchRefinement> RefinementOf(const v1::SearchRequest& request, bool rerank_by_default);
 
-// Orders `hits` by what the cross-encoder thinks of their chunks with the headings above them, ties by the order before,
-// and sets score, rerank_score and rerank_rank. Over-long chunks are cut. Errors of Rerank.
+// Orders `hits` by what the cross-encoder thinks of their chunks with the headings above them, ties by the order
+// before, and sets score, rerank_score and rerank_rank. Over-long chunks are cut. Errors of Rerank.
 absl::Status RerankHits(const std::string& query, GenerationApi& generation, const CallContext& context,
                         std::vector<retrieval::SearchHit>* hits, v1::SearchExplanation* explanation);
 

@@ -10,6 +10,7 @@ collection's language. Lastro ranks the chunks of the passages as it does for us
 import argparse
 import json
 import math
+import os
 import pathlib
 import re
 import subprocess
@@ -19,7 +20,7 @@ import bm25s
 import Stemmer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LASTRO = ROOT / "build/release/services/lastro"
+LASTRO = pathlib.Path(os.environ.get("LASTRO_BUILD_DIR", ROOT / "build/release")) / "services/lastro"
 DEPTH = 100
 
 

@@ -164,8 +164,7 @@ class EvalRun {
     eval::ReportBuilder builder;
     for (size_t i = 0; i < dataset_.questions.size(); ++i) {
       Show("questions", i, dataset_.questions.size());
-      LASTRO_ASSIGN_OR_RETURN(v1::EvalQuestion question,
-                              evaluator.Evaluate(dataset_.questions[i], session_.context()));
+      LASTRO_ASSIGN_OR_RETURN(v1::EvalQuestion question, evaluator.Evaluate(dataset_.questions[i], session_.context()));
       LASTRO_RETURN_IF_ERROR(log.Add(question));
       builder.Add(question);
     }
@@ -219,11 +218,13 @@ absl::StatusOr<int> RunEval(const EvalOptions& options, Session& session) {
 
 void AddEvalCommand(CommandSet* set) {
   auto options = std::make_shared<EvalOptions>();
-  CLI::App* command = set->Add(
-      "eval", "Measures search and answers on questions with known answers, without a judge model",
-      {"lastro eval ./scifact --retrieval-only", "lastro eval dev-v2.0.json --limit 500 --out results",
-       "lastro --collection handbook eval questions.jsonl --json", "lastro eval compare a/questions.jsonl b/questions.jsonl"});
-  command->add_option("data", options->data, "BEIR folder, SQuAD JSON, or JSONL of {question, answers, context | document}");
+  CLI::App* command =
+      set->Add("eval", "Measures search and answers on questions with known answers, without a judge model",
+               {"lastro eval ./scifact --retrieval-only", "lastro eval dev-v2.0.json --limit 500 --out results",
+                "lastro --collection handbook eval questions.jsonl --json",
+                "lastro eval compare a/questions.jsonl b/questions.jsonl"});
+  command->add_option("data", options->data,
+                      "BEIR folder, SQuAD JSON, or JSONL of {question, answers, context | document}");
   command->add_option("--format", options->format, "auto, beir, squad or jsonl")
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"auto", "beir", "squad", "jsonl"}));
@@ -232,7 +233,8 @@ void AddEvalCommand(CommandSet* set) {
   command->add_option("--lang", options->read.language, "en or pt: of questions that do not say theirs (default en)")
       ->type_name("LANG")
       ->check(CLI::IsMember({"en", "pt"}));
-  command->add_option("--limit", options->limit, "Ask so many questions, drawn by --seed (default: all)")->type_name("N");
+  command->add_option("--limit", options->limit, "Ask so many questions, drawn by --seed (default: all)")
+      ->type_name("N");
   command->add_option("--seed", options->report.seed, "Of every draw (default 1)")->type_name("N");
   command->add_flag("--retrieval-only", options->retrieval_only, "Only search; no answers");
   command->add_option("--mode", options->mode, "quote or generate")
@@ -246,7 +248,8 @@ void AddEvalCommand(CommandSet* set) {
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--keep", options->keep, "Keep the passages in this collection; a later run finds them there")
       ->type_name("NAME");
-  command->add_option("--out", options->out, "Write questions.jsonl, report.json and plots (SVG) here")->type_name("DIR");
+  command->add_option("--out", options->out, "Write questions.jsonl, report.json and plots (SVG) here")
+      ->type_name("DIR");
   set->OnRun(command, [options](Session& session) { return RunEval(*options, session); });
   AddEvalCompareCommand(set, command);
 }

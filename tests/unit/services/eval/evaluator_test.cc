@@ -74,7 +74,8 @@ class EvaluatorTest : public ::testing::Test {
   RankedRetrieval retrieval_;
   FakeAsk ask_;
   Corpus corpus_{{{"p0", "zero"}, {"p1", "one"}, {"p2", "two"}}, 0};
-  const Question question_{.id = "q", .text = "which?", .group = "g", .answers = {"thirty days"}, .judgements = {{"zero", 1}}};
+  const Question question_{
+      .id = "q", .text = "which?", .group = "g", .answers = {"thirty days"}, .judgements = {{"zero", 1}}};
 };
 
 TEST_F(EvaluatorTest, EveryStageIsRanked) {
@@ -171,6 +172,7 @@ TEST_F(EvaluatorTest, AReportAddsUp) {
   EXPECT_DOUBLE_EQ(mean(0, "forced.f1"), 0.5);
   ASSERT_TRUE(report.has_abstention());
   EXPECT_EQ(report.abstention().curve_size(), 3);
+  EXPECT_EQ(report.abstention().unanswerable(), 1);
   EXPECT_DOUBLE_EQ(report.abstention().area(), (0 + 0.5 + 2.0 / 3) / 3);
   EXPECT_DOUBLE_EQ(report.abstention().threshold(), 0.9);
   EXPECT_DOUBLE_EQ(report.abstention().coverage(), 1.0 / 3);
@@ -184,6 +186,7 @@ TEST_F(EvaluatorTest, AReportAddsUp) {
   PrintEvalReport(report, out, Terminal());
   EXPECT_THAT(out.str(), HasSubstr("hybrid"));
   EXPECT_THAT(out.str(), HasSubstr("3 questions"));
+  EXPECT_THAT(out.str(), HasSubstr("answers 67%, wrongly 50% of them; refuses 100% of the 1 unanswerable"));
   EXPECT_THAT(RiskCoveragePlot(report), HasSubstr("</svg>"));
   EXPECT_THAT(RecallPlot(report), HasSubstr(">dense</text>"));
 }

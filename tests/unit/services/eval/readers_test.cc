@@ -41,7 +41,8 @@ class ReadersTest : public ::testing::Test {
     return ReadDataset(Write(name, content), {});
   }
   void WriteBeir() {
-    Write("beir/corpus.jsonl", "{\"_id\":\"d1\",\"title\":\"T\",\"text\":\"one\"}\n\n{\"_id\":\"d2\",\"text\":\"two\"}\r\n");
+    Write("beir/corpus.jsonl",
+          "{\"_id\":\"d1\",\"title\":\"T\",\"text\":\"one\"}\n\n{\"_id\":\"d2\",\"text\":\"two\"}\r\n");
     Write("beir/queries.jsonl",
           "{\"_id\":\"q1\",\"text\":\"first?\",\"answer\":\"one\"}\n{\"_id\":\"q2\",\"text\":\"second?\"}\n");
     Write("beir/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n");
@@ -71,7 +72,8 @@ TEST_F(ReadersTest, BeirErrorsNameFileAndLine) {
   EXPECT_THAT(ReadFolder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("corpus.jsonl")));
   WriteBeir();
   for (const auto& [file, content, message] : std::vector<std::array<std::string, 3>>{
-           {"corpus.jsonl", "{\"_id\":\"d1\",\"text\":\"x\"}\n{\"_id\":\"d1\",\"text\":\"y\"}\n", "line 2: the passage d1 was"},
+           {"corpus.jsonl", "{\"_id\":\"d1\",\"text\":\"x\"}\n{\"_id\":\"d1\",\"text\":\"y\"}\n",
+            "line 2: the passage d1 was"},
            {"corpus.jsonl", "{\"_id\":\"d1\"}\n", "text is missing"},
            {"corpus.jsonl", "{\"_id\":\"d1\",\"text\":\"x\"\n", "line 1: not valid JSON"},
            {"corpus.jsonl", "[]\n", "line 1 is no JSON object"},
@@ -120,11 +122,11 @@ TEST_F(ReadersTest, Squad) {
 }
 
 TEST_F(ReadersTest, Lines) {
-  ASSERT_OK_AND_ASSIGN(
-      Dataset dataset,
-      Read("qa.jsonl",
-           "{\"question\":\"Qual?\",\"answers\":[\"um\",\"dois\"],\"context\":\"um texto\",\"lang\":\"pt-BR\",\"source\":\"s\"}\n"
-           "{\"question\":\"What?\",\"answers\":[],\"context\":\"um texto\",\"answerable\":false}\n"));
+  ASSERT_OK_AND_ASSIGN(Dataset dataset,
+                       Read("qa.jsonl",
+                            "{\"question\":\"Qual?\",\"answers\":[\"um\",\"dois\"],\"context\":\"um "
+                            "texto\",\"lang\":\"pt-BR\",\"source\":\"s\"}\n"
+                            "{\"question\":\"What?\",\"answers\":[],\"context\":\"um texto\",\"answerable\":false}\n"));
   ASSERT_EQ(dataset.passages.size(), 1u);
   EXPECT_EQ(dataset.questions[0].language, "pt");
   EXPECT_EQ(dataset.questions[0].group, "s");
