@@ -4,7 +4,6 @@ find_package(OpenSSL REQUIRED)
 find_package(absl REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(gRPC CONFIG REQUIRED)
-find_package(faiss CONFIG REQUIRED)
 find_package(SQLite3 REQUIRED)
 # Debian's dnnl-config.cmake asks for OpenCL, which nothing here uses.
 find_library(DNNL_LIBRARY dnnl REQUIRED)
@@ -28,4 +27,5 @@ pkg_check_modules(CLI11 IMPORTED_TARGET CLI11)
 find_library(STEMMER_LIBRARY stemmer REQUIRED)
 if(LASTRO_TESTS)
   find_package(GTest REQUIRED)
+  find_package(faiss CONFIG REQUIRED)  # the peer of tests/bench/vector_bench
 endif()

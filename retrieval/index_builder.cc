@@ -1,7 +1,5 @@
 #include "retrieval/index_builder.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -14,8 +12,6 @@
 
 namespace lastro::retrieval {
 namespace {
-
-constexpr int kNiceness = 19;
 
 // Fewer deleted chunks than this stay in an index of so many.
 int64_t FewDeleted(size_t indexed) { return static_cast<int64_t>(indexed / 16) + 1; }
@@ -188,7 +184,6 @@ absl::Status IndexBuilder::BuildAll(const std::vector<int64_t>& collections, boo
 }
 
 void IndexBuilder::Run() {
-  (void)setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread and those it starts; without it they only compete
   absl::MutexLock lock(&mutex_);
   auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); };
   while (true) {

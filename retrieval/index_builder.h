@@ -3,8 +3,8 @@
 //
 // A generation is made from what lives in the current snapshot, written to its file, and only then installed. It is the
 // index there was, with the tail added and, when a sixteenth of its chunks or more are deleted, without those; another
-// kind (index_kind.h), or what was learnt from a quarter of the chunks, is made anew. Its threads give way to all others
-// (they are nice), so they may use every core.
+// kind (index_kind.h), or what was learnt from a quarter of the chunks, is made anew. The threads that compute give way
+// to others (row_threads.h), so they may be as many as there are cores.
 #pragma once
 
 #include <cstdint>

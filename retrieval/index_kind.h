@@ -2,7 +2,7 @@
 //
 // Unless a kind is asked for, a collection's index is exact up to 50,000 chunks, which are scanned in two milliseconds
 // or so; a graph (hnsw) up to 4 million, at some 540 bytes a chunk of 384 numbers and a quarter of a millisecond of a
-// core to add each; and ivf-sq above, which takes a tenth of that time to make.
+// core to add each; and ivf-sq above, which takes a fifth of that time to make.
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,6 @@ class QuantizedVectors {
   const uint8_t* codes(size_t row) const { return codes_.data() + row * stride_; }
   float scale(size_t row) const { return scales_[row]; }
   float error(size_t row) const { return errors_[row]; }
-  const float* errors() const { return errors_.data(); }
   // Of one row, counted with what belongs to it.
   static size_t BytesPerRow(int dimension);
 

@@ -50,7 +50,6 @@ class RowIds {
   // The rows of `documents`: ascending, no two ranges touch.
   std::vector<RowRange> RowsOfDocuments(const DocumentSet& documents) const;
 
-  size_t bytes() const { return runs_.capacity() * sizeof(Run); }
   void Write(IndexSink sink) const;
   static absl::Status Read(IndexReader* reader, size_t rows, RowIds* out);
 

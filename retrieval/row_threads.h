@@ -1,6 +1,8 @@
-// Work on many rows by several threads, which live as long as the work. Used where an index is made; searches start no
-// threads.
+// Work on many rows by several threads, which live as long as the work and are nice: where an index is made. Searches
+// start no threads, and whoever holds a lock that they wait for is not nice.
 #pragma once
+
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -27,13 +29,18 @@ class RowPieces {
   const size_t end_;
 };
 
-// Runs work() on `threads` threads, the caller's among them, and waits for all.
+// Runs work() on `threads` threads of its own and waits for all.
 template <typename Work>
 void OnThreads(int threads, const Work& work) {
-  std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back([&work] { work(); });
-  work();
-  for (std::thread& thread : others) thread.join();
+  constexpr int kNiceness = 10;  // a tenth of the share of others that compute
+  std::vector<std::thread> workers;
+  for (int i = 0; i < threads; ++i) {
+    workers.emplace_back([&work] {
+      (void)setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; without it, it only competes
+      work();
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
 }
 
 }  // namespace lastro::retrieval

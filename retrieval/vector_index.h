@@ -53,7 +53,6 @@ class VectorIndex {
   const Position& position() const { return position_; }
   const RowIds& ids() const { return ids_; }
   const RowIndex& rows() const { return *rows_; }
-  size_t bytes() const { return ids_.bytes() + rows_->bytes(); }
 
   // Offers the best chunks to `top`, with bounds of their scores (see RowIndex). allowed: null for all.
   RowIndex::Found Search(const QueryVector& query, const DocumentSet* allowed, TopCandidates* top) const;

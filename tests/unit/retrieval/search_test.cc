@@ -1,11 +1,15 @@
 // Searches through the store: dense, lexical, hybrid, filters, hostile queries, generations.
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <limits>
 #include <map>
+#include <set>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "retrieval/document_table.h"
+#include "retrieval/dot_product.h"
 #include "tests/unit/retrieval/store_fixture.h"
 
 namespace lastro::retrieval::testing {
@@ -348,6 +352,69 @@ TEST_F(GenerationTest, FindsEnoughWhenMostOfTheIndexIsDeleted) {
     ASSERT_THAT(store_->Flush(), IsOk());
     EXPECT_EQ(Found(*store_, SearchMode::kDense, "anything").size(), 7u);
     ASSERT_THAT(store_->DeleteDocuments(kCollection, {DocumentId(kCollection, "one more")}), IsOk());
+  }
+}
+
+// Enough chunks that a graph is walked over, with deletions, a tail and a filter.
+class WalkTest : public GenerationTest {
+ protected:
+  static constexpr int kDocuments = 80, kChunks = 100;
+
+  static std::string Text(int document, int chunk) { return absl::StrCat("d", document, "c", chunk); }
+  static bool Deleted(int document) { return document % 8 == 0 && document < kDocuments; }
+  static bool Third(int document) { return document % 3 == 0; }
+
+  void PutNumber(int number) {
+    std::vector<std::string> texts;
+    for (int chunk = 0; chunk < kChunks; ++chunk) texts.push_back(Text(number, chunk));
+    TestDocument test = MakeDocument(absl::StrCat("n", number), texts);
+    test.document.metadata["third"] = Third(number);
+    ASSERT_THAT(Put(*store_, test), IsOk());
+  }
+
+  // The texts of the ten nearest chunks, of every third document with `filtered`.
+  static std::set<std::string> Nearest(const std::vector<float>& query, bool filtered) {
+    std::vector<std::pair<float, std::string>> all;
+    for (int document = 0; document <= kDocuments; ++document) {
+      if (Deleted(document) || (filtered && !Third(document))) continue;
+      for (int chunk = 0; chunk < kChunks; ++chunk) {
+        const std::vector<float> vector = VectorOf(Text(document, chunk));
+        all.push_back({-DotProduct(query.data(), vector.data(), vector.size()), Text(document, chunk)});
+      }
+    }
+    std::partial_sort(all.begin(), all.begin() + 10, all.end());
+    std::set<std::string> nearest;
+    for (int i = 0; i < 10; ++i) nearest.insert(all[static_cast<size_t>(i)].second);
+    return nearest;
+  }
+};
+
+TEST_F(WalkTest, FindsNearlyAllOfWhatIsThere) {
+  Reopen(5000, IndexKind::kHnsw);
+  for (int document = 0; document < kDocuments; ++document) PutNumber(document);
+  ASSERT_THAT(store_->Flush(), IsOk());
+  PutNumber(kDocuments);
+  std::vector<std::string> ids;
+  for (int document = 0; document < kDocuments; ++document) {
+    if (Deleted(document)) ids.push_back(DocumentId(kCollection, absl::StrCat("n", document)));
+  }
+  ASSERT_THAT(store_->DeleteDocuments(kCollection, ids), IsOk());
+  Filter third;
+  third.op = Filter::Op::kEqual;
+  third.field = "third";
+  third.values = {true};
+  for (bool filtered : {false, true}) {
+    size_t hits = 0;
+    for (int i = 0; i < 20; ++i) {
+      SearchQuery query = MakeQuery(SearchMode::kDense, absl::StrCat("query ", i));
+      query.limit = 10;
+      if (filtered) query.filter = third;
+      const std::set<std::string> nearest = Nearest(query.vector, filtered);
+      const std::vector<std::string> found = Found(*store_, query);
+      EXPECT_EQ(found.size(), 10u);
+      for (const std::string& text : found) hits += nearest.count(text);
+    }
+    EXPECT_GE(hits, 196u) << filtered;
   }
 }
 
