@@ -85,6 +85,7 @@ class Doctor {
     if (options_.repair && (look.commits_lost || look.unusable) && LogIsStrange()) {
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Rename(database_ + "-wal", SetAsideLogPath(options_.folder)));
       LASTRO_ASSIGN_OR_RETURN(look, LookAtAll());
+      report.documents = look.report.documents;
     }
     if (options_.repair && !look.report.ok() && !look.unusable && (!look.commits_lost || options_.drop_damaged)) {
       LASTRO_RETURN_IF_ERROR(Repair(&look, &report));
@@ -235,6 +236,7 @@ class Doctor {
   // is made anew when it is free or derived.
   absl::Status Repair(Look* look, DoctorReport* report) {
     if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
+    report->documents = look->report.documents;  // those that only the lost checksums were against are none
     if (look->report.ok()) return absl::OkStatus();
     LASTRO_RETURN_IF_ERROR(MendDerived(look));
     report->documents = look->report.documents;
