@@ -166,13 +166,20 @@ def blended(scores):
     return np.argsort(-(1 / (1 + np.exp(-np.asarray(scores))) + 1 / (3 + place)), kind="stable")
 
 
-def candidates(pools, tokenizer, embedder, examples, lang):
-    """The embedder's first passages of each question, out of all held-out ones of the language."""
+def add_candidates(pools, tokenizer, embedder, examples, lang, cache):
+    """The embedder's first passages of each question, out of all held-out ones of the language; kept in the file `cache`."""
+    known = json.loads(cache.read_text()) if cache and cache.exists() else {}
+    if all(e["question"] in known for e in examples):
+        for e in examples:
+            e["candidates"] = known[e["question"]]
+        return
     group = np.array([i for i, p in enumerate(pools["passages"]) if p["dev"] and p["lang"] == lang and p["source"] != "qamr" and len(p["text"]) <= CANDIDATE])
     vectors = encode(embedder, tokenizer, [pools["passages"][i]["text"] for i in group], 256)
     asked = encode(embedder, tokenizer, [e["question"] for e in examples], 64)
     for e, row in zip(examples, np.argsort(-(asked @ vectors.T), axis=1)[:, :RANKED]):
-        e["candidates"] = group[row].tolist()
+        e["candidates"] = known[e["question"]] = group[row].tolist()
+    if cache:
+        common.write_atomic(cache, json.dumps(known))
 
 
 def rank(model, texts, examples):
@@ -234,6 +241,7 @@ def main():
     ap.add_argument("--json", required=True, type=Path)
     ap.add_argument("--most", type=int, default=400, help="questions of each set for spans")
     ap.add_argument("--ranked", type=int, default=100, help="questions of each set for ranking")
+    ap.add_argument("--candidates", type=Path, help="file that keeps the embedder's candidates between runs")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
     torch.set_num_threads(args.threads)
@@ -243,7 +251,7 @@ def main():
     kept = {}
     for lang, names in SPAN_SETS.items():
         for name in names:
-            examples = held_out(pools, name, lang, True, None if lang == "pt" else args.most)
+            examples = held_out(pools, name, lang, True, args.most)
             found, marks = span_scores(model, texts, examples, lang)
             kept[lang, name] = (found, marks)
             em, f1 = (100 * float(np.mean(x)) for x in zip(*marks))
@@ -270,7 +278,7 @@ def main():
     for lang, names in RANK_SETS.items():
         short = lambda e: len(pools["passages"][e["passage"]]["text"]) <= CANDIDATE
         sets = {n: [e for e in held_out(pools, n, lang) if e["answerable"] and short(e)][:args.ranked] for n in names}
-        candidates(pools, tok, embedder, [e for s in sets.values() for e in s], lang)
+        add_candidates(pools, tok, embedder, [e for s in sets.values() for e in s], lang, args.candidates)
         for name, examples in sets.items():
             scores, pairs = rank(model, texts, examples)
             judged += pairs

@@ -31,7 +31,11 @@ def main():
     train = [e for e in pools["examples"] if not e["dev"]]
     texts = {"passage": [p["text"] for p in pools["passages"] if not p["dev"]], "question": [e["question"] for e in train]}
     seen = {kind: np.unique(np.array([h for t in texts[kind] for h in runs(t, n)], np.int64)) for kind, n in RUN.items()}
-    shares = lambda text, kind: bool(np.isin(runs(text, RUN[kind]), seen[kind]).any())
+
+    def shares(text, kind):
+        mine, all_seen = np.array(runs(text, RUN[kind]), np.int64), seen[kind]
+        at = np.minimum(np.searchsorted(all_seen, mine), len(all_seen) - 1)
+        return bool((all_seen[at] == mine).any())
     counts = collections.defaultdict(collections.Counter)
 
     def see(name, kind, text):
