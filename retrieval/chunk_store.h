@@ -1,5 +1,5 @@
 // ChunkStore: the one truth of collections, documents, chunks, vectors and jobs, and search over it. Implemented on
-// SQLite + FAISS (sqlite_store.h) and, over gRPC, by services/remote. Thread-safe.
+// SQLite (sqlite_store.h) and, over gRPC, by services/remote. Thread-safe.
 //
 // A Put or Delete is one commit: a search that starts after it returned sees it, whole, and a crash keeps or loses it,
 // whole. `commit` numbers grow by one with each.
