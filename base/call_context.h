@@ -1,8 +1,8 @@
 // CallContext: who asked, until when, and whether the caller still wants the answer. Passed by const reference down every
 // path that may take long; each loop of work asks Check() once per step, so that a cancel is seen within one step.
 //
-// Copyable and cheap (shared state). Thread-safe. A default-constructed context never expires, is never
-// cancelled, and sees all of the default tenant.
+// Copyable and cheap (shared state). Thread-safe. A default-constructed context never expires, is never cancelled, and
+// sees all of the default tenant.
 #pragma once
 
 #include <atomic>

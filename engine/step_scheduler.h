@@ -1,9 +1,9 @@
 // StepScheduler: continuous batching (Yu et al. 2022, "Orca"). What the callers of one model's sessions ask for at the
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
 // pieces, up to a budget of tokens, which beside decoding is as small as it must be for steps of not much more time
-// than decoding alone takes. Interactive calls go before those in the background; of each the tenant that got the fewest
-// tokens, and within a tenant whoever has been longest without a turn, so that none waits for the whole of another; decoding, prompts and the background each have a share
-// of every step.
+// than decoding alone takes. Interactive calls go before those in the background; of each, the tenant that got the
+// fewest tokens, and within a tenant whoever has been longest without a turn, so that none waits for the whole of
+// another; decoding, prompts and the background each have a share of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
 // Thread-safe.

@@ -89,8 +89,8 @@ class ChunkStore {
  public:
   virtual ~ChunkStore() = default;
 
-  // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants and the
-  // documents that the caller's labels do not open are not there for it: not found, not listed, not searched, not
+  // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants and
+  // the documents that the caller's labels do not open are not there for it: not found, not listed, not searched, not
   // counted. PERMISSION_DENIED for writing what it could not see, or over it, and for deleting a whole collection
   // without all labels. INVALID_ARGUMENT: a malformed scope. A store is opened with the operator's scope.
   virtual absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) = 0;

@@ -21,7 +21,8 @@ struct LexicalResult {
 };
 
 // The best `count` chunks that match `text` (see lexical_query.h), best first, ties by id; fewer only when there are no
-// more. They contain every quoted phrase, unless no chunk does: then phrases are sought like words. Documents must be in `allowed`, when given.
+// more. They contain every quoted phrase, unless no chunk does: then phrases are sought like words. Documents must be in
+// `allowed`, when given.
 absl::StatusOr<LexicalResult> SearchLexical(Database& db, const CollectionRow& collection, const std::string& text,
                                             size_t count, const FilteredDocuments* allowed);
 

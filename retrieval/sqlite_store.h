@@ -1,5 +1,5 @@
-// SqliteStore: ChunkStore on one data folder. SQLite (WAL) is the truth; FTS5 and vector indexes are derived from it and
-// rebuilt when they do not match. Thread-safe: one writer at a time, readers never wait for it.
+// SqliteStore: ChunkStore on one data folder. SQLite (WAL) is the truth; FTS5 and vector indexes are derived from it
+// and rebuilt when they do not match. Thread-safe: one writer at a time, readers never wait for it.
 #pragma once
 
 #include <memory>
@@ -14,9 +14,9 @@
 namespace lastro::retrieval {
 
 struct SqliteStoreOptions {
-  std::string folder;                 // made when it does not exist
-  int64_t index_after_chunks = 5000;  // a collection's tail beyond this is moved into a new generation of its index
-  IndexKindRule vector_index;         // which kind of index a generation has
+  std::string folder;                     // made when it does not exist
+  int64_t index_after_chunks = 5000;      // a collection's tail beyond this is moved into a new generation of its index
+  IndexKindRule vector_index;             // which kind of index a generation has
   size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
 };
 

@@ -70,8 +70,7 @@ absl::Status StoreWriter::DeleteCollection(const std::string& name) {
   return absl::OkStatus();
 }
 
-absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentRow& document,
-                                Remains* remains) {
+absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentRow& document, Remains* remains) {
   LASTRO_RETURN_IF_ERROR(EraseChunksOf(*db_, collection.row, document.row));
   LASTRO_RETURN_IF_ERROR(EraseDocument(*db_, document.row));
   remains->contents.push_back(document.document.content_sha256);
@@ -171,8 +170,8 @@ absl::Status StoreWriter::CheckIntegrity() {
 absl::Status StoreWriter::EmptyLog() {
   LASTRO_ASSIGN_OR_RETURN(int64_t busy, db_->QueryInt("PRAGMA wal_checkpoint(TRUNCATE)"));
   if (busy == 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("store ", db_->path(), ": a search still reads what is to go from the log",
-                                             "; try again"));
+  return absl::UnavailableError(
+      absl::StrCat("store ", db_->path(), ": a search still reads what is to go from the log", "; try again"));
 }
 
 absl::StatusOr<int64_t> StoreWriter::MergeFullText() {

@@ -63,8 +63,7 @@ class StoreWriter {
   absl::Status Erase(const CollectionRow& collection, const DocumentRow& document, Remains* remains)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EraseByUri(const CollectionRow& collection, const std::string& uri, const StoreScope& scope,
-                          Remains* remains)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+                          Remains* remains) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The log goes into the database and is cut; UNAVAILABLE when a reader is in the way.
   absl::Status EmptyLog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<int64_t> MergeFullText() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // the number of indexes

@@ -57,7 +57,8 @@ absl::Status CheckMetadata(const Metadata& metadata) {
     if (key.empty()) return Invalid("metadata: an empty key");
     LASTRO_RETURN_IF_ERROR(CheckText("metadata key", key, kMaxMetadataKeyBytes));
     const std::string what = absl::StrCat("metadata \"", key, "\"");
-    LASTRO_RETURN_IF_ERROR(std::visit([&](const auto& alternative) { return CheckMetadataValue(what, alternative); }, value));
+    LASTRO_RETURN_IF_ERROR(
+        std::visit([&](const auto& alternative) { return CheckMetadataValue(what, alternative); }, value));
   }
   return absl::OkStatus();
 }
@@ -208,7 +209,8 @@ absl::Status ValidateQuery(const SearchQuery& query) {
   }
   if (query.max_per_document < 0) return Invalid("search: max_per_document is negative");
   if (!(query.dense_weight >= 0 && query.dense_weight <= 1)) return Invalid("search: dense_weight is not in [0, 1]");
-  if (query.fusion < Fusion::kConvex || query.fusion > Fusion::kReciprocalRank) return Invalid("search: unknown fusion");
+  if (query.fusion < Fusion::kConvex || query.fusion > Fusion::kReciprocalRank)
+    return Invalid("search: unknown fusion");
   if (query.rrf_k < 1) return Invalid("search: rrf_k is below 1");
   if (query.context_chunks < 0 || query.context_chunks > kMaxContextChunks) {
     return Invalid("search: context_chunks ", query.context_chunks, ", expected 0 to ", kMaxContextChunks);

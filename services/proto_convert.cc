@@ -46,7 +46,8 @@ v1::MetadataValue ValueToProto(const Value& value) {
     const auto* list = std::get_if<retrieval::MetadataList>(&value);
     if (list == nullptr) return out;
     out.mutable_list_value();  // a list, even when it is empty
-    for (const retrieval::MetadataScalar& scalar : *list) *out.mutable_list_value()->add_values() = ValueToProto(scalar);
+    for (const retrieval::MetadataScalar& scalar : *list)
+      *out.mutable_list_value()->add_values() = ValueToProto(scalar);
   }
   return out;
 }
@@ -460,8 +461,8 @@ absl::StatusOr<retrieval::SearchQuery> FromProto(const v1::SearchRequest& reques
   if (!v1::SearchRequest::Fusion_IsValid(request.fusion())) return Invalid("fusion", "does not exist");
   if (request.fusion() == v1::SearchRequest::RRF) out.fusion = retrieval::Fusion::kReciprocalRank;
   LASTRO_ASSIGN_OR_RETURN(out.rrf_k, InRange("rrf_k", request.rrf_k(), out.rrf_k, 10'000));
-  LASTRO_ASSIGN_OR_RETURN(out.context_chunks, InRange("context_chunks", request.context_chunks(), 0,
-                                                      retrieval::kMaxContextChunks));
+  LASTRO_ASSIGN_OR_RETURN(out.context_chunks,
+                          InRange("context_chunks", request.context_chunks(), 0, retrieval::kMaxContextChunks));
   return out;
 }
 

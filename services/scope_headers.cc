@@ -13,8 +13,9 @@ constexpr char kAll[] = "*";
 
 absl::StatusOr<Scope> ScopeOfHeaders(const ScopeHeaders& headers, bool required) {
   if (required && (headers.tenant.value_or("").empty() || !headers.labels.has_value())) {
-    return absl::UnauthenticatedError(absl::StrCat("this server answers calls that say whose they are: send the metadata ",
-                                                   kTenantHeader, " and ", kLabelsHeader, " (\"*\": all labels)"));
+    return absl::UnauthenticatedError(
+        absl::StrCat("this server answers calls that say whose they are: send the metadata ", kTenantHeader, " and ",
+                     kLabelsHeader, " (\"*\": all labels)"));
   }
   Scope scope;
   scope.all_tenants = headers.tenant == kAll;

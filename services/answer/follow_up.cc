@@ -36,16 +36,17 @@ using WordSet = absl::flat_hash_set<absl::string_view>;
 // In lower case without accents, as every word is compared here.
 const WordSet& Pronouns() {
   static const auto* const words = new WordSet(
-      {"it",    "its",   "they",   "them",   "their",  "theirs", "this",   "these",  "those",  "he",     "she",
-       "him",   "his",   "her",    "hers",   "ele",    "ela",    "eles",   "elas",   "isso",   "isto",   "aquilo",
-       "esse",  "essa",  "esses",  "essas",  "este",   "estes",  "dele",   "dela",   "deles",  "delas",  "disso",
-       "disto", "nisso", "nisto",  "nele",   "nela",   "neles",  "nelas",  "desse",  "dessa",  "desses", "dessas",
-       "deste", "desta", "nesse",  "nessa",  "neste",  "aquele", "aquela", "aqueles", "aquelas", "lhe",  "lhes"});
+      {"it",    "its",   "they",  "them",  "their", "theirs", "this",   "these",   "those",   "he",     "she",
+       "him",   "his",   "her",   "hers",  "ele",   "ela",    "eles",   "elas",    "isso",    "isto",   "aquilo",
+       "esse",  "essa",  "esses", "essas", "este",  "estes",  "dele",   "dela",    "deles",   "delas",  "disso",
+       "disto", "nisso", "nisto", "nele",  "nela",  "neles",  "nelas",  "desse",   "dessa",   "desses", "dessas",
+       "deste", "desta", "nesse", "nessa", "neste", "aquele", "aquela", "aqueles", "aquelas", "lhe",    "lhes"});
   return *words;
 }
 
 const WordSet& Openers() {
-  static const auto* const words = new WordSet({"and", "but", "then", "also", "otherwise", "e", "mas", "entao", "tambem"});
+  static const auto* const words =
+      new WordSet({"and", "but", "then", "also", "otherwise", "e", "mas", "entao", "tambem"});
   return *words;
 }
 

@@ -93,7 +93,7 @@ class StoreGrpcService final : public v1::StoreService::Service {
       LASTRO_RETURN_IF_ERROR(ReadDocument(call, reader, &incoming));
       LASTRO_ASSIGN_OR_RETURN(retrieval::Document stored,
                               store.PutDocument(incoming.document, incoming.fingerprint, incoming.chunks,
-                                                  incoming.original, incoming.extracted));
+                                                incoming.original, incoming.extracted));
       *response = services::ToProto(stored);
       return absl::OkStatus();
     });

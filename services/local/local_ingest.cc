@@ -64,10 +64,7 @@ absl::StatusOr<ingest::GivenFacts> GivenBy(const Asked& asked) {
 class LocalIngest : public IngestApi {
  public:
   LocalIngest(retrieval::ChunkStore* store, EmbeddingApi* embedding, const IngestConfig& config)
-      : store_(*store),
-        embedder_(embedding, v1::DOCUMENT),
-        config_(config),
-        worker_([this] { Work(); }) {}
+      : store_(*store), embedder_(embedding, v1::DOCUMENT), config_(config), worker_([this] { Work(); }) {}
 
   ~LocalIngest() override {
     {

@@ -38,9 +38,8 @@ class LocalRetrieval : public RetrievalApi {
     query.with_vectors = refinement.mmr_lambda.has_value();
     Stages stages;
     if (query.mode != retrieval::SearchMode::kLexical) {
-      LASTRO_RETURN_IF_ERROR(stages.Time("embed", [&] {
-        return EmbedQuery(collection.embedding_fingerprint, context, &query);
-      }));
+      LASTRO_RETURN_IF_ERROR(
+          stages.Time("embed", [&] { return EmbedQuery(collection.embedding_fingerprint, context, &query); }));
     }
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
                             stages.Time("search", [&] { return store->Search(query, context); }));
@@ -92,7 +91,8 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request, const CallContext& context) override {
+  absl::StatusOr<v1::ListChunksResponse> ListChunks(const v1::ListChunksRequest& request,
+                                                    const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(
         std::vector<retrieval::Chunk> chunks,
@@ -102,7 +102,8 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::GetSourceResponse> GetSource(const v1::GetSourceRequest& request, const CallContext& context) override {
+  absl::StatusOr<v1::GetSourceResponse> GetSource(const v1::GetSourceRequest& request,
+                                                  const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     const std::string collection = CollectionOrDefault(request.collection());
     if (request.has_range() && (request.range().begin() < 0 || request.range().begin() > request.range().end())) {
@@ -143,7 +144,8 @@ class LocalRetrieval : public RetrievalApi {
     return response;
   }
 
-  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request, const CallContext& context) override {
+  absl::StatusOr<v1::Collection> GetCollection(const v1::GetCollectionRequest& request,
+                                               const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::Collection collection,
                             store->GetCollection(CollectionOrDefault(request.collection())));

@@ -1,5 +1,6 @@
 // RemoteChannel: a gRPC connection to the server of a role, and the calls on it. Calls pass on the deadline, the
-// priority, the scope and the cancellation of their CallContext; without a deadline they get the channel's default one. Thread-safe.
+// priority, the scope and the cancellation of their CallContext; without a deadline they get the channel's default one.
+// Thread-safe.
 #pragma once
 
 #include <functional>

@@ -68,7 +68,8 @@ class RemoteStore final : public retrieval::ChunkStore {
   }
 
   absl::Status CreateCollection(const Collection& collection) override {
-    return Unary<v1::Collection>(&v1::StoreService::Stub::AsyncCreateCollection, ToProto(collection), context_).status();
+    return Unary<v1::Collection>(&v1::StoreService::Stub::AsyncCreateCollection, ToProto(collection), context_)
+        .status();
   }
   absl::StatusOr<Collection> GetCollection(const std::string& name) override {
     v1::GetCollectionRequest request;
@@ -116,8 +117,7 @@ class RemoteStore final : public retrieval::ChunkStore {
       v1::DeleteDocumentsRequest request;
       request.set_collection(collection);
       for (const std::string& id : document_ids.subspan(begin, kDeletesPerCall)) request.add_document_ids(id);
-      LASTRO_ASSIGN_OR_RETURN(v1::DeleteDocumentsResponse response,
-                              retrieval_->DeleteDocuments(request, context_));
+      LASTRO_ASSIGN_OR_RETURN(v1::DeleteDocumentsResponse response, retrieval_->DeleteDocuments(request, context_));
       deleted += response.deleted();
     }
     return deleted;
@@ -218,8 +218,9 @@ class RemoteStore final : public retrieval::ChunkStore {
       v1::FindVectorsRequest request;
       request.set_collection(collection);
       for (const std::string& key : keys) request.add_text_sha256(key);
-      LASTRO_ASSIGN_OR_RETURN(v1::FindVectorsResponse response,
-                              Unary<v1::FindVectorsResponse>(&v1::StoreService::Stub::AsyncFindVectors, request, context_));
+      LASTRO_ASSIGN_OR_RETURN(
+          v1::FindVectorsResponse response,
+          Unary<v1::FindVectorsResponse>(&v1::StoreService::Stub::AsyncFindVectors, request, context_));
       if (response.vectors_size() != static_cast<int>(keys.size())) {
         return absl::InternalError("the store returned another number of vectors than was asked for");
       }
@@ -245,7 +246,8 @@ class RemoteStore final : public retrieval::ChunkStore {
   }
 
   absl::Status PutJob(const Job& job) override {
-    return Unary<v1::PutStoredJobResponse>(&v1::StoreService::Stub::AsyncPutStoredJob, ToStoredProto(job), context_).status();
+    return Unary<v1::PutStoredJobResponse>(&v1::StoreService::Stub::AsyncPutStoredJob, ToStoredProto(job), context_)
+        .status();
   }
   absl::StatusOr<Job> GetJob(const std::string& id) override {
     v1::GetStoredJobRequest request;

@@ -203,7 +203,8 @@ void AddIngestCommand(CommandSet* set) {
       ->type_name("NAME=VALUE")
       ->expected(1)
       ->take_all();
-  command->add_option("--label", options->labels, "Access label of every document: who has none of them sees none of it")
+  command
+      ->add_option("--label", options->labels, "Access label of every document: who has none of them sees none of it")
       ->type_name("LABEL")
       ->expected(1)
       ->take_all();

@@ -93,7 +93,9 @@ void AddReplayCommand(CommandSet* set) {
       set->Add("replay", "Asks again what a receipt was given for, and says what has changed",
                {"lastro ask \"How many days of leave do I have?\" --json > answer.json; lastro replay answer.json",
                 "lastro replay answers.jsonl --json"});
-  command->add_option("file", options->file, "Answers or receipts as JSON, one or one on each line; - reads standard input")
+  command
+      ->add_option("file", options->file,
+                   "Answers or receipts as JSON, one or one on each line; - reads standard input")
       ->required();
   set->OnRun(command, [options](Session& session) { return RunReplay(*options, session); });
 }
