@@ -34,8 +34,7 @@ NOTICE = """Built-in models of Lastro: attributions
 
 embedder/   derived from all-MiniLM-L6-v2 (sentence-transformers; nreimers/MiniLM-L6-H384-uncased), Apache License 2.0.
             Changed: vocabulary extended with Portuguese word pieces, weights trained further by multilingual distillation, stored as F16.
-reader/     derived from the embedder (Apache License 2.0): its layers trained further, heads added; the token vectors are the embedder's.
-decoder/    trained from scratch; its token vectors started from those of the embedder (Apache License 2.0).
+{reader}decoder/    trained from scratch; its token vectors started from those of the embedder (Apache License 2.0).
 
 No training data are contained in this folder. The models were trained on text and questions from the sources below, which ask for
 attribution; where such data are redistributed, the share-alike licences (CC BY-SA) apply to the data.
@@ -46,6 +45,10 @@ WordNet 3.0: Copyright 2006 by Princeton University. All rights reserved. OpenWo
 FaQuAD: Hélio Fonseca Sayama, Anderson Viçoso Araujo, Eraldo Rezende Fernandes. Pirá: C4AI. MedQuAD: Asma Ben Abacha, Dina Demner-Fushman.
 ELTeC: COST Action Distant Reading. OpenStax: Rice University. Microsoft, Amazon Web Services, OWASP Foundation, Mozilla contributors,
 Meta Platforms, the Kubernetes authors and Wikipedia contributors hold the rights in their texts.
+"""
+
+
+READER = """reader/     derived from the embedder (Apache License 2.0): its layers trained further, heads added; the token vectors are the embedder's.
 """
 
 
@@ -218,7 +221,7 @@ BertForSequenceClassification, `qa_outputs` as its BertForQuestionAnswering; `la
 
 Started from the embedder beside it, whose token vectors it keeps. Questions with their passage, with that passage without the sentence that answers, and with
 passages that share words with the question but do not answer; a tenth of the draws are Portuguese gap questions made of plain text, a seventh English examples with
-words replaced by Portuguese ones. {run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens, {run['minutes']:.0f} minutes of wall clock on a third of two busy cores (AdamW, linear decay, fp32).
+words replaced by Portuguese ones. {run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens, {run['minutes']:.0f} minutes of wall clock beside other work on two cores (AdamW, linear decay, fp32).
 
 ![loss](loss.png) ![held-out F1 during training](learning.png)
 
@@ -253,7 +256,7 @@ calibration error {c['ece']:.3f}.
 
 ## Overlap
 
-No title is in both parts. What still shares a run of 13 words (passages) or 8 words (questions) with anything trained on:
+No title is in both parts; Pirá has no titles and is split by question, so that its passages are in both. What still shares a run of 13 words (passages) or 8 words (questions) with anything trained on:
 
 | held-out set | passages | questions |
 |---|---|---|
@@ -287,7 +290,7 @@ def main():
         common.write_atomic(args.models / "decoder" / "CARD.md", decoder_card(args.work, args.date, args.models / "decoder"))
     if (args.work / "eval_reader.json").exists():
         common.write_atomic(args.models / "reader" / "CARD.md", reader_card(args.work, args.date))
-    common.write_atomic(args.models / "NOTICE-models.txt", NOTICE.format(sources=SOURCES))
+    common.write_atomic(args.models / "NOTICE-models.txt", NOTICE.format(sources=SOURCES, reader=READER if (args.models / "reader").exists() else ""))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def main():
     models = parser.parse_args().models
     with torch.no_grad():
         write(models / "embedder", "embedding", {"min_cosine": 0.999}, embedding_cases(models / "embedder"))
-        write(models / "reader", "reader", {"max_logit_error": 0.25}, reader_cases(models / "reader"))
+        if (models / "reader").exists():
+            write(models / "reader", "reader", {"max_logit_error": 0.25}, reader_cases(models / "reader"))
         write(models / "decoder", "decoder", {"max_logprob_error": 0.1}, decoder_cases(models / "decoder"))
 
 
