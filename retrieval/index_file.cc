@@ -25,6 +25,9 @@ constexpr size_t kHeaderBytes = 4096;
 constexpr absl::string_view kMagic = "LASTRO-INDEX 2\n";
 constexpr absl::string_view kSuffix = ".index";
 constexpr absl::string_view kTemporarySuffix = ".index.tmp";
+// Of versions that kept their indexes by FAISS.
+constexpr absl::string_view kEarlierSuffix = ".faiss";
+constexpr absl::string_view kEarlierTemporarySuffix = ".faiss.tmp";
 
 // Writes a new file in order, hashing as it goes. The first error sticks. Removes the file unless it was committed.
 class BodyWriter {
@@ -140,7 +143,9 @@ std::vector<int64_t> ListGenerations(const std::string& index_folder) {
   std::error_code error;
   for (fs::directory_iterator entry(index_folder, error), end; !error && entry != end; entry.increment(error)) {
     std::string name = entry->path().filename().string();
-    if (absl::EndsWith(name, kTemporarySuffix)) (void)FileSystem::Current().Remove(entry->path().string());
+    const bool leftover = absl::EndsWith(name, kTemporarySuffix) || absl::EndsWith(name, kEarlierSuffix) ||
+                          absl::EndsWith(name, kEarlierTemporarySuffix);
+    if (leftover) (void)FileSystem::Current().Remove(entry->path().string());
     int64_t generation = 0;
     if (absl::EndsWith(name, kSuffix) &&
         absl::SimpleAtoi(absl::string_view(name).substr(0, name.size() - kSuffix.size()), &generation)) {

@@ -21,7 +21,8 @@ namespace lastro::retrieval {
 std::string IndexFolder(const std::string& data_folder, int64_t collection);
 std::string IndexFileName(const std::string& index_folder, int64_t generation);
 
-// The generations present in `index_folder`, newest first; removes left-over temporary files.
+// The generations present in `index_folder`, newest first; removes left-over temporary files and what
+// earlier versions kept there.
 std::vector<int64_t> ListGenerations(const std::string& index_folder);
 
 // Makes `index_folder` when needed.

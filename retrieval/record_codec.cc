@@ -80,7 +80,22 @@ void ForEachCounter(JobType& job, Visit visit) {
   }
 }
 
+void WriteFilter(const Filter& filter, ByteWriter& writer) {
+  writer.Varint(static_cast<uint64_t>(filter.op));
+  writer.String(filter.field);
+  writer.Varint(filter.values.size());
+  for (const MetadataScalar& value : filter.values) WriteMetadataValue(value, writer);
+  writer.Varint(filter.children.size());
+  for (const Filter& child : filter.children) WriteFilter(child, writer);
+}
+
 }  // namespace
+
+std::string EncodeFilter(const Filter& filter) {
+  ByteWriter writer;
+  WriteFilter(filter, writer);
+  return writer.Take();
+}
 
 std::string EncodeMetadata(const Metadata& metadata) {
   ByteWriter writer;

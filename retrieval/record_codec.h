@@ -8,11 +8,13 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "retrieval/filter.h"
 #include "retrieval/types.h"
 
 namespace lastro::retrieval {
 
 std::string EncodeMetadata(const Metadata& metadata);
+std::string EncodeFilter(const Filter& filter);  // different for filters that are not the same; not read back
 absl::StatusOr<Metadata> DecodeMetadata(absl::string_view bytes);
 
 // Headings are stored as one text, joined by '\n', which full-text search indexes; the layout keeps their lengths.

@@ -6,27 +6,19 @@
 namespace lastro::retrieval {
 namespace {
 
-void WriteFilter(const Filter& filter, ByteWriter& writer) {
-  writer.Varint(static_cast<uint64_t>(filter.op));
-  writer.String(filter.field);
-  writer.String(EncodeMetadata({{"", MetadataList(filter.values)}}));
-  writer.Varint(filter.children.size());
-  for (const Filter& child : filter.children) WriteFilter(child, writer);
-}
-
 // Every field of the query is in it: add those that are new here too.
 std::string KeyOf(const SearchQuery& query, const SearchTarget& target, int64_t commit) {
   ByteWriter writer;
   writer.Signed(commit);
   writer.String(target.collection);
-  WriteFilter(target.visible, writer);
+  writer.String(EncodeFilter(target.visible));
   writer.String(query.text);
   writer.String(absl::string_view(reinterpret_cast<const char*>(query.vector.data()),
                                   query.vector.size() * sizeof(float)));
   writer.String(query.fingerprint);
   writer.Varint(static_cast<uint64_t>(query.mode));
   writer.Signed(query.limit);
-  WriteFilter(query.filter, writer);
+  writer.String(EncodeFilter(query.filter));
   writer.Signed(query.max_per_document);
   writer.Double(query.dense_weight);
   writer.Varint(static_cast<uint64_t>(query.fusion));

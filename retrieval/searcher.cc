@@ -1,7 +1,7 @@
 #include "retrieval/searcher.h"
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -33,11 +33,11 @@ class Searcher {
         view_(std::move(view)),
         snapshot_(std::move(snapshot)) {}
 
-  absl::StatusOr<SearchResult> Run() {
+  absl::StatusOr<SearchResult> Run(FilterCache& filters) {
     LASTRO_ASSIGN_OR_RETURN(collection_, FindCollection(snapshot_.db(), target_.collection));
     LASTRO_RETURN_IF_ERROR(PrepareVector());
     if (filter_.op != Filter::Op::kAll) {
-      LASTRO_ASSIGN_OR_RETURN(allowed_, SelectDocumentRows(snapshot_.db(), collection_.row, filter_));
+      LASTRO_ASSIGN_OR_RETURN(allowed_, filters.Select(snapshot_, collection_.row, filter_));
     }
     SearchResult result;
     result.commit = snapshot_.commit();
@@ -81,7 +81,7 @@ class Searcher {
   }
 
   absl::StatusOr<Lists> Gather(size_t count) {
-    const FilteredDocuments* allowed = allowed_.has_value() ? &*allowed_ : nullptr;
+    const FilteredDocuments* allowed = allowed_.get();
     std::vector<VectorCandidate> dense;
     std::vector<LexicalCandidate> lexical;
     if (query_.mode != SearchMode::kLexical) {
@@ -198,19 +198,19 @@ class Searcher {
   const ReadSnapshot snapshot_;
   CollectionRow collection_;
   std::vector<float> vector_;  // of unit length; empty: none
-  std::optional<FilteredDocuments> allowed_;
+  std::shared_ptr<const FilteredDocuments> allowed_;  // null: all
   SearchTrace trace_;
 };
 
 }  // namespace
 
 absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target,
-                                       const CallContext& context, ConnectionPool& pool,
-                                       const VectorCatalog& catalog) {
+                                       const CallContext& context, ConnectionPool& pool, const VectorCatalog& catalog,
+                                       FilterCache& filters) {
   LASTRO_RETURN_IF_ERROR(context.Check());
   VectorCatalog::View view = catalog.Grab();  // before the snapshot, see vector_catalog.h
   LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool.Snapshot(&context));
-  return Searcher(query, target, context, std::move(view), std::move(snapshot)).Run();
+  return Searcher(query, target, context, std::move(view), std::move(snapshot)).Run(filters);
 }
 
 }  // namespace lastro::retrieval

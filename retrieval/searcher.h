@@ -6,6 +6,7 @@
 #include "base/call_context.h"
 #include "retrieval/chunk_store.h"
 #include "retrieval/connection_pool.h"
+#include "retrieval/filter_cache.h"
 #include "retrieval/vector_catalog.h"
 
 namespace lastro::retrieval {
@@ -18,7 +19,7 @@ struct SearchTarget {
 
 // REQUIRES: ValidateQuery(query).ok(). The hits' documents are of `target.collection`.
 absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target,
-                                       const CallContext& context, ConnectionPool& pool,
-                                       const VectorCatalog& catalog);
+                                       const CallContext& context, ConnectionPool& pool, const VectorCatalog& catalog,
+                                       FilterCache& filters);
 
 }  // namespace lastro::retrieval

@@ -41,12 +41,14 @@ struct StoreParts {
       : lock(std::move(folder_lock)),
         pool(DatabasePath(options.folder), kMaxReadConnections),
         results(options.result_cache_bytes),
+        filters(options.filter_cache_bytes),
         builder({options.folder, number, options.index_after_chunks, options.vector_index}, &pool, &catalog),
         writer(std::move(db), commit, &catalog, &builder) {}
 
   const std::unique_ptr<FolderLock> lock;
   ConnectionPool pool;
   ResultCache results;
+  FilterCache filters;
   VectorCatalog catalog;
   IndexBuilder builder;
   StoreWriter writer;
@@ -89,7 +91,7 @@ class SqliteStoreImpl : public SqliteStore {
   absl::StatusOr<Collection> GetCollection(const std::string& name) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
     LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), name));
-    LASTRO_RETURN_IF_ERROR(CountVisible(snapshot.db(), &row));
+    LASTRO_RETURN_IF_ERROR(CountVisible(snapshot, &row));
     return std::move(row.collection);
   }
 
@@ -101,7 +103,7 @@ class SqliteStoreImpl : public SqliteStore {
       std::optional<std::string> name = scope_.KnownName(row.collection.name);
       if (!name.has_value()) continue;
       row.collection.name = *std::move(name);
-      LASTRO_RETURN_IF_ERROR(CountVisible(snapshot.db(), &row));
+      LASTRO_RETURN_IF_ERROR(CountVisible(snapshot, &row));
       collections.push_back(std::move(row.collection));
     }
     return collections;
@@ -225,7 +227,7 @@ class SqliteStoreImpl : public SqliteStore {
     LASTRO_ASSIGN_OR_RETURN(target.collection, scope_.StoredName(query.collection));
     LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
     if (auto known = parts_->results.Find(query, target, writer_.commit())) return *known;
-    LASTRO_ASSIGN_OR_RETURN(SearchResult result, RunSearch(query, target, context, pool_, catalog_));
+    LASTRO_ASSIGN_OR_RETURN(SearchResult result, RunSearch(query, target, context, pool_, catalog_, parts_->filters));
     for (SearchHit& hit : result.hits) hit.document.collection = query.collection;
     parts_->results.Insert(query, target, result);
     return result;
@@ -316,10 +318,11 @@ class SqliteStoreImpl : public SqliteStore {
     for (const fs::path& path : unknown) (void)RemoveTree(path.string());  // what stays is tried again
   }
 
-  // After a commit no result is asked for again; what is deleted leaves the memory too.
+  // After a commit no result and no selection is asked for again; what is deleted leaves the memory too.
   template <typename Result>
   Result Cleared(Result result) {
     parts_->results.Clear();
+    parts_->filters.Clear();
     return result;
   }
 
@@ -345,11 +348,11 @@ class SqliteStoreImpl : public SqliteStore {
   }
 
   // The counts of a collection are those of what the caller sees.
-  absl::Status CountVisible(Database& db, CollectionRow* row) const {
+  absl::Status CountVisible(const ReadSnapshot& snapshot, CollectionRow* row) const {
     if (scope_.sees_all()) return absl::OkStatus();
-    LASTRO_ASSIGN_OR_RETURN(FilteredDocuments visible, SelectDocumentRows(db, row->row, scope_.visible()));
-    row->collection.documents = static_cast<int64_t>(visible.rows.size());
-    row->collection.chunks = visible.chunks;
+    LASTRO_ASSIGN_OR_RETURN(auto visible, parts_->filters.Select(snapshot, row->row, scope_.visible()));
+    row->collection.documents = static_cast<int64_t>(visible->rows.size());
+    row->collection.chunks = visible->chunks;
     return absl::OkStatus();
   }
 

@@ -18,6 +18,7 @@ struct SqliteStoreOptions {
   int64_t index_after_chunks = 5000;      // a collection's tail beyond this is moved into a new generation of its index
   IndexKindRule vector_index;             // which kind of index a generation has
   size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
+  size_t filter_cache_bytes = 64u << 20;  // of the documents that filters and scopes select, until then
 };
 
 class SqliteStore : public ChunkStore {

@@ -1,5 +1,6 @@
 // What was deleted is in no file after a purge: all bytes of the data folder are searched.
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -122,6 +123,16 @@ TEST_F(PurgeTest, ReceiptsAreKeptAndJoinOn) {
   EXPECT_EQ(receipts[0].id, second.id);
   EXPECT_EQ(receipts[0].at, second.at);
   EXPECT_EQ(receipts[1].to_commit, first.to_commit);
+}
+
+// Indexes of earlier versions held the vectors themselves, also of what was deleted since.
+TEST_F(PurgeTest, IndexesOfEarlierVersionsAreTakenAway) {
+  PutMany();
+  for (const char* name : {"index/1/7.faiss", "index/1/8.faiss.tmp"}) {
+    std::ofstream(folder_ / name, std::ios::binary) << VectorBytes(VectorOf("deleted long ago"));
+  }
+  Reopen(/*index_after_chunks=*/5);
+  EXPECT_THAT(FilesWith(std::string(VectorBytes(VectorOf("deleted long ago")))), ::testing::IsEmpty());
 }
 
 TEST_F(PurgeTest, SearchesGoOnMeanwhile) {
