@@ -54,7 +54,8 @@ class RowLockGuard {
 };
 
 // Of the candidates, best first, those that are nearer to the row they are for than to any chosen before them (Malkov
-// and Yashunin, algorithm 4), up to `most`.
+// and Yashunin, algorithm 4), up to `most`. Copies of the row are as near to each other as to it: they get half of the
+// links, so that there is a way out of many of them.
 class LinkChooser {
  public:
   explicit LinkChooser(const QuantizedVectors& vectors) : vectors_(vectors), operand_(vectors) {}
@@ -63,13 +64,13 @@ class LinkChooser {
     chosen_.clear();
     for (const ScoredRow& candidate : candidates) {
       if (chosen_.size() == most) break;
-      if (!NearerToChosen(candidate)) chosen_.push_back(candidate.row);
+      if (!NearerToChosen(candidate, /*or_as_near=*/chosen_.size() >= most / 2)) chosen_.push_back(candidate.row);
     }
     return chosen_;
   }
 
  private:
-  bool NearerToChosen(const ScoredRow& candidate) {
+  bool NearerToChosen(const ScoredRow& candidate, bool or_as_near) {
     if (chosen_.empty()) return false;
     const CodeOperand operand = operand_.Of(candidate.row);
     float scores[4];
@@ -77,7 +78,7 @@ class LinkChooser {
       const size_t count = std::min<size_t>(4, chosen_.size() - i);
       ScoreRows(operand, vectors_.rows(), &chosen_[i], count, scores);
       for (size_t j = 0; j < count; ++j) {
-        if (scores[j] > candidate.score) return true;
+        if (scores[j] > candidate.score || (or_as_near && scores[j] == candidate.score)) return true;
       }
     }
     return false;
@@ -233,6 +234,7 @@ class HnswGraph::Builder {
     Walk walk;
     LinkChooser chooser;
     std::vector<ScoredRow> candidates, crowd;
+    std::vector<ScoredRow> chosen[kMaxLevel + 1];  // the new row's links, by level
   };
 
   void InsertRow(uint32_t row, Worker* worker) {
@@ -245,14 +247,18 @@ class HnswGraph::Builder {
     walk.Begin(graph_, &vectors_, worker->operand.Of(row), &locks_);
     ScoredRow at = walk.Score(entry);
     for (int l = top; l > level; --l) at = walk.Climb(at, l);
-    for (int l = std::min(level, top); l >= 0; --l) {
+    const int highest = std::min(level, top);
+    for (int l = highest; l >= 0; --l) {
       walk.Spread(at, l, kBuildBreadth);
       worker->candidates = walk.held();
-      // Whoever was inserted meanwhile may have linked to the row on this level already.
-      std::erase_if(worker->candidates, [row](const ScoredRow& candidate) { return candidate.row == row; });
       std::sort(worker->candidates.begin(), worker->candidates.end());
       at = worker->candidates.front();
-      Link(row, l, worker);
+      ChooseLinks(row, l, worker);
+    }
+    // From the ground up, and not before all of its own links are there: whoever finds the row on a level goes on from
+    // it on those below.
+    for (int l = 0; l <= highest; ++l) {
+      for (const ScoredRow& link : worker->chosen[l]) LinkBack(link.row, {link.score, row}, l, worker);
     }
     if (level > top) {
       graph_->entry_ = row;
@@ -260,21 +266,17 @@ class HnswGraph::Builder {
     }
   }
 
-  // Links `row` with the best of its candidates, both ways.
-  void Link(uint32_t row, int level, Worker* worker) {
-    uint32_t chosen[kLinks];
-    float scores[kLinks];
-    size_t count = 0;
-    for (uint32_t link : worker->chooser.Choose(worker->candidates, kLinks)) chosen[count++] = link;
-    {
-      RowLockGuard guard(&locks_, row);
-      std::copy_n(chosen, count, graph_->Links(row, level));
+  // The links of a row on a level, the best of its candidates. No walk sees the row yet.
+  void ChooseLinks(uint32_t row, int level, Worker* worker) {
+    std::vector<ScoredRow>& chosen = worker->chosen[level];
+    chosen.clear();
+    uint32_t* links = graph_->Links(row, level);
+    size_t at = 0;
+    for (uint32_t link : worker->chooser.Choose(worker->candidates, kLinks)) {
+      while (worker->candidates[at].row != link) ++at;
+      chosen.push_back(worker->candidates[at]);
+      *links++ = link;
     }
-    for (size_t i = 0, c = 0; i < count; ++i) {
-      while (worker->candidates[c].row != chosen[i]) ++c;
-      scores[i] = worker->candidates[c].score;
-    }
-    for (size_t i = 0; i < count; ++i) LinkBack(chosen[i], {scores[i], row}, level, worker);
   }
 
   // Adds a link; when there is no room, `from` chooses among all it has.

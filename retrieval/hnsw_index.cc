@@ -67,6 +67,10 @@ RowIndex::Found HnswIndex::Search(const QueryVector& query, const AllowedRows* a
 std::unique_ptr<RowIndex> HnswIndex::Updated(const std::vector<RowRange>& kept, const QuantizedVectors& added,
                                              int threads) const {
   QuantizedVectors rows = KeptRows(vectors_, kept, added.size());
+  if (rows.size() < size() / 2) {  // too few neighbours are left to repair the graph from
+    rows.Append(added, 0, added.size());
+    return Build(std::move(rows), threads);
+  }
   std::unique_ptr<HnswGraph> repaired;
   if (rows.size() < size()) {
     std::vector<uint32_t> new_rows(size(), HnswGraph::kNone);

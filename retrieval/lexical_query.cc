@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "retrieval/search_terms.h"
@@ -42,12 +43,12 @@ struct Piece {
 
 // The position and length of the first double quote (straight or curly) of `text` at or after `from`; npos: none.
 std::pair<size_t, size_t> FindQuote(absl::string_view text, size_t from) {
-  std::pair<size_t, size_t> best = {absl::string_view::npos, 0};
-  for (absl::string_view quote : {absl::string_view("\""), absl::string_view("“"), absl::string_view("”")}) {
-    size_t at = text.find(quote, from);
-    if (at < best.first) best = {at, quote.size()};
+  for (size_t at = from; (at = text.find_first_of("\"\xE2", at)) != absl::string_view::npos; ++at) {
+    for (absl::string_view quote : {absl::string_view("\""), absl::string_view("“"), absl::string_view("”")}) {
+      if (absl::StartsWith(text.substr(at), quote)) return {at, quote.size()};
+    }
   }
-  return best;
+  return {absl::string_view::npos, 0};
 }
 
 // Text between two quotes is quoted; a quote without a partner means nothing.

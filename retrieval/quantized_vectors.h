@@ -61,7 +61,7 @@ class QueryVector {
   float ErrorOf(float row_error) const { return row_error * kNormSlack + error_; }
 
  private:
-  static constexpr float kNormSlack = 1.000001f;  // a unit vector in floats may be a little longer than one
+  static constexpr float kNormSlack = 1.00002f;  // UnitVector takes lengths up to 1 + 1e-5 as one
   std::vector<float> values_;
   std::vector<int16_t> wide_;
   std::vector<int8_t> high_, low_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -29,17 +30,23 @@ class RowPieces {
   const size_t end_;
 };
 
-// Runs work() on `threads` threads of its own and waits for all.
+// Runs work() on `threads` threads of its own, or as many as there can be, and waits for all. With none it runs on the
+// caller's.
 template <typename Work>
 void OnThreads(int threads, const Work& work) {
   constexpr int kNiceness = 10;  // a tenth of the share of others that compute
   std::vector<std::thread> workers;
   for (int i = 0; i < threads; ++i) {
-    workers.emplace_back([&work] {
-      (void)setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; without it, it only competes
-      work();
-    });
+    try {
+      workers.emplace_back([&work] {
+        (void)setpriority(PRIO_PROCESS, 0, kNiceness);  // of this thread alone; without it, it only competes
+        work();
+      });
+    } catch (const std::system_error&) {
+      break;
+    }
   }
+  if (workers.empty()) work();
   for (std::thread& worker : workers) worker.join();
 }
 

@@ -68,14 +68,24 @@ class Searcher {
     return absl::OkStatus();
   }
 
+  // So many hits at most can come of the documents there are.
+  size_t MostHits() const {
+    const size_t limit = static_cast<size_t>(query_.limit);
+    if (query_.max_per_document == 0) return limit;
+    const size_t documents =
+        allowed_ != nullptr ? allowed_->rows.size() : static_cast<size_t>(collection_.collection.documents);
+    return std::min(limit, documents * static_cast<size_t>(query_.max_per_document));
+  }
+
   // A cap per document can leave too few hits: then more candidates are asked for.
   absl::StatusOr<std::vector<ScoredChunk>> Select() {
+    const size_t most = MostHits();
     for (size_t count = CandidateCount(query_.limit);; count *= 4) {
       LASTRO_ASSIGN_OR_RETURN(Lists lists, Gather(count));
       ScoreAndSort({query_.mode, query_.fusion, query_.dense_weight, query_.rrf_k}, &lists.chunks);
       std::vector<ScoredChunk> top =
           SelectTop(lists.chunks, static_cast<size_t>(query_.limit), query_.max_per_document);
-      if (top.size() == static_cast<size_t>(query_.limit) || lists.complete) return top;
+      if (top.size() == most || lists.complete) return top;
       LASTRO_RETURN_IF_ERROR(context_.Check());
     }
   }

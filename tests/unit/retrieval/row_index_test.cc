@@ -287,6 +287,52 @@ TEST_F(HnswWalkTest, FindNearlyAll) {
   EXPECT_EQ(index_->Search(QueryVector(Query(0)), nullptr, &top), RowIndex::Found::kLikely);
 }
 
+// A row that no walk comes to would be lost to every search.
+TEST_F(HnswWalkTest, FindEveryRowByItsOwnVector) {
+  size_t lost = 0;
+  std::vector<float> vector(kDimension);
+  for (uint32_t row = 0; row < kWalked; ++row) {
+    index_->vectors()->Decode(row, vector.data());
+    TopRows top(HnswIndex::kLeastBreadth);
+    static_cast<const HnswIndex&>(*index_).Walk(QueryVector(vector), HnswIndex::kLeastBreadth, &top);
+    const std::vector<ScoredRow> found = top.TakeSorted();
+    lost += std::none_of(found.begin(), found.end(), [row](const ScoredRow& hit) { return hit.row == row; });
+  }
+  EXPECT_LE(lost, kWalked / 1000);
+}
+
+// The same text in many documents: walks must find their way out of its copies.
+TEST_F(HnswWalkTest, CopiesAreNoTrap) {
+  constexpr uint32_t kCopies = 1000;
+  QuantizedVectors rows = rows_->Copy();
+  const std::vector<float> copied = Query(1000);
+  for (uint32_t i = 0; i < kCopies; ++i) rows.Append(copied.data());
+  std::unique_ptr<RowIndex> index = BuildRowIndex(IndexKind::kHnsw, std::move(rows), 2);
+  double sum = 0;
+  for (uint64_t i = 0; i < kQueries; ++i) {
+    const std::vector<float> query = Query(i);
+    TopRows top(HnswIndex::kLeastBreadth);
+    static_cast<const HnswIndex&>(*index).Walk(QueryVector(query), HnswIndex::kLeastBreadth, &top);
+    std::vector<ScoredRow> found = top.TakeSorted();
+    std::erase_if(found, [](const ScoredRow& row) { return row.row >= kWalked; });
+    sum += Share(Best(*rows_, query, found, 10), Truth(*rows_, query, nullptr, 10));
+  }
+  EXPECT_GE(sum / kQueries, 0.97);
+}
+
+TEST_F(HnswWalkTest, FindNearlyAllAfterMostRowsWent) {
+  std::vector<RowRange> kept;
+  std::vector<uint64_t> seeds;
+  for (uint32_t row = 7; row < kWalked; row += 100) {
+    kept.push_back({row, row + 1});
+    seeds.push_back(row);
+  }
+  const Rows added = Rows::Numbered(kWalked, 2 * kWalked);
+  for (uint32_t row = kWalked; row < 2 * kWalked; ++row) seeds.push_back(row);
+  std::unique_ptr<RowIndex> updated = index_->Updated(kept, added.quantized, 2);
+  EXPECT_GE(WalkRecall(*updated, Rows(seeds), HnswIndex::kLeastBreadth), 0.97);
+}
+
 TEST_F(HnswWalkTest, FindNearlyAllAfterManyRowsWent) {
   std::vector<RowRange> kept;
   std::vector<uint64_t> seeds;
