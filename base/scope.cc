@@ -77,10 +77,9 @@ bool Sees(const Scope& scope, absl::Span<const std::string> labels) {
 }
 
 std::string ScopeKey(const Scope& scope) {
-  if (scope.all_tenants) return "*";
   std::vector<std::string> labels = scope.labels;
   std::sort(labels.begin(), labels.end());
-  return absl::StrCat(scope.tenant, "|", scope.all_labels ? "*" : absl::StrJoin(labels, ","));
+  return absl::StrCat(scope.all_tenants ? "*" : scope.tenant, "|", scope.all_labels ? "*" : absl::StrJoin(labels, ","));
 }
 
 }  // namespace lastro

@@ -1,5 +1,7 @@
 #include "retrieval/backup.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -148,8 +150,7 @@ absl::Status CopyFile(const std::string& from, const std::string& to, const Call
 absl::Status PutInPlace(const std::string& restored, const std::string& data_folder) {
   FileSystem& files = FileSystem::Current();
   const std::string database = DatabasePath(data_folder);
-  LASTRO_RETURN_IF_ERROR(RemoveTree(database + "-wal"));
-  LASTRO_RETURN_IF_ERROR(RemoveTree(database + "-shm"));
+  for (const char* suffix : {"-journal", "-wal", "-shm"}) LASTRO_RETURN_IF_ERROR(RemoveTree(database + suffix));
   LASTRO_RETURN_IF_ERROR(files.SyncFolder(data_folder));
   LASTRO_RETURN_IF_ERROR(files.Rename(restored, database));
   LASTRO_RETURN_IF_ERROR(RemoveTree(data_folder + "/index"));
@@ -161,7 +162,7 @@ absl::Status PutInPlace(const std::string& restored, const std::string& data_fol
 
 absl::StatusOr<BackupManifest> BackUp(const std::string& data_folder, const std::string& backup,
                                       const CallContext& context) {
-  const std::string target = WithoutSlash(backup), partial = target + ".partial";
+  const std::string target = WithoutSlash(backup), partial = absl::StrCat(target, ".partial-", getpid());
   std::error_code error;
   if (!fs::exists(DatabasePath(data_folder), error)) {
     return absl::NotFoundError(absl::StrCat("there is no store in ", data_folder, "; name its folder with --data"));
@@ -169,14 +170,15 @@ absl::StatusOr<BackupManifest> BackUp(const std::string& data_folder, const std:
   if (fs::exists(target, error)) {
     return absl::AlreadyExistsError(absl::StrCat(target, " is there already; name a new folder for the backup"));
   }
-  LASTRO_RETURN_IF_ERROR(RemoveTree(partial));  // of one that was cut short
+  LASTRO_RETURN_IF_ERROR(RemoveTree(partial));  // of one of this number that was cut short
   absl::StatusOr<BackupManifest> manifest = MakeBackup(data_folder, partial, context);
   absl::Status status = manifest.status();
   if (status.ok()) status = FileSystem::Current().SyncFolder(partial);
   if (status.ok()) status = FileSystem::Current().Rename(partial, target);
-  if (status.ok()) status = FileSystem::Current().SyncFolder(ParentOf(target));
+  const bool placed = status.ok();
+  if (placed) status = FileSystem::Current().SyncFolder(ParentOf(target));
   if (status.ok()) return manifest;
-  for (const std::string& path : {partial, target}) (void)RemoveTree(path);  // the first error counts
+  (void)RemoveTree(placed ? target : partial);  // the first error counts; what another put there stays
   return status;
 }
 

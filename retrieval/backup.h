@@ -25,8 +25,9 @@ struct BackupManifest {
 };
 
 // Copies the store's latest commit to the new folder `backup`, while the store may be open and written to, in this
-// process or another. The copy is checked whole (integrity.h) and appears whole or not at all. ALREADY_EXISTS when
-// there is such a folder; NOT_FOUND when there is no store.
+// process or another. The copy is checked whole (integrity.h) and appears whole or not at all; what a killed process
+// leaves is `backup`.partial-N, which may be deleted. ALREADY_EXISTS when there is such a folder; NOT_FOUND when there
+// is no store.
 absl::StatusOr<BackupManifest> BackUp(const std::string& data_folder, const std::string& backup,
                                       const CallContext& context);
 

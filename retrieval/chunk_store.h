@@ -68,7 +68,7 @@ struct SearchTrace {
 struct SearchResult {
   std::vector<SearchHit> hits;  // best first, ties by chunk id
   int64_t commit = 0;           // of the snapshot that was searched
-  int64_t removed = 0;          // documents that were removed or replaced in the store up to it
+  int64_t removed = 0;  // greater whenever a document of the collection was removed or replaced, or it was made anew
   SearchTrace trace;
 };
 
@@ -89,9 +89,9 @@ class ChunkStore {
  public:
   virtual ~ChunkStore() = default;
 
-  // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants and
-  // the documents that the caller's labels do not open are not there for it: not found, not listed, not searched, not
-  // counted. PERMISSION_DENIED for writing what it could not see, or over it, and for deleting a whole collection
+  // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants
+  // and the documents that the caller's labels do not open are not there for it: not found, not listed, not searched,
+  // not counted. PERMISSION_DENIED for writing what it could not see, or over it, and for deleting a whole collection
   // without all labels. INVALID_ARGUMENT: a malformed scope. A store is opened with the operator's scope.
   virtual absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) = 0;
 
@@ -125,7 +125,8 @@ class ChunkStore {
                                                  uint64_t begin, uint64_t end) = 0;
   // The stored original, whole.
   virtual absl::StatusOr<std::string> ReadOriginal(const std::string& collection, const std::string& document_id) = 0;
-  // The known vectors of texts by their text_sha256 within the collection: one per key, empty when unknown.
+  // The known vectors of texts by their text_sha256 within the documents of the collection that the
+  // caller sees: one per key, empty when unknown.
   virtual absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
                                                                       absl::Span<const std::string> text_sha256) = 0;
 

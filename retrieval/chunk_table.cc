@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "retrieval/filter_sql.h"
 #include "retrieval/record_codec.h"
 #include "retrieval/schema.h"
 
@@ -127,10 +128,15 @@ absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t do
 }
 
 absl::StatusOr<std::vector<std::vector<float>>> SelectVectors(Database& db, const CollectionRow& collection,
+                                                              const Filter& visible,
                                                               absl::Span<const std::string> text_sha256) {
+  FilterSql filter_sql(visible, collection.row, 3);
   LASTRO_ASSIGN_OR_RETURN(Statement query,
-                          db.Prepare("SELECT vector FROM chunks WHERE collection=?1 AND text_sha256=?2 LIMIT 1"));
+                          db.Prepare(absl::StrCat("SELECT c.vector FROM chunks c JOIN documents d ON d.row=c.document "
+                                                  "WHERE c.collection=?1 AND c.text_sha256=?2 AND ",
+                                                  filter_sql.condition(), " LIMIT 1")));
   query.Bind(1, collection.row);
+  filter_sql.BindTo(query);
   std::vector<std::vector<float>> vectors;
   for (const std::string& key : text_sha256) {
     LASTRO_ASSIGN_OR_RETURN(bool found, query.BindText(2, key).Step());

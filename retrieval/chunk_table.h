@@ -38,7 +38,9 @@ absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t do
 template <typename Visit>
 absl::Status ForEachVectorAfter(Database& db, int64_t collection, int dimension, int64_t after, Visit visit);
 
+// Of chunks of documents that match `visible`: one per key, empty when there is none.
 absl::StatusOr<std::vector<std::vector<float>>> SelectVectors(Database& db, const CollectionRow& collection,
+                                                              const Filter& visible,
                                                               absl::Span<const std::string> text_sha256);
 
 // --- implementation of the template

@@ -8,7 +8,7 @@ namespace lastro::retrieval {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, name, model, fingerprint, dimension, created_ns, documents, chunks FROM collections ";
+    "SELECT id, name, model, fingerprint, dimension, created_ns, documents, chunks, removed FROM collections ";
 
 CollectionRow Read(const Statement& row) {
   CollectionRow result;
@@ -20,6 +20,7 @@ CollectionRow Read(const Statement& row) {
   result.collection.created_at = FromStoredTime(row.Int(5));
   result.collection.documents = row.Int(6);
   result.collection.chunks = row.Int(7);
+  result.removed = row.Int(8);
   return result;
 }
 
@@ -60,6 +61,11 @@ absl::Status AddToCounts(Database& db, int64_t collection, int64_t documents, in
   LASTRO_ASSIGN_OR_RETURN(Statement update,
                           db.Prepare("UPDATE collections SET documents=documents+?2, chunks=chunks+?3 WHERE id=?1"));
   return update.Bind(1, collection).Bind(2, documents).Bind(3, chunks).Run();
+}
+
+absl::Status CountRemovedDocument(Database& db, int64_t collection) {
+  LASTRO_ASSIGN_OR_RETURN(Statement update, db.Prepare("UPDATE collections SET removed=removed+1 WHERE id=?1"));
+  return update.Bind(1, collection).Run();
 }
 
 }  // namespace lastro::retrieval

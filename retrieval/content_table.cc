@@ -76,7 +76,7 @@ absl::StatusOr<std::string> ReadContent(Database& db, const std::string& sha256,
   if (begin > end) return absl::InvalidArgumentError(absl::StrCat("read: byte ", begin, " is beyond the end, ", end));
   std::string bytes;
   if (begin == end) return bytes;
-  bytes.reserve(end - begin);
+  bytes.reserve(std::min<uint64_t>(end - begin, 64 * kBlockBytes));  // the size may be a damaged one
   LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT data FROM content_blocks WHERE content=?1 AND block=?2"));
   for (uint64_t block = begin / kBlockBytes; block * kBlockBytes < end; ++block) {
     uint64_t start = block * kBlockBytes;
@@ -103,6 +103,12 @@ absl::Status DropUnreferencedContents(Database& db, absl::Span<const std::string
                  "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=?1)"));
   for (const std::string& key : sha256) LASTRO_RETURN_IF_ERROR(remove.BindText(1, key).Run());
   return absl::OkStatus();
+}
+
+absl::Status DropAllUnreferencedContents(Database& db) {
+  return db.Execute(
+      "DELETE FROM contents WHERE NOT EXISTS(SELECT 1 FROM documents WHERE content_sha256=sha256) "
+      "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256)");
 }
 
 }  // namespace lastro::retrieval

@@ -31,5 +31,6 @@ absl::StatusOr<uint64_t> ContentSize(Database& db, const std::string& sha256);
 
 // Removes those of `sha256` that no document refers to.
 absl::Status DropUnreferencedContents(Database& db, absl::Span<const std::string> sha256);
+absl::Status DropAllUnreferencedContents(Database& db);
 
 }  // namespace lastro::retrieval

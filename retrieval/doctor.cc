@@ -4,18 +4,18 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
 #include "retrieval/collection_table.h"
+#include "retrieval/content_table.h"
 #include "retrieval/document_table.h"
 #include "retrieval/folder.h"
 #include "retrieval/index_builder.h"
@@ -62,12 +62,12 @@ absl::Status CompareVectors(Database& db, const CollectionRow& collection, const
   if (held == nullptr) return absl::OkStatus();
   const int64_t last_chunk = index.position().last_chunk;
   int64_t differing = 0;
-  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(
-      db, collection.row, collection.collection.dimension, 0, [&](int64_t id, int64_t, const float* vector) {
-        if (id > last_chunk) return;  // later than the index
-        std::optional<uint32_t> row = index.ids().Find(id);
-        if (!row.has_value() || !HoldsVector(*held, *row, vector)) ++differing;
-      }));
+  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(db, collection.row, collection.collection.dimension, 0,
+                                            [&](int64_t id, int64_t, const float* vector) {
+                                              if (id > last_chunk) return;  // later than the index
+                                              std::optional<uint32_t> row = index.ids().Find(id);
+                                              if (!row.has_value() || !HoldsVector(*held, *row, vector)) ++differing;
+                                            }));
   if (differing == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(differing, " vectors differ from those of the chunks"));
 }
@@ -162,7 +162,7 @@ class Doctor {
   absl::Status CheckPages(Database& db, Finding& finding, Look* look) {
     // The log goes into the database, which then has every page as it is.
     LASTRO_RETURN_IF_ERROR(db.Execute("PRAGMA wal_checkpoint(TRUNCATE)"));
-    LASTRO_ASSIGN_OR_RETURN(std::vector<DifferingPage> pages, DifferingPages(database_));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<DifferingPage> pages, DifferingPages(db.handle()));
     LASTRO_ASSIGN_OR_RETURN(finding.looked_at, db.QueryInt("PRAGMA page_count"));
     look->sums_lost = !pages.empty();
     for (const DifferingPage& page : pages) {
@@ -296,6 +296,9 @@ class Doctor {
       for (const DamagedDocument& document : documents) {
         LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));
         LASTRO_RETURN_IF_ERROR(chunks.Bind(1, document.row).Run());
+        LASTRO_ASSIGN_OR_RETURN(Statement count, db.Prepare("UPDATE collections SET removed=removed+1 WHERE id="
+                                                            "(SELECT collection FROM documents WHERE row=?1)"));
+        LASTRO_RETURN_IF_ERROR(count.Bind(1, document.row).Run());
         LASTRO_RETURN_IF_ERROR(EraseDocument(db, document.row));
       }
       return MendOwners(db);
@@ -317,13 +320,12 @@ class Doctor {
   }
 
   absl::Status MendOwners(Database& db) {
+    LASTRO_RETURN_IF_ERROR(
+        db.Execute("DELETE FROM chunks WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
+                   "d.collection=chunks.collection);"));
+    LASTRO_RETURN_IF_ERROR(RemakeFields(db));
+    LASTRO_RETURN_IF_ERROR(DropAllUnreferencedContents(db));
     return db.Execute(
-        "DELETE FROM chunks WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
-        "d.collection=chunks.collection);"
-        "DELETE FROM fields WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
-        "d.collection=fields.collection);"
-        "DELETE FROM contents WHERE NOT EXISTS(SELECT 1 FROM documents WHERE content_sha256=sha256) "
-        "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256);"
         "UPDATE collections SET documents=(SELECT count(*) FROM documents d WHERE d.collection=collections.id), "
         "chunks=(SELECT count(*) FROM chunks c WHERE c.collection=collections.id);");
   }

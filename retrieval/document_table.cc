@@ -1,5 +1,7 @@
 #include "retrieval/document_table.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -15,7 +17,8 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT d.row, d.id, d.uri, d.title, d.media_type, d.encoding, d.language, d.source_kind, d.content_sha256, "
-    "d.source_sha256, d.size_bytes, d.modified_ns, d.ingested_ns, d.origin, d.pipeline, d.metadata, d.chunk_count, d.labels "
+    "d.source_sha256, d.size_bytes, d.modified_ns, d.ingested_ns, d.origin, d.pipeline, d.metadata, d.chunk_count, "
+    "d.labels "
     "FROM documents d ";
 
 absl::StatusOr<DocumentRow> Read(const Statement& row, const std::string& collection) {
@@ -112,6 +115,38 @@ absl::StatusOr<int64_t> InsertDocument(Database& db, int64_t collection, const D
   return row;
 }
 
+absl::Status CheckFields(Database& db, int64_t row, const Document& document) {
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT key, type, value FROM fields WHERE document=?1"));
+  query.Bind(1, row);
+  std::map<std::string, MetadataList> stored;
+  while (true) {
+    LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+    if (!more) break;
+    stored[query.Text(0)].push_back(StoredValue(query, 1, 2));
+  }
+  std::map<std::string, MetadataList> fields = FieldsOf(document);
+  std::erase_if(fields, [](const auto& field) { return field.second.empty(); });
+  for (auto* lists : {&stored, &fields}) {
+    for (auto& [key, values] : *lists) std::sort(values.begin(), values.end());
+  }
+  if (stored == fields) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("document ", document.uri, ": filters see other fields than it has"));
+}
+
+absl::Status RemakeFields(Database& db) {
+  LASTRO_RETURN_IF_ERROR(db.Execute("DELETE FROM fields"));
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "WHERE d.row=?1")));
+  LASTRO_ASSIGN_OR_RETURN(Statement rows, db.Prepare("SELECT row, collection FROM documents"));
+  while (true) {
+    LASTRO_ASSIGN_OR_RETURN(bool more, rows.Step());
+    if (!more) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, rows.Int(0)).Step());
+    absl::StatusOr<DocumentRow> document = found ? Read(query, "") : absl::NotFoundError("gone");
+    query.Reset();
+    if (document.ok()) LASTRO_RETURN_IF_ERROR(InsertFields(db, rows.Int(1), rows.Int(0), document->document));
+  }
+}
+
 absl::Status EraseDocument(Database& db, int64_t row) {
   for (const char* sql : {"DELETE FROM fields WHERE document=?1", "DELETE FROM documents WHERE row=?1"}) {
     LASTRO_ASSIGN_OR_RETURN(Statement erase, db.Prepare(sql));
@@ -154,12 +189,6 @@ absl::StatusOr<FilteredDocuments> SelectDocumentRows(Database& db, int64_t colle
     documents.rows.insert(query.Int(0));
     documents.chunks += query.Int(1);
   }
-}
-
-absl::StatusOr<int64_t> CountRemovedDocuments(Database& db) {
-  return db.QueryInt(
-      "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name='documents'), 0) - "
-      "coalesce((SELECT sum(documents) FROM collections), 0)");
 }
 
 absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection,

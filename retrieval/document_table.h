@@ -32,6 +32,10 @@ absl::StatusOr<DocumentRow> FindDocumentByRow(Database& db, const CollectionRow&
 
 // Inserts `document`, complete but for its chunks, with its fields; its row.
 absl::StatusOr<int64_t> InsertDocument(Database& db, int64_t collection, const Document& document);
+// DATA_LOSS unless the fields of a row are those of `document`.
+absl::Status CheckFields(Database& db, int64_t row, const Document& document);
+// Makes the fields of all documents anew that can be read.
+absl::Status RemakeFields(Database& db);
 // Removes the row and its fields; its chunks must be gone.
 absl::Status EraseDocument(Database& db, int64_t row);
 
@@ -45,9 +49,6 @@ struct FilteredDocuments {
   int64_t chunks = 0;  // of all of them together
 };
 absl::StatusOr<FilteredDocuments> SelectDocumentRows(Database& db, int64_t collection, const Filter& filter);
-
-// Rows that there were and are no more: documents removed or replaced, of all collections.
-absl::StatusOr<int64_t> CountRemovedDocuments(Database& db);
 
 // By uri, of the documents that match `filter`.
 absl::StatusOr<std::map<std::string, DocumentState>> SelectDocumentStates(Database& db, int64_t collection,

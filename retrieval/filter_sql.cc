@@ -39,6 +39,19 @@ std::string AfterPrefix(std::string prefix) {
 
 int64_t StoredType(const MetadataScalar& value) { return static_cast<int64_t>(value.index()); }
 
+MetadataScalar StoredValue(const Statement& row, int type_column, int value_column) {
+  switch (row.Int(type_column)) {
+    case 1:
+      return row.Double(value_column);
+    case 2:
+      return row.Int(value_column) != 0;
+    case 3:
+      return FromStoredTime(row.Int(value_column));
+    default:
+      return std::string(row.Bytes(value_column));
+  }
+}
+
 void BindStoredValue(Statement& statement, int parameter, const MetadataScalar& value) {
   if (const auto* text = std::get_if<std::string>(&value)) statement.BindBlob(parameter, *text);
   if (const auto* number = std::get_if<double>(&value)) statement.Bind(parameter, *number);

@@ -14,6 +14,8 @@ namespace lastro::retrieval {
 // How a value is kept in fields(type, value): strings as blobs (compared by bytes), numbers as reals, booleans as 0
 // and 1, times as nanoseconds since 1970.
 int64_t StoredType(const MetadataScalar& value);
+// The value of a row, by the columns of its type and of its stored form.
+MetadataScalar StoredValue(const Statement& row, int type_column, int value_column);
 // Binds the stored form of `value`, which must live until the last Step().
 void BindStoredValue(Statement& statement, int parameter, const MetadataScalar& value);
 

@@ -24,10 +24,10 @@ absl::StatusOr<DocumentSet> LiveDocuments(Database& db, int64_t collection) {
 // The chunks with ids up to `last_chunk`, from the truth.
 absl::StatusOr<VectorRows> StoredRows(Database& db, int64_t collection, int dimension, int64_t last_chunk) {
   VectorRows rows(dimension);
-  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(db, collection, dimension, 0,
-                                            [&](int64_t chunk, int64_t document, const float* vector) {
-                                              if (chunk <= last_chunk) rows.Append(chunk, document, vector);
-                                            }));
+  LASTRO_RETURN_IF_ERROR(
+      ForEachVectorAfter(db, collection, dimension, 0, [&](int64_t chunk, int64_t document, const float* vector) {
+        if (chunk <= last_chunk) rows.Append(chunk, document, vector);
+      }));
   return rows;
 }
 
@@ -93,7 +93,7 @@ absl::Status IndexBuilder::Load(Database& db, const CollectionRow& collection) {
     if (entry.index == nullptr && index.ok() && live.ok()) {
       entry.index = *std::move(index);
       NoteDeleted(collection.row, static_cast<int64_t>(entry.index->size()) - *live);
-    } else {
+    } else if (entry.index != nullptr || absl::IsDataLoss(index.ok() ? live.status() : index.status())) {
       (void)FileSystem::Current().Remove(IndexFileName(folder, generation));  // what stays is looked at again
     }
   }

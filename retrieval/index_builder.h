@@ -2,7 +2,8 @@
 // Thread-safe.
 //
 // A generation is made from what lives in the current snapshot, written to its file, and only then installed. It is the
-// index there was, with the tail added and, when a sixteenth of its chunks or more are deleted, without those; another
+// index there was, with the tail added and, when at least index_after_chunks and a sixteenth of its chunks are deleted,
+// without those; another
 // kind (index_kind.h), or what was learnt from a quarter of the chunks, is made anew. The threads that compute give way
 // to others (row_threads.h), so they may be as many as there are cores.
 #pragma once
@@ -50,7 +51,7 @@ class IndexBuilder {
   absl::Status Load(Database& db, const CollectionRow& collection);
 
   // Asks for a new generation when the tail is long enough, more than index_after_chunks and an eighth of the index, or
-  // a sixteenth of the index is deleted.
+  // when at least index_after_chunks and a sixteenth of the index are deleted.
   void Nudge(int64_t collection);
   // Counts chunks that were deleted. One too many is harmless.
   void NoteDeleted(int64_t collection, int64_t chunks);
@@ -82,9 +83,10 @@ class IndexBuilder {
   absl::Mutex mutex_;
   std::deque<int64_t> queue_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<int64_t> queued_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_set<int64_t> purges_ ABSL_GUARDED_BY(mutex_);            // of those queued
-  absl::flat_hash_map<int64_t, int64_t> deleted_ ABSL_GUARDED_BY(mutex_);  // chunks of a collection since its last build
-  int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;                               // 0: none
+  absl::flat_hash_set<int64_t> purges_ ABSL_GUARDED_BY(mutex_);  // of those queued
+  absl::flat_hash_map<int64_t, int64_t> deleted_
+      ABSL_GUARDED_BY(mutex_);                    // chunks of a collection since its last build
+  int64_t building_ ABSL_GUARDED_BY(mutex_) = 0;  // 0: none
   absl::flat_hash_map<int64_t, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of the latest build of a collection
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses the others

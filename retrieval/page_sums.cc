@@ -30,6 +30,7 @@ constexpr int64_t kLockByte = 0x40000000;  // the page at it is never used
 constexpr int kVerifyPages = 0x4C535401;
 constexpr int kWriteNote = 0x4C535402;
 constexpr int kReadNote = 0x4C535403;
+constexpr int kFindDiffering = 0x4C535404;
 
 struct NoteArgument {
   Note note;
@@ -179,6 +180,26 @@ int ReadNote(SummedFile* file, NoteArgument* argument) {
   return code;
 }
 
+int FindDiffering(SummedFile* file, std::vector<DifferingPage>* differing) {
+  if (file->sums == nullptr || file->page_size == 0) return SQLITE_OK;
+  sqlite3_int64 size = 0;
+  if (int code = file->real->pMethods->xFileSize(file->real, &size); code != SQLITE_OK) return code;
+  std::string bytes(static_cast<size_t>(file->page_size), '\0'), stored(kSumBytes, '\0');
+  for (int64_t page = 1; page * file->page_size <= size; ++page) {
+    const int64_t offset = (page - 1) * file->page_size;
+    if (offset <= kLockByte && kLockByte < offset + file->page_size) continue;
+    int code = ReadAll(file->sums, &stored, SumAt(page));
+    if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) return code;
+    uint64_t sum = 0;
+    if (code == SQLITE_OK) std::memcpy(&sum, stored.data(), sizeof(sum));  // half a sum is none
+    // A page that the disk does not give is one that differs.
+    if (ReadAll(file->real, &bytes, offset) != SQLITE_OK || !Fits(page, bytes, sum)) {
+      differing->push_back({page, sum != 0});
+    }
+  }
+  return SQLITE_OK;
+}
+
 int FileControl(sqlite3_file* base, int operation, void* argument) {
   SummedFile* file = Of(base);
   switch (operation) {
@@ -191,6 +212,8 @@ int FileControl(sqlite3_file* base, int operation, void* argument) {
     }
     case kReadNote:
       return file->sums == nullptr ? SQLITE_OK : ReadNote(file, static_cast<NoteArgument*>(argument));
+    case kFindDiffering:
+      return FindDiffering(file, static_cast<std::vector<DifferingPage>*>(argument));
     default:
       return file->real->pMethods->xFileControl(file->real, operation, argument);
   }
@@ -289,6 +312,9 @@ int AttachSums(SummedFile* file, bool make) {
   int64_t page_size = DatabasePageSize(database);
   if (make && page_size >= kSmallestPage) {
     file->page_size = page_size;
+    // Where the identity is damaged, and nothing else may be, the sums behind it still tell.
+    const bool begun_only = header.substr(0, kIdentityBytes + kSumBytes).find_first_not_of('\0') == std::string::npos;
+    if (!begun_only) return WriteAll(file->sums, IdentityBytes(static_cast<uint32_t>(page_size)), 0);
     return MakeSums(file->real, file->sums, page_size, size / page_size);
   }
   (void)CloseAndFree(file->sums);  // no database, which SQLite will say, or a reader of one without sums
@@ -380,23 +406,12 @@ int64_t ReadNote(sqlite3* db, Note note) {
   return argument.value;
 }
 
-absl::StatusOr<std::vector<DifferingPage>> DifferingPages(const std::string& database) {
-  LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(database));
-  absl::StatusOr<MappedFile> sums_file = MappedFile::Open(PageSumsFile(database));
-  absl::string_view pages = View(file), sums = sums_file.ok() ? View(*sums_file) : absl::string_view();
-  uint32_t page_size = PageSizeIn(sums);
-  if (page_size == 0) page_size = std::max<uint32_t>(DatabasePageSize(pages), kSmallestPage);
+absl::StatusOr<std::vector<DifferingPage>> DifferingPages(sqlite3* db) {
   std::vector<DifferingPage> differing;
-  for (int64_t page = 1; static_cast<uint64_t>(page) * page_size <= pages.size(); ++page) {
-    int64_t offset = (page - 1) * page_size;
-    if (offset <= kLockByte && kLockByte < offset + page_size) continue;
-    uint64_t sum = 0;
-    if (static_cast<uint64_t>(SumAt(page) + kSumBytes) <= sums.size()) {
-      std::memcpy(&sum, sums.data() + SumAt(page), sizeof(sum));
-    }
-    if (!Fits(page, pages.substr(static_cast<size_t>(offset), page_size), sum)) differing.push_back({page, sum != 0});
-  }
-  return differing;
+  int code = sqlite3_file_control(db, "main", kFindDiffering, &differing);
+  if (code == SQLITE_OK) return differing;
+  return absl::DataLossError(absl::StrCat("store ", sqlite3_db_filename(db, "main"), ": cannot read its checksums: ",
+                                          sqlite3_errstr(code), "; restore a backup ('lastro store restore')"));
 }
 
 absl::Status RemakePageSums(const std::string& database) {

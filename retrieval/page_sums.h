@@ -44,8 +44,8 @@ struct DifferingPage {
   int64_t page = 0;      // from 1
   bool has_sum = false;  // else the file of sums has lost it, or there is none: the page may be as it should
 };
-// REQUIRES: the log is empty.
-absl::StatusOr<std::vector<DifferingPage>> DifferingPages(const std::string& database);
+// Of a connection of that VFS, by which the pages are read. REQUIRES: the log is empty.
+absl::StatusOr<std::vector<DifferingPage>> DifferingPages(sqlite3* db);
 
 // Makes the sums anew from the pages as they are, without notes. REQUIRES: no connection is open.
 absl::Status RemakePageSums(const std::string& database);

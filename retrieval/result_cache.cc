@@ -11,10 +11,11 @@ std::string KeyOf(const SearchQuery& query, const SearchTarget& target, int64_t 
   ByteWriter writer;
   writer.Signed(commit);
   writer.String(target.collection);
+  writer.String(query.collection);  // what the hits name it
   writer.String(EncodeFilter(target.visible));
   writer.String(query.text);
-  writer.String(absl::string_view(reinterpret_cast<const char*>(query.vector.data()),
-                                  query.vector.size() * sizeof(float)));
+  writer.String(
+      absl::string_view(reinterpret_cast<const char*>(query.vector.data()), query.vector.size() * sizeof(float)));
   writer.String(query.fingerprint);
   writer.Varint(static_cast<uint64_t>(query.mode));
   writer.Signed(query.limit);

@@ -27,7 +27,8 @@ CREATE TABLE collections(
   dimension INTEGER NOT NULL,
   created_ns INTEGER NOT NULL,
   documents INTEGER NOT NULL DEFAULT 0,
-  chunks INTEGER NOT NULL DEFAULT 0
+  chunks INTEGER NOT NULL DEFAULT 0,
+  removed INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE documents(
@@ -109,17 +110,24 @@ CREATE INDEX fields_by_document ON fields(document);
 // Version 1 had one value a field, no access labels and no times among the fields.
 absl::Status UpgradeFrom1(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(db.Execute(
+      absl::StrCat("ALTER TABLE documents ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+                   "DROP INDEX fields_by_value; ALTER TABLE fields RENAME TO fields_1;",
+                   kFieldsTable, "INSERT INTO fields SELECT collection, key, type, value, document ",
+                   "FROM fields_1 WHERE key NOT IN ('label', 'modified_at', 'ingested_at');", "DROP TABLE fields_1;",
+                   "INSERT INTO fields SELECT collection, 'label', 0, x'', row FROM documents;",
+                   "INSERT INTO fields SELECT collection, 'modified_at', 3, modified_ns, row ",
+                   "FROM documents WHERE modified_ns<>0;",
+                   "INSERT INTO fields SELECT collection, 'ingested_at', 3, ingested_ns, row ", "FROM documents;",
+                   "PRAGMA user_version=2;")));
+  return transaction.Commit();
+}
+
+// Version 2 did not count removed documents by collection.
+absl::Status UpgradeFrom2(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(
-      db.Execute(absl::StrCat("ALTER TABLE documents ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
-                              "DROP INDEX fields_by_value; ALTER TABLE fields RENAME TO fields_1;",
-                              kFieldsTable, "INSERT INTO fields SELECT collection, key, type, value, document ",
-                              "FROM fields_1 WHERE key NOT IN ('label', 'modified_at', 'ingested_at');",
-                              "DROP TABLE fields_1;",
-                              "INSERT INTO fields SELECT collection, 'label', 0, x'', row FROM documents;",
-                              "INSERT INTO fields SELECT collection, 'modified_at', 3, modified_ns, row ",
-                              "FROM documents WHERE modified_ns<>0;",
-                              "INSERT INTO fields SELECT collection, 'ingested_at', 3, ingested_ns, row ",
-                              "FROM documents;", "PRAGMA user_version=2;")));
+      db.Execute("ALTER TABLE collections ADD COLUMN removed INTEGER NOT NULL DEFAULT 0; PRAGMA user_version=3;"));
   return transaction.Commit();
 }
 
@@ -165,6 +173,10 @@ absl::Status PrepareTables(Database& db) {
   if (version == 1) {
     LASTRO_RETURN_IF_ERROR(UpgradeFrom1(db));
     version = 2;
+  }
+  if (version == 2) {
+    LASTRO_RETURN_IF_ERROR(UpgradeFrom2(db));
+    version = 3;
   }
   if (version != kSchemaVersion) {
     return absl::DataLossError(absl::StrCat(db.path(), " has the unknown schema version ", version));

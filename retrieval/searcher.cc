@@ -41,7 +41,7 @@ class Searcher {
     }
     SearchResult result;
     result.commit = snapshot_.commit();
-    LASTRO_ASSIGN_OR_RETURN(result.removed, CountRemovedDocuments(snapshot_.db()));
+    result.removed = (collection_.row << 32) + collection_.removed;  // rows of collections are never used again
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredChunk> selected, Select());
     LASTRO_ASSIGN_OR_RETURN(result.hits, Complete(selected));
     result.trace = std::move(trace_);
@@ -133,8 +133,7 @@ class Searcher {
   absl::StatusOr<std::vector<float>> VectorOf(Statement& query, int64_t chunk) {
     LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk).Step());
     if (!found) return absl::DataLossError(absl::StrCat("store: chunk ", chunk, " is missing"));
-    absl::StatusOr<std::vector<float>> vector =
-        VectorFromBytes(query.Bytes(0), collection_.collection.dimension);
+    absl::StatusOr<std::vector<float>> vector = VectorFromBytes(query.Bytes(0), collection_.collection.dimension);
     query.Reset();
     return vector;
   }
@@ -207,16 +206,15 @@ class Searcher {
   const VectorCatalog::View view_;
   const ReadSnapshot snapshot_;
   CollectionRow collection_;
-  std::vector<float> vector_;  // of unit length; empty: none
+  std::vector<float> vector_;                         // of unit length; empty: none
   std::shared_ptr<const FilteredDocuments> allowed_;  // null: all
   SearchTrace trace_;
 };
 
 }  // namespace
 
-absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target,
-                                       const CallContext& context, ConnectionPool& pool, const VectorCatalog& catalog,
-                                       FilterCache& filters) {
+absl::StatusOr<SearchResult> RunSearch(const SearchQuery& query, const SearchTarget& target, const CallContext& context,
+                                       ConnectionPool& pool, const VectorCatalog& catalog, FilterCache& filters) {
   LASTRO_RETURN_IF_ERROR(context.Check());
   VectorCatalog::View view = catalog.Grab();  // before the snapshot, see vector_catalog.h
   LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool.Snapshot(&context));

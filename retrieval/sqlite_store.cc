@@ -217,7 +217,7 @@ class SqliteStoreImpl : public SqliteStore {
                                                               absl::Span<const std::string> text_sha256) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
     LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
-    return SelectVectors(snapshot.db(), row, text_sha256);
+    return SelectVectors(snapshot.db(), row, scope_.visible(), text_sha256);
   }
 
   // --- Search, jobs and the rest

@@ -22,30 +22,36 @@ void KeepLogAtClose(Database& db, bool keep) {
   sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
 }
 
+// DATA_LOSS when the database is another store's than the one noted.
+absl::Status CheckStore(Database& db) {
+  const int64_t noted_store = ReadNote(db.handle(), Note::kStore);
+  LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
+  if (noted_store == 0 || store == noted_store) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("store ", db.path(), ": it or its log (", db.path(), "-wal) is that of ",
+                                          "another store; put back the files or restore a backup ",
+                                          "('lastro store restore')"));
+}
+
 }  // namespace
 
 absl::Status CheckIdentity(Database& db) {
   KeepLogAtClose(db, true);
-  // The notes first: another connection may commit in between.
-  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit), noted_store = ReadNote(db.handle(), Note::kStore);
+  // The note first: another connection may commit in between.
+  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit);
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
-  LASTRO_ASSIGN_OR_RETURN(int64_t store, MetaValue(db, "store"));
   if (noted_commit > commit) {
     return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted_commit,
                                             " were made: it or its log (", db.path(), "-wal) was lost, damaged or ",
                                             "replaced; put back the files, restore a backup ('lastro store restore'), ",
                                             "or go on with what is there: 'lastro doctor --repair --drop-damaged'"));
   }
-  if (noted_store != 0 && store != noted_store) {
-    return absl::DataLossError(absl::StrCat("store ", db.path(), ": it or its log (", db.path(), "-wal) is that of ",
-                                            "another store; put back the files or restore a backup ",
-                                            "('lastro store restore')"));
-  }
+  LASTRO_RETURN_IF_ERROR(CheckStore(db));
   KeepLogAtClose(db, false);
   return absl::OkStatus();
 }
 
 absl::Status AcceptLoss(Database& db) {
+  LASTRO_RETURN_IF_ERROR(CheckStore(db));
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
   NoteCommit(db, commit);
   return CheckIdentity(db);

@@ -55,9 +55,7 @@ absl::Status StoreWriter::EraseEverythingIn(const CollectionRow& collection) {
     LASTRO_ASSIGN_OR_RETURN(Statement statement, db_->Prepare(sql));
     LASTRO_RETURN_IF_ERROR(statement.Bind(1, collection.row).Run());
   }
-  return db_->Execute(
-      "DELETE FROM contents WHERE NOT EXISTS(SELECT 1 FROM documents WHERE content_sha256=sha256) "
-      "AND NOT EXISTS(SELECT 1 FROM documents WHERE source_sha256=sha256)");
+  return DropAllUnreferencedContents(*db_);
 }
 
 absl::Status StoreWriter::DeleteCollection(const std::string& name) {
@@ -76,6 +74,7 @@ absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentR
   remains->contents.push_back(document.document.content_sha256);
   remains->contents.push_back(document.document.source_sha256);
   remains->chunks += document.document.chunk_count;
+  LASTRO_RETURN_IF_ERROR(CountRemovedDocument(*db_, collection.row));
   return AddToCounts(*db_, collection.row, -1, -document.document.chunk_count);
 }
 

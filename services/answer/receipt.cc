@@ -35,8 +35,8 @@ void NoteChange(absl::string_view what, absl::string_view then, absl::string_vie
 }
 
 // uri -> the hashes of its retrieved chunks.
-std::map<std::string, std::set<std::string>> ChunksByDocument(const v1::Receipt& receipt) {
-  std::map<std::string, std::set<std::string>> chunks;
+std::map<std::string, std::multiset<std::string>> ChunksByDocument(const v1::Receipt& receipt) {
+  std::map<std::string, std::multiset<std::string>> chunks;
   for (const v1::ReceiptPassage& passage : receipt.passages()) {
     chunks[passage.document_uri()].insert(passage.chunk_sha256());
   }

@@ -42,6 +42,7 @@ bool IsNumberPart(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '+
 
 // "2026-11-28" or an RFC 3339 time.
 std::optional<absl::Time> ParseTime(absl::string_view text) {
+  if (text.empty() || !absl::ascii_isdigit(text[0])) return std::nullopt;  // absl also reads "infinite-future"
   absl::Time time;
   for (const char* format : {"%Y-%m-%d", "%Y-%m-%dT%H:%M:%E*S%Ez"}) {
     if (absl::ParseTime(format, text, &time, nullptr)) return time;
@@ -380,6 +381,7 @@ absl::StatusOr<v1::MetadataValue> ParseList(absl::string_view text) {
     if (is("]")) break;
     if (!is(",")) return ErrorAt(text, token.begin, "expected ',' or ']'");
     LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
+    if (is("]")) return ErrorAt(text, token.begin, "expected a value");
   }
   LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
   if (token.kind != TokenKind::kEnd) return ErrorAt(text, token.begin, "expected the end of the value");

@@ -51,6 +51,10 @@ absl::StatusOr<std::vector<v1::EvalQuestion>> ReadQuestionLines(absl::string_vie
       return absl::InvalidArgumentError(
           absl::StrCat(where, " is not what lastro eval writes: ", std::string(status.message())));
     }
+    for (const auto& [name, value] : question.metrics()) {
+      if (value >= 0 && value <= 1 + 1e-9) continue;  // and is a number
+      return absl::InvalidArgumentError(absl::StrCat(where, ": the metric ", name, " is not from 0 to 1"));
+    }
     if (!ids.insert(question.id()).second) {
       return absl::InvalidArgumentError(absl::StrCat(where, ": the question ", question.id(), " was there already"));
     }
@@ -61,7 +65,7 @@ absl::StatusOr<std::vector<v1::EvalQuestion>> ReadQuestionLines(absl::string_vie
 }
 
 absl::StatusOr<v1::EvalComparison> Compare(absl::Span<const v1::EvalQuestion> a, absl::Span<const v1::EvalQuestion> b,
-                                           uint64_t seed) {
+                                           uint64_t seed, const CallContext& context) {
   absl::flat_hash_map<absl::string_view, const v1::EvalQuestion*> by_id;
   for (const v1::EvalQuestion& question : b) by_id[question.id()] = &question;
   std::map<std::string, Pairs> pairs;
@@ -78,7 +82,10 @@ absl::StatusOr<v1::EvalComparison> Compare(absl::Span<const v1::EvalQuestion> a,
   comparison.set_only_in_a(static_cast<int>(a.size()) - common);
   comparison.set_only_in_b(static_cast<int>(b.size()) - common);
   comparison.set_seed(seed);
-  for (const auto& [name, values] : pairs) FillMetric(name, values, seed, comparison.add_metrics());
+  for (const auto& [name, values] : pairs) {
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    FillMetric(name, values, seed, comparison.add_metrics());
+  }
   return comparison;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -53,6 +54,8 @@ class LinesReader {
   absl::Status JudgeByUri(const JsonValue& line, Question* question) {
     LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> uris, StringsOf(line, "document"));
     if (!question->answerable) return absl::OkStatus();
+    std::sort(uris.begin(), uris.end());
+    uris.erase(std::unique(uris.begin(), uris.end()), uris.end());
     for (std::string& uri : uris) question->judgements.push_back({std::move(uri), 1});
     return absl::OkStatus();
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/status_macros.h"
 #include "services/eval/statistics.h"
 
 namespace lastro::services::eval {
@@ -46,8 +47,9 @@ void ReportBuilder::AddAnswer(const v1::EvalQuestion& question) {
   attempts_.push_back({answer.text().empty() ? -1 : answer.evidence(), answer.correct(), question.answerable()});
 }
 
-void ReportBuilder::Fill(const ReportSettings& settings, v1::EvalReport* report) const {
-  FillGroups(settings, report);
+absl::Status ReportBuilder::Fill(const ReportSettings& settings, const CallContext& context,
+                                 v1::EvalReport* report) const {
+  LASTRO_RETURN_IF_ERROR(FillGroups(settings, context, report));
   if (!attempts_.empty()) FillAbstention(settings, report);
   for (const auto& [stage, values] : durations_ms_) {
     v1::EvalDuration* duration = report->add_durations();
@@ -58,9 +60,11 @@ void ReportBuilder::Fill(const ReportSettings& settings, v1::EvalReport* report)
   report->set_prompt_tokens(Mean(prompt_tokens_));
   report->set_completion_tokens(Mean(completion_tokens_));
   report->set_seed(settings.seed);
+  return absl::OkStatus();
 }
 
-void ReportBuilder::FillGroups(const ReportSettings& settings, v1::EvalReport* report) const {
+absl::Status ReportBuilder::FillGroups(const ReportSettings& settings, const CallContext& context,
+                                       v1::EvalReport* report) const {
   const bool only_one = questions_.size() <= 2;  // all together, and the one
   for (const auto& [name, questions] : questions_) {
     if (only_one && !name.empty()) continue;
@@ -75,11 +79,13 @@ void ReportBuilder::FillGroups(const ReportSettings& settings, v1::EvalReport* r
       mean->set_mean(Mean(values));
       mean->set_questions(static_cast<int>(values.size()));
       if (!name.empty()) continue;
+      LASTRO_RETURN_IF_ERROR(context.Check());  // the next takes a while
       const Interval interval = MeanInterval(values, settings.seed);
       mean->set_low(interval.low);
       mean->set_high(interval.high);
     }
   }
+  return absl::OkStatus();
 }
 
 void ReportBuilder::FillAbstention(const ReportSettings& settings, v1::EvalReport* report) const {

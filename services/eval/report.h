@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "base/call_context.h"
 #include "lastro/v1/eval.pb.h"
 #include "services/eval/abstention_metrics.h"
 
@@ -20,12 +22,13 @@ class ReportBuilder {
   void Add(const v1::EvalQuestion& question);
 
   // Fills groups, abstention, durations and tokens of `report`.
-  void Fill(const ReportSettings& settings, v1::EvalReport* report) const;
+  // CANCELLED or DEADLINE_EXCEEDED: what `context` ended with.
+  absl::Status Fill(const ReportSettings& settings, const CallContext& context, v1::EvalReport* report) const;
 
  private:
   using Values = std::map<std::string, std::vector<double>>;  // by name
   void AddAnswer(const v1::EvalQuestion& question);
-  void FillGroups(const ReportSettings& settings, v1::EvalReport* report) const;
+  absl::Status FillGroups(const ReportSettings& settings, const CallContext& context, v1::EvalReport* report) const;
   void FillAbstention(const ReportSettings& settings, v1::EvalReport* report) const;
 
   std::map<std::string, Values> metrics_;  // by group; "": all

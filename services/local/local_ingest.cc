@@ -245,7 +245,8 @@ class LocalIngest : public IngestApi {
   void RunJob(const retrieval::Job& job) {
     absl::StatusOr<FolderWork> work = ReadWork(job);
     if (!work.ok()) {
-      EndAsFailed(job, work.status(), store_);
+      absl::StatusOr<retrieval::Job> stored = store_.GetJob(job.id);  // with the tenant in its collection's name
+      if (stored.ok()) EndAsFailed(*std::move(stored), work.status(), store_);
     } else {
       const CallContext context = RunningContext().WithScope(work->scope);
       absl::StatusOr<retrieval::Job> ended =

@@ -14,7 +14,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "retrieval/document_table.h"
@@ -45,6 +44,13 @@ double MemoryMb(const std::string& field) {
 
 std::string UriOf(size_t document) { return absl::StrCat("doc", document); }
 
+// Whether it is a tenth of the documents before `gone`, those that were deleted.
+bool IsGone(absl::string_view uri, size_t gone) {
+  size_t document = 0;
+  LASTRO_CHECK(absl::SimpleAtoi(uri.substr(3), &document), uri);
+  return document % 10 == 0 && document < gone;
+}
+
 class StoreBench {
  public:
   StoreBench(size_t chunks, SqliteStore* store)
@@ -74,17 +80,13 @@ class StoreBench {
       ids.clear();
       for (size_t i = 0; i < 10 && at < put; ++i, at += 10) ids.push_back(DocumentId(kCollection, UriOf(at)));
       Must(store_->DeleteDocuments(kCollection, ids).status());
-      absl::MutexLock lock(&mutex_);
-      for (size_t i = gone_; i < at; i += 10) deleted_.insert(UriOf(i));
       gone_ = at;
     });
     start = Seconds();
+    ids.clear();
     for (; at < put; at += 10) ids.push_back(DocumentId(kCollection, UriOf(at)));
     Must(store_->DeleteDocuments(kCollection, ids).status());
-    {
-      absl::MutexLock lock(&mutex_);
-      for (size_t i = 0; i < put; i += 10) deleted_.insert(UriOf(i));
-    }
+    gone_ = at;
     std::printf("the rest deleted in %.1f s\n", Seconds() - start);
     start = Seconds();
     std::atomic<bool> flushed{false};
@@ -156,16 +158,12 @@ class StoreBench {
     std::vector<double> latencies(kSearches);
     auto work = [&] {
       for (size_t i; (i = next++) < kSearches;) {
-        std::set<std::string> deleted;
-        {
-          absl::MutexLock lock(&mutex_);
-          deleted = deleted_;
-        }
+        const size_t gone = gone_;
         const double begin = Seconds();
         const SearchResult result = SearchOnce(i);
         latencies[i] = Seconds() - begin;
         if (result.hits.size() != 10) ++wrong_;
-        for (const SearchHit& hit : result.hits) wrong_ += static_cast<int>(deleted.count(hit.document.uri));
+        for (const SearchHit& hit : result.hits) wrong_ += IsGone(hit.document.uri, gone);
       }
     };
     const double start = Seconds();
@@ -188,7 +186,7 @@ class StoreBench {
     std::vector<std::vector<std::pair<float, size_t>>> best(kChecked);
     for (size_t i = 0; i < kChecked; ++i) queries.push_back(VectorOf(1000000000 + i));
     for (size_t chunk = 0; chunk < next_ * kChunksPerDocument; ++chunk) {
-      if (deleted_.count(UriOf(chunk / kChunksPerDocument)) > 0) continue;
+      if (IsGone(UriOf(chunk / kChunksPerDocument), gone_)) continue;
       const std::vector<float> vector = VectorOf(chunk);
       for (size_t i = 0; i < kChecked; ++i) {
         best[i].push_back({-DotProduct(vector.data(), queries[i].data(), kDimension), chunk});
@@ -207,10 +205,8 @@ class StoreBench {
   const size_t documents_;
   SqliteStore* const store_;
   const ClusteredVectors source_;
-  size_t next_ = 0;  // document to put; of the writer
-  absl::Mutex mutex_;
-  std::set<std::string> deleted_;  // by commits that returned
-  size_t gone_ = 0;
+  size_t next_ = 0;              // document to put; of the writer
+  std::atomic<size_t> gone_{0};  // tenths before it are deleted, by commits that returned
   std::atomic<int> wrong_{0};
 };
 

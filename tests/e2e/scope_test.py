@@ -1,5 +1,5 @@
-"""Nobody sees what is not his: random callers, with tenants and access labels, ask everything of a server whose documents
-change meanwhile. Each document carries a word of its own; no answer may carry the word of a document that its caller
+"""Nobody sees what is not his: random callers, with tenants and access labels, read documents of a server in every way
+there is, while they change. Each document carries a word of its own; no answer may carry the word of a document that its caller
 does not see. LASTRO_LEAK_CALLS sets the number of calls (default 3,000)."""
 
 import collections
@@ -15,10 +15,9 @@ import grpc
 
 from programs import Daemon, proto
 
-SERVICES = ("ask", "embedding", "generation", "ingest", "inspect", "retrieval")
-ask_pb, embedding_pb, generation_pb, ingest_pb, inspect_pb, retrieval_pb = (proto(n + "_pb2") for n in SERVICES)
-ask_grpc, embedding_grpc, generation_grpc, ingest_grpc, inspect_grpc, retrieval_grpc = (
-    proto(n + "_pb2_grpc") for n in SERVICES)
+SERVICES = ("ask", "embedding", "ingest", "retrieval")
+ask_pb, embedding_pb, ingest_pb, retrieval_pb = (proto(n + "_pb2") for n in SERVICES)
+ask_grpc, embedding_grpc, ingest_grpc, retrieval_grpc = (proto(n + "_pb2_grpc") for n in SERVICES)
 store_pb, store_grpc = proto("store_pb2"), proto("store_pb2_grpc")
 
 CALLS = int(os.environ.get("LASTRO_LEAK_CALLS", "3000"))
@@ -47,7 +46,6 @@ class Leaks(unittest.TestCase):
             raise
         cls.ask = ask_grpc.AskServiceStub(cls.channel)
         cls.embedding = embedding_grpc.EmbeddingServiceStub(cls.channel)
-        cls.generation = generation_grpc.GenerationServiceStub(cls.channel)
         cls.ingest = ingest_grpc.IngestServiceStub(cls.channel)
         cls.retrieval = retrieval_grpc.RetrievalServiceStub(cls.channel)
         cls.store = store_grpc.StoreServiceStub(cls.channel)
@@ -165,6 +163,22 @@ class Leaks(unittest.TestCase):
         return lambda metadata: self.retrieval.ListCollections(retrieval_pb.ListCollectionsRequest(), timeout=60,
                                                                metadata=metadata)
 
+    def find_vectors(self):
+        """Whether a text is known to somebody; the caller may know the text, not who has it."""
+        tenant = self.random.choice(TENANTS)
+        document = self.random.choice(list(self.known[tenant].values()))
+        request = retrieval_pb.ListChunksRequest(document_id=document.id)
+        chunks = self.retrieval.ListChunks(request, timeout=60, metadata=self.metadata(Caller(tenant, None))).chunks
+        keys = store_pb.FindVectorsRequest(text_sha256=[chunk.text_sha256 for chunk in chunks])
+
+        def call(metadata):
+            response = self.store.FindVectors(keys, timeout=60, metadata=metadata)
+            sees = document.word in self.visible(self.caller)
+            self.assertEqual([bool(vector.values) for vector in response.vectors], [sees] * len(chunks))
+            return response
+
+        return call
+
     def delete(self):
         document = self.any_document()
 
@@ -193,7 +207,7 @@ class Leaks(unittest.TestCase):
     def test_no_foreign_text_in_any_answer(self):
         kinds = [self.search] * 50 + [self.get_document] * 10 + [self.list_documents] * 5 + [self.list_chunks] * 8
         kinds += [self.get_source] * 8 + [self.read_original] * 5 + [self.document_states] * 3
-        kinds += [self.search_store] * 5 + [self.collections] * 2 + [self.delete]
+        kinds += [self.find_vectors] * 5 + [self.search_store] * 5 + [self.collections] * 2 + [self.delete]
         rare = [self.ask_question] * 3 + [self.cluster]
         begin, counts, carried = time.time(), collections.Counter(), 0
         for number in range(CALLS):
@@ -216,7 +230,7 @@ class Leaks(unittest.TestCase):
                     counts[kind.__name__ + " refused"] += 1
         print(f"{sum(counts.values())} calls in {time.time() - begin:.0f} s, {carried} words seen by those they are for")
         print(", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
-        for kind in set(kinds):
+        for kind in set(kinds + rare):
             self.assertGreater(counts[kind.__name__], 0, f"{kind.__name__} never succeeded")
         self.assertGreater(carried, CALLS, "the test sees too little to prove anything")
 

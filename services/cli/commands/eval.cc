@@ -13,6 +13,7 @@
 #include "services/cli/format.h"
 #include "services/cli/json_output.h"
 #include "services/cli/temporary_folder.h"
+#include "services/cli/text_width.h"
 #include "services/eval/evaluator.h"
 #include "services/eval/readers.h"
 #include "services/eval/report.h"
@@ -112,6 +113,10 @@ class EvalRun {
       collection_ = "eval";
       return absl::OkStatus();
     }
+    if (own && !session_.context().scope().all_labels) {
+      return absl::InvalidArgumentError(
+          "a temporary collection on a server takes a caller that may delete it; leave --labels out");
+    }
     LASTRO_ASSIGN_OR_RETURN(node_, session_.node());
     if (own) collection_ = absl::StrCat("eval-", absl::ToUnixSeconds(absl::Now()), "-", getpid());
     temporary_collection_ = own;
@@ -122,7 +127,15 @@ class EvalRun {
     if (!temporary_collection_) return;
     v1::DeleteCollectionRequest request;
     request.set_collection(collection_);
-    (void)node_->retrieval().DeleteCollection(request, CallContext());  // it may not have been made yet
+    // Not the session's context: that may have ended.
+    const CallContext context =
+        CallContext::Until(absl::Now() + absl::Seconds(30)).WithScope(session_.context().scope());
+    const absl::Status status = node_->retrieval().DeleteCollection(request, context).status();
+    if (status.ok() || absl::IsNotFound(status)) return;  // it may not have been made yet
+    ClearProgress();
+    session_.err() << "lastro: the collection " << collection_
+                   << " stays on the server: " << OneLine(std::string(status.message()))
+                   << "; remove it with 'lastro collections delete " << collection_ << "'\n";
   }
 
   absl::Status DescribeModels() {
@@ -147,6 +160,11 @@ class EvalRun {
     v1::GetCollectionRequest request;
     request.set_collection(collection_);
     LASTRO_ASSIGN_OR_RETURN(v1::Collection collection, node_->retrieval().GetCollection(request, session_.context()));
+    if (collection.documents() != static_cast<int64_t>(corpus_.passage_of_uri.size())) {
+      return absl::FailedPreconditionError(absl::StrCat("the collection ", collection_, " has ", collection.documents(),
+                                                        " documents, the dataset ", corpus_.passage_of_uri.size(),
+                                                        "; give --keep a collection of its own"));
+    }
     report_.set_chunks(static_cast<int>(collection.chunks()));
     return absl::OkStatus();
   }
@@ -168,7 +186,7 @@ class EvalRun {
       LASTRO_RETURN_IF_ERROR(log.Add(question));
       builder.Add(question);
     }
-    builder.Fill(options_.report, &report_);
+    LASTRO_RETURN_IF_ERROR(builder.Fill(options_.report, session_.context(), &report_));
     return log.Close();
   }
 

@@ -21,7 +21,7 @@ absl::StatusOr<std::vector<v1::EvalQuestion>> ReadQuestions(const std::string& p
 absl::StatusOr<int> RunCompare(const CompareOptions& options, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(std::vector<v1::EvalQuestion> a, ReadQuestions(options.a));
   LASTRO_ASSIGN_OR_RETURN(std::vector<v1::EvalQuestion> b, ReadQuestions(options.b));
-  LASTRO_ASSIGN_OR_RETURN(v1::EvalComparison comparison, eval::Compare(a, b, options.seed));
+  LASTRO_ASSIGN_OR_RETURN(v1::EvalComparison comparison, eval::Compare(a, b, options.seed, session.context()));
   if (session.options().json) {
     LASTRO_RETURN_IF_ERROR(session.PrintJson(comparison));
   } else {

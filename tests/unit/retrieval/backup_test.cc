@@ -13,6 +13,7 @@ using lastro::testing::IsOk;
 using lastro::testing::StatusIs;
 using ::testing::_;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class BackupTest : public StoreTest {
  protected:
@@ -72,6 +73,16 @@ TEST_F(BackupTest, RestoreRefusesAStoreThatIsThere) {
   EXPECT_THAT(store_->CheckIntegrity(), IsOk());
 }
 
+TEST_F(BackupTest, WhatARollbackLeftDoesNotReachIntoTheRestored) {
+  PutSome(0, 3);
+  ASSERT_THAT(BackUp(folder_.path(), backup_, CallContext()), IsOk());
+  std::filesystem::create_directories(data_);
+  std::ofstream(data_ + "/lastro.db-journal") << "of another database";
+  ASSERT_THAT(Restore(backup_, data_, false, CallContext()), IsOk());
+  EXPECT_FALSE(std::filesystem::exists(data_ + "/lastro.db-journal"));
+  EXPECT_EQ(OpenStore(data_)->DocumentStates(kCollection)->size(), 3u);
+}
+
 TEST_F(BackupTest, ADamagedBackupIsRefusedAndChangesNothing) {
   PutSome(0, 3);
   ASSERT_THAT(BackUp(folder_.path(), backup_, CallContext()), IsOk());
@@ -96,7 +107,9 @@ TEST_F(BackupTest, ADamagedStoreGivesNoBackup) {
   EXPECT_THAT(BackUp(folder_.path(), backup_, CallContext()),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("doctor")));
   EXPECT_FALSE(std::filesystem::exists(backup_));
-  EXPECT_FALSE(std::filesystem::exists(backup_ + ".partial"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    EXPECT_THAT(entry.path().string(), Not(HasSubstr("partial")));
+  }
   EXPECT_THAT(BackUp(folder_ / "none", backup_, CallContext()), StatusIs(absl::StatusCode::kNotFound, _));
 }
 

@@ -132,6 +132,25 @@ TEST_F(DoctorTest, MendsWhatIsDerived) {
   ExpectAllFound();
 }
 
+TEST_F(DoctorTest, MendsWhatFiltersAndScopesRead) {
+  Reopen();
+  TestDocument secret = MakeDocument("secret", {"zebra"});
+  secret.document.labels = {"hr"};
+  secret.document.metadata = {{"year", 2024.0}};
+  ASSERT_THAT(Put(*store_, secret), IsOk());
+  store_.reset();
+  for (const char* damage :
+       {"UPDATE fields SET value=CAST('board' AS BLOB) WHERE value=CAST('hr' AS BLOB)",
+        "DELETE FROM fields WHERE key='year'",
+        "INSERT INTO fields SELECT * FROM (SELECT document, collection, key, type, CAST('more' AS BLOB) FROM fields "
+        "WHERE value=CAST('hr' AS BLOB))"}) {
+    Execute(damage);
+    EXPECT_EQ(Problems(Run().findings, "counts and owners"), 1) << damage;
+    EXPECT_TRUE(Run(/*repair=*/true).healthy()) << damage;
+    EXPECT_EQ(Problems(Run().findings, "counts and owners"), 0) << damage;
+  }
+}
+
 TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
   Execute(
       "UPDATE chunks SET vector=zeroblob(length(vector)) WHERE text LIKE 'word3 %';"

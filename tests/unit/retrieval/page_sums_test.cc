@@ -36,7 +36,7 @@ class PageSumsTest : public ::testing::Test {
 
   std::vector<int64_t> Differing() {
     std::vector<int64_t> pages;
-    absl::StatusOr<std::vector<DifferingPage>> differing = DifferingPages(path_);
+    absl::StatusOr<std::vector<DifferingPage>> differing = DifferingPages(Open(true)->handle());
     EXPECT_THAT(differing, IsOk());
     for (const DifferingPage& page : *differing) pages.push_back(page.page);
     return pages;

@@ -32,6 +32,7 @@ TEST(ResultCacheTest, KnowsASearchByEverythingItDependsOn) {
   EXPECT_EQ(cache.Find(query, {"notes", Label("board")}, 7), nullptr);
   EXPECT_EQ(cache.Find(query, {"notes", Filter()}, 7), nullptr);
   const std::vector<std::function<void(SearchQuery&)>> changes = {
+      [](SearchQuery& q) { q.collection = "acme/notes"; },
       [](SearchQuery& q) { q.text += "s"; },
       [](SearchQuery& q) { q.vector[0] += 1e-7f; },
       [](SearchQuery& q) { q.fingerprint = "model-b"; },

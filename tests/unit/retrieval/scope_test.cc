@@ -90,7 +90,8 @@ TEST_F(ScopeTest, NobodyButTheOperatorSpellsAnotherTenant) {
       EXPECT_THAT(store->DeleteCollection(name), StatusIs(absl::StatusCode::kInvalidArgument, ::testing::_)) << name;
       SearchQuery query = MakeQuery(SearchMode::kHybrid, "zebra");
       query.collection = name;
-      EXPECT_THAT(store->Search(query, CallContext()), StatusIs(absl::StatusCode::kInvalidArgument, ::testing::_)) << name;
+      EXPECT_THAT(store->Search(query, CallContext()), StatusIs(absl::StatusCode::kInvalidArgument, ::testing::_))
+          << name;
     }
   }
   EXPECT_THAT(store_->GetCollection("acme/notes"), IsOk());
@@ -143,6 +144,12 @@ TEST_F(LabelsTest, WhatIsClosedIsNotThere) {
     // In the words of one that never was.
     EXPECT_EQ(guest_->GetDocument(kCollection, id).status().message(),
               "collection \"notes\" has no document with id " + id);
+  }
+  // Nor does a known vector tell that somebody has the text.
+  for (const auto& [uri, document] : documents_) {
+    const std::string key = everybody_->GetChunks(kCollection, document.id, false).value()[0].text_sha256;
+    EXPECT_FALSE(everybody_->FindVectors(kCollection, {&key, 1}).value()[0].empty()) << uri;
+    EXPECT_EQ(guest_->FindVectors(kCollection, {&key, 1}).value()[0].empty(), uri != "open") << uri;
   }
   EXPECT_EQ(guest_->GetCollection(kCollection).value().documents, 1);
   EXPECT_EQ(guest_->GetCollection(kCollection).value().chunks, 1);
@@ -204,14 +211,16 @@ TEST_F(ScopeTest, OlderStoresAreUpgraded) {
   store_.reset();
   {
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", false));
-    ASSERT_THAT(db->Execute("CREATE TABLE old(document INTEGER NOT NULL, collection INTEGER NOT NULL, key TEXT NOT NULL, "
-                            "type INTEGER NOT NULL, value NOT NULL, PRIMARY KEY(document, key)) WITHOUT ROWID;"
-                            "INSERT INTO old SELECT document, collection, key, type, value FROM fields "
-                            "WHERE key NOT IN ('label', 'modified_at', 'ingested_at');"
-                            "DROP TABLE fields; ALTER TABLE old RENAME TO fields;"
-                            "CREATE INDEX fields_by_value ON fields(collection, key, type, value);"
-                            "ALTER TABLE documents DROP COLUMN labels; PRAGMA user_version=1;"),
-                IsOk());
+    ASSERT_THAT(
+        db->Execute("CREATE TABLE old(document INTEGER NOT NULL, collection INTEGER NOT NULL, key TEXT NOT NULL, "
+                    "type INTEGER NOT NULL, value NOT NULL, PRIMARY KEY(document, key)) WITHOUT ROWID;"
+                    "INSERT INTO old SELECT document, collection, key, type, value FROM fields "
+                    "WHERE key NOT IN ('label', 'modified_at', 'ingested_at');"
+                    "DROP TABLE fields; ALTER TABLE old RENAME TO fields;"
+                    "CREATE INDEX fields_by_value ON fields(collection, key, type, value);"
+                    "ALTER TABLE documents DROP COLUMN labels; ALTER TABLE collections DROP COLUMN removed; PRAGMA "
+                    "user_version=1;"),
+        IsOk());
   }
   store_ = OpenStore(folder_.path());
   ASSERT_NE(store_, nullptr);
@@ -241,8 +250,10 @@ TEST(ScopeNames, AreParsedAndRefused) {
 
 TEST(ScopeNames, KeysKeepDifferentScopesApart) {
   std::set<std::string> keys;
+  Scope some_of_all = WithLabels({"hr"});
+  some_of_all.all_tenants = true;
   for (const Scope& scope : {Scope(), Tenant("a"), WithLabels({}), WithLabels({"hr"}), WithLabels({"board", "hr"}),
-                             Scope::Operator()}) {
+                             Scope::Operator(), some_of_all}) {
     EXPECT_TRUE(keys.insert(ScopeKey(scope)).second) << ScopeKey(scope);
   }
   EXPECT_EQ(ScopeKey(WithLabels({"hr", "board"})), ScopeKey(WithLabels({"board", "hr"})));

@@ -154,7 +154,7 @@ TEST_F(EvaluatorTest, AReportAddsUp) {
   ask_.evidence = 0.2;
   builder.Add(Evaluate({.id = "q3", .text = "what?", .group = "h", .answerable = false}));
   v1::EvalReport report;
-  builder.Fill({.precision = 0.8, .seed = 3}, &report);
+  ASSERT_THAT(builder.Fill({.precision = 0.8, .seed = 3}, CallContext(), &report), IsOk());
 
   ASSERT_EQ(report.groups_size(), 3);
   EXPECT_EQ(report.groups(0).questions(), 3);
@@ -210,7 +210,7 @@ class ComparisonTest : public ::testing::Test {
 TEST_F(ComparisonTest, PairsQuestionsById) {
   const auto a = Questions(Line("1", 0.5) + Line("2", 0) + Line("only a", 1));
   const auto b = Questions(Line("2", 1) + Line("1", 0.5));
-  ASSERT_OK_AND_ASSIGN(v1::EvalComparison comparison, Compare(a, b, 1));
+  ASSERT_OK_AND_ASSIGN(v1::EvalComparison comparison, Compare(a, b, 1, CallContext()));
   EXPECT_EQ(comparison.questions(), 2);
   EXPECT_EQ(comparison.only_in_a(), 1);
   EXPECT_EQ(comparison.only_in_b(), 0);
@@ -218,7 +218,7 @@ TEST_F(ComparisonTest, PairsQuestionsById) {
   EXPECT_EQ(comparison.metrics(0).a(), 0.25);
   EXPECT_EQ(comparison.metrics(0).b(), 0.75);
   EXPECT_EQ(comparison.metrics(0).difference(), 0.5);
-  EXPECT_THAT(Compare(a, Questions(Line("9", 1)), 1),
+  EXPECT_THAT(Compare(a, Questions(Line("9", 1)), 1, CallContext()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no question is in both")));
 }
 
