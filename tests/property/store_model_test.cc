@@ -1,11 +1,14 @@
 // Random operations on a SqliteStore against an obvious model in memory: what one finds the other must find.
+// LASTRO_MODEL_OPERATIONS: how many instead, for each kind of index.
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <set>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -22,9 +25,18 @@ using Op = Filter::Op;
 const std::vector<std::string> kWords = {"zebra", "quartz", "lithium", "mundo", "fjord", "bishop", "tunel", "gravy"};
 
 struct Mode {
+  const char* name;
   std::optional<IndexKind> kind;
   int operations;
 };
+
+int OperationsOf(const Mode& mode) {
+  const char* wanted = std::getenv("LASTRO_MODEL_OPERATIONS");
+  int operations = mode.operations;
+  if (wanted == nullptr) return operations;
+  EXPECT_TRUE(absl::SimpleAtoi(wanted, &operations)) << wanted;
+  return operations;
+}
 
 class StoreModelTest : public ::testing::TestWithParam<Mode> {
  protected:
@@ -48,8 +60,23 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
 
   void Reopen() {
     store_.reset();
-    store_ = OpenStore(folder_.path(), /*index_after_chunks=*/60, GetParam().kind);
+    store_ = OpenStore(data_, /*index_after_chunks=*/60, GetParam().kind);
     ASSERT_NE(store_, nullptr);
+  }
+
+  // What a process that is killed now would leave is opened instead.
+  void Crash() {
+    const std::string left = folder_ / absl::StrCat("life", ++lives_), before = data_;
+    std::filesystem::create_directory(left);
+    for (const char* name : {"lastro.db", "lastro.db-wal", "lastro.db-sums"}) {
+      std::error_code none;
+      std::filesystem::copy_file(data_ + "/" + name, left + "/" + name, none);
+    }
+    if (Below(2))
+      std::filesystem::copy(data_ + "/index", left + "/index", std::filesystem::copy_options::recursive, ignored_);
+    data_ = left;
+    Reopen();
+    std::filesystem::remove_all(before);
   }
 
   // --- operations that change
@@ -64,22 +91,22 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
 
   MetadataScalar RandomScalar() {
     static const std::vector<MetadataScalar> values = {0.0,
-                                                      -1.5,
-                                                      2023.0,
-                                                      2024.0,
-                                                      1e300,
-                                                      true,
-                                                      false,
-                                                      std::string(),
-                                                      std::string("a"),
-                                                      std::string("ab"),
-                                                      std::string("b\0c", 3),
-                                                      std::string("ção"),
-                                                      std::string("2024"),
-                                                      std::string("\u00FF\U0010FFFF"),
-                                                      absl::FromUnixSeconds(1'700'000'000),
-                                                      absl::FromUnixSeconds(2024),
-                                                      absl::FromUnixNanos(-1)};
+                                                       -1.5,
+                                                       2023.0,
+                                                       2024.0,
+                                                       1e300,
+                                                       true,
+                                                       false,
+                                                       std::string(),
+                                                       std::string("a"),
+                                                       std::string("ab"),
+                                                       std::string("b\0c", 3),
+                                                       std::string("ção"),
+                                                       std::string("2024"),
+                                                       std::string("\u00FF\U0010FFFF"),
+                                                       absl::FromUnixSeconds(1'700'000'000),
+                                                       absl::FromUnixSeconds(2024),
+                                                       absl::FromUnixNanos(-1)};
     return Pick(values);
   }
 
@@ -151,9 +178,9 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
   Filter RandomComparison() {
     static const std::vector<std::string> fields = {"uri",  "title", "language", "origin",      "label",
                                                     "year", "team",  "draft",    "ingested_at", "no"};
-    static const std::vector<MetadataScalar> strings = {std::string("dir1/"), std::string("dir1/doc1"),
-                                                       std::string("en"), std::string("\xFF"), std::string("b"),
-                                                        std::string("hr"), std::string()};
+    static const std::vector<MetadataScalar> strings = {
+        std::string("dir1/"), std::string("dir1/doc1"), std::string("en"), std::string("\xFF"),
+        std::string("b"),     std::string("hr"),        std::string()};
     Filter filter;
     filter.op = static_cast<Op>(static_cast<int>(Op::kEqual) + static_cast<int>(Below(8)));
     filter.field = Pick(fields);
@@ -261,13 +288,17 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
   }
 
   void Step() {
-    size_t dice = Below(100);
-    if (dice < 35) return RandomPut();
-    if (dice < 47) return RandomDelete();
-    if (dice < 80) return CheckSearch();
-    if (dice < 97) return CheckListing();
-    if (dice < 99) {
+    size_t dice = Below(1000);
+    if (dice < 350) return RandomPut();
+    if (dice < 470) return RandomDelete();
+    if (dice < 800) return CheckSearch();
+    if (dice < 970) return CheckListing();
+    if (dice < 985) {
       EXPECT_THAT(store_->Flush(), IsOk());
+    } else if (dice < 987) {
+      EXPECT_THAT(store_->Purge(), IsOk());
+    } else if (dice < 993) {
+      Crash();
     } else {
       Reopen();
     }
@@ -290,13 +321,16 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
   }
 
   lastro::testing::TempFolder folder_;
+  std::string data_ = folder_ / "life0";
+  int lives_ = 0;
+  std::error_code ignored_;
   std::mt19937_64 random_;
   std::unique_ptr<SqliteStore> store_;
   std::map<std::string, TestDocument> model_;  // by uri
 };
 
 TEST_P(StoreModelTest, AgreesWithTheModel) {
-  for (int i = 0; i < GetParam().operations && !HasFailure(); ++i) {
+  for (int i = 0, count = OperationsOf(GetParam()); i < count && !HasFailure(); ++i) {
     SCOPED_TRACE(absl::StrCat("operation ", i));
     Step();
   }
@@ -305,8 +339,11 @@ TEST_P(StoreModelTest, AgreesWithTheModel) {
   CheckEverything();
 }
 
-INSTANTIATE_TEST_SUITE_P(Indexes, StoreModelTest, ::testing::Values(Mode{std::nullopt, 6000}, Mode{IndexKind::kHnsw, 1500}, Mode{IndexKind::kIvfSq, 1500},
-                                           Mode{IndexKind::kIvfPq, 1500}));
+INSTANTIATE_TEST_SUITE_P(Indexes, StoreModelTest,
+                         ::testing::Values(Mode{"BySize", std::nullopt, 6000}, Mode{"Hnsw", IndexKind::kHnsw, 1500},
+                                           Mode{"IvfSq", IndexKind::kIvfSq, 1500},
+                                           Mode{"IvfPq", IndexKind::kIvfPq, 1500}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace lastro::retrieval::testing
