@@ -196,7 +196,7 @@ absl::StatusOr<std::unique_ptr<const LoraAdapter>> LoraAdapter::Load(const std::
   Sha256 hash;
   hash.Update(text);
   for (const MappedFile& weights : file.files()) {
-    hash.Update(absl::string_view(reinterpret_cast<const char*>(weights.bytes().data()), weights.bytes().size()));
+    hash.Update(weights.view());
   }
   adapter->fingerprint_ = hash.FinishHex();
   return std::unique_ptr<const LoraAdapter>(std::move(adapter));

@@ -43,10 +43,6 @@ std::string ParentOf(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-absl::string_view View(const MappedFile& file) {
-  return absl::string_view(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-}
-
 absl::StatusOr<std::string> HashOf(absl::string_view bytes, const CallContext& context) {
   Sha256 hash;
   while (!bytes.empty()) {
@@ -112,7 +108,7 @@ absl::Status CheckCopy(const std::string& path, const CallContext& context, Back
   LASTRO_RETURN_IF_ERROR(FileSystem::Current().SyncFile(path));
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   manifest->bytes = static_cast<int64_t>(file.bytes().size());
-  LASTRO_ASSIGN_OR_RETURN(manifest->sha256, HashOf(View(file), context));
+  LASTRO_ASSIGN_OR_RETURN(manifest->sha256, HashOf(file.view(), context));
   return absl::OkStatus();
 }
 
@@ -129,7 +125,7 @@ absl::StatusOr<BackupManifest> MakeBackup(const std::string& data_folder, const 
 
 absl::Status CheckAgainstManifest(const std::string& path, const BackupManifest& manifest, const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-  LASTRO_ASSIGN_OR_RETURN(std::string sha256, HashOf(View(file), context));
+  LASTRO_ASSIGN_OR_RETURN(std::string sha256, HashOf(file.view(), context));
   if (static_cast<int64_t>(file.bytes().size()) == manifest.bytes && sha256 == manifest.sha256) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(path, ": is not what its manifest says; take another backup"));
 }
@@ -137,7 +133,7 @@ absl::Status CheckAgainstManifest(const std::string& path, const BackupManifest&
 absl::Status CopyFile(const std::string& from, const std::string& to, const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(from));
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<OutputFile> copy, FileSystem::Current().Create(to, 0644));
-  absl::string_view bytes = View(file);
+  absl::string_view bytes = file.view();
   for (size_t offset = 0; offset < bytes.size(); offset += kCopyBytes) {
     LASTRO_RETURN_IF_ERROR(context.Check());
     LASTRO_RETURN_IF_ERROR(copy->WriteAt(bytes.substr(offset, kCopyBytes), offset));

@@ -1,6 +1,5 @@
 #include "retrieval/index_file.h"
 
-
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -168,7 +167,7 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> ReadIndexFile(const std::stri
                                                                  int dimension, const std::string& fingerprint) {
   std::string path = IndexFileName(index_folder, generation);
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
-  absl::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  absl::string_view bytes = file.view();
   auto index = ParseIndex(bytes, path, dimension, fingerprint);
   if (!index.ok()) return absl::DataLossError(absl::StrCat("vector index ", path, ": ", index.status().message()));
   if ((*index)->position().generation != generation) {

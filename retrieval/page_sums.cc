@@ -379,10 +379,6 @@ int Register() {
   return sqlite3_vfs_register(&vfs, /*makeDflt=*/0);
 }
 
-absl::string_view View(const MappedFile& file) {
-  return absl::string_view(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-}
-
 }  // namespace
 
 absl::Status RegisterPageSums() {
@@ -416,7 +412,7 @@ absl::StatusOr<std::vector<DifferingPage>> DifferingPages(sqlite3* db) {
 
 absl::Status RemakePageSums(const std::string& database) {
   LASTRO_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(database));
-  absl::string_view pages = View(file);
+  absl::string_view pages = file.view();
   uint32_t page_size = DatabasePageSize(pages);
   if (page_size < kSmallestPage) return absl::DataLossError(absl::StrCat(database, " is no database"));
   std::string sums = IdentityBytes(page_size);

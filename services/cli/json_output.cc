@@ -19,4 +19,16 @@ absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message, boo
   return std::string(absl::StripSuffix(json, "\n"));
 }
 
+google::protobuf::Value JsonNumber(int64_t number) {
+  google::protobuf::Value value;
+  value.set_number_value(static_cast<double>(number));
+  return value;
+}
+
+google::protobuf::Value JsonText(const std::string& text) {
+  google::protobuf::Value value;
+  value.set_string_value(text);
+  return value;
+}
+
 }  // namespace lastro::services

@@ -362,7 +362,7 @@ int Main(size_t rows, size_t queries, bool peer, const std::string& kinds) {
     const TwoRates theirs = BenchPeer(data, links, truth);
     if (theirs.one == 0) {
       std::printf("FAISS HNSWFlat, M %d: below recall 0.95 at every efSearch up to 512\n", links);
-    } else {
+    } else if (ours.one > 0) {
       std::printf("hnsw beside it at recall 0.95: %.1f times with 1 thread, %.1f with 2\n", ours.one / theirs.one,
                   ours.two / theirs.two);
     }
@@ -377,17 +377,31 @@ int main(int argc, char** argv) {
   size_t rows = 10000, queries = 1000, store = 0;
   bool peer = true;
   std::string kinds = "exact,hnsw,ivf-sq,ivf-pq";
+  bool understood = argc % 2 == 1;
   for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--rows") == 0) rows = std::strtoull(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--store") == 0) store = std::strtoull(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--queries") == 0) queries = std::strtoull(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--peer") == 0) peer = std::strcmp(argv[i + 1], "0") != 0;
-    if (std::strcmp(argv[i], "--kinds") == 0) kinds = argv[i + 1];
+    const std::string option = argv[i];
+    const char* value = argv[i + 1];
+    if (option == "--rows") {
+      rows = std::strtoull(value, nullptr, 10);
+    } else if (option == "--store") {
+      store = std::strtoull(value, nullptr, 10);
+    } else if (option == "--queries") {
+      queries = std::strtoull(value, nullptr, 10);
+    } else if (option == "--peer") {
+      peer = std::strcmp(value, "0") != 0;
+    } else if (option == "--kinds") {
+      kinds = value;
+    } else {
+      understood = false;
+    }
   }
-  if (store > 0) return lastro::bench::BenchStore(store, kinds.find(',') == std::string::npos ? kinds : "auto");
-  if (rows == 0 || queries == 0) {
-    std::fprintf(stderr, "vector_bench: --rows and --queries must be positive\n");
+  if (!understood || rows == 0 || queries == 0) {
+    std::fprintf(
+        stderr,
+        "vector_bench [--rows N] [--queries N] [--peer 0] [--kinds exact,hnsw,ivf-sq,ivf-pq]: indexes in memory\n"
+        "vector_bench --store CHUNKS [--kinds KIND]: a store beside ingestion, deletion and repair\n");
     return 2;
   }
+  if (store > 0) return lastro::bench::BenchStore(store, kinds.find(',') == std::string::npos ? kinds : "auto");
   return lastro::bench::Main(rows, queries, peer, kinds);
 }

@@ -6,6 +6,7 @@
 #include "services/cli/cli.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
+#include "services/cli/json_output.h"
 #include "services/cli/table.h"
 #include "services/cli/text_width.h"
 
@@ -83,28 +84,16 @@ void PrintProblems(const retrieval::DoctorReport& report, Session& session) {
   }
 }
 
-Value Number(int64_t number) {
-  Value value;
-  value.set_number_value(static_cast<double>(number));
-  return value;
-}
-
-Value Text(const std::string& text) {
-  Value value;
-  value.set_string_value(OneLine(text));
-  return value;
-}
-
 Struct FindingMessage(const retrieval::DoctorReport& report, const retrieval::Finding& finding) {
   Struct message;
   auto& fields = *message.mutable_fields();
-  fields["check"] = Text(finding.check);
-  fields["looked_at"] = Number(finding.looked_at);
-  fields["problems"] = Number(finding.problems);
-  fields["state"] = Text(StateOf(report, finding));
+  fields["check"] = JsonText(finding.check);
+  fields["looked_at"] = JsonNumber(finding.looked_at);
+  fields["problems"] = JsonNumber(finding.problems);
+  fields["state"] = JsonText(StateOf(report, finding));
   auto* details = fields["details"].mutable_list_value();
-  for (const std::string& detail : finding.details) *details->add_values() = Text(detail);
-  if (LeftOf(report, finding.check) > 0) fields["advice"] = Text(AdviceFor(finding));
+  for (const std::string& detail : finding.details) *details->add_values() = JsonText(OneLine(detail));
+  if (LeftOf(report, finding.check) > 0) fields["advice"] = JsonText(AdviceFor(finding));
   return message;
 }
 
@@ -119,9 +108,9 @@ Struct ReportMessage(const retrieval::DoctorReport& report) {
   auto* documents = fields["damaged_documents"].mutable_list_value();
   for (const retrieval::DamagedDocument& document : report.documents) {
     auto& entry = *documents->add_values()->mutable_struct_value()->mutable_fields();
-    entry["collection"] = Text(document.collection);
-    entry["uri"] = Text(document.uri);
-    entry["reason"] = Text(document.reason);
+    entry["collection"] = JsonText(OneLine(document.collection));
+    entry["uri"] = JsonText(OneLine(document.uri));
+    entry["reason"] = JsonText(OneLine(document.reason));
     entry["removed"].set_bool_value(report.dropped);
   }
   return message;

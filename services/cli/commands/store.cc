@@ -7,6 +7,7 @@
 #include "services/cli/cli.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
+#include "services/cli/json_output.h"
 #include "services/cli/table.h"
 
 namespace lastro::services {
@@ -22,18 +23,6 @@ struct RestoreOptions {
   bool replace = false;
 };
 
-Value Number(int64_t number) {
-  Value value;
-  value.set_number_value(static_cast<double>(number));
-  return value;
-}
-
-Value Text(const std::string& text) {
-  Value value;
-  value.set_string_value(text);
-  return value;
-}
-
 std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
 
 // --- Backups
@@ -43,13 +32,13 @@ absl::Status PrintManifest(const std::string& verb, const std::string& folder, c
   if (session.options().json) {
     Struct message;
     auto& fields = *message.mutable_fields();
-    fields["folder"] = Text(folder);
-    fields["commit"] = Number(manifest.commit);
-    fields["created"] = Text(TimeText(manifest.created_at));
-    fields["documents"] = Number(manifest.documents);
-    fields["chunks"] = Number(manifest.chunks);
-    fields["bytes"] = Number(manifest.bytes);
-    fields["sha256"] = Text(manifest.sha256);
+    fields["folder"] = JsonText(folder);
+    fields["commit"] = JsonNumber(manifest.commit);
+    fields["created"] = JsonText(TimeText(manifest.created_at));
+    fields["documents"] = JsonNumber(manifest.documents);
+    fields["chunks"] = JsonNumber(manifest.chunks);
+    fields["bytes"] = JsonNumber(manifest.bytes);
+    fields["sha256"] = JsonText(manifest.sha256);
     return session.PrintJson(message);
   }
   session.out() << verb << " " << FormatCount(manifest.documents) << " documents (" << FormatCount(manifest.chunks)
@@ -76,14 +65,14 @@ absl::StatusOr<int> RunRestore(const RestoreOptions& options, Session& session) 
 
 void AddReceipt(const PurgeReceipt& receipt, Struct* message) {
   auto& fields = *message->mutable_fields();
-  fields["id"] = Number(receipt.id);
-  fields["from_commit"] = Number(receipt.from_commit);
-  fields["to_commit"] = Number(receipt.to_commit);
-  fields["at"] = Text(TimeText(receipt.at));
-  fields["bytes_before"] = Number(receipt.bytes_before);
-  fields["bytes_after"] = Number(receipt.bytes_after);
-  fields["full_text_indexes"] = Number(receipt.full_text_indexes);
-  fields["vector_indexes"] = Number(receipt.vector_indexes);
+  fields["id"] = JsonNumber(receipt.id);
+  fields["from_commit"] = JsonNumber(receipt.from_commit);
+  fields["to_commit"] = JsonNumber(receipt.to_commit);
+  fields["at"] = JsonText(TimeText(receipt.at));
+  fields["bytes_before"] = JsonNumber(receipt.bytes_before);
+  fields["bytes_after"] = JsonNumber(receipt.bytes_after);
+  fields["full_text_indexes"] = JsonNumber(receipt.full_text_indexes);
+  fields["vector_indexes"] = JsonNumber(receipt.vector_indexes);
 }
 
 absl::Status PrintReceipts(const std::vector<PurgeReceipt>& receipts, Session& session) {
