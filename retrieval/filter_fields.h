@@ -9,7 +9,7 @@
 
 namespace lastro::retrieval {
 
-inline constexpr char kLabelField[] = "label";
+inline constexpr absl::string_view kLabelField("label", 5);
 
 absl::string_view LanguageCode(Language language);  // "en", "pt", ""
 

@@ -17,7 +17,7 @@ Filter VisibleTo(const Scope& scope) {
   Filter filter;
   if (scope.all_labels) return filter;
   filter.op = Filter::Op::kIn;
-  filter.field = kLabelField;
+  filter.field = std::string(kLabelField);
   filter.values.emplace_back(std::string());
   filter.values.insert(filter.values.end(), scope.labels.begin(), scope.labels.end());
   return filter;
