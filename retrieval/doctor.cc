@@ -289,6 +289,10 @@ class Doctor {
     if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
     for (int64_t set : found.report.other_vectors) {  // computed anew by the next re-embedding
       LASTRO_RETURN_IF_ERROR(Step(db, [&] { return EmptyVectorSet(db, set); }));
+      const std::string folder = IndexFolder(options_.folder, set);
+      for (int64_t generation : ListGenerations(folder)) {
+        LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(IndexFileName(folder, generation)));
+      }
     }
     bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
@@ -297,6 +301,8 @@ class Doctor {
     }
     LASTRO_RETURN_IF_ERROR(MendFullText(db, found.report.full_text_collections, /*all=*/pages || owners));
     for (const std::string& path : found.bad_index_files) {
+      std::error_code error;
+      if (!std::filesystem::exists(path, error)) continue;         // went with its vectors
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
     }
     return absl::OkStatus();

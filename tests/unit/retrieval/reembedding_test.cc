@@ -325,9 +325,11 @@ TEST_F(ReembeddingTest, ACollectionGoesWithBothAndABackupHasBoth) {
 }
 
 TEST_F(ReembeddingTest, TheDoctorTakesDamagedVectorsThatAreNotSearchedOut) {
+  Reopen(/*index_after_chunks=*/20);
   PutSome(40);
   ASSERT_THAT(store_->BeginReembedding(kCollection, new_), IsOk());
   ASSERT_THAT(Fill(new_), IsOk());
+  ASSERT_THAT(store_->PrepareVectors(kCollection, kOtherFingerprint), IsOk());
   store_.reset();
   auto problems = [](const DoctorReport& report, const std::string& check) {
     int64_t count = 0;
