@@ -115,7 +115,7 @@ class Reembedder::Filling {
   bool too_long_ = false;
 };
 
-absl::StatusOr<retrieval::Job> Reembedder::Run(const retrieval::VectorSet& model, retrieval::Job job,
+absl::StatusOr<retrieval::Job> Reembedder::Run(const std::string& fingerprint, retrieval::Job job,
                                                const CallContext& context, const ProgressSink& progress) {
   const std::string collection = job.collection;
   JobReporter reporter(std::move(job), &store_, progress);
@@ -128,11 +128,11 @@ absl::StatusOr<retrieval::Job> Reembedder::Run(const retrieval::VectorSet& model
   auto run = [&]() -> absl::Status {
     LASTRO_RETURN_IF_ERROR(reporter.Start());
     LASTRO_RETURN_IF_ERROR(context.Check());
-    LASTRO_ASSIGN_OR_RETURN(retrieval::Reembedding begun, store_.BeginReembedding(collection, model));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Reembedding begun, store_.GetReembedding(collection));
     reporter.job().chunks_found = begun.chunks;
     reporter.job().chunks_reused = begun.other.has_value() ? begun.other->vectors : 0;
     LASTRO_RETURN_IF_ERROR(reporter.Update());
-    return Filling(store_, embedder_, collection, model.fingerprint, context, told).Run();
+    return Filling(store_, embedder_, collection, fingerprint, context, told).Run();
   };
   absl::Status status = run();
   absl::Status stored = reporter.End(status);

@@ -19,9 +19,10 @@ class Reembedder {
   // `embedder`: of the other model. `store` and `embedder` must outlive it.
   Reembedder(retrieval::ChunkStore* store, retrieval::TextEmbedder* embedder) : store_(*store), embedder_(*embedder) {}
 
-  // Begins or goes on with the move of job.collection to `model`: fills in its vectors and makes their index. The job
-  // is kept as by Pipeline::IngestFolder. FAILED_PRECONDITION also when a chunk is too long for the model.
-  absl::StatusOr<retrieval::Job> Run(const retrieval::VectorSet& model, retrieval::Job job, const CallContext& context,
+  // Goes on with the move of job.collection to the model `fingerprint`, which was begun: fills in its vectors and makes
+  // their index. The job is kept as by Pipeline::IngestFolder. FAILED_PRECONDITION when its vectors were dropped, or a
+  // chunk is too long for the model.
+  absl::StatusOr<retrieval::Job> Run(const std::string& fingerprint, retrieval::Job job, const CallContext& context,
                                      const ProgressSink& progress = nullptr);
 
   // Makes `fingerprint` the collection's model in one commit; first fills in what has come since. ABORTED when

@@ -238,9 +238,9 @@ class LocalIngest : public IngestApi {
 
   absl::Status RunReembedding(const JobWorker::Work& work, const CallContext& context,
                               const ingest::ProgressSink& progress) {
-    const retrieval::VectorSet model = FromProto(work.asked.reembed());
-    ApiTextEmbedder embedder(&embedding_, v1::DOCUMENT, model.fingerprint);
-    return ingest::Reembedder(&work.store, &embedder).Run(model, work.job, context, progress).status();
+    const std::string& fingerprint = work.asked.reembed().fingerprint();
+    ApiTextEmbedder embedder(&embedding_, v1::DOCUMENT, fingerprint);
+    return ingest::Reembedder(&work.store, &embedder).Run(fingerprint, work.job, context, progress).status();
   }
 
   retrieval::ChunkStore& store_;
