@@ -42,15 +42,14 @@ bool IsUnder(const std::string& uri, const std::vector<std::string>& folders) {
 
 }  // namespace
 
-FolderJob::FolderJob(const FolderRequest& request, const PipelineOptions& options, std::string fingerprint,
-                     retrieval::ChunkStore* store, retrieval::TextEmbedder* embedder, JobReporter* reporter,
-                     const CallContext& context)
+FolderJob::FolderJob(const FolderRequest& request, const PipelineOptions& options, retrieval::ChunkStore* store,
+                     CollectionEmbedder* embedder, JobReporter* reporter, const CallContext& context)
     : request_(request),
       options_(options),
-      fingerprint_(std::move(fingerprint)),
       pipeline_(PipelineFingerprint(options, request.given)),
       store_(store),
       embedder_(embedder),
+      tokenizer_(embedder->current()),
       reporter_(reporter),
       context_(CallContext::Until(context.deadline(),
                                   [this, context] { return stop_.load() || absl::IsCancelled(context.Check()); })
@@ -137,8 +136,8 @@ FolderJob::Outcome FolderJob::PrepareFile(const FoundFile& file) {
     }
   }
   DocumentInput input{file.uri, "", std::move(content->bytes), content->modified_at, root_, !request_.include.empty()};
-  PrepareFailure failure = PrepareDocument(std::move(input), request_.collection, request_.given, options_,
-                                           embedder_, context_, &outcome.prepared);
+  PrepareFailure failure = PrepareDocument(std::move(input), request_.collection, request_.given, options_, tokenizer_,
+                                           context_, &outcome.prepared);
   outcome.status = failure.status;
   if (failure.status.ok()) outcome.kind = Kind::kPrepared;
   if (!failure.status.ok() && !failure.file_error) outcome.kind = Kind::kFatal;
@@ -205,25 +204,39 @@ absl::Status FolderJob::CommitGroup(std::vector<Outcome>* group) {
   return absl::OkStatus();
 }
 
-// INVALID_ARGUMENT only when nothing of the group was stored.
+// The collection may get another model meanwhile. INVALID_ARGUMENT only when nothing of what is left of the group was
+// stored.
 absl::Status FolderJob::EmbedAndPut(std::vector<Outcome>* group) {
+  for (;;) {
+    absl::Status status = PutByOneModel(group);
+    if (!absl::IsFailedPrecondition(status)) return status;
+    LASTRO_ASSIGN_OR_RETURN(bool another, embedder_->Follow(context_));
+    if (!another) return status;
+  }
+}
+
+absl::Status FolderJob::PutByOneModel(std::vector<Outcome>* group) {
   if (group->empty()) return absl::OkStatus();
   std::vector<PreparedDocument*> documents;
   for (Outcome& outcome : *group) documents.push_back(&outcome.prepared);
+  LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->current()->Info(context_));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> reused,
-                          FillVectors(documents, request_.collection, store_, embedder_, context_));
-  for (size_t i = 0; i < group->size(); ++i) {
-    LASTRO_RETURN_IF_ERROR(PutOne(&(*group)[i], reused[i]));
-    LASTRO_RETURN_IF_ERROR(reporter_->Update());
+                          FillVectors(documents, request_.collection, store_, embedder_->current(), context_));
+  size_t done = 0;
+  absl::Status status;
+  for (; done < group->size() && status.ok(); done += status.ok()) {
+    status = PutOne(&(*group)[done], info.fingerprint, reused[done]);
+    if (status.ok()) status = reporter_->Update();
   }
-  return absl::OkStatus();
+  group->erase(group->begin(), group->begin() + static_cast<std::ptrdiff_t>(done));
+  return status;
 }
 
-absl::Status FolderJob::PutOne(Outcome* outcome, int64_t reused) {
+absl::Status FolderJob::PutOne(Outcome* outcome, const std::string& fingerprint, int64_t reused) {
   LASTRO_RETURN_IF_ERROR(context_.Check());
   const PreparedDocument& prepared = outcome->prepared;
   absl::Status status =
-      store_->PutDocument(prepared.document, fingerprint_, prepared.chunks, prepared.original, prepared.extracted)
+      store_->PutDocument(prepared.document, fingerprint, prepared.chunks, prepared.original, prepared.extracted)
           .status();
   retrieval::Job& job = reporter_->job();
   if (absl::IsInvalidArgument(status)) {

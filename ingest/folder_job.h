@@ -13,6 +13,7 @@
 #include "base/bounded_queue.h"
 #include "base/call_context.h"
 #include "ingest/byte_budget.h"
+#include "ingest/collection_embedder.h"
 #include "ingest/folder_walk.h"
 #include "ingest/job_reporter.h"
 #include "ingest/pipeline.h"
@@ -22,10 +23,9 @@ namespace lastro::ingest {
 
 class FolderJob {
  public:
-  // All must outlive the job. `fingerprint` is the embedder's.
-  FolderJob(const FolderRequest& request, const PipelineOptions& options, std::string fingerprint,
-            retrieval::ChunkStore* store, retrieval::TextEmbedder* embedder, JobReporter* reporter,
-            const CallContext& context);
+  // All must outlive the job. `embedder`: of the collection, which exists.
+  FolderJob(const FolderRequest& request, const PipelineOptions& options, retrieval::ChunkStore* store,
+            CollectionEmbedder* embedder, JobReporter* reporter, const CallContext& context);
 
   // OK even when single files failed; see Pipeline::IngestFolder.
   absl::Status Run();
@@ -58,15 +58,17 @@ class FolderJob {
   absl::StatusOr<std::vector<Outcome>> TakeGroup(bool* done);
   absl::Status CommitGroup(std::vector<Outcome>* group);
   absl::Status EmbedAndPut(std::vector<Outcome>* group);
-  absl::Status PutOne(Outcome* outcome, int64_t reused);
+  // By the embedder as it is; takes what was put off the front of the group.
+  absl::Status PutByOneModel(std::vector<Outcome>* group);
+  absl::Status PutOne(Outcome* outcome, const std::string& fingerprint, int64_t reused);
   absl::Status RemoveVanished();
 
   const FolderRequest& request_;
   const PipelineOptions options_;
-  const std::string fingerprint_;
   const std::string pipeline_;
   retrieval::ChunkStore* const store_;
-  retrieval::TextEmbedder* const embedder_;
+  CollectionEmbedder* const embedder_;        // of the job's thread
+  retrieval::TextEmbedder* const tokenizer_;  // of the preparing threads: the embedder there was at the start
   JobReporter* const reporter_;
 
   std::atomic<bool> stop_{false};  // set when the job's thread has given up

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "ingest/collection_embedder.h"
 #include "ingest/folder_job.h"
 #include "ingest/job_reporter.h"
 #include "ingest/prepare.h"
@@ -18,28 +19,6 @@ namespace {
 
 constexpr absl::string_view kUploadOrigin = "upload";
 constexpr size_t kMaxUriBytes = 1024;
-
-// Makes the collection when it does not exist; FAILED_PRECONDITION when it has another embedding model.
-absl::Status EnsureCollection(const std::string& name, const retrieval::EmbedderInfo& info,
-                              retrieval::ChunkStore* store) {
-  absl::StatusOr<retrieval::Collection> found = store->GetCollection(name);
-  if (absl::IsNotFound(found.status())) {
-    retrieval::Collection collection;
-    collection.name = name;
-    collection.embedding_model = info.model;
-    collection.embedding_fingerprint = info.fingerprint;
-    collection.dimension = info.dimension;
-    collection.created_at = absl::Now();
-    absl::Status created = store->CreateCollection(collection);
-    if (!absl::IsAlreadyExists(created)) return created;
-    found = store->GetCollection(name);  // somebody else was faster
-  }
-  LASTRO_RETURN_IF_ERROR(found.status());
-  if (found->embedding_fingerprint == info.fingerprint) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the collection ", name, " was made with the embedding model ",
-                                                    found->embedding_model, ", not with this ", info.model,
-                                                    "; use another collection or delete this one first"));
-}
 
 absl::Status ValidateUri(const std::string& uri) {
   if (uri.empty() || uri.size() > kMaxUriBytes) {
@@ -73,10 +52,11 @@ absl::StatusOr<retrieval::Job> Pipeline::IngestFolder(const FolderRequest& reque
   auto run = [&]() -> absl::Status {
     LASTRO_RETURN_IF_ERROR(reporter.Start());
     LASTRO_RETURN_IF_ERROR(context.Check());
-    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
+    CollectionEmbedder embedder(request.collection, store_, embedder_);
+    LASTRO_RETURN_IF_ERROR(embedder_->Info(context).status());
     LASTRO_RETURN_IF_ERROR(CanonicalFolder(request.folder).status());
-    LASTRO_RETURN_IF_ERROR(EnsureCollection(request.collection, info, store_));
-    return FolderJob(request, options_, info.fingerprint, store_, embedder_, &reporter, context).Run();
+    LASTRO_RETURN_IF_ERROR(embedder.Ensure(context));
+    return FolderJob(request, options_, store_, &embedder, &reporter, context).Run();
   };
   absl::Status status = run();
   absl::Status stored = reporter.End(status);
@@ -91,12 +71,13 @@ absl::StatusOr<retrieval::Document> Pipeline::IngestUpload(const UploadRequest& 
     return absl::InvalidArgumentError(absl::StrCat("the document has ", request.content.size(), " bytes; up to ",
                                                    options_.max_file_bytes, " are read"));
   }
-  LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_->Info(context));
+  CollectionEmbedder embedder(request.collection, store_, embedder_);
+  LASTRO_RETURN_IF_ERROR(embedder.Follow(context).status());
   DocumentInput input{request.uri, request.media_type, request.content, absl::Now(), std::string(kUploadOrigin), false};
   PreparedDocument prepared;
   LASTRO_RETURN_IF_ERROR(UploadError(PrepareDocument(std::move(input), request.collection, request.given, options_,
-                                                     embedder_, context, &prepared)));
-  LASTRO_RETURN_IF_ERROR(EnsureCollection(request.collection, info, store_));
+                                                     embedder.current(), context, &prepared)));
+  LASTRO_RETURN_IF_ERROR(embedder.Ensure(context));
   absl::StatusOr<retrieval::Document> existing = store_->FindDocument(request.collection, request.uri);
   if (existing.ok() && existing->origin != kUploadOrigin) {
     return absl::AlreadyExistsError(absl::StrCat("the collection has a document ", request.uri, " from ",
@@ -106,10 +87,24 @@ absl::StatusOr<retrieval::Document> Pipeline::IngestUpload(const UploadRequest& 
                    existing->pipeline == prepared.document.pipeline;
   if (unchanged) return existing;
   if (!existing.ok() && !absl::IsNotFound(existing.status())) return existing.status();
-  PreparedDocument* documents[] = {&prepared};
-  LASTRO_RETURN_IF_ERROR(FillVectors(documents, request.collection, store_, embedder_, context).status());
-  return store_->PutDocument(prepared.document, info.fingerprint, prepared.chunks, prepared.original,
-                             prepared.extracted);
+  return EmbedAndPut(request.collection, &prepared, &embedder, context);
+}
+
+absl::StatusOr<retrieval::Document> Pipeline::EmbedAndPut(const std::string& collection, PreparedDocument* prepared,
+                                                          CollectionEmbedder* embedder, const CallContext& context) {
+  PreparedDocument* documents[] = {prepared};
+  auto put = [&]() -> absl::StatusOr<retrieval::Document> {
+    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder->current()->Info(context));
+    LASTRO_RETURN_IF_ERROR(FillVectors(documents, collection, store_, embedder->current(), context).status());
+    return store_->PutDocument(prepared->document, info.fingerprint, prepared->chunks, prepared->original,
+                               prepared->extracted);
+  };
+  for (;;) {
+    absl::StatusOr<retrieval::Document> stored = put();
+    if (!absl::IsFailedPrecondition(stored.status())) return stored;
+    LASTRO_ASSIGN_OR_RETURN(bool another, embedder->Follow(context));
+    if (!another) return stored;
+  }
 }
 
 }  // namespace lastro::ingest

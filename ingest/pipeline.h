@@ -18,6 +18,9 @@
 
 namespace lastro::ingest {
 
+class CollectionEmbedder;
+struct PreparedDocument;
+
 struct PipelineOptions {
   int chunk_tokens = 200;                     // target size of a chunk, capped by the embedding model's limit
   uint64_t max_file_bytes = 64u << 20;        // larger files are reported and skipped
@@ -56,6 +59,7 @@ using ProgressSink = std::function<void(const retrieval::Job&)>;
 
 class Pipeline {
  public:
+  // `embedder`: of the model that new collections get; another collection's is asked of it (TextEmbedder::OfModel).
   // `store` and `embedder` must outlive the pipeline.
   Pipeline(retrieval::ChunkStore* store, retrieval::TextEmbedder* embedder, PipelineOptions options);
 
@@ -71,6 +75,10 @@ class Pipeline {
   absl::StatusOr<retrieval::Document> IngestUpload(const UploadRequest& request, const CallContext& context);
 
  private:
+  // By the collection's model, whichever it is when the document is put.
+  absl::StatusOr<retrieval::Document> EmbedAndPut(const std::string& collection, PreparedDocument* prepared,
+                                                  CollectionEmbedder* embedder, const CallContext& context);
+
   retrieval::ChunkStore* const store_;
   retrieval::TextEmbedder* const embedder_;
   const PipelineOptions options_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -21,5 +22,10 @@ inline constexpr size_t kEmbedBatchTexts = 64;
 absl::StatusOr<std::vector<int64_t>> FillVectors(absl::Span<PreparedDocument* const> documents,
                                                  const std::string& collection, retrieval::ChunkStore* store,
                                                  retrieval::TextEmbedder* embedder, const CallContext& context);
+
+// The vectors of chunks, in their order, in one call of the embedder, whose errors these are; INTERNAL as above.
+absl::StatusOr<std::vector<std::vector<float>>> EmbedChunks(absl::Span<const retrieval::Chunk* const> chunks,
+                                                            retrieval::TextEmbedder* embedder,
+                                                            const CallContext& context);
 
 }  // namespace lastro::ingest

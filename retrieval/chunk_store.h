@@ -17,6 +17,7 @@
 #include "base/call_context.h"
 #include "base/scope.h"
 #include "retrieval/filter.h"
+#include "retrieval/reembedding.h"
 #include "retrieval/types.h"
 
 namespace lastro::retrieval {
@@ -28,7 +29,10 @@ struct SearchQuery {
   std::string collection;
   std::string text;           // for lexical search; REQUIRED unless kDense
   std::vector<float> vector;  // for dense search; REQUIRED unless kLexical
-  std::string fingerprint;    // of the model that made `vector`: refused when the collection has another
+  std::string fingerprint;    // of the model that made `vector`: refused when the vectors searched are another's
+  // Of the model whose vectors are searched: the collection's, where it is empty, or the other one that it has
+  // (reembedding.h), which takes a caller that sees everything.
+  std::string vectors_of;
   SearchMode mode = SearchMode::kHybrid;
   int limit = 10;  // 1 .. 1000
   Filter filter;
@@ -85,10 +89,8 @@ struct DocumentPage {
   std::string next_page_token;      // "" at the end
 };
 
-class ChunkStore {
+class ChunkStore : public ReembeddingStore {
  public:
-  virtual ~ChunkStore() = default;
-
   // The same store as a caller of `scope` sees it, open for as long as either lives. The collections of other tenants
   // and the documents that the caller's labels do not open are not there for it: not found, not listed, not searched,
   // not counted. PERMISSION_DENIED for writing what it could not see, or over it, and for deleting a whole collection
@@ -125,9 +127,10 @@ class ChunkStore {
                                                  uint64_t begin, uint64_t end) = 0;
   // The stored original, whole.
   virtual absl::StatusOr<std::string> ReadOriginal(const std::string& collection, const std::string& document_id) = 0;
-  // The known vectors of texts by their text_sha256 within the documents of the collection that the
-  // caller sees: one per key, empty when unknown.
+  // The known vectors by the model `fingerprint` of texts by their text_sha256 within the documents of the collection
+  // that the caller sees: one per key, empty when unknown. FAILED_PRECONDITION when the collection has none of it.
   virtual absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+                                                                      const std::string& fingerprint,
                                                                       absl::Span<const std::string> text_sha256) = 0;
 
   // --- Search. NOT_FOUND (collection), INVALID_ARGUMENT, FAILED_PRECONDITION (fingerprint), CANCELLED,

@@ -11,17 +11,16 @@
 
 namespace lastro::retrieval {
 
-absl::string_view VectorBytes(const std::vector<float>& vector);
-// DATA_LOSS unless `bytes` are `dimension` floats.
-absl::StatusOr<std::vector<float>> VectorFromBytes(absl::string_view bytes, int dimension);
+// The key under which a chunk's vector is found for an equal text: its text_sha256, that of its text where it has none.
+std::string TextKey(const Chunk& chunk);
 
-// Adds the chunks of a document, with vectors[i] for chunks[i]; their ids, ascending.
+// Adds the chunks of a document without their vectors; their ids, ascending.
 absl::StatusOr<std::vector<int64_t>> InsertChunks(Database& db, int64_t collection, int64_t document,
-                                                  const std::string& title, absl::Span<const Chunk> chunks,
-                                                  absl::Span<const std::vector<float>> vectors);
+                                                  const std::string& title, absl::Span<const Chunk> chunks);
+// REQUIRES: their vectors are gone (EraseVectorsOf).
 absl::Status EraseChunksOf(Database& db, int64_t collection, int64_t document);
 
-// By ordinal.
+// By ordinal. Vectors are those that are searched.
 absl::StatusOr<std::vector<Chunk>> SelectChunksOf(Database& db, const CollectionRow& collection,
                                                   const DocumentRow& document, bool with_vectors);
 
@@ -34,46 +33,13 @@ absl::StatusOr<ChunkRow> SelectChunk(Database& db, int64_t id);  // NOT_FOUND
 // The ids of a document's chunks from ordinal - reach to ordinal + reach, by ordinal.
 absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t document, int32_t ordinal, int reach);
 
-// Calls visit(id, document row, vector [dimension]) for the collection's chunks with id > `after`, in order of id.
-template <typename Visit>
-absl::Status ForEachVectorAfter(Database& db, int64_t collection, int dimension, int64_t after, Visit visit);
-
-// Of chunks of documents that match `visible`: one per key, empty when there is none.
-absl::StatusOr<std::vector<std::vector<float>>> SelectVectors(Database& db, const CollectionRow& collection,
-                                                              const Filter& visible,
-                                                              absl::Span<const std::string> text_sha256);
-
-// --- implementation of the template
-
-struct VectorRow {
-  int64_t id = 0;
-  int64_t document = 0;
-  std::vector<float> vector;
+// Chunks without a vector in `set` with ids after `after`, by id, without vectors and document ids: at most `count`,
+// and at most `max_bytes` of text together but for one chunk. `last` is the id of the last of them.
+struct ChunksWithoutVector {
+  std::vector<Chunk> chunks;
+  int64_t last = 0;
 };
-
-// Steps through ForEachVectorAfter's rows.
-class VectorCursor {
- public:
-  static absl::StatusOr<VectorCursor> Open(Database& db, int64_t collection, int dimension, int64_t after);
-  absl::StatusOr<bool> Next(VectorRow* row);
-
- private:
-  VectorCursor(Statement query, int dimension) : query_(std::move(query)), dimension_(dimension) {}
-  Statement query_;
-  int dimension_;
-};
-
-template <typename Visit>
-absl::Status ForEachVectorAfter(Database& db, int64_t collection, int dimension, int64_t after, Visit visit) {
-  absl::StatusOr<VectorCursor> cursor = VectorCursor::Open(db, collection, dimension, after);
-  if (!cursor.ok()) return cursor.status();
-  VectorRow row;
-  while (true) {
-    absl::StatusOr<bool> more = cursor->Next(&row);
-    if (!more.ok()) return more.status();
-    if (!*more) return absl::OkStatus();
-    visit(row.id, row.document, row.vector.data());
-  }
-}
+absl::StatusOr<ChunksWithoutVector> SelectChunksWithoutVector(Database& db, int64_t collection, int64_t set,
+                                                              int64_t after, int count, size_t max_bytes);
 
 }  // namespace lastro::retrieval

@@ -8,33 +8,64 @@ namespace lastro::retrieval {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, name, model, fingerprint, dimension, created_ns, documents, chunks, removed FROM collections ";
+    "SELECT c.id, c.name, c.created_ns, c.documents, c.chunks, c.removed, "
+    "s.id, s.model, s.fingerprint, s.dimension, s.vectors, s.since, "
+    "o.id, o.model, o.fingerprint, o.dimension, o.vectors, o.since FROM collections c "
+    "JOIN vector_sets s ON s.id=c.searched "
+    "LEFT JOIN vector_sets o ON o.collection=c.id AND o.id<>c.searched ";
+
+VectorSetRow ReadSet(const Statement& row, int column) {
+  VectorSetRow result;
+  result.id = row.Int(column);
+  result.set.model = row.Text(column + 1);
+  result.set.fingerprint = row.Text(column + 2);
+  result.set.dimension = static_cast<int>(row.Int(column + 3));
+  result.set.vectors = row.Int(column + 4);
+  result.set.since = row.Int(column + 5);
+  return result;
+}
 
 CollectionRow Read(const Statement& row) {
   CollectionRow result;
   result.row = row.Int(0);
+  result.removed = row.Int(5);
+  result.searched = ReadSet(row, 6);
+  if (!row.IsNull(12)) result.other = ReadSet(row, 12);
   result.collection.name = row.Text(1);
-  result.collection.embedding_model = row.Text(2);
-  result.collection.embedding_fingerprint = row.Text(3);
-  result.collection.dimension = static_cast<int>(row.Int(4));
-  result.collection.created_at = FromStoredTime(row.Int(5));
-  result.collection.documents = row.Int(6);
-  result.collection.chunks = row.Int(7);
-  result.removed = row.Int(8);
+  result.collection.embedding_model = result.searched.set.model;
+  result.collection.embedding_fingerprint = result.searched.set.fingerprint;
+  result.collection.dimension = result.searched.set.dimension;
+  result.collection.embedded_since = result.searched.set.since;
+  result.collection.created_at = FromStoredTime(row.Int(2));
+  result.collection.documents = row.Int(3);
+  result.collection.chunks = row.Int(4);
   return result;
 }
 
 }  // namespace
 
+const VectorSetRow* CollectionRow::FindSet(const std::string& fingerprint) const {
+  for (const VectorSetRow* set : Sets()) {
+    if (set->set.fingerprint == fingerprint) return set;
+  }
+  return nullptr;
+}
+
+std::vector<const VectorSetRow*> CollectionRow::Sets() const {
+  std::vector<const VectorSetRow*> sets = {&searched};
+  if (other.has_value()) sets.push_back(&*other);
+  return sets;
+}
+
 absl::StatusOr<CollectionRow> FindCollection(Database& db, const std::string& name) {
-  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "WHERE name=?1")));
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "WHERE c.name=?1")));
   LASTRO_ASSIGN_OR_RETURN(bool found, query.BindText(1, name).Step());
   if (!found) return absl::NotFoundError(absl::StrCat("there is no collection \"", name, "\""));
   return Read(query);
 }
 
 absl::StatusOr<std::vector<CollectionRow>> AllCollections(Database& db) {
-  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "ORDER BY name")));
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "ORDER BY c.name")));
   std::vector<CollectionRow> rows;
   while (true) {
     LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
@@ -43,18 +74,29 @@ absl::StatusOr<std::vector<CollectionRow>> AllCollections(Database& db) {
   }
 }
 
-absl::StatusOr<int64_t> InsertCollection(Database& db, const Collection& collection) {
-  LASTRO_ASSIGN_OR_RETURN(Statement insert,
-                          db.Prepare("INSERT INTO collections(name, model, fingerprint, dimension, created_ns) "
-                                     "VALUES(?1,?2,?3,?4,?5) ON CONFLICT DO NOTHING"));
-  insert.BindText(1, collection.name).BindText(2, collection.embedding_model);
-  insert.BindText(3, collection.embedding_fingerprint).Bind(4, int64_t{collection.dimension});
-  insert.Bind(5, ToStoredTime(collection.created_at));
+absl::StatusOr<CollectionRow> InsertCollection(Database& db, const Collection& collection, int64_t commit) {
+  LASTRO_ASSIGN_OR_RETURN(
+      Statement insert,
+      db.Prepare("INSERT INTO collections(name, created_ns, searched) VALUES(?1,?2,0) ON CONFLICT DO NOTHING"));
+  insert.BindText(1, collection.name).Bind(2, ToStoredTime(collection.created_at));
   LASTRO_RETURN_IF_ERROR(insert.Run());
   if (db.changes() == 0) {
     return absl::AlreadyExistsError(absl::StrCat("there is a collection \"", collection.name, "\" already"));
   }
-  return db.last_insert_id();
+  const int64_t row = db.last_insert_id();
+  VectorSet vectors;
+  vectors.model = collection.embedding_model;
+  vectors.fingerprint = collection.embedding_fingerprint;
+  vectors.dimension = collection.dimension;
+  vectors.since = commit;
+  LASTRO_ASSIGN_OR_RETURN(int64_t set, InsertVectorSet(db, row, vectors));
+  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("UPDATE collections SET searched=", set, " WHERE id=", row)));
+  return FindCollection(db, collection.name);
+}
+
+absl::Status SearchOtherSet(Database& db, const CollectionRow& collection, int64_t commit) {
+  return db.Execute(absl::StrCat("UPDATE collections SET searched=", collection.other->id, " WHERE id=", collection.row,
+                                 "; UPDATE vector_sets SET since=", commit, " WHERE id=", collection.other->id));
 }
 
 absl::Status AddToCounts(Database& db, int64_t collection, int64_t documents, int64_t chunks) {

@@ -1,10 +1,10 @@
 #include "retrieval/dense_search.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
 #include "base/status_macros.h"
-#include "retrieval/chunk_table.h"
 #include "retrieval/dot_product.h"
 
 namespace lastro::retrieval {
@@ -15,28 +15,23 @@ constexpr int kCheckEvery = 256;  // reads between two looks at the deadline
 // The scores of stored vectors; reads each once.
 class StoredScores {
  public:
-  static absl::StatusOr<StoredScores> Create(Database& db, const std::vector<float>& query) {
-    LASTRO_ASSIGN_OR_RETURN(Statement statement, db.Prepare("SELECT vector FROM chunks WHERE id=?1"));
-    return StoredScores(std::move(statement), query);
+  static absl::StatusOr<StoredScores> Create(Database& db, const VectorSetRow& set, const std::vector<float>& query) {
+    LASTRO_ASSIGN_OR_RETURN(VectorReader reader, VectorReader::Open(db, set));
+    return StoredScores(std::move(reader), query);
   }
 
   // nullopt: the snapshot does not know the chunk.
   absl::StatusOr<std::optional<float>> Of(int64_t chunk) {
     auto [entry, is_new] = known_.try_emplace(chunk);
     if (!is_new) return entry->second;
-    LASTRO_ASSIGN_OR_RETURN(bool found, statement_.Bind(1, chunk).Step());
-    if (found) {
-      LASTRO_ASSIGN_OR_RETURN(std::vector<float> vector,
-                              VectorFromBytes(statement_.Bytes(0), static_cast<int>(query_.size())));
-      entry->second = DotProduct(query_.data(), vector.data(), vector.size());
-    }
-    statement_.Reset();
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> vector, reader_.Find(chunk));
+    if (!vector.empty()) entry->second = DotProduct(query_.data(), vector.data(), vector.size());
     return entry->second;
   }
 
  private:
-  StoredScores(Statement statement, const std::vector<float>& query) : statement_(std::move(statement)), query_(query) {}
-  Statement statement_;
+  StoredScores(VectorReader reader, const std::vector<float>& query) : reader_(std::move(reader)), query_(query) {}
+  VectorReader reader_;
   const std::vector<float>& query_;
   absl::flat_hash_map<int64_t, std::optional<float>> known_;
 };
@@ -46,17 +41,17 @@ class DenseSearch {
   DenseSearch(const VectorCatalog::View& view, const ReadSnapshot& snapshot, const DenseRequest& request,
               const CallContext& context)
       : request_(request), snapshot_(snapshot), context_(context), query_(*request.query) {
-    const VectorCatalog::Entry* entry = view.Find(request.collection->row);
-    last_chunk_ = view.last_chunk;
+    const VectorCatalog::Entry* entry = view.Find(request.set->id);
     if (entry == nullptr) return;
+    last_chunk_ = std::min(view.last_chunk, entry->covers);
     index_ = entry->index.get();
-    tail_ = entry->log->Snapshot().UpTo(view.last_chunk);
+    tail_ = entry->log->Snapshot().UpTo(last_chunk_);
   }
 
   absl::StatusOr<std::vector<VectorCandidate>> Run() {
     if (request_.count == 0 || (allowed() != nullptr && allowed()->empty())) return std::vector<VectorCandidate>();
     LASTRO_RETURN_IF_ERROR(ReadRest());
-    LASTRO_ASSIGN_OR_RETURN(StoredScores scores, StoredScores::Create(snapshot_.db(), *request_.query));
+    LASTRO_ASSIGN_OR_RETURN(StoredScores scores, StoredScores::Create(snapshot_.db(), *request_.set, *request_.query));
     size_t wanted = index_ != nullptr ? index_->rows().CandidatesFor(request_.count) : 2 * request_.count;
     while (true) {
       LASTRO_RETURN_IF_ERROR(context_.Check());
@@ -72,13 +67,12 @@ class DenseSearch {
 
   // What was committed between the view and the snapshot: scored at once.
   absl::Status ReadRest() {
-    const CollectionRow& collection = *request_.collection;
-    return ForEachVectorAfter(snapshot_.db(), collection.row, collection.collection.dimension, last_chunk_,
-                              [&](int64_t id, int64_t document, const float* vector) {
-                                if (allowed() != nullptr && !allowed()->contains(document)) return;
-                                rest_.push_back({id, document, DotProduct(request_.query->data(), vector,
-                                                                          request_.query->size())});
-                              });
+    return ForEachVector(
+        snapshot_.db(), request_.collection, *request_.set, {last_chunk_},
+        [&](int64_t id, int64_t document, const float* vector) {
+          if (allowed() != nullptr && !allowed()->contains(document)) return;
+          rest_.push_back({id, document, DotProduct(request_.query->data(), vector, request_.query->size())});
+        });
   }
 
   // Reads up to `wanted` candidates. False: there are more, and they may be among the best.
@@ -106,7 +100,7 @@ class DenseSearch {
   const VectorIndex* index_ = nullptr;  // kept alive by the caller's view
   VectorLog::View tail_;
   std::vector<VectorCandidate> rest_;
-  int64_t last_chunk_ = 0;
+  int64_t last_chunk_ = 0;  // up to here the view has every chunk of the snapshot
 };
 
 }  // namespace

@@ -56,18 +56,18 @@ bool HoldsVector(const QuantizedVectors& held, size_t row, const float* vector) 
 
 // DATA_LOSS unless every vector of the truth that `index` should hold is in it, to the last code; of an index that has
 // no codes of single vectors, only the chunks are compared.
-absl::Status CompareVectors(Database& db, const CollectionRow& collection, const VectorIndex& index) {
+absl::Status CompareVectors(Database& db, const CollectionRow& collection, const VectorSetRow& set,
+                            const VectorIndex& index) {
   LASTRO_RETURN_IF_ERROR(CheckAgainstTruth(db, collection.row, index).status());
   const QuantizedVectors* held = index.rows().vectors();
   if (held == nullptr) return absl::OkStatus();
   const int64_t last_chunk = index.position().last_chunk;
   int64_t differing = 0;
-  LASTRO_RETURN_IF_ERROR(ForEachVectorAfter(db, collection.row, collection.collection.dimension, 0,
-                                            [&](int64_t id, int64_t, const float* vector) {
-                                              if (id > last_chunk) return;  // later than the index
-                                              std::optional<uint32_t> row = index.ids().Find(id);
-                                              if (!row.has_value() || !HoldsVector(*held, *row, vector)) ++differing;
-                                            }));
+  LASTRO_RETURN_IF_ERROR(
+      ForEachVector(db, collection.row, set, {0, last_chunk}, [&](int64_t id, int64_t, const float* vector) {
+        std::optional<uint32_t> row = index.ids().Find(id);
+        if (!row.has_value() || !HoldsVector(*held, *row, vector)) ++differing;
+      }));
   if (differing == 0) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat(differing, " vectors differ from those of the chunks"));
 }
@@ -145,6 +145,7 @@ class Doctor {
     for (Finding& finding : report.findings) look.report.findings.push_back(std::move(finding));
     look.report.documents = std::move(report.documents);
     look.report.full_text_collections = std::move(report.full_text_collections);
+    look.report.other_vectors = std::move(report.other_vectors);
     LASTRO_RETURN_IF_ERROR(
         AddFinding(&look, kVectors, [&](Finding& finding) { return CheckIndexes(db, **lister, finding, &look); }));
     return look;
@@ -190,17 +191,24 @@ class Doctor {
                             lister.QueryInt("SELECT coalesce(max(value), 0) FROM meta WHERE key='store'"));
     LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(lister));
     for (const CollectionRow& collection : collections) {
-      std::string folder = IndexFolder(options_.folder, collection.row);
-      for (int64_t generation : ListGenerations(folder)) {
-        ++finding.looked_at;
-        auto index = ReadIndexFile(folder, generation, collection.collection.dimension,
-                                   IndexFingerprint(collection.collection.embedding_fingerprint, store));
-        absl::Status status = index.ok() ? CompareVectors(db, collection, **index) : index.status();
-        if (status.ok()) continue;
-        if (!absl::IsDataLoss(status)) return status;
-        look->bad_index_files.push_back(IndexFileName(folder, generation));
-        finding.Report(absl::StrCat(look->bad_index_files.back(), ": ", status.message()));
+      for (const VectorSetRow* set : collection.Sets()) {
+        LASTRO_RETURN_IF_ERROR(CheckIndexesOf(db, collection, *set, store, finding, look));
       }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckIndexesOf(Database& db, const CollectionRow& collection, const VectorSetRow& set, int64_t store,
+                              Finding& finding, Look* look) {
+    const std::string folder = IndexFolder(options_.folder, set.id);
+    for (int64_t generation : ListGenerations(folder)) {
+      ++finding.looked_at;
+      auto index = ReadIndexFile(folder, generation, set.set.dimension, IndexFingerprint(set.set.fingerprint, store));
+      absl::Status status = index.ok() ? CompareVectors(db, collection, set, **index) : index.status();
+      if (status.ok()) continue;
+      if (!absl::IsDataLoss(status)) return status;
+      look->bad_index_files.push_back(IndexFileName(folder, generation));
+      finding.Report(absl::StrCat(look->bad_index_files.back(), ": ", status.message()));
     }
     return absl::OkStatus();
   }
@@ -279,6 +287,13 @@ class Doctor {
   absl::Status MendDerived(Database& db, const Look& found) {
     bool pages = found.problems_of(kPages) > 0;
     if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
+    for (int64_t set : found.report.other_vectors) {  // computed anew by the next re-embedding
+      LASTRO_RETURN_IF_ERROR(Step(db, [&] { return EmptyVectorSet(db, set); }));
+      const std::string folder = IndexFolder(options_.folder, set);
+      for (int64_t generation : ListGenerations(folder)) {
+        LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(IndexFileName(folder, generation)));
+      }
+    }
     bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
     if (found.problems_of("jobs") > 0) {  // which of them a damaged page hurt cannot be told
@@ -286,6 +301,8 @@ class Doctor {
     }
     LASTRO_RETURN_IF_ERROR(MendFullText(db, found.report.full_text_collections, /*all=*/pages || owners));
     for (const std::string& path : found.bad_index_files) {
+      std::error_code error;
+      if (!std::filesystem::exists(path, error)) continue;         // went with its vectors
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
     }
     return absl::OkStatus();
@@ -294,7 +311,7 @@ class Doctor {
   absl::Status DropDocuments(Database& db, const std::vector<DamagedDocument>& documents) {
     LASTRO_RETURN_IF_ERROR(Step(db, [&]() -> absl::Status {
       for (const DamagedDocument& document : documents) {
-        LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));
+        LASTRO_ASSIGN_OR_RETURN(Statement chunks, db.Prepare("DELETE FROM chunks WHERE document=?1"));  // vectors below
         LASTRO_RETURN_IF_ERROR(chunks.Bind(1, document.row).Run());
         LASTRO_ASSIGN_OR_RETURN(Statement count, db.Prepare("UPDATE collections SET removed=removed+1 WHERE id="
                                                             "(SELECT collection FROM documents WHERE row=?1)"));
@@ -323,11 +340,24 @@ class Doctor {
     LASTRO_RETURN_IF_ERROR(
         db.Execute("DELETE FROM chunks WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=document AND "
                    "d.collection=chunks.collection);"));
+    LASTRO_RETURN_IF_ERROR(MendVectorSets(db));
     LASTRO_RETURN_IF_ERROR(RemakeFields(db));
     LASTRO_RETURN_IF_ERROR(DropAllUnreferencedContents(db));
     return db.Execute(
         "UPDATE collections SET documents=(SELECT count(*) FROM documents d WHERE d.collection=collections.id), "
         "chunks=(SELECT count(*) FROM chunks c WHERE c.collection=collections.id);");
+  }
+
+  absl::Status MendVectorSets(Database& db) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(db));
+    for (const CollectionRow& collection : collections) {
+      for (const VectorSetRow* set : collection.Sets()) {
+        LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(StrayVectors("DELETE", collection.row, set->id),
+                                                       "; UPDATE vector_sets SET vectors=(SELECT count(*) FROM ",
+                                                       VectorTable(set->id), ") WHERE id=", set->id)));
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::Status DropBadJobs(Database& db) {
@@ -399,6 +429,9 @@ std::string AdviceFor(const Finding& finding) {
   if (finding.check == "collections") return kBackup;
   if (finding.check == kPages || finding.check == "database") {
     return absl::StrCat("--repair makes anew what is derived, when no damaged document is left; otherwise ", kBackup);
+  }
+  if (finding.check == "other vectors") {
+    return "--repair takes them out of the store; no search reads them, and 'lastro reembed' computes them anew";
   }
   return "--repair makes them anew";
 }

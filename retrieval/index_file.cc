@@ -129,8 +129,8 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> ParseIndex(absl::string_view 
 
 }  // namespace
 
-std::string IndexFolder(const std::string& data_folder, int64_t collection) {
-  return absl::StrCat(data_folder, "/index/", collection);
+std::string IndexFolder(const std::string& data_folder, int64_t set) {
+  return absl::StrCat(data_folder, "/index/", set);
 }
 
 std::string IndexFileName(const std::string& index_folder, int64_t generation) {

@@ -1,4 +1,4 @@
-// Files of vector indexes: DATA/index/<collection row>/<generation>.index. Thread-safe.
+// Files of vector indexes: DATA/index/<set of vectors>/<generation>.index. Thread-safe.
 //
 // Format: a header of 4,096 bytes, then the body.
 //   header  "LASTRO-INDEX 2\n", a JSON object and '\n', then blanks:
@@ -18,7 +18,7 @@
 
 namespace lastro::retrieval {
 
-std::string IndexFolder(const std::string& data_folder, int64_t collection);
+std::string IndexFolder(const std::string& data_folder, int64_t set);
 std::string IndexFileName(const std::string& index_folder, int64_t generation);
 
 // The generations present in `index_folder`, newest first; removes left-over temporary files and what

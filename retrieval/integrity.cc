@@ -30,6 +30,10 @@ constexpr const char* kMustBeEmpty[] = {
     "WHERE NOT EXISTS(SELECT 1 FROM documents d WHERE d.row=f.document AND d.collection=f.collection)",
     "SELECT 'document ' || d.id || ' has no access label among its fields' FROM documents d "
     "WHERE NOT EXISTS(SELECT 1 FROM fields f WHERE f.document=d.row AND f.key='label')",
+    "SELECT 'collection ' || name || ' has not the vectors it is searched by' FROM collections c "
+    "WHERE NOT EXISTS(SELECT 1 FROM vector_sets s WHERE s.id=c.searched AND s.collection=c.id)",
+    "SELECT 'collection ' || name || ' has too many sets of vectors' FROM collections c "
+    "WHERE (SELECT count(*) FROM vector_sets s WHERE s.collection=c.id)>2",
     "SELECT 'collection ' || name || ' has wrong counts' FROM collections c "
     "WHERE c.documents<>(SELECT count(*) FROM documents d WHERE d.collection=c.id) "
     "OR c.chunks<>(SELECT count(*) FROM chunks k WHERE k.collection=c.id)",
@@ -107,6 +111,7 @@ class IntegrityCheck {
     LASTRO_RETURN_IF_ERROR(Check("counts and owners", [this](Finding& finding) { return CheckOwners(finding); }));
     LASTRO_RETURN_IF_ERROR(Check("collections", [this](Finding& finding) { return CheckCollections(finding); }));
     LASTRO_RETURN_IF_ERROR(Check("documents", [this](Finding& finding) { return CheckDocuments(finding); }));
+    LASTRO_RETURN_IF_ERROR(Check("other vectors", [this](Finding& finding) { return CheckOtherVectors(finding); }));
     LASTRO_RETURN_IF_ERROR(Check("full-text indexes", [this](Finding& finding) { return CheckFullText(finding); }));
     LASTRO_RETURN_IF_ERROR(Check("jobs", [this](Finding& finding) { return CheckJobs(finding); }));
     return std::move(report_);
@@ -154,7 +159,26 @@ class IntegrityCheck {
       LASTRO_RETURN_IF_ERROR(ReportRows(sql, finding));
     }
     LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(lister_));
-    for (const CollectionRow& collection : collections) LASTRO_RETURN_IF_ERROR(CheckFieldsIn(collection, finding));
+    for (const CollectionRow& collection : collections) {
+      LASTRO_RETURN_IF_ERROR(CheckFieldsIn(collection, finding));
+      for (const VectorSetRow* set : collection.Sets()) {
+        LASTRO_RETURN_IF_ERROR(CheckOwnersOfVectors(collection, *set, finding));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckOwnersOfVectors(const CollectionRow& collection, const VectorSetRow& set, Finding& finding) {
+    LASTRO_ASSIGN_OR_RETURN(int64_t count, db_.QueryInt(absl::StrCat("SELECT count(*) FROM ", VectorTable(set.id))));
+    if (count != set.set.vectors) {
+      finding.Report(absl::StrCat("collection ", collection.collection.name, " has ", count, " vectors of ",
+                                  set.set.model, ", not ", set.set.vectors));
+    }
+    LASTRO_ASSIGN_OR_RETURN(int64_t strays, db_.QueryInt(StrayVectors("SELECT count(*)", collection.row, set.id)));
+    if (strays > 0) {
+      finding.Report(
+          absl::StrCat(strays, " vectors of collection ", collection.collection.name, " belong to no chunk of it"));
+    }
     return absl::OkStatus();
   }
 
@@ -207,6 +231,33 @@ class IntegrityCheck {
   void Report(DamagedDocument document, Finding& finding) {
     finding.Report(absl::StrCat(document.collection, "/", document.uri, ": ", document.reason));
     report_.documents.push_back(std::move(document));
+  }
+
+  // Vectors that no search reads yet, or any more: those that are searched are checked with their documents.
+  absl::Status CheckOtherVectors(Finding& finding) {
+    for (const CollectionRow& collection : collections_) {
+      if (!collection.other.has_value()) continue;
+      absl::Status status = CheckVectorsOf(*collection.other, finding);
+      if (status.ok()) continue;
+      if (!IsDamage(status)) return status;
+      finding.Report(absl::StrCat("collection ", collection.collection.name, ", vectors of ",
+                                  collection.other->set.model, ": ", ReasonOf(status)));
+      report_.other_vectors.push_back(collection.other->id);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckVectorsOf(const VectorSetRow& set, Finding& finding) {
+    LASTRO_ASSIGN_OR_RETURN(Statement query,
+                            db_.Prepare(absl::StrCat("SELECT chunk, vector FROM ", VectorTable(set.id))));
+    while (true) {
+      LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+      if (!more) return absl::OkStatus();
+      ++finding.looked_at;
+      absl::StatusOr<std::vector<float>> vector = VectorFromBytes(query.Bytes(1), set.set.dimension);
+      if (vector.ok() && HasUnitLength(*vector)) continue;
+      return Damaged(absl::StrCat("that of chunk ", query.Int(0), " is damaged"));
+    }
   }
 
   // Compares each index with the text it was made from, through its view.
@@ -265,6 +316,12 @@ void Finding::Report(std::string problem) {
 }
 
 void Finding::Report(const absl::Status& damage) { Report(ReasonOf(damage)); }
+
+std::string StrayVectors(absl::string_view action, int64_t collection, int64_t set) {
+  return absl::StrCat(
+      action, " FROM ", VectorTable(set),
+      " WHERE chunk NOT IN (SELECT id FROM chunks INDEXED BY chunks_by_collection WHERE collection=", collection, ")");
+}
 
 bool IntegrityReport::ok() const {
   return std::all_of(findings.begin(), findings.end(), [](const Finding& finding) { return finding.problems == 0; });

@@ -42,11 +42,15 @@ struct IntegrityReport {
   std::vector<Finding> findings;
   std::vector<DamagedDocument> documents;      // each is a problem of the finding "documents" too
   std::vector<int64_t> full_text_collections;  // rows of collections whose full-text index must be made anew
+  std::vector<int64_t> other_vectors;          // sets that are not searched and must be filled anew
   bool ok() const;
 };
 
 // Told of long work: the check, and how much of it is done.
 using CheckProgress = std::function<void(absl::string_view check, int64_t done, int64_t total)>;
+
+// "SELECT count(*)" or "DELETE" of the vectors in a set that belong to no chunk of its collection.
+std::string StrayVectors(absl::string_view action, int64_t collection, int64_t set);
 
 // `db` must be writable and not in a transaction: FTS5 offers its check as a statement that counts as a write, though
 // it changes nothing. `lister` names the rows to look at; another connection than `db` when pages are damaged, one that

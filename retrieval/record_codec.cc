@@ -11,7 +11,7 @@ namespace lastro::retrieval {
 namespace {
 
 enum MetadataType : uint64_t { kString = 0, kNumber = 1, kBool = 2, kTime = 3, kList = 4 };
-constexpr uint64_t kJobVersion = 2;  // 1 had no labels
+constexpr uint64_t kJobVersion = 3;  // 1 had no labels, 2 no re-embeddings
 
 MetadataScalar ReadScalar(uint64_t type, ByteReader& reader) {
   switch (type) {
@@ -163,6 +163,8 @@ std::string EncodeJob(const Job& job) {
   writer.Signed(ToStoredTime(job.updated_at));
   writer.Varint(job.labels.size());
   for (const std::string& label : job.labels) writer.String(label);
+  writer.Varint(job.for_all_labels ? 1 : 0);
+  writer.Signed(job.chunks_found);
   return writer.Take();
 }
 
@@ -189,6 +191,10 @@ absl::StatusOr<Job> DecodeJob(absl::string_view bytes) {
   job.updated_at = FromStoredTime(reader.Signed());
   uint64_t labels = version == 1 ? 0 : reader.Count();
   for (uint64_t i = 0; i < labels && !reader.failed(); ++i) job.labels.push_back(reader.String());
+  if (version >= 3) {
+    job.for_all_labels = reader.Varint() != 0;
+    job.chunks_found = reader.Signed();
+  }
   LASTRO_RETURN_IF_ERROR(reader.Finish("job"));
   return job;
 }

@@ -17,6 +17,7 @@ std::string KeyOf(const SearchQuery& query, const SearchTarget& target, int64_t 
   writer.String(
       absl::string_view(reinterpret_cast<const char*>(query.vector.data()), query.vector.size() * sizeof(float)));
   writer.String(query.fingerprint);
+  writer.String(query.vectors_of);
   writer.Varint(static_cast<uint64_t>(query.mode));
   writer.Signed(query.limit);
   writer.String(EncodeFilter(query.filter));

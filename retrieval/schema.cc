@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "retrieval/fts_tokenizer.h"
 #include "retrieval/purge_table.h"
+#include "retrieval/vector_table.h"
 
 namespace lastro::retrieval {
 namespace {
@@ -22,13 +23,11 @@ INSERT INTO meta VALUES('commit', 0);
 CREATE TABLE collections(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   name TEXT NOT NULL UNIQUE,
-  model TEXT NOT NULL,
-  fingerprint TEXT NOT NULL,
-  dimension INTEGER NOT NULL,
   created_ns INTEGER NOT NULL,
   documents INTEGER NOT NULL DEFAULT 0,
   chunks INTEGER NOT NULL DEFAULT 0,
-  removed INTEGER NOT NULL DEFAULT 0
+  removed INTEGER NOT NULL DEFAULT 0,
+  searched INTEGER NOT NULL DEFAULT 0  -- the set of vectors
 );
 
 CREATE TABLE documents(
@@ -77,7 +76,6 @@ CREATE TABLE chunks(
   ordinal INTEGER NOT NULL,
   tokens INTEGER NOT NULL,
   text_sha256 TEXT NOT NULL,
-  vector BLOB NOT NULL,
   layout BLOB NOT NULL,
   headings TEXT NOT NULL,
   text TEXT NOT NULL,
@@ -107,6 +105,30 @@ CREATE TABLE fields(
 CREATE INDEX fields_by_document ON fields(document);
 )sql";
 
+// Each set has its vectors in a table of its own, see vector_table.h.
+constexpr char kVectorSetsTable[] = R"sql(
+CREATE TABLE vector_sets(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  collection INTEGER NOT NULL REFERENCES collections(id),
+  model TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  dimension INTEGER NOT NULL,
+  vectors INTEGER NOT NULL DEFAULT 0,
+  since INTEGER NOT NULL DEFAULT 0,
+  UNIQUE(collection, fingerprint)
+);
+)sql";
+
+absl::StatusOr<std::vector<int64_t>> CollectionIds(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id FROM collections"));
+  std::vector<int64_t> ids;
+  while (true) {
+    LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+    if (!more) return ids;
+    ids.push_back(query.Int(0));
+  }
+}
+
 // Version 1 had one value a field, no access labels and no times among the fields.
 absl::Status UpgradeFrom1(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
@@ -131,9 +153,33 @@ absl::Status UpgradeFrom2(Database& db) {
   return transaction.Commit();
 }
 
+// Version 3 had one vector a chunk, in its row. A set is named as the collection was, so that indexes stay what they
+// are.
+absl::Status UpgradeFrom3(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(
+      kVectorSetsTable,
+      "INSERT INTO vector_sets(id, collection, model, fingerprint, dimension, vectors, since) "
+      "SELECT id, id, model, fingerprint, dimension, chunks, 1 FROM collections;"
+      "DELETE FROM sqlite_sequence WHERE name='vector_sets';"  // ids of collections that are gone are not used either
+      "INSERT INTO sqlite_sequence SELECT 'vector_sets', seq FROM sqlite_sequence WHERE name='collections';"
+      "ALTER TABLE collections ADD COLUMN searched INTEGER NOT NULL DEFAULT 0; UPDATE collections SET searched=id;")));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> ids, CollectionIds(db));
+  for (int64_t id : ids) {
+    LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(
+        "CREATE TABLE ", VectorTable(id), "(chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL); INSERT INTO ",
+        VectorTable(id), " SELECT id, vector FROM chunks WHERE collection=", id, " ORDER BY id;")));
+  }
+  LASTRO_RETURN_IF_ERROR(
+      db.Execute("ALTER TABLE chunks DROP COLUMN vector; ALTER TABLE collections DROP COLUMN model;"
+                 "ALTER TABLE collections DROP COLUMN fingerprint; ALTER TABLE collections DROP COLUMN dimension;"
+                 "PRAGMA user_version=4;"));
+  return transaction.Commit();
+}
+
 absl::Status CreateSchema(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
-  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(kSchema, kFieldsTable)));
+  LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(kSchema, kFieldsTable, kVectorSetsTable)));
   LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat("INSERT INTO meta VALUES('tokenizer', ", kTokenizerVersion, ");",
                                                  "PRAGMA application_id=", kApplicationId,
                                                  "; PRAGMA user_version=", kSchemaVersion, ";")));
@@ -142,15 +188,7 @@ absl::Status CreateSchema(Database& db) {
 
 absl::Status RebuildFullText(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
-  std::vector<int64_t> collections;
-  {
-    LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT id FROM collections"));
-    while (true) {
-      LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
-      if (!more) break;
-      collections.push_back(query.Int(0));
-    }
-  }
+  LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> collections, CollectionIds(db));
   for (int64_t collection : collections) LASTRO_RETURN_IF_ERROR(RebuildFtsTable(db, collection));
   LASTRO_RETURN_IF_ERROR(
       db.Execute(absl::StrCat("UPDATE meta SET value=", kTokenizerVersion, " WHERE key='tokenizer'")));
@@ -177,6 +215,10 @@ absl::Status PrepareTables(Database& db) {
   if (version == 2) {
     LASTRO_RETURN_IF_ERROR(UpgradeFrom2(db));
     version = 3;
+  }
+  if (version == 3) {
+    LASTRO_RETURN_IF_ERROR(UpgradeFrom3(db));
+    version = 4;
   }
   if (version != kSchemaVersion) {
     return absl::DataLossError(absl::StrCat(db.path(), " has the unknown schema version ", version));

@@ -20,8 +20,6 @@ namespace {
 // Hits are chosen from at least this many candidates of each list.
 size_t CandidateCount(int limit) { return std::max<size_t>(100, 5 * static_cast<size_t>(limit)); }
 
-constexpr char kSelectVector[] = "SELECT vector FROM chunks WHERE id=?1";
-
 class Searcher {
  public:
   Searcher(const SearchQuery& query, const SearchTarget& target, const CallContext& context, VectorCatalog::View view,
@@ -35,6 +33,7 @@ class Searcher {
 
   absl::StatusOr<SearchResult> Run(FilterCache& filters) {
     LASTRO_ASSIGN_OR_RETURN(collection_, FindCollection(snapshot_.db(), target_.collection));
+    LASTRO_RETURN_IF_ERROR(ChooseSet());
     LASTRO_RETURN_IF_ERROR(PrepareVector());
     if (filter_.op != Filter::Op::kAll) {
       LASTRO_ASSIGN_OR_RETURN(allowed_, filters.Select(snapshot_, collection_.row, filter_));
@@ -55,16 +54,32 @@ class Searcher {
     bool complete = false;
   };
 
+  absl::Status ChooseSet() {
+    const Collection& collection = collection_.collection;
+    set_ = query_.vectors_of.empty() ? &collection_.searched : collection_.FindSet(query_.vectors_of);
+    if (set_ == nullptr) {
+      return absl::FailedPreconditionError(absl::StrCat("search: collection \"", collection.name,
+                                                        "\" has no vectors of the model with fingerprint \"",
+                                                        query_.vectors_of, "\""));
+    }
+    if (set_ != &collection_.searched && set_->set.vectors != collection.chunks) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "search: only ", set_->set.vectors, " of ", collection.chunks, " chunks of collection \"", collection.name,
+          "\" have a vector of ", set_->set.model, "; let the re-embedding finish first"));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status PrepareVector() {
     if (query_.vector.empty()) return absl::OkStatus();
     const Collection& collection = collection_.collection;
-    if (query_.fingerprint != collection.embedding_fingerprint) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("search: the query was embedded by a model with fingerprint \"", query_.fingerprint,
-                       "\", collection \"", collection.name, "\" by \"", collection.embedding_fingerprint, "\" (",
-                       collection.embedding_model, "); embed the query with that model"));
+    if (query_.fingerprint != set_->set.fingerprint) {
+      return absl::FailedPreconditionError(absl::StrCat("search: the query was embedded by a model with fingerprint \"",
+                                                        query_.fingerprint, "\", collection \"", collection.name,
+                                                        "\" by \"", set_->set.fingerprint, "\" (", set_->set.model,
+                                                        "); embed the query with that model"));
     }
-    LASTRO_ASSIGN_OR_RETURN(vector_, UnitVector(query_.vector, collection.dimension, "search: the query vector"));
+    LASTRO_ASSIGN_OR_RETURN(vector_, UnitVector(query_.vector, set_->set.dimension, "search: the query vector"));
     return absl::OkStatus();
   }
 
@@ -95,7 +110,7 @@ class Searcher {
     std::vector<VectorCandidate> dense;
     std::vector<LexicalCandidate> lexical;
     if (query_.mode != SearchMode::kLexical) {
-      DenseRequest request{&collection_, &vector_, count, allowed};
+      DenseRequest request{collection_.row, set_, &vector_, count, allowed};
       LASTRO_ASSIGN_OR_RETURN(dense, SearchDense(view_, snapshot_, request, context_));
     }
     if (query_.mode != SearchMode::kDense) {
@@ -130,28 +145,20 @@ class Searcher {
     return chunks;
   }
 
-  absl::StatusOr<std::vector<float>> VectorOf(Statement& query, int64_t chunk) {
-    LASTRO_ASSIGN_OR_RETURN(bool found, query.Bind(1, chunk).Step());
-    if (!found) return absl::DataLossError(absl::StrCat("store: chunk ", chunk, " is missing"));
-    absl::StatusOr<std::vector<float>> vector = VectorFromBytes(query.Bytes(0), collection_.collection.dimension);
-    query.Reset();
-    return vector;
-  }
-
   // The cosine of what only the lexical search found.
   absl::Status FillCosines(std::vector<ScoredChunk>* chunks) {
     if (vector_.empty()) return absl::OkStatus();
-    LASTRO_ASSIGN_OR_RETURN(Statement query, snapshot_.db().Prepare(kSelectVector));
+    LASTRO_ASSIGN_OR_RETURN(VectorReader vectors, VectorReader::Open(snapshot_.db(), *set_));
     for (ScoredChunk& chunk : *chunks) {
       if (chunk.dense_rank != 0) continue;
-      LASTRO_ASSIGN_OR_RETURN(std::vector<float> stored, VectorOf(query, chunk.chunk));
+      LASTRO_ASSIGN_OR_RETURN(std::vector<float> stored, vectors.Read(chunk.chunk));
       chunk.dense_score = DotProduct(vector_.data(), stored.data(), stored.size());
     }
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<SearchHit>> Complete(const std::vector<ScoredChunk>& selected) {
-    LASTRO_ASSIGN_OR_RETURN(Statement vectors, snapshot_.db().Prepare(kSelectVector));
+    LASTRO_ASSIGN_OR_RETURN(VectorReader vectors, VectorReader::Open(snapshot_.db(), *set_));
     std::vector<SearchHit> hits;
     absl::flat_hash_map<int64_t, Document> documents;
     for (const ScoredChunk& scored : selected) {
@@ -163,7 +170,7 @@ class Searcher {
       }
       SearchHit hit = HitOf(scored, std::move(row.chunk), document->second);
       if (query_.with_vectors) {
-        LASTRO_ASSIGN_OR_RETURN(hit.chunk.vector, VectorOf(vectors, scored.chunk));
+        LASTRO_ASSIGN_OR_RETURN(hit.chunk.vector, vectors.Read(scored.chunk));
       }
       LASTRO_RETURN_IF_ERROR(AddNeighbours(row.document, &hit));
       hits.push_back(std::move(hit));
@@ -206,6 +213,7 @@ class Searcher {
   const VectorCatalog::View view_;
   const ReadSnapshot snapshot_;
   CollectionRow collection_;
+  const VectorSetRow* set_ = nullptr;                 // of the collection
   std::vector<float> vector_;                         // of unit length; empty: none
   std::shared_ptr<const FilteredDocuments> allowed_;  // null: all
   SearchTrace trace_;

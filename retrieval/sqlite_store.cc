@@ -21,6 +21,7 @@
 #include "retrieval/result_cache.h"
 #include "retrieval/schema.h"
 #include "retrieval/searcher.h"
+#include "retrieval/sqlite_reembedding.h"
 #include "retrieval/store_identity.h"
 #include "retrieval/store_scope.h"
 #include "retrieval/store_writer.h"
@@ -62,7 +63,8 @@ class SqliteStoreImpl : public SqliteStore {
         pool_(parts_->pool),
         catalog_(parts_->catalog),
         builder_(parts_->builder),
-        writer_(parts_->writer) {}
+        writer_(parts_->writer),
+        reembedding_(&pool_, &builder_, &writer_, &scope_) {}
 
   absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) override {
     LASTRO_RETURN_IF_ERROR(ValidateScope(scope));
@@ -121,7 +123,7 @@ class SqliteStoreImpl : public SqliteStore {
                                        absl::Span<const Chunk> chunks, const std::string& original,
                                        const std::string& extracted) override {
     LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(document.labels));
-    LASTRO_ASSIGN_OR_RETURN(int dimension, DimensionOf(document.collection));
+    LASTRO_ASSIGN_OR_RETURN(int dimension, DimensionFor(document, fingerprint));
     LASTRO_RETURN_IF_ERROR(ValidatePut(document, chunks, dimension, original, extracted));
     StoreWriter::Put put;
     put.fingerprint = fingerprint;
@@ -214,10 +216,39 @@ class SqliteStoreImpl : public SqliteStore {
   }
 
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+                                                              const std::string& fingerprint,
                                                               absl::Span<const std::string> text_sha256) override {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
     LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
-    return SelectVectors(snapshot.db(), row, scope_.visible(), text_sha256);
+    const VectorSetRow* set = row.FindSet(fingerprint);
+    if (set == nullptr) return NoVectorsOf(collection, fingerprint);
+    return SelectVectors(snapshot.db(), row.row, *set, scope_.visible(), text_sha256);
+  }
+
+  // --- Another embedding model
+
+  absl::StatusOr<Reembedding> GetReembedding(const std::string& collection) override {
+    return reembedding_.Get(collection);
+  }
+  absl::StatusOr<Reembedding> BeginReembedding(const std::string& collection, const VectorSet& model) override {
+    return reembedding_.Begin(collection, model);
+  }
+  absl::StatusOr<UnembeddedChunks> FindUnembedded(const std::string& collection, const std::string& fingerprint,
+                                                  int64_t after, int count) override {
+    return reembedding_.FindUnembedded(collection, fingerprint, after, count);
+  }
+  absl::StatusOr<int64_t> PutVectors(const std::string& collection, const std::string& fingerprint,
+                                     absl::Span<const TextVector> vectors) override {
+    return reembedding_.PutVectors(collection, fingerprint, vectors);
+  }
+  absl::Status PrepareVectors(const std::string& collection, const std::string& fingerprint) override {
+    return reembedding_.Prepare(collection, fingerprint);
+  }
+  absl::StatusOr<Reembedding> SwitchVectors(const std::string& collection, const std::string& fingerprint) override {
+    return Cleared(reembedding_.Switch(collection, fingerprint));
+  }
+  absl::StatusOr<Reembedding> DropVectors(const std::string& collection, const std::string& fingerprint) override {
+    return Cleared(reembedding_.Drop(collection, fingerprint));
   }
 
   // --- Search, jobs and the rest
@@ -226,6 +257,7 @@ class SqliteStoreImpl : public SqliteStore {
     SearchTarget target{"", scope_.visible()};
     LASTRO_ASSIGN_OR_RETURN(target.collection, scope_.StoredName(query.collection));
     LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
+    if (!query.vectors_of.empty()) LASTRO_RETURN_IF_ERROR(scope_.CheckSeesAll("choosing the vectors to search"));
     if (auto known = parts_->results.Find(query, target, writer_.commit())) return *known;
     LASTRO_ASSIGN_OR_RETURN(SearchResult result, RunSearch(query, target, context, pool_, catalog_, parts_->filters));
     for (SearchHit& hit : result.hits) hit.document.collection = query.collection;
@@ -236,6 +268,7 @@ class SqliteStoreImpl : public SqliteStore {
   absl::Status PutJob(const Job& job) override {
     LASTRO_RETURN_IF_ERROR(ValidateJob(job));
     LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(job.labels));
+    if (job.for_all_labels) LASTRO_RETURN_IF_ERROR(scope_.CheckSeesAll("such a job"));
     Job stored = job;
     LASTRO_ASSIGN_OR_RETURN(stored.collection, scope_.StoredName(job.collection));
     return writer_.PutJob(stored, scope_);
@@ -303,16 +336,17 @@ class SqliteStoreImpl : public SqliteStore {
     return std::optional<std::string>(std::move(uri));
   }
 
-  // Index folders of collections that were deleted while their removal was cut short.
+  // Index folders of sets of vectors that were deleted while their removal was cut short.
   static void RemoveUnknownIndexes(const std::string& folder, const std::vector<CollectionRow>& collections) {
     namespace fs = std::filesystem;
     std::error_code error;
     std::vector<fs::path> unknown;
     for (fs::directory_iterator entry(folder + "/index", error), end; !error && entry != end; entry.increment(error)) {
-      int64_t row = 0;
-      bool ours = absl::SimpleAtoi(entry->path().filename().string(), &row);
-      bool known = std::any_of(collections.begin(), collections.end(),
-                               [&](const CollectionRow& collection) { return collection.row == row; });
+      int64_t set = 0;
+      bool ours = absl::SimpleAtoi(entry->path().filename().string(), &set);
+      bool known = std::any_of(collections.begin(), collections.end(), [&](const CollectionRow& collection) {
+        return collection.searched.id == set || (collection.other.has_value() && collection.other->id == set);
+      });
       if (ours && !known) unknown.push_back(entry->path());
     }
     for (const fs::path& path : unknown) (void)RemoveTree(path.string());  // what stays is tried again
@@ -356,16 +390,18 @@ class SqliteStoreImpl : public SqliteStore {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<int> DimensionOf(const std::string& collection) {
+  // That of the collection's vectors, which those of `fingerprint` must be.
+  absl::StatusOr<int> DimensionFor(const Document& document, const std::string& fingerprint) {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_.Snapshot());
-    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot.db(), document.collection));
+    LASTRO_RETURN_IF_ERROR(CheckFingerprint(row.collection, document.uri, fingerprint));
     return row.collection.dimension;
   }
 
   // Makes a stored job the caller's own; false when it is not for him.
   bool Show(Job* job) const {
     std::optional<std::string> name = scope_.KnownName(job->collection);
-    if (!name.has_value() || !scope_.Sees(job->labels)) return false;
+    if (!name.has_value() || !scope_.SeesJob(*job)) return false;
     job->collection = *std::move(name);
     return true;
   }
@@ -376,6 +412,7 @@ class SqliteStoreImpl : public SqliteStore {
   VectorCatalog& catalog_;
   IndexBuilder& builder_;
   StoreWriter& writer_;
+  SqliteReembedding reembedding_;
 };
 
 absl::Status CheckOptions(const SqliteStoreOptions& options) {

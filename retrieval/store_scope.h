@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "base/scope.h"
 #include "retrieval/filter.h"
+#include "retrieval/types.h"
 
 namespace lastro::retrieval {
 
@@ -26,6 +27,8 @@ class StoreScope {
   // The documents of its collections that the caller sees; kAll when there is no limit.
   const Filter& visible() const { return visible_; }
   bool Sees(const std::vector<std::string>& labels) const { return lastro::Sees(scope_, labels); }
+  // Whether a job of one of the caller's collections is for him.
+  bool SeesJob(const Job& job) const { return Sees(job.labels) && (sees_all() || !job.for_all_labels); }
   bool sees_all() const { return scope_.all_labels; }
 
   // PERMISSION_DENIED unless the caller may give a document these labels: it must keep seeing it.

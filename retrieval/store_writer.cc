@@ -37,19 +37,20 @@ absl::Status StoreWriter::CreateCollection(const Collection& collection) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   Collection stored = collection;
   stored.created_at = absl::Now();
-  LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertCollection(*db_, stored));
-  LASTRO_RETURN_IF_ERROR(CreateFtsTable(*db_, row));
+  LASTRO_ASSIGN_OR_RETURN(CollectionRow row, InsertCollection(*db_, stored, commit() + 1));
+  LASTRO_RETURN_IF_ERROR(CreateFtsTable(*db_, row.row));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
   VectorCatalog::Entry entry;
-  entry.dimension = collection.dimension;
-  entry.fingerprint = collection.embedding_fingerprint;
+  entry.collection = row.row;
+  entry.set = row.searched;
   entry.log = std::make_shared<VectorLog>(collection.dimension);
-  catalog_->Add(row, std::move(entry));
+  catalog_->Add(std::move(entry));
   return absl::OkStatus();
 }
 
 absl::Status StoreWriter::EraseEverythingIn(const CollectionRow& collection) {
   LASTRO_RETURN_IF_ERROR(DropFtsTable(*db_, collection.row));
+  for (const VectorSetRow* set : collection.Sets()) LASTRO_RETURN_IF_ERROR(EraseVectorSet(*db_, set->id));
   for (const char* sql : {"DELETE FROM chunks WHERE collection=?1", "DELETE FROM fields WHERE collection=?1",
                           "DELETE FROM documents WHERE collection=?1", "DELETE FROM collections WHERE id=?1"}) {
     LASTRO_ASSIGN_OR_RETURN(Statement statement, db_->Prepare(sql));
@@ -64,11 +65,14 @@ absl::Status StoreWriter::DeleteCollection(const std::string& name) {
   LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, name));
   LASTRO_RETURN_IF_ERROR(EraseEverythingIn(collection));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
-  builder_->Forget(collection.row);
+  for (const VectorSetRow* set : collection.Sets()) builder_->Forget(set->id);
   return absl::OkStatus();
 }
 
 absl::Status StoreWriter::Erase(const CollectionRow& collection, const DocumentRow& document, Remains* remains) {
+  for (const VectorSetRow* set : collection.Sets()) {
+    LASTRO_RETURN_IF_ERROR(EraseVectorsOf(*db_, set->id, document.row));
+  }
   LASTRO_RETURN_IF_ERROR(EraseChunksOf(*db_, collection.row, document.row));
   LASTRO_RETURN_IF_ERROR(EraseDocument(*db_, document.row));
   remains->contents.push_back(document.document.content_sha256);
@@ -90,13 +94,16 @@ absl::Status StoreWriter::EraseByUri(const CollectionRow& collection, const std:
   return Erase(collection, *old, remains);
 }
 
+absl::Status CheckFingerprint(const Collection& collection, const std::string& uri, const std::string& fingerprint) {
+  if (fingerprint == collection.embedding_fingerprint) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("document ", uri, ": its vectors have the fingerprint \"",
+                                                    fingerprint, "\", collection \"", collection.name, "\" has \"",
+                                                    collection.embedding_fingerprint, "\""));
+}
+
 absl::Status StoreWriter::CheckCollection(const CollectionRow& collection, const Put& put) const {
   const Collection& known = collection.collection;
-  if (put.fingerprint != known.embedding_fingerprint) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("document ", put.document.uri, ": its vectors have the fingerprint \"", put.fingerprint,
-                     "\", collection \"", known.name, "\" has \"", known.embedding_fingerprint, "\""));
-  }
+  LASTRO_RETURN_IF_ERROR(CheckFingerprint(known, put.document.uri, put.fingerprint));
   for (const std::vector<float>& vector : put.vectors) {
     if (vector.size() != static_cast<size_t>(known.dimension)) {
       return absl::FailedPreconditionError(absl::StrCat("document ", put.document.uri, ": a vector of dimension ",
@@ -106,24 +113,39 @@ absl::Status StoreWriter::CheckCollection(const CollectionRow& collection, const
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::vector<float>>> StoreWriter::OtherVectorsOf(const CollectionRow& collection,
+                                                                            const Put& put) {
+  if (!collection.other.has_value()) return std::vector<std::vector<float>>();
+  std::vector<std::string> keys;
+  for (const Chunk& chunk : put.chunks) keys.push_back(TextKey(chunk));
+  return SelectVectors(*db_, collection.row, *collection.other, Filter(), keys);
+}
+
+void StoreWriter::NoteDeleted(const CollectionRow& collection, int64_t chunks) {
+  for (const VectorSetRow* set : collection.Sets()) builder_->NoteDeleted(set->id, chunks);
+  builder_->Nudge(collection.searched.id);
+}
+
 absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& scope) {
   absl::MutexLock lock(&mutex_);
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, put.document.collection));
   LASTRO_RETURN_IF_ERROR(CheckCollection(collection, put));
+  LASTRO_ASSIGN_OR_RETURN(auto others, OtherVectorsOf(collection, put));  // also of the version that goes
   Remains remains;
   LASTRO_RETURN_IF_ERROR(EraseByUri(collection, put.document.uri, scope, &remains));
   for (const PackedContent& content : put.contents) LASTRO_RETURN_IF_ERROR(StoreContent(*db_, content));
   put.document.ingested_at = FromStoredTime(ToStoredTime(absl::Now()));
   LASTRO_ASSIGN_OR_RETURN(int64_t row, InsertDocument(*db_, collection.row, put.document));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> ids,
-                          InsertChunks(*db_, collection.row, row, put.document.title, put.chunks, put.vectors));
+                          InsertChunks(*db_, collection.row, row, put.document.title, put.chunks));
+  LASTRO_RETURN_IF_ERROR(InsertVectors(*db_, collection.searched.id, ids, put.vectors));
+  if (!others.empty()) LASTRO_RETURN_IF_ERROR(InsertVectors(*db_, collection.other->id, ids, others));
   LASTRO_RETURN_IF_ERROR(AddToCounts(*db_, collection.row, 1, put.document.chunk_count));
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
-  catalog_->Publish(collection.row, row, ids, put.vectors);
-  builder_->NoteDeleted(collection.row, remains.chunks);
-  builder_->Nudge(collection.row);
+  catalog_->Publish(collection.searched.id, row, ids, put.vectors);
+  NoteDeleted(collection, remains.chunks);
   return std::move(put.document);
 }
 
@@ -146,8 +168,7 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   if (deleted == 0) return 0;
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
-  builder_->NoteDeleted(row.row, remains.chunks);
-  builder_->Nudge(row.row);
+  NoteDeleted(row, remains.chunks);
   return deleted;
 }
 
@@ -155,7 +176,7 @@ absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
   absl::MutexLock lock(&mutex_);
   absl::StatusOr<Job> old = FindJob(*db_, job.id);
   if (!old.ok() && !absl::IsNotFound(old.status())) return old.status();
-  if (old.ok() && !(scope.KnownName(old->collection).has_value() && scope.Sees(old->labels))) {
+  if (old.ok() && !(scope.KnownName(old->collection).has_value() && scope.SeesJob(*old))) {
     return absl::PermissionDeniedError(absl::StrCat("job ", job.id, " is somebody else's"));
   }
   return StoreJob(*db_, job);

@@ -46,6 +46,12 @@ class StoreWriter {
                                           const StoreScope& scope);
   // PERMISSION_DENIED when there is a job of this id that the caller does not see.
   absl::Status PutJob(const Job& job, const StoreScope& scope);
+  // What ReembeddingStore says of them; see store_reembedding.cc.
+  absl::Status BeginReembedding(const std::string& collection, const VectorSet& model);
+  absl::StatusOr<int64_t> PutVectors(const std::string& collection, const std::string& fingerprint,
+                                     absl::Span<const TextVector> vectors);
+  absl::Status SwitchVectors(const std::string& collection, const std::string& fingerprint);
+  absl::Status DropVectors(const std::string& collection, const std::string& fingerprint);
   absl::Status CheckIntegrity();
   absl::StatusOr<PurgeReceipt> Purge();
   int64_t commit() const { return commit_.load(std::memory_order_acquire); }
@@ -54,6 +60,11 @@ class StoreWriter {
   // Advances the commit number and commits.
   absl::Status Commit(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCollection(const CollectionRow& collection, const Put& put) const;
+  // The vectors that the collection's other set knows for the texts of `put`; empty ones for the rest.
+  absl::StatusOr<std::vector<std::vector<float>>> OtherVectorsOf(const CollectionRow& collection, const Put& put)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Chunks of the collection were deleted.
+  void NoteDeleted(const CollectionRow& collection, int64_t chunks);
   // What a commit leaves to be tidied.
   struct Remains {
     std::vector<std::string> contents;  // that may belong to no document any more
@@ -75,5 +86,8 @@ class StoreWriter {
   VectorCatalog* const catalog_;
   IndexBuilder* const builder_;
 };
+
+// FAILED_PRECONDITION unless the vectors of the document `uri` are of the collection's model.
+absl::Status CheckFingerprint(const Collection& collection, const std::string& uri, const std::string& fingerprint);
 
 }  // namespace lastro::retrieval

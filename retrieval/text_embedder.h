@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class TextEmbedder {
   // The tokens of each text without special tokens; for sizing chunks.
   virtual absl::StatusOr<std::vector<std::vector<TokenSpan>>> Tokenize(absl::Span<const std::string> texts,
                                                                        const CallContext& context) = 0;
+
+  // The same for the model of this fingerprint, whose calls fail when it is not here. Null: there is one model only.
+  virtual std::unique_ptr<TextEmbedder> OfModel(const std::string& /*fingerprint*/) { return nullptr; }
 };
 
 }  // namespace lastro::retrieval

@@ -57,7 +57,7 @@ struct Document {
   std::string pipeline;  // fingerprint of the readers' and chunker's settings; another one means: ingest again
   Metadata metadata;
   std::vector<std::string> labels;  // access labels, see base/scope.h; none: for everybody of the tenant
-  int64_t chunk_count = 0;  // set by the store
+  int64_t chunk_count = 0;          // set by the store
 };
 
 struct Chunk {
@@ -81,11 +81,21 @@ struct SourceRange {
 struct Collection {
   std::string name;                   // [a-z0-9][a-z0-9_-]{0,62}
   std::string embedding_model;        // display name
-  std::string embedding_fingerprint;  // every vector in it has this fingerprint
+  std::string embedding_fingerprint;  // every vector that is searched has this fingerprint
   int dimension = 0;
+  int64_t embedded_since = 0;  // set by the store: the commit that made this model the collection's
   absl::Time created_at;
   int64_t documents = 0;  // set by the store
   int64_t chunks = 0;     // set by the store
+};
+
+// All vectors of a collection by one embedding model.
+struct VectorSet {
+  std::string model;  // display name
+  std::string fingerprint;
+  int dimension = 0;
+  int64_t vectors = 0;  // set by the store: chunks that have one
+  int64_t since = 0;    // set by the store: the commit that last made it the one that is searched; 0: none did
 };
 
 enum class JobState { kQueued, kRunning, kSucceeded, kFailed, kCancelled };
@@ -101,9 +111,10 @@ struct Job {
   std::string id;
   JobState state = JobState::kQueued;
   std::string collection;
-  std::string request;  // serialised request, so that it can go on after a restart
-  std::string error;    // when kFailed
+  std::string request;              // serialised request, so that it can go on after a restart
+  std::string error;                // when kFailed
   std::vector<std::string> labels;  // access labels it gives its documents; who may see it
+  bool for_all_labels = false;      // only who sees all documents may see it
   int64_t files_found = 0;
   int64_t files_added = 0;
   int64_t files_updated = 0;
@@ -113,6 +124,7 @@ struct Job {
   int64_t bytes_read = 0;
   int64_t chunks_added = 0;
   int64_t chunks_reused = 0;          // whose vector was known already
+  int64_t chunks_found = 0;           // of a re-embedding: all that need a vector
   std::vector<FileProblem> problems;  // the first 1,000
   absl::Time created_at;
   absl::Time updated_at;

@@ -1,15 +1,16 @@
-// VectorCatalog: the vectors of every collection in memory: an index of one generation and the log of what came after
-// it. Thread-safe.
+// VectorCatalog: the sets of vectors in memory: an index of one generation and the log of what came after it.
+// Thread-safe.
 //
 // How a search sees exactly its snapshot: it takes a View *before* it opens its SQLite snapshot, so that the snapshot
 // is at least as new as the view. Every chunk of the snapshot with an id up to view.last_chunk is then in the view's
 // index or log; later ones are read from the snapshot itself. What the view has too much (deleted chunks) the snapshot
-// does not know.
+// does not know. A set that is not the one searched hears of no commit: what its entry covers ends earlier, and the
+// snapshot that makes it the one searched, whichever view it meets, has the rest.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -18,34 +19,43 @@
 #include "absl/types/span.h"
 #include "retrieval/vector_index.h"
 #include "retrieval/vector_log.h"
+#include "retrieval/vector_table.h"
 
 namespace lastro::retrieval {
 
 class VectorCatalog {
  public:
+  static constexpr int64_t kEverything = std::numeric_limits<int64_t>::max();
+
   struct Entry {
-    int dimension = 0;
-    std::string fingerprint;
+    int64_t collection = 0;  // row
+    VectorSetRow set;        // its counts are not kept
+    // Every chunk of the collection with an id up to here is in the index or the log.
+    int64_t covers = kEverything;
     std::shared_ptr<const VectorIndex> index;  // null: none yet
     std::shared_ptr<VectorLog> log;            // what came after the index
   };
-  using Entries = absl::flat_hash_map<int64_t, Entry>;  // by collection row
+  using Entries = absl::flat_hash_map<int64_t, Entry>;  // by the set's id
 
   struct View {
     std::shared_ptr<const Entries> entries;
     int64_t last_chunk = 0;
-    const Entry* Find(int64_t collection) const;  // null: unknown
+    const Entry* Find(int64_t set) const;  // null: unknown
   };
 
   View Grab() const;
 
-  void Add(int64_t collection, Entry entry);
-  void Remove(int64_t collection);
+  void Add(Entry entry);
+  void Remove(int64_t set);
   // After a commit, by the writer, in the order of commits: the chunks it added. vectors: one [dimension] each.
-  void Publish(int64_t collection, int64_t document, absl::Span<const int64_t> chunks,
+  void Publish(int64_t set, int64_t document, absl::Span<const int64_t> chunks,
                absl::Span<const std::vector<float>> vectors);
-  // Replaces the index; the log keeps what the index does not cover. Nothing when the collection is gone.
-  void Install(int64_t collection, std::shared_ptr<const VectorIndex> index);
+  // Replaces the index; the log keeps what the index does not cover. Nothing when the set is gone.
+  void Install(int64_t set, std::shared_ptr<const VectorIndex> index);
+  // Before the commit that makes `set` the one searched: `tail`, the rest of its chunks up to `covers`.
+  void Complete(int64_t set, const VectorLog::View& tail, int64_t covers);
+  // After it: `now` hears of commits instead of `before`, which covers what it covers.
+  void Turn(int64_t before, int64_t now);
 
  private:
   // A changed copy of the entries becomes current.

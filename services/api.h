@@ -31,7 +31,8 @@ class EmbeddingApi {
   virtual absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) = 0;
   virtual absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request,
                                                              const CallContext& context) = 0;
-  virtual absl::StatusOr<v1::ClusterResponse> Cluster(const v1::ClusterRequest& request, const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::ClusterResponse> Cluster(const v1::ClusterRequest& request,
+                                                      const CallContext& context) = 0;
 };
 
 class GenerationApi {
@@ -76,6 +77,13 @@ class IngestApi {
   // The whole content at once; the gRPC server and client cut and join the pieces.
   virtual absl::StatusOr<v1::UploadResponse> Upload(const v1::UploadRequest::Header& header, const std::string& content,
                                                     const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest& request, const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest& request,
+                                                         const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest& request,
+                                                          const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest& request,
+                                                            const CallContext& context) = 0;
   virtual absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext& context) = 0;
   virtual absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest& request,
                                                         const CallContext& context) = 0;

@@ -79,7 +79,11 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
                   "kind of the store's vector indexes: auto (by size), exact, hnsw, ivf-sq or ivf-pq")
       ->capture_default_str();
   app->add_option("--decoder", node.decoder_folder, "folder of the decoder; default: the built-in one");
-  app->add_option("--embedder", node.embedder_folder, "folder of the embedder; default: the built-in one");
+  app->add_option(
+         "--embedder", node.embedder_folders,
+         "folder of an embedding model; may be given again: new collections get the first, each is searched by "
+         "its own; default: the built-in one")
+      ->allow_extra_args(false);
   app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
   app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")
       ->allow_extra_args(false);

@@ -28,6 +28,16 @@ absl::StatusOr<std::string> ModelFolder(const std::string& configured, const cha
   return absl::StrCat(models, "/", built_in);
 }
 
+absl::StatusOr<std::vector<std::string>> EmbedderFolders(const NodeConfig& config) {
+  std::vector<std::string> folders = config.embedder_folders;
+  if (!folders.empty() && !config.lazy_models) return folders;
+  absl::StatusOr<std::string> built_in = ModelFolder("", "embedder");
+  if (folders.empty()) LASTRO_RETURN_IF_ERROR(built_in.status());
+  std::error_code error;
+  if (built_in.ok() && (folders.empty() || std::filesystem::exists(*built_in, error))) folders.push_back(*built_in);
+  return folders;
+}
+
 absl::StatusOr<std::map<std::string, std::string>> ParseAdapters(const std::vector<std::string>& list) {
   std::map<std::string, std::string> adapters;
   for (const std::string& entry : list) {
@@ -106,13 +116,13 @@ class NodeImpl final : public ComposedNode {
       folders.reranker = config_.reranker_folder;
     }
     if (Hosts(Role::kEmbedding)) {
-      LASTRO_ASSIGN_OR_RETURN(folders.embedder, ModelFolder(config_.embedder_folder, "embedder"));
+      LASTRO_ASSIGN_OR_RETURN(folders.embedders, EmbedderFolders(config_));
     }
     provider_.emplace(folders, options);
     if (config_.lazy_models) return absl::OkStatus();
     if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
     if (provider_->has_reranker()) LASTRO_RETURN_IF_ERROR(provider_->Reranker().status());
-    if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedder().status());
+    if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedders().status());
     return absl::OkStatus();
   }
 

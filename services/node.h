@@ -24,7 +24,9 @@ struct NodeConfig {
   std::string data_folder;                // of the store; REQUIRED with kRetrieval
   std::string vector_index = "auto";      // kind of the store's vector indexes, see retrieval/index_kind.h
   std::string decoder_folder;             // model folders; empty: the built-in models
-  std::string embedder_folder;
+  // The first is the one that new collections get; every collection is searched and ingested into by its own. With
+  // lazy_models the built-in one comes after those given.
+  std::vector<std::string> embedder_folders;
   std::string reranker_folder;        // of the generation role; empty: none
   std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
   ComputeConfig compute;

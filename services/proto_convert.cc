@@ -348,6 +348,27 @@ v1::Collection ToProto(const retrieval::Collection& collection) {
   SetTime(collection.created_at, out.mutable_created_at());
   out.set_documents(collection.documents);
   out.set_chunks(collection.chunks);
+  out.set_embedded_since_commit(collection.embedded_since);
+  return out;
+}
+
+v1::VectorSet ToProto(const retrieval::VectorSet& set) {
+  v1::VectorSet out;
+  out.set_model(set.model);
+  out.set_fingerprint(set.fingerprint);
+  out.set_dimension(set.dimension);
+  out.set_vectors(set.vectors);
+  out.set_bytes(set.vectors * set.dimension * static_cast<int64_t>(sizeof(float)));
+  out.set_since_commit(set.since);
+  return out;
+}
+
+v1::Reembedding ToProto(const retrieval::Reembedding& reembedding) {
+  v1::Reembedding out;
+  out.set_collection(reembedding.collection);
+  out.set_chunks(reembedding.chunks);
+  *out.mutable_searched() = ToProto(reembedding.searched);
+  if (reembedding.other.has_value()) *out.mutable_other() = ToProto(*reembedding.other);
   return out;
 }
 
@@ -360,6 +381,20 @@ absl::StatusOr<retrieval::Collection> FromProto(const v1::Collection& collection
   LASTRO_ASSIGN_OR_RETURN(out.created_at, TimeFrom("collection.created_at", collection.created_at()));
   out.documents = collection.documents();
   out.chunks = collection.chunks();
+  out.embedded_since = collection.embedded_since_commit();
+  return out;
+}
+
+retrieval::VectorSet FromProto(const v1::VectorSet& set) {
+  return {set.model(), set.fingerprint(), set.dimension(), set.vectors(), set.since_commit()};
+}
+
+retrieval::Reembedding FromProto(const v1::Reembedding& reembedding) {
+  retrieval::Reembedding out;
+  out.collection = reembedding.collection();
+  out.chunks = reembedding.chunks();
+  out.searched = FromProto(reembedding.searched());
+  if (reembedding.has_other()) out.other = FromProto(reembedding.other());
   return out;
 }
 
@@ -463,6 +498,7 @@ absl::StatusOr<retrieval::SearchQuery> FromProto(const v1::SearchRequest& reques
   LASTRO_ASSIGN_OR_RETURN(out.rrf_k, InRange("rrf_k", request.rrf_k(), out.rrf_k, 10'000));
   LASTRO_ASSIGN_OR_RETURN(out.context_chunks,
                           InRange("context_chunks", request.context_chunks(), 0, retrieval::kMaxContextChunks));
+  out.vectors_of = request.embedding_fingerprint();
   return out;
 }
 
@@ -481,6 +517,7 @@ v1::SearchRequest ToProto(const retrieval::SearchQuery& query) {
                                                                     : v1::SearchRequest::CONVEX);
   out.set_rrf_k(query.rrf_k);
   out.set_context_chunks(query.context_chunks);
+  out.set_embedding_fingerprint(query.vectors_of);
   return out;
 }
 
@@ -506,6 +543,7 @@ v1::Job ToProto(const retrieval::Job& job) {
   if (v1::FolderJob asked; asked.ParseFromString(job.request)) {
     out.set_folder(asked.request().folder());
     out.set_sync(asked.sync());
+    out.set_embedding_model(asked.reembed().model());
   }
   out.set_error(job.error);
   out.set_files_found(job.files_found);
@@ -517,6 +555,7 @@ v1::Job ToProto(const retrieval::Job& job) {
   out.set_bytes_read(job.bytes_read);
   out.set_chunks_added(job.chunks_added);
   out.set_chunks_reused(job.chunks_reused);
+  out.set_chunks_found(job.chunks_found);
   for (const retrieval::FileProblem& problem : job.problems) {
     v1::Job::Problem* added = out.add_problems();
     added->set_uri(problem.uri);
@@ -532,6 +571,7 @@ v1::StoredJob ToStoredProto(const retrieval::Job& job) {
   v1::StoredJob out;
   *out.mutable_job() = ToProto(job);
   out.set_request(job.request);
+  out.set_for_all_labels(job.for_all_labels);
   return out;
 }
 
@@ -552,10 +592,12 @@ absl::StatusOr<retrieval::Job> FromStoredProto(const v1::StoredJob& stored) {
   out.bytes_read = job.bytes_read();
   out.chunks_added = job.chunks_added();
   out.chunks_reused = job.chunks_reused();
+  out.chunks_found = job.chunks_found();
   for (const v1::Job::Problem& problem : job.problems()) out.problems.push_back({problem.uri(), problem.reason()});
   LASTRO_ASSIGN_OR_RETURN(out.created_at, TimeFrom("job.created_at", job.created_at()));
   LASTRO_ASSIGN_OR_RETURN(out.updated_at, TimeFrom("job.updated_at", job.updated_at()));
   out.labels = {job.labels().begin(), job.labels().end()};
+  out.for_all_labels = stored.for_all_labels();
   return out;
 }
 

@@ -1,5 +1,5 @@
-// Between the store's records and the protos. Towards protos nothing can fail; from protos everything is checked, for it
-// may come from anybody: INVALID_ARGUMENT names the field. Pure functions, thread-safe.
+// Between the store's records and the protos. Towards protos nothing can fail; from protos everything is checked, for
+// it may come from anybody: INVALID_ARGUMENT names the field. Pure functions, thread-safe.
 #pragma once
 
 #include <string>
@@ -23,14 +23,18 @@ v1::Chunk ToProto(const retrieval::Chunk& chunk);  // its vector too, when it ha
 v1::Collection ToProto(const retrieval::Collection& collection);
 v1::SearchHit ToProto(const retrieval::SearchHit& hit);
 v1::Filter ToProto(const retrieval::Filter& filter);
-// Folder and sync are read from the job's request, a serialised FolderJob.
+// Folder and sync, or the model of a re-embedding, are read from the job's request, a serialised FolderJob.
 v1::Job ToProto(const retrieval::Job& job);
+v1::VectorSet ToProto(const retrieval::VectorSet& set);
+v1::Reembedding ToProto(const retrieval::Reembedding& reembedding);
 
 absl::StatusOr<retrieval::Document> FromProto(const v1::Document& document);
 absl::StatusOr<retrieval::Chunk> FromProto(const v1::Chunk& chunk);
 absl::StatusOr<retrieval::Collection> FromProto(const v1::Collection& collection);
 absl::StatusOr<retrieval::SearchHit> FromProto(const v1::SearchHit& hit);
 absl::StatusOr<retrieval::Filter> FromProto(const v1::Filter& filter);
+retrieval::VectorSet FromProto(const v1::VectorSet& set);
+retrieval::Reembedding FromProto(const v1::Reembedding& reembedding);
 absl::StatusOr<retrieval::Metadata> FromProto(const google::protobuf::Map<std::string, v1::MetadataValue>& metadata);
 
 // A search without its vector and fingerprint; limits and defaults as retrieval.proto says.

@@ -80,7 +80,7 @@ class Answerer : public AskApi {
     const std::vector<v1::SearchHit> passages(found.hits().begin(), found.hits().end());
     LASTRO_RETURN_IF_ERROR(SendSources(request, passages, sink, answer));
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredCandidate> candidates, stages->Time("evidence", [&] {
-      return ScoreCandidates(request.question, passages, weights_, embedding_, context);
+      return ScoreCandidates(request.question, passages, weights_, found.embedding_fingerprint(), embedding_, context);
     }));
     if (candidates.empty()) {
       answer->set_answerability(v1::NO_HIT);

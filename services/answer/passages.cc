@@ -31,9 +31,12 @@ absl::StatusOr<v1::EmbedResponse> EmbedAll(v1::EmbedRequest request, v1::TextRol
 
 // Cosine of the question and each candidate.
 absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question, absl::Span<const Candidate> candidates,
-                                                    EmbeddingApi& embedding, const CallContext& context) {
+                                                    const std::string& model, EmbeddingApi& embedding,
+                                                    const CallContext& context) {
   if (candidates.empty()) return std::vector<double>();
   v1::EmbedRequest query, sentences;
+  query.set_model(model);
+  sentences.set_model(model);
   query.add_texts(question);
   for (const Candidate& candidate : candidates) sentences.add_texts(candidate.text);
   LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse asked, EmbedAll(std::move(query), v1::QUERY, embedding, context));
@@ -72,11 +75,12 @@ std::pair<absl::string_view, int64_t> PlaceOf(const v1::SearchHit& passage) {
 
 absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
                                                              absl::Span<const v1::SearchHit> passages,
-                                                             const EvidenceWeights& weights, EmbeddingApi& embedding,
-                                                             const CallContext& context) {
+                                                             const EvidenceWeights& weights, const std::string& model,
+                                                             EmbeddingApi& embedding, const CallContext& context) {
   std::vector<Candidate> candidates = FindCandidates(passages);
   if (candidates.size() > kMaxCandidates) candidates.resize(kMaxCandidates);
-  LASTRO_ASSIGN_OR_RETURN(std::vector<double> cosines, SentenceCosines(question, candidates, embedding, context));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<double> cosines,
+                          SentenceCosines(question, candidates, model, embedding, context));
   std::vector<double> overlap = WordOverlap(question, candidates, passages);
   std::vector<ScoredCandidate> scored;
   for (size_t i = 0; i < candidates.size(); ++i) {

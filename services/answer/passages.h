@@ -1,5 +1,5 @@
-// Passages: what is retrieved for a question, how well each of its sentences answers it, and which passages fit into the
-// decoder's prompt. Thread-safe functions.
+// Passages: what is retrieved for a question, how well each of its sentences answers it, and which passages fit into
+// the decoder's prompt. Thread-safe functions.
 #pragma once
 
 #include <string>
@@ -19,11 +19,12 @@ struct ScoredCandidate {
   CandidateEvidence evidence;
 };
 
-// All sentences of `passages` with their evidence, the decoder's view not yet in it, strongest first.
+// All sentences of `passages` with their evidence, the decoder's view not yet in it, strongest first. `model`: by whose
+// vectors the passages were found (EmbedRequest.model); empty: the first one there is.
 absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
                                                              absl::Span<const v1::SearchHit> passages,
-                                                             const EvidenceWeights& weights, EmbeddingApi& embedding,
-                                                             const CallContext& context);
+                                                             const EvidenceWeights& weights, const std::string& model,
+                                                             EmbeddingApi& embedding, const CallContext& context);
 
 // The prompt: the passages with the strongest sentences, as many as fit, in the order of the collection: prompts of the
 // same passages begin alike, and what was computed of one serves the next.

@@ -45,15 +45,19 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
   app.add_option("--tenant", options->tenant, "Whose collections (default: the tenant without a name)")
       ->type_name("NAME");
-  app.add_option("--labels", options->labels, "See only what these access labels open, and what has none (default: all)")
+  app.add_option("--labels", options->labels,
+                 "See only what these access labels open, and what has none (default: all)")
       ->type_name("LABEL,...");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_option("--vector-index", options->vector_index,
                  "Kind of the store's vector indexes: auto (default), exact, hnsw, ivf-sq or ivf-pq")
       ->type_name("KIND");
   app.add_option("--decoder", options->decoder, "Folder of the decoder (default: built in)")->type_name("DIR");
-  app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
-      ->type_name("DIR");
+  app.add_option("--embedder", options->embedders,
+                 "Folder of an embedding model; may be given again: new collections get the first, each is searched by "
+                 "its own (default: built in)")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
   app.add_option("--reranker", options->reranker, "Folder of a cross-encoder (default: none)")->type_name("DIR");
   app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")
       ->type_name("NAME=DIR")
@@ -73,6 +77,7 @@ void AddCommands(CommandSet* set) {
   AddSearchCommand(set);
   AddDocsCommand(set);
   AddCollectionsCommand(set);
+  AddReembedCommand(set);
   AddJobsCommand(set);
   AddStoreCommand(set);
   AddDoctorCommand(set);
@@ -169,7 +174,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.roles = {Role::kEmbedding, Role::kGeneration, Role::kRetrieval, Role::kIngest, Role::kAsk};
   LASTRO_ASSIGN_OR_RETURN(config.data_folder, LocalDataFolder(options));
   config.decoder_folder = options.decoder;
-  config.embedder_folder = options.embedder;
+  config.embedder_folders = options.embedders;
   config.reranker_folder = options.reranker;
   config.adapters = options.adapters;
   config.compute = options.compute;

@@ -47,6 +47,17 @@ bool HasEnded(const v1::Job& job) {
 }
 
 void PrintJobSummary(const v1::Job& job, const Terminal& terminal, int max_problems, std::ostream& out) {
+  if (!job.embedding_model().empty()) {
+    Table table({{"model"},
+                 {"chunks", Table::Align::kRight},
+                 {"embedded", Table::Align::kRight},
+                 {"known", Table::Align::kRight}});
+    table.AddRow({job.embedding_model(), FormatCount(job.chunks_found()), FormatCount(job.chunks_added()),
+                  FormatCount(job.chunks_reused())});
+    table.Print(out, terminal);
+    if (!job.error().empty()) out << Style(terminal.colours).Red("Failed: ") << OneLine(job.error()) << "\n";
+    return;
+  }
   Table table({{"found", Table::Align::kRight},
                {"added", Table::Align::kRight},
                {"updated", Table::Align::kRight},
@@ -62,6 +73,21 @@ void PrintJobSummary(const v1::Job& job, const Terminal& terminal, int max_probl
   table.Print(out, terminal);
   if (!job.error().empty()) out << Style(terminal.colours).Red("Failed: ") << OneLine(job.error()) << "\n";
   PrintProblems(job, terminal, max_problems, out);
+}
+
+absl::Status AbandonJob(const std::string& job_id, const absl::Status& why, Node& node, Session& session) {
+  bool stop = session.in_process() || session.interrupted();
+  if (!stop) {
+    return absl::Status(why.code(), absl::StrCat(why.message(), "; the job goes on: lastro jobs watch ", job_id));
+  }
+  CallContext context = CallContext::Until(absl::Now() + absl::Seconds(10)).WithScope(session.context().scope());
+  v1::GetJobRequest request;
+  request.set_job_id(job_id);
+  if (node.ingest().CancelJob(request, context).ok()) {
+    auto ignore = [](const v1::Job&) { return absl::OkStatus(); };
+    node.ingest().WatchJob(request, context, ignore).IgnoreError();  // only to let it end
+  }
+  return why;
 }
 
 absl::StatusOr<v1::Job> FollowJob(const v1::Job& job, Node& node, Session& session) {

@@ -21,4 +21,8 @@ void PrintJobSummary(const v1::Job& job, const Terminal& terminal, int max_probl
 // the command was ended meanwhile: the job then goes on (on a server).
 absl::StatusOr<v1::Job> FollowJob(const v1::Job& job, Node& node, Session& session);
 
+// Ends a command that no longer follows a job, with `why`. After Ctrl-C, or in process, the job is stopped; a server's
+// job goes on when only the time of the command ran out.
+absl::Status AbandonJob(const std::string& job_id, const absl::Status& why, Node& node, Session& session);
+
 }  // namespace lastro::services

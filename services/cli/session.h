@@ -41,7 +41,7 @@ struct GlobalOptions {
   bool json = false;
   std::string vector_index = "auto";
   std::string decoder;
-  std::string embedder;
+  std::vector<std::string> embedders;
   std::string reranker;
   std::vector<std::string> adapters;  // NAME=DIR
   ComputeConfig compute;

@@ -34,6 +34,27 @@ class IngestGrpcService final : public v1::IngestService::Service {
     });
   }
 
+  grpc::Status Reembed(grpc::ServerContext* server, const v1::ReembedRequest* request, v1::Job* response) override {
+    return calls_.Unary(server, {.method = "IngestService/Reembed"}, response,
+                        [&](const CallContext& context) { return ingest_.Reembed(*request, context); });
+  }
+  grpc::Status GetReembedding(grpc::ServerContext* server, const v1::GetReembeddingRequest* request,
+                              v1::Reembedding* response) override {
+    return calls_.Unary(server, {.method = "IngestService/GetReembedding"}, response,
+                        [&](const CallContext& context) { return ingest_.GetReembedding(*request, context); });
+  }
+  grpc::Status SwitchEmbedding(grpc::ServerContext* server, const v1::SwitchEmbeddingRequest* request,
+                               v1::Reembedding* response) override {
+    const CallSpec spec{.method = "IngestService/SwitchEmbedding", .gate = &calls_.gates().upload};
+    return calls_.Unary(server, spec, response,
+                        [&](const CallContext& context) { return ingest_.SwitchEmbedding(*request, context); });
+  }
+  grpc::Status FinishReembedding(grpc::ServerContext* server, const v1::FinishReembeddingRequest* request,
+                                 v1::Reembedding* response) override {
+    return calls_.Unary(server, {.method = "IngestService/FinishReembedding"}, response,
+                        [&](const CallContext& context) { return ingest_.FinishReembedding(*request, context); });
+  }
+
   grpc::Status GetJob(grpc::ServerContext* server, const v1::GetJobRequest* request, v1::Job* response) override {
     return calls_.Unary(server, {.method = "IngestService/GetJob"}, response,
                         [&](const CallContext& context) { return ingest_.GetJob(*request, context); });

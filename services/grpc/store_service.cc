@@ -116,7 +116,8 @@ class StoreGrpcService final : public v1::StoreService::Service {
             absl::StrCat(request->text_sha256_size(), " keys; at most ", kMaxVectorKeys, " a call"));
       }
       const std::vector<std::string> keys(request->text_sha256().begin(), request->text_sha256().end());
-      LASTRO_ASSIGN_OR_RETURN(auto vectors, store.FindVectors(CollectionOrDefault(request->collection()), keys));
+      LASTRO_ASSIGN_OR_RETURN(
+          auto vectors, store.FindVectors(CollectionOrDefault(request->collection()), request->fingerprint(), keys));
       for (const std::vector<float>& vector : vectors) {
         response->add_vectors()->mutable_values()->Add(vector.begin(), vector.end());
       }
@@ -154,6 +155,68 @@ class StoreGrpcService final : public v1::StoreService::Service {
     });
   }
 
+  grpc::Status GetStoredReembedding(grpc::ServerContext* server, const v1::GetReembeddingRequest* request,
+                                    v1::Reembedding* response) override {
+    return Run(server, "StoreService/GetStoredReembedding", [&](Call&, retrieval::ChunkStore& store) {
+      return Fill(store.GetReembedding(CollectionOrDefault(request->collection())), response);
+    });
+  }
+
+  grpc::Status BeginReembedding(grpc::ServerContext* server, const v1::BeginReembeddingRequest* request,
+                                v1::Reembedding* response) override {
+    return Run(server, "StoreService/BeginReembedding", [&](Call&, retrieval::ChunkStore& store) {
+      return Fill(store.BeginReembedding(CollectionOrDefault(request->collection()), FromProto(request->model())),
+                  response);
+    });
+  }
+
+  grpc::Status FindUnembedded(grpc::ServerContext* server, const v1::FindUnembeddedRequest* request,
+                              v1::FindUnembeddedResponse* response) override {
+    return Run(server, "StoreService/FindUnembedded", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
+      LASTRO_ASSIGN_OR_RETURN(retrieval::UnembeddedChunks found,
+                              store.FindUnembedded(CollectionOrDefault(request->collection()), request->fingerprint(),
+                                                   request->after_chunk(), std::min(request->count(), kMaxVectorKeys)));
+      for (const retrieval::Chunk& chunk : found.chunks) *response->add_chunks() = services::ToProto(chunk);
+      response->set_last_chunk(found.last);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status PutVectors(grpc::ServerContext* server, const v1::PutVectorsRequest* request,
+                          v1::PutVectorsResponse* response) override {
+    return Run(server, "StoreService/PutVectors", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
+      std::vector<retrieval::TextVector> vectors;
+      for (const v1::PutVectorsRequest::TextVector& vector : request->vectors()) {
+        vectors.push_back({vector.text_sha256(), {vector.values().begin(), vector.values().end()}});
+      }
+      LASTRO_ASSIGN_OR_RETURN(int64_t chunks, store.PutVectors(CollectionOrDefault(request->collection()),
+                                                               request->fingerprint(), vectors));
+      response->set_chunks(chunks);
+      return absl::OkStatus();
+    });
+  }
+
+  grpc::Status PrepareVectors(grpc::ServerContext* server, const v1::OtherVectorsRequest* request,
+                              v1::PrepareVectorsResponse*) override {
+    return Run(server, "StoreService/PrepareVectors", [&](Call&, retrieval::ChunkStore& store) {
+      return store.PrepareVectors(CollectionOrDefault(request->collection()), request->fingerprint());
+    });
+  }
+
+  grpc::Status SwitchVectors(grpc::ServerContext* server, const v1::OtherVectorsRequest* request,
+                             v1::Reembedding* response) override {
+    return Run(server, "StoreService/SwitchVectors", [&](Call&, retrieval::ChunkStore& store) {
+      return Fill(store.SwitchVectors(CollectionOrDefault(request->collection()), request->fingerprint()), response);
+    });
+  }
+
+  grpc::Status DropVectors(grpc::ServerContext* server, const v1::OtherVectorsRequest* request,
+                           v1::Reembedding* response) override {
+    return Run(server, "StoreService/DropVectors", [&](Call&, retrieval::ChunkStore& store) {
+      return Fill(store.DropVectors(CollectionOrDefault(request->collection()), request->fingerprint()), response);
+    });
+  }
+
   grpc::Status PutStoredJob(grpc::ServerContext* server, const v1::StoredJob* request,
                             v1::PutStoredJobResponse*) override {
     return Run(server, "StoreService/PutStoredJob", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
@@ -181,6 +244,11 @@ class StoreGrpcService final : public v1::StoreService::Service {
   }
 
  private:
+  static absl::Status Fill(const absl::StatusOr<retrieval::Reembedding>& state, v1::Reembedding* response) {
+    if (state.ok()) *response = services::ToProto(*state);
+    return state.status();
+  }
+
   template <typename Body>
   grpc::Status Run(grpc::ServerContext* server, const char* method, const Body& body) {
     return calls_.Run(*server, {.method = method, .gate = &calls_.gates().store}, [&](Call& call) -> absl::Status {

@@ -55,6 +55,7 @@ absl::StatusOr<std::vector<float>> ApiTextEmbedder::Embed(absl::Span<const std::
     v1::EmbedRequest request;
     *request.mutable_texts() = {piece.begin(), piece.end()};
     request.set_role(role_);
+    request.set_model(model_);
     LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse response, api_.Embed(request, context));
     for (const v1::Vector& vector : response.vectors()) {
       if (vector.values_size() != response.dimension()) {
@@ -75,6 +76,7 @@ absl::StatusOr<std::vector<std::vector<retrieval::TokenSpan>>> ApiTextEmbedder::
     absl::Span<const std::string> texts, const CallContext& context) {
   v1::TokenizeTextsRequest request;
   *request.mutable_texts() = {texts.begin(), texts.end()};
+  request.set_model(model_);
   LASTRO_ASSIGN_OR_RETURN(v1::TokenizeTextsResponse response, api_.Tokenize(request, context));
   if (response.texts_size() != request.texts_size()) {
     return absl::InternalError("the embedding service did not tokenise every text");

@@ -54,7 +54,7 @@ class LocalEmbedding : public EmbeddingApi {
 
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxRequestBytes));
-    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder());
+    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder(request.model()));
     const engine::EmbeddingInfo& info = model->info();
     LASTRO_ASSIGN_OR_RETURN(const std::string prefix, PrefixOf(request.role(), info));
     std::vector<std::string> texts;
@@ -77,7 +77,7 @@ class LocalEmbedding : public EmbeddingApi {
   absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request,
                                                      const CallContext& context) override {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxTokenizedBytes));
-    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder());
+    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder(request.model()));
     v1::TokenizeTextsResponse response;
     for (const std::string& text : request.texts()) {
       LASTRO_RETURN_IF_ERROR(context.Check());
@@ -139,6 +139,7 @@ class LocalEmbedding : public EmbeddingApi {
 
   // The chunks of all documents the filter lets through, by id.
   absl::StatusOr<ClusterItems> ReadChunks(const v1::EmbeddingInput::Chunks& chunks, const CallContext& context) {
+    LASTRO_ASSIGN_OR_RETURN(const v1::Collection before, CollectionOf(chunks, context));
     ClusterItems input;
     v1::ListDocumentsRequest list;
     list.set_collection(chunks.collection());
@@ -153,7 +154,18 @@ class LocalEmbedding : public EmbeddingApi {
     } while (!list.page_token().empty());
     if (input.items.empty())
       return absl::InvalidArgumentError("there are no chunks to cluster; ingest documents first");
-    return input;
+    LASTRO_ASSIGN_OR_RETURN(const v1::Collection after, CollectionOf(chunks, context));
+    const bool same = before.embedding_fingerprint() == after.embedding_fingerprint() &&
+                      before.embedded_since_commit() == after.embedded_since_commit();
+    if (same) return input;
+    return absl::AbortedError(
+        absl::StrCat("the collection ", after.name(), " got another embedding model while it was read; try again"));
+  }
+
+  absl::StatusOr<v1::Collection> CollectionOf(const v1::EmbeddingInput::Chunks& chunks, const CallContext& context) {
+    v1::GetCollectionRequest request;
+    request.set_collection(chunks.collection());
+    return retrieval_->GetCollection(request, context);
   }
 
   absl::Status AddDocument(const v1::Document& document, const CallContext& context, ClusterItems* input) {

@@ -2,20 +2,18 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <filesystem>
 #include <optional>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "ingest/pipeline.h"
+#include "ingest/reembed.h"
 #include "lastro/v1/store.pb.h"
 #include "retrieval/validation.h"
 #include "services/local/api_text_embedder.h"
+#include "services/local/job_worker.h"
 #include "services/local/local_services.h"
 #include "services/proto_convert.h"
 
@@ -24,13 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxQueuedJobs = 100;
 constexpr absl::Duration kWatchInterval = absl::Milliseconds(100);
-constexpr absl::Duration kStoreRetryInterval = absl::Seconds(1);
-
-bool HasEnded(retrieval::JobState state) {
-  return state != retrieval::JobState::kQueued && state != retrieval::JobState::kRunning;
-}
 
 std::string NewJobId() {
   static std::atomic<uint64_t> counter{0};
@@ -38,18 +30,13 @@ std::string NewJobId() {
   return Sha256Hex(seed).substr(0, 16);
 }
 
-void SetScope(const Scope& scope, v1::FolderJob* job) {
-  job->set_tenant(scope.tenant);
-  job->set_some_labels(!scope.all_labels);
-  *job->mutable_labels() = {scope.labels.begin(), scope.labels.end()};
-}
-
-Scope ScopeOf(const v1::FolderJob& job) {
-  Scope scope;
-  scope.tenant = job.tenant();
-  scope.all_labels = !job.some_labels();
-  scope.labels = {job.labels().begin(), job.labels().end()};
-  return scope;
+retrieval::Job NewJob(const std::string& collection, const v1::FolderJob& asked) {
+  retrieval::Job job;
+  job.id = NewJobId();
+  job.collection = collection;
+  job.request = asked.SerializeAsString();
+  job.created_at = job.updated_at = absl::Now();
+  return job;
 }
 
 // `Asked`: a request or header with metadata and labels.
@@ -61,19 +48,20 @@ absl::StatusOr<ingest::GivenFacts> GivenBy(const Asked& asked) {
   return given;
 }
 
+// Folder jobs and re-embeddings have a worker each: neither waits for the other.
 class LocalIngest : public IngestApi {
  public:
   LocalIngest(retrieval::ChunkStore* store, EmbeddingApi* embedding, const IngestConfig& config)
-      : store_(*store), embedder_(embedding, v1::DOCUMENT), config_(config), worker_([this] { Work(); }) {}
-
-  ~LocalIngest() override {
-    {
-      absl::MutexLock lock(&mutex_);
-      stopping_ = true;
-      running_context_.Cancel();
-    }
-    worker_.join();
-  }
+      : store_(*store),
+        embedding_(*embedding),
+        embedder_(embedding, v1::DOCUMENT),
+        config_(config),
+        folders_(
+            store, config.resume_jobs, [](const v1::FolderJob& asked) { return !asked.has_reembed(); },
+            [this](const auto&... work) { return RunFolder(work...); }),
+        reembeddings_(
+            store, config.resume_jobs, [](const v1::FolderJob& asked) { return asked.has_reembed(); },
+            [this](const auto&... work) { return RunReembedding(work...); }) {}
 
   absl::StatusOr<v1::Job> IngestFolder(const v1::IngestFolderRequest& request, bool sync,
                                        const CallContext& context) override {
@@ -84,19 +72,10 @@ class LocalIngest : public IngestApi {
     SetScope(context.scope(), &asked);
     LASTRO_ASSIGN_OR_RETURN(*asked.mutable_request()->mutable_folder(), CheckFolder(request.folder()));
     LASTRO_ASSIGN_OR_RETURN(const ingest::GivenFacts given, GivenBy(request));
-    retrieval::Job job;
-    job.id = NewJobId();
-    job.collection = CollectionOrDefault(request.collection());
+    retrieval::Job job = NewJob(CollectionOrDefault(request.collection()), asked);
     LASTRO_RETURN_IF_ERROR(retrieval::ValidateCollectionName(job.collection));
     job.labels = given.labels;
-    job.request = asked.SerializeAsString();
-    job.created_at = job.updated_at = absl::Now();
-    absl::MutexLock lock(&mutex_);
-    if (queue_.size() >= kMaxQueuedJobs) {
-      return absl::ResourceExhaustedError(absl::StrCat(queue_.size(), " jobs are waiting; try again later"));
-    }
-    LASTRO_RETURN_IF_ERROR(store->PutJob(job));
-    queue_.push_back(job);
+    LASTRO_RETURN_IF_ERROR(folders_.Add(job, *store));
     return ToProto(job);
   }
 
@@ -113,6 +92,55 @@ class LocalIngest : public IngestApi {
     v1::UploadResponse response;
     *response.mutable_document() = ToProto(document);
     return response;
+  }
+
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest& request, const CallContext& context) override {
+    if (request.model().empty()) return absl::InvalidArgumentError("model is empty; name an embedding model");
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    const std::string collection = CollectionOrDefault(request.collection());
+    LASTRO_RETURN_IF_ERROR(store->GetReembedding(collection).status());  // before any model is asked
+    ApiTextEmbedder embedder(&embedding_, v1::DOCUMENT, request.model());
+    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder.Info(context));
+    v1::FolderJob asked;
+    asked.mutable_reembed()->set_model(info.model);
+    asked.mutable_reembed()->set_fingerprint(info.fingerprint);
+    asked.mutable_reembed()->set_dimension(info.dimension);
+    SetScope(context.scope(), &asked);
+    LASTRO_RETURN_IF_ERROR(store->BeginReembedding(collection, FromProto(asked.reembed())).status());
+    retrieval::Job job = NewJob(collection, asked);
+    job.for_all_labels = true;
+    LASTRO_RETURN_IF_ERROR(reembeddings_.Add(job, *store));
+    return ToProto(job);
+  }
+
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest& request,
+                                                 const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Reembedding state,
+                            store->GetReembedding(CollectionOrDefault(request.collection())));
+    return ToProto(state);
+  }
+
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest& request,
+                                                  const CallContext& context) override {
+    if (request.fingerprint().empty()) return absl::InvalidArgumentError("fingerprint is empty");
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    const std::string collection = CollectionOrDefault(request.collection());
+    LASTRO_RETURN_IF_ERROR(store->GetReembedding(collection).status());  // before any model is asked
+    ApiTextEmbedder embedder(&embedding_, v1::DOCUMENT, request.fingerprint());
+    LASTRO_RETURN_IF_ERROR(embedder.Info(context).status());  // else nothing could be searched after the switch
+    LASTRO_ASSIGN_OR_RETURN(
+        retrieval::Reembedding state,
+        ingest::Reembedder(store.get(), &embedder).Switch(collection, request.fingerprint(), context));
+    return ToProto(state);
+  }
+
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest& request,
+                                                    const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::Reembedding state,
+                            store->DropVectors(CollectionOrDefault(request.collection()), request.fingerprint()));
+    return ToProto(state);
   }
 
   absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext& context) override {
@@ -146,19 +174,9 @@ class LocalIngest : public IngestApi {
   absl::StatusOr<v1::Job> CancelJob(const v1::GetJobRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
     LASTRO_ASSIGN_OR_RETURN(const retrieval::Job job, store->GetJob(request.job_id()));
-    absl::MutexLock lock(&mutex_);
-    if (running_ && running_->id == request.job_id()) {
-      cancelled_by_caller_ = true;
-      running_context_.Cancel();
-      return ToProto(*running_);
-    }
-    for (auto queued = queue_.begin(); queued != queue_.end(); ++queued) {
-      if (queued->id != request.job_id()) continue;
-      queued->state = retrieval::JobState::kCancelled;
-      LASTRO_RETURN_IF_ERROR(store->PutJob(*queued));
-      v1::Job cancelled = ToProto(*queued);
-      queue_.erase(queued);
-      return cancelled;
+    for (JobWorker* worker : {&folders_, &reembeddings_}) {
+      LASTRO_ASSIGN_OR_RETURN(std::optional<retrieval::Job> cancelled, worker->Cancel(job.id, *store));
+      if (cancelled.has_value()) return ToProto(*cancelled);
     }
     return absl::FailedPreconditionError(absl::StrCat("job ", job.id, " is not running here"));
   }
@@ -197,138 +215,40 @@ class LocalIngest : public IngestApi {
   absl::StatusOr<retrieval::Job> FindJob(const std::string& id, const CallContext& context) {
     LASTRO_ASSIGN_OR_RETURN(const Store store, store_.WithScope(context.scope()));
     LASTRO_ASSIGN_OR_RETURN(retrieval::Job job, store->GetJob(id));
-    absl::MutexLock lock(&mutex_);
-    return running_ && running_->id == id ? *running_ : job;
-  }
-
-  // --- The worker thread.
-
-  void Work() {
-    if (config_.resume_jobs) QueueUnfinishedJobs();
-    while (std::optional<retrieval::Job> job = NextJob()) RunJob(*job);
-  }
-
-  void QueueUnfinishedJobs() {
-    absl::StatusOr<std::vector<retrieval::Job>> jobs = store_.ListJobs();
-    while (!jobs.ok() && WaitUnlessStopping(kStoreRetryInterval))
-      jobs = store_.ListJobs();  // a store that starts later
-    if (!jobs.ok()) return;
-    absl::MutexLock lock(&mutex_);
-    for (retrieval::Job& job : *jobs) {  // newest first
-      bool known = running_ && running_->id == job.id;
-      for (const retrieval::Job& queued : queue_) known = known || queued.id == job.id;
-      if (HasEnded(job.state) || known) continue;
-      // The operator's list names collections "tenant/name"; the job knows its tenant.
-      job.collection.erase(0, job.collection.rfind('/') + 1);
-      queue_.push_front(std::move(job));
+    for (JobWorker* worker : {&folders_, &reembeddings_}) {
+      if (std::optional<retrieval::Job> running = worker->Running(id)) return *running;
     }
+    return job;
   }
 
-  bool WaitUnlessStopping(absl::Duration duration) {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), duration);
-    return !stopping_;
-  }
+  // --- In the workers' threads.
 
-  std::optional<retrieval::Job> NextJob() {
-    absl::MutexLock lock(&mutex_);
-    auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopping_ || !queue_.empty(); };
-    mutex_.Await(absl::Condition(&ready));
-    if (stopping_) return std::nullopt;
-    running_ = std::move(queue_.front());
-    queue_.pop_front();
-    running_context_ = CallContext().WithPriority(Priority::kBackground);
-    cancelled_by_caller_ = false;
-    return running_;
-  }
-
-  void RunJob(const retrieval::Job& job) {
-    absl::StatusOr<FolderWork> work = ReadWork(job);
-    if (!work.ok()) {
-      absl::StatusOr<retrieval::Job> stored = store_.GetJob(job.id);  // with the tenant in its collection's name
-      if (stored.ok()) EndAsFailed(*std::move(stored), work.status(), store_);
-    } else {
-      const CallContext context = RunningContext().WithScope(work->scope);
-      absl::StatusOr<retrieval::Job> ended =
-          PipelineOn(*work->store).IngestFolder(work->request, job, context, [this](const retrieval::Job& progress) {
-            absl::MutexLock lock(&mutex_);
-            running_ = progress;
-          });
-      if (!ended.ok()) AfterError(job, ended.status(), *work->store);
-    }
-    absl::MutexLock lock(&mutex_);
-    running_.reset();
-  }
-
-  // A job that a stop interrupted is unfinished, not cancelled: the next start goes on with it. One whose store went
-  // away is tried again until the store is back.
-  void AfterError(const retrieval::Job& job, const absl::Status& status, retrieval::ChunkStore& store) {
-    bool interrupted;
-    {
-      absl::MutexLock lock(&mutex_);
-      interrupted = stopping_ && !cancelled_by_caller_;
-    }
-    absl::StatusOr<retrieval::Job> stored = store.GetJob(job.id);
-    if (absl::IsUnavailable(stored.status()) && WaitUnlessStopping(kStoreRetryInterval)) {
-      absl::MutexLock lock(&mutex_);
-      if (!cancelled_by_caller_) queue_.push_front(job);
-    }
-    if (!stored.ok()) return;
-    if (interrupted) {
-      stored->state = retrieval::JobState::kQueued;
-      stored->error.clear();
-      (void)store.PutJob(*stored);  // if it fails, the job is still not marked as succeeded
-    } else if (!HasEnded(stored->state)) {
-      EndAsFailed(*std::move(stored), status, store);
-    }
-  }
-
-  static void EndAsFailed(retrieval::Job job, const absl::Status& status, retrieval::ChunkStore& store) {
-    job.state = retrieval::JobState::kFailed;
-    job.error = std::string(status.message());
-    job.updated_at = absl::Now();
-    (void)store.PutJob(job);
-  }
-
-  // What a job has to do, in the name of whoever asked for it.
-  struct FolderWork {
-    Scope scope;
-    Store store;
+  absl::Status RunFolder(const JobWorker::Work& work, const CallContext& context,
+                         const ingest::ProgressSink& progress) {
+    const v1::IngestFolderRequest& asked = work.asked.request();
     ingest::FolderRequest request;
-  };
-
-  absl::StatusOr<FolderWork> ReadWork(const retrieval::Job& job) const {
-    v1::FolderJob asked;
-    if (!asked.ParseFromString(job.request)) return absl::DataLossError("the stored request of the job is damaged");
-    FolderWork work;
-    work.scope = ScopeOf(asked);
-    LASTRO_ASSIGN_OR_RETURN(work.store, store_.WithScope(work.scope));
-    ingest::FolderRequest& request = work.request;
-    request.collection = job.collection;
-    request.folder = asked.request().folder();
-    request.sync = asked.sync();
-    request.include = {asked.request().include().begin(), asked.request().include().end()};
-    request.exclude = {asked.request().exclude().begin(), asked.request().exclude().end()};
-    LASTRO_ASSIGN_OR_RETURN(request.given, GivenBy(asked.request()));
-    return work;
+    request.collection = work.job.collection;
+    request.folder = asked.folder();
+    request.sync = work.asked.sync();
+    request.include = {asked.include().begin(), asked.include().end()};
+    request.exclude = {asked.exclude().begin(), asked.exclude().end()};
+    LASTRO_ASSIGN_OR_RETURN(request.given, GivenBy(asked));
+    return PipelineOn(work.store).IngestFolder(request, work.job, context, progress).status();
   }
 
-  CallContext RunningContext() {
-    absl::MutexLock lock(&mutex_);
-    return running_context_;
+  absl::Status RunReembedding(const JobWorker::Work& work, const CallContext& context,
+                              const ingest::ProgressSink& progress) {
+    const std::string& fingerprint = work.asked.reembed().fingerprint();
+    ApiTextEmbedder embedder(&embedding_, v1::DOCUMENT, fingerprint);
+    return ingest::Reembedder(&work.store, &embedder).Run(fingerprint, work.job, context, progress).status();
   }
 
   retrieval::ChunkStore& store_;
+  EmbeddingApi& embedding_;
   ApiTextEmbedder embedder_;
   const IngestConfig config_;
-
-  absl::Mutex mutex_;
-  std::deque<retrieval::Job> queue_ ABSL_GUARDED_BY(mutex_);
-  std::optional<retrieval::Job> running_ ABSL_GUARDED_BY(mutex_);
-  CallContext running_context_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_by_caller_ ABSL_GUARDED_BY(mutex_) = false;  // the running job
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread worker_;  // last: it uses everything above
+  JobWorker folders_;  // last: they use everything above
+  JobWorker reembeddings_;
 };
 
 }  // namespace

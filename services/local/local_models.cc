@@ -31,8 +31,8 @@ class LocalModels : public ModelApi {
            device, model);
       model->set_vocab_size(reranker->tokenizer().vocab_size());
     }
-    if (models_.has_embedder()) {
-      LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* embedder, models_.Embedder());
+    LASTRO_ASSIGN_OR_RETURN(const std::vector<const engine::EmbeddingModel*> embedders, models_.Embedders());
+    for (const engine::EmbeddingModel* embedder : embedders) {
       const engine::EmbeddingInfo& info = embedder->info();
       v1::Model* model = response.add_models();
       Fill(v1::MODEL_ROLE_EMBEDDER, info.name, info.architecture, info.fingerprint, info.parameters, info.max_tokens,

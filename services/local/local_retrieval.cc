@@ -16,33 +16,24 @@ constexpr uint64_t kMaxSourceBytes = 2u << 20;
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1'000;
 constexpr int kMaxDeletes = 10'000;
+constexpr int kMaxModelChanges = 5;  // of a collection during one search
 constexpr size_t kQueryVectorBytes = 8u << 20;
 
 class LocalRetrieval : public RetrievalApi {
  public:
   LocalRetrieval(retrieval::ChunkStore* store, EmbeddingApi* embedding, GenerationApi* generation,
                  bool rerank_by_default)
-      : store_(*store),
-        embedder_(embedding, v1::QUERY),
-        generation_(*generation),
-        rerank_by_default_(rerank_by_default) {}
+      : store_(*store), embedding_(*embedding), generation_(*generation), rerank_by_default_(rerank_by_default) {}
 
   absl::StatusOr<v1::SearchResponse> Search(const v1::SearchRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Store store, StoreOf(context));
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchQuery query, FromProto(request));
     LASTRO_ASSIGN_OR_RETURN(const SearchRefinement refinement, RefinementOf(request, rerank_by_default_));
-    LASTRO_ASSIGN_OR_RETURN(const retrieval::Collection collection,
-                            store->GetCollection(query.collection));  // before any model is asked
     const size_t limit = static_cast<size_t>(query.limit);
     query.limit = refinement.CandidatesFor(query.limit);
     query.with_vectors = refinement.mmr_lambda.has_value();
     Stages stages;
-    if (query.mode != retrieval::SearchMode::kLexical) {
-      LASTRO_RETURN_IF_ERROR(
-          stages.Time("embed", [&] { return EmbedQuery(collection.embedding_fingerprint, context, &query); }));
-    }
-    LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
-                            stages.Time("search", [&] { return store->Search(query, context); }));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, SearchByModel(*store, context, &stages, &query));
     v1::SearchExplanation explanation = ToProto(result.trace);
     if (refinement.rerank) {
       LASTRO_RETURN_IF_ERROR(stages.Time(
@@ -174,20 +165,38 @@ class LocalRetrieval : public RetrievalApi {
   // As the caller sees it.
   absl::StatusOr<Store> StoreOf(const CallContext& context) { return store_.WithScope(context.scope()); }
 
-  // By the model of `fingerprint` if the same caller asked the same before, else by the one that there is.
+  // Embeds the query by the collection's model and searches. The collection may get another model in between: then all
+  // over again.
+  absl::StatusOr<retrieval::SearchResult> SearchByModel(retrieval::ChunkStore& store, const CallContext& context,
+                                                        Stages* stages, retrieval::SearchQuery* query) {
+    for (int attempt = 1;; ++attempt) {
+      LASTRO_ASSIGN_OR_RETURN(const retrieval::Collection collection, store.GetCollection(query->collection));
+      const std::string& model = query->vectors_of.empty() ? collection.embedding_fingerprint : query->vectors_of;
+      if (query->mode != retrieval::SearchMode::kLexical) {
+        LASTRO_RETURN_IF_ERROR(stages->Time("embed", [&] { return EmbedQuery(model, context, query); }));
+      }
+      absl::StatusOr<retrieval::SearchResult> result =
+          stages->Time("search", [&] { return store.Search(*query, context); });
+      if (!absl::IsFailedPrecondition(result.status()) || attempt == kMaxModelChanges) return result;
+      absl::StatusOr<retrieval::Collection> now = store.GetCollection(query->collection);
+      if (!now.ok() || now->embedded_since == collection.embedded_since) return result;
+    }
+  }
+
+  // By the model of `fingerprint`, unless the same caller asked the same before.
   absl::Status EmbedQuery(const std::string& fingerprint, const CallContext& context, retrieval::SearchQuery* query) {
-    auto key = [&](const std::string& model) {
-      return absl::StrCat(ScopeKey(context.scope()), "\n", model, "\n", query->text);
-    };
-    if (auto vector = query_vectors_.Find(key(fingerprint))) {
-      query->fingerprint = fingerprint;
+    const std::string key = absl::StrCat(ScopeKey(context.scope()), "\n", fingerprint, "\n", query->text);
+    query->fingerprint = fingerprint;
+    if (auto vector = query_vectors_.Find(key)) {
       query->vector = *vector;
       return absl::OkStatus();
     }
-    LASTRO_ASSIGN_OR_RETURN(query->vector, embedder_.Embed({&query->text, 1}, context));
-    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder_.Info(context));
-    query->fingerprint = info.fingerprint;
-    query_vectors_.Insert(key(info.fingerprint), std::make_shared<std::vector<float>>(query->vector),
+    ApiTextEmbedder embedder(&embedding_, v1::QUERY, fingerprint);
+    LASTRO_ASSIGN_OR_RETURN(query->vector, embedder.Embed({&query->text, 1}, context));
+    LASTRO_ASSIGN_OR_RETURN(retrieval::EmbedderInfo info, embedder.Info(context));
+    query->fingerprint = info.fingerprint;  // which the store compares
+    if (info.fingerprint != fingerprint) return absl::OkStatus();
+    query_vectors_.Insert(key, std::make_shared<std::vector<float>>(query->vector),
                           query->vector.size() * sizeof(float));
     return absl::OkStatus();
   }
@@ -205,7 +214,7 @@ class LocalRetrieval : public RetrievalApi {
   }
 
   retrieval::ChunkStore& store_;
-  ApiTextEmbedder embedder_;
+  EmbeddingApi& embedding_;
   GenerationApi& generation_;
   const bool rerank_by_default_;
   LruCache<std::vector<float>> query_vectors_{kQueryVectorBytes};

@@ -27,11 +27,11 @@ struct IngestConfig {
   std::string allowed_folder_root;  // folders must lie below it, unless empty
   int chunk_tokens = 200;
   uint64_t max_file_bytes = 64u << 20;
-  bool resume_jobs = true;          // at the start, go on with jobs that a stop or crash interrupted
+  bool resume_jobs = true;  // at the start, go on with jobs that a stop or crash interrupted
 };
 
-// Runs folder jobs one after the other on a thread of its own. Its destructor stops the running job, which stays
-// unfinished in the store, so that the next start goes on with it.
+// Runs folder jobs one after the other on a thread of its own, and re-embeddings on another. Its destructor stops the
+// running jobs, which stay unfinished in the store, so that the next start goes on with them.
 std::unique_ptr<IngestApi> MakeLocalIngest(retrieval::ChunkStore* store, EmbeddingApi* embedding,
                                            const IngestConfig& config);
 

@@ -1,5 +1,6 @@
 #include "services/local/model_provider.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/call_context.h"
@@ -10,6 +11,8 @@
 
 namespace lastro::services {
 namespace {
+
+constexpr size_t kFingerprintDigits = 8;  // so many name a model
 
 // A model that does not give the results stored beside it must not serve.
 template <class Model>
@@ -75,19 +78,54 @@ absl::StatusOr<const engine::SequenceClassifier*> ModelProvider::Reranker() {
   return reranker_.get();
 }
 
-absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder() {
+absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::EmbedderLocked(size_t index) {
+  if (embedders_[index] == nullptr) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::EmbeddingModel> model,
+                            engine::EmbeddingModel::Load(folders_.embedders[index], *runtime));
+    LASTRO_RETURN_IF_ERROR(SelfTest(*model, folders_.embedders[index]));
+    embedders_[index] = std::move(model);
+  }
+  return embedders_[index].get();
+}
+
+absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder(const std::string& model) {
   if (!has_embedder()) {
     return absl::FailedPreconditionError("no embedding model is configured here; start with --embedder DIR");
   }
   absl::MutexLock lock(&mutex_);
-  if (embedder_ == nullptr) {
-    LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
-    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::EmbeddingModel> model,
-                            engine::EmbeddingModel::Load(folders_.embedder, *runtime));
-    LASTRO_RETURN_IF_ERROR(SelfTest(*model, folders_.embedder));
-    embedder_ = std::move(model);
+  if (model.empty()) return EmbedderLocked(0);
+  for (size_t i = 0; i < embedders_.size(); ++i) {
+    if (folders_.embedders[i] == model) return EmbedderLocked(i);
   }
-  return embedder_.get();
+  std::vector<const engine::EmbeddingModel*> meant;
+  std::vector<std::string> known;
+  for (size_t i = 0; i < embedders_.size(); ++i) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* embedder, EmbedderLocked(i));
+    const engine::EmbeddingInfo& info = embedder->info();
+    if (info.fingerprint == model) return embedder;
+    const bool begins = model.size() >= kFingerprintDigits && absl::StartsWith(info.fingerprint, model);
+    if (begins || info.name == model) meant.push_back(embedder);
+    known.push_back(absl::StrCat(info.name, " (", info.fingerprint.substr(0, kFingerprintDigits), ")"));
+  }
+  if (meant.size() == 1) return meant.front();
+  const std::string all = absl::StrJoin(known, ", ");
+  if (meant.size() > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("several embedding models are called \"", model, "\": ", all, "; give the fingerprint"));
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the embedding model \"", model, "\" is not here, but ", all,
+                                                    "; start with --embedder DIR, which may be given again"));
+}
+
+absl::StatusOr<std::vector<const engine::EmbeddingModel*>> ModelProvider::Embedders() {
+  absl::MutexLock lock(&mutex_);
+  std::vector<const engine::EmbeddingModel*> all;
+  for (size_t i = 0; i < embedders_.size(); ++i) {
+    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* embedder, EmbedderLocked(i));
+    all.push_back(embedder);
+  }
+  return all;
 }
 
 absl::StatusOr<std::string> ModelProvider::DeviceDescription() {

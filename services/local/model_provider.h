@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -26,7 +27,7 @@ struct LoadedDecoder {
   std::unique_ptr<PromptFormat> format;
   std::unique_ptr<ResponseFormats> response_formats;
   std::map<std::string, std::unique_ptr<const engine::LoraAdapter>> adapters;  // by name
-  std::string device;  // Runtime::Description()
+  std::string device;                                                          // Runtime::Description()
 
   // Null for the empty name. NOT_FOUND lists the names there are.
   absl::StatusOr<const engine::LoraAdapter*> Adapter(const std::string& name) const;
@@ -35,7 +36,7 @@ struct LoadedDecoder {
 // Where models lie. Empty: not available here.
 struct ModelFolders {
   std::string decoder;
-  std::string embedder;
+  std::vector<std::string> embedders;  // the first is the one that new collections get
   std::string reranker;
   std::map<std::string, std::string> adapters;  // LoRA adapters of the decoder, by name
 };
@@ -44,21 +45,25 @@ class ModelProvider {
  public:
   // A model whose folder is empty is not available here (FAILED_PRECONDITION).
   ModelProvider(ModelFolders folders, engine::RuntimeOptions options)
-      : folders_(std::move(folders)), options_(options) {}
+      : folders_(std::move(folders)), options_(options), embedders_(folders_.embedders.size()) {}
 
   // Loads the model when it is not there yet. A failed load is tried again at the next call.
   absl::StatusOr<const LoadedDecoder*> Decoder();
-  absl::StatusOr<const engine::EmbeddingModel*> Embedder();
+  // `model`: as EmbedRequest.model, with its errors. Models are loaded in their order until it is found.
+  absl::StatusOr<const engine::EmbeddingModel*> Embedder(const std::string& model = "");
+  // All of them, loaded, in their order.
+  absl::StatusOr<std::vector<const engine::EmbeddingModel*>> Embedders();
   absl::StatusOr<const engine::SequenceClassifier*> Reranker();
 
   bool has_decoder() const { return !folders_.decoder.empty(); }
-  bool has_embedder() const { return !folders_.embedder.empty(); }
+  bool has_embedder() const { return !folders_.embedders.empty(); }
   bool has_reranker() const { return !folders_.reranker.empty(); }
   absl::StatusOr<std::string> DeviceDescription();
 
  private:
   absl::StatusOr<const engine::Runtime*> RuntimeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  absl::StatusOr<const engine::EmbeddingModel*> EmbedderLocked(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadDecoderLocked(LoadedDecoder* decoder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ModelFolders folders_;
@@ -67,7 +72,7 @@ class ModelProvider {
   absl::Mutex mutex_;
   std::unique_ptr<engine::Runtime> runtime_ ABSL_GUARDED_BY(mutex_);  // outlives the models
   std::unique_ptr<LoadedDecoder> decoder_ ABSL_GUARDED_BY(mutex_);
-  std::unique_ptr<engine::EmbeddingModel> embedder_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<engine::EmbeddingModel>> embedders_ ABSL_GUARDED_BY(mutex_);  // one a folder
   std::unique_ptr<engine::SequenceClassifier> reranker_ ABSL_GUARDED_BY(mutex_);
 };
 

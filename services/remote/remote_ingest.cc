@@ -8,6 +8,8 @@ namespace {
 
 // Uploads are read, embedded and committed before they return.
 constexpr absl::Duration kUploadTimeout = absl::Minutes(10);
+// Chunks may have to be embedded and indexed first, and many rows dropped.
+constexpr absl::Duration kSwitchTimeout = absl::Minutes(30);
 // A watched job may run for hours; its stream is ended by its context.
 constexpr absl::Duration kWatchTimeout = absl::Hours(24 * 365);
 
@@ -38,6 +40,37 @@ class RemoteIngest final : public IngestApi {
     };
     return CallClientStream<v1::UploadRequest, v1::UploadResponse>(channel_.get(), context, start, produce,
                                                                    kUploadTimeout);
+  }
+
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest& request, const CallContext& context) override {
+    return CallUnary<v1::Job>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+      return stub_->AsyncReembed(client, request, queue);
+    });
+  }
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest& request,
+                                                 const CallContext& context) override {
+    return CallUnary<v1::Reembedding>(channel_.get(), context,
+                                      [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                        return stub_->AsyncGetReembedding(client, request, queue);
+                                      });
+  }
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest& request,
+                                                  const CallContext& context) override {
+    return CallUnary<v1::Reembedding>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return stub_->AsyncSwitchEmbedding(client, request, queue);
+        },
+        kSwitchTimeout);
+  }
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest& request,
+                                                    const CallContext& context) override {
+    return CallUnary<v1::Reembedding>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return stub_->AsyncFinishReembedding(client, request, queue);
+        },
+        kSwitchTimeout);
   }
 
   absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext& context) override {

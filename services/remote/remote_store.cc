@@ -18,6 +18,7 @@ using retrieval::DocumentState;
 using retrieval::Job;
 
 constexpr absl::Duration kPutTimeout = absl::Minutes(10);
+constexpr absl::Duration kPrepareTimeout = absl::Hours(6);  // an index of many millions is made
 constexpr size_t kVectorKeysPerCall = 2048;
 constexpr size_t kDeletesPerCall = 10'000;            // as retrieval.proto allows
 constexpr uint64_t kMaxSourceBytes = 16ull << 20;     // a call of ReadSource
@@ -211,12 +212,14 @@ class RemoteStore final : public retrieval::ChunkStore {
   }
 
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+                                                              const std::string& fingerprint,
                                                               absl::Span<const std::string> text_sha256) override {
     std::vector<std::vector<float>> vectors;
     for (size_t begin = 0; begin < text_sha256.size(); begin += kVectorKeysPerCall) {
       const absl::Span<const std::string> keys = text_sha256.subspan(begin, kVectorKeysPerCall);
       v1::FindVectorsRequest request;
       request.set_collection(collection);
+      request.set_fingerprint(fingerprint);
       for (const std::string& key : keys) request.add_text_sha256(key);
       LASTRO_ASSIGN_OR_RETURN(
           v1::FindVectorsResponse response,
@@ -228,6 +231,60 @@ class RemoteStore final : public retrieval::ChunkStore {
         vectors.emplace_back(vector.values().begin(), vector.values().end());
     }
     return vectors;
+  }
+
+  absl::StatusOr<retrieval::Reembedding> GetReembedding(const std::string& collection) override {
+    v1::GetReembeddingRequest request;
+    request.set_collection(collection);
+    return ReembeddingOf(&v1::StoreService::Stub::AsyncGetStoredReembedding, request);
+  }
+  absl::StatusOr<retrieval::Reembedding> BeginReembedding(const std::string& collection,
+                                                          const retrieval::VectorSet& model) override {
+    v1::BeginReembeddingRequest request;
+    request.set_collection(collection);
+    *request.mutable_model() = ToProto(model);
+    return ReembeddingOf(&v1::StoreService::Stub::AsyncBeginReembedding, request);
+  }
+  absl::StatusOr<retrieval::UnembeddedChunks> FindUnembedded(const std::string& collection,
+                                                             const std::string& fingerprint, int64_t after,
+                                                             int count) override {
+    v1::FindUnembeddedRequest request;
+    request.set_collection(collection);
+    request.set_fingerprint(fingerprint);
+    request.set_after_chunk(after);
+    request.set_count(count);
+    LASTRO_ASSIGN_OR_RETURN(
+        v1::FindUnembeddedResponse response,
+        Unary<v1::FindUnembeddedResponse>(&v1::StoreService::Stub::AsyncFindUnembedded, request, context_));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> chunks, Converted<Chunk>(response.chunks()));
+    return retrieval::UnembeddedChunks{std::move(chunks), response.last_chunk()};
+  }
+  absl::StatusOr<int64_t> PutVectors(const std::string& collection, const std::string& fingerprint,
+                                     absl::Span<const retrieval::TextVector> vectors) override {
+    v1::PutVectorsRequest request;
+    request.set_collection(collection);
+    request.set_fingerprint(fingerprint);
+    for (const retrieval::TextVector& vector : vectors) {
+      v1::PutVectorsRequest::TextVector* added = request.add_vectors();
+      added->set_text_sha256(vector.text_sha256);
+      added->mutable_values()->Add(vector.vector.begin(), vector.vector.end());
+    }
+    LASTRO_ASSIGN_OR_RETURN(v1::PutVectorsResponse response,
+                            Unary<v1::PutVectorsResponse>(&v1::StoreService::Stub::AsyncPutVectors, request, context_));
+    return response.chunks();
+  }
+  absl::Status PrepareVectors(const std::string& collection, const std::string& fingerprint) override {
+    return Unary<v1::PrepareVectorsResponse>(&v1::StoreService::Stub::AsyncPrepareVectors,
+                                             OtherVectors(collection, fingerprint), context_, kPrepareTimeout)
+        .status();
+  }
+  absl::StatusOr<retrieval::Reembedding> SwitchVectors(const std::string& collection,
+                                                       const std::string& fingerprint) override {
+    return ReembeddingOf(&v1::StoreService::Stub::AsyncSwitchVectors, OtherVectors(collection, fingerprint));
+  }
+  absl::StatusOr<retrieval::Reembedding> DropVectors(const std::string& collection,
+                                                     const std::string& fingerprint) override {
+    return ReembeddingOf(&v1::StoreService::Stub::AsyncDropVectors, OtherVectors(collection, fingerprint));
   }
 
   absl::StatusOr<retrieval::SearchResult> Search(const retrieval::SearchQuery& query,
@@ -276,10 +333,30 @@ class RemoteStore final : public retrieval::ChunkStore {
   absl::StatusOr<Response> Unary(std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (
                                      v1::StoreService::Stub::*start)(grpc::ClientContext*, const Request&,
                                                                      grpc::CompletionQueue*),
-                                 const Request& request, const CallContext& context) {
-    return CallUnary<Response>(channel_.get(), context, [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
-      return (stub_.get()->*start)(client, request, queue);
-    });
+                                 const Request& request, const CallContext& context,
+                                 absl::Duration timeout = absl::ZeroDuration()) {
+    return CallUnary<Response>(
+        channel_.get(), context,
+        [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+          return (stub_.get()->*start)(client, request, queue);
+        },
+        timeout);
+  }
+
+  template <typename Request>
+  absl::StatusOr<retrieval::Reembedding> ReembeddingOf(
+      std::unique_ptr<grpc::ClientAsyncResponseReader<v1::Reembedding>> (v1::StoreService::Stub::*start)(
+          grpc::ClientContext*, const Request&, grpc::CompletionQueue*),
+      const Request& request) {
+    LASTRO_ASSIGN_OR_RETURN(v1::Reembedding response, Unary<v1::Reembedding>(start, request, context_));
+    return services::FromProto(response);
+  }
+
+  static v1::OtherVectorsRequest OtherVectors(const std::string& collection, const std::string& fingerprint) {
+    v1::OtherVectorsRequest request;
+    request.set_collection(collection);
+    request.set_fingerprint(fingerprint);
+    return request;
   }
 
   template <typename Record, typename Messages>

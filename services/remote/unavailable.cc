@@ -90,6 +90,16 @@ class UnavailableIngest final : public IngestApi {
                                             const CallContext&) override {
     return status_;
   }
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest&, const CallContext&) override { return status_; }
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest&, const CallContext&) override {
+    return status_;
+  }
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest&, const CallContext&) override {
+    return status_;
+  }
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest&, const CallContext&) override {
+    return status_;
+  }
   absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest&, const CallContext&) override { return status_; }
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest&, const CallContext&) override {
     return status_;

@@ -39,8 +39,10 @@ def stored(data):
     with sqlite3.connect(f"file:{data}/lastro.db?mode=ro", uri=True) as db:
         documents = db.execute("SELECT uri, title, media_type, content_sha256, source_sha256, size_bytes, chunk_count "
                                "FROM documents ORDER BY uri").fetchall()
-        chunks = db.execute("SELECT d.uri, c.ordinal, c.tokens, c.text_sha256, c.vector, c.layout, c.headings, c.text "
-                            "FROM chunks c JOIN documents d ON d.row=c.document ORDER BY d.uri, c.ordinal").fetchall()
+        (vectors,), = db.execute("SELECT searched FROM collections")
+        chunks = db.execute("SELECT d.uri, c.ordinal, c.tokens, c.text_sha256, v.vector, c.layout, c.headings, c.text "
+                            "FROM chunks c JOIN documents d ON d.row=c.document "
+                            f"JOIN vectors_{vectors} v ON v.chunk=c.id ORDER BY d.uri, c.ordinal").fetchall()
         contents = db.execute("SELECT sha256, size_bytes FROM contents ORDER BY sha256").fetchall()
     return {"documents": documents, "chunks": chunks, "contents": contents}
 

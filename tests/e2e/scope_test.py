@@ -169,7 +169,9 @@ class Leaks(unittest.TestCase):
         document = self.random.choice(list(self.known[tenant].values()))
         request = retrieval_pb.ListChunksRequest(document_id=document.id)
         chunks = self.retrieval.ListChunks(request, timeout=60, metadata=self.metadata(Caller(tenant, None))).chunks
-        keys = store_pb.FindVectorsRequest(text_sha256=[chunk.text_sha256 for chunk in chunks])
+        fingerprint = self.retrieval.GetCollection(retrieval_pb.GetCollectionRequest(), timeout=60,
+                                                   metadata=self.metadata(Caller(tenant, None))).embedding_fingerprint
+        keys = store_pb.FindVectorsRequest(text_sha256=[chunk.text_sha256 for chunk in chunks], fingerprint=fingerprint)
 
         def call(metadata):
             response = self.store.FindVectors(keys, timeout=60, metadata=metadata)

@@ -23,6 +23,7 @@ void AddModelsCommand(CommandSet* set);
 void AddModelsVerifyCommand(CommandSet* set, CLI::App* models);
 void AddPerplexityCommand(CommandSet* set);
 void AddQuantizeCommand(CommandSet* set);
+void AddReembedCommand(CommandSet* set);
 void AddReplayCommand(CommandSet* set);
 void AddRerankCommand(CommandSet* set);
 void AddSearchCommand(CommandSet* set);

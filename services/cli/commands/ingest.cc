@@ -108,25 +108,9 @@ class IngestRun {
     *request.mutable_labels() = {settings_.labels.begin(), settings_.labels.end()};
     LASTRO_ASSIGN_OR_RETURN(v1::Job started, node_.ingest().IngestFolder(request, options_.sync, session_.context()));
     absl::StatusOr<v1::Job> ended = FollowJob(started, node_, session_);
-    if (!ended.ok()) return Abandon(started.id(), ended.status());
+    if (!ended.ok()) return AbandonJob(started.id(), ended.status(), node_, session_);
     AddJob(*ended, &total_);
     return absl::OkStatus();
-  }
-
-  // After Ctrl-C, or in process, the job is stopped; a server's job goes on when only the time of this command ran out.
-  absl::Status Abandon(const std::string& job_id, const absl::Status& why) {
-    bool stop = session_.in_process() || session_.interrupted();
-    if (!stop) {
-      return absl::Status(why.code(), absl::StrCat(why.message(), "; the job goes on: lastro jobs watch ", job_id));
-    }
-    CallContext context = CallContext::Until(absl::Now() + absl::Seconds(10)).WithScope(session_.context().scope());
-    v1::GetJobRequest request;
-    request.set_job_id(job_id);
-    if (node_.ingest().CancelJob(request, context).ok()) {
-      auto ignore = [](const v1::Job&) { return absl::OkStatus(); };
-      node_.ingest().WatchJob(request, context, ignore).IgnoreError();  // only to let it end
-    }
-    return why;
   }
 
   absl::Status Upload(const std::string& target, bool folder) {

@@ -32,11 +32,13 @@ absl::StatusOr<std::vector<std::string>> ModelsToVerify(const VerifyOptions& opt
   if (!options.models.empty()) return options.models;
   const GlobalOptions& global = session.options();
   std::string built_in;
-  if (global.decoder.empty() || global.embedder.empty()) {
+  if (global.decoder.empty() || global.embedders.empty()) {
     LASTRO_ASSIGN_OR_RETURN(built_in, FindBuiltInModels());
   }
-  return std::vector<std::string>{global.embedder.empty() ? built_in + "/embedder" : global.embedder,
-                                  global.decoder.empty() ? built_in + "/decoder" : global.decoder};
+  std::vector<std::string> models = global.embedders;
+  if (models.empty()) models.push_back(built_in + "/embedder");
+  models.push_back(global.decoder.empty() ? built_in + "/decoder" : global.decoder);
+  return models;
 }
 
 absl::Status WriteFile(const std::string& path, const std::string& text) {

@@ -164,7 +164,7 @@ class FakeStore : public retrieval::ChunkStore {
     return Unimplemented();
   }
   absl::StatusOr<std::string> ReadOriginal(const std::string&, const std::string&) override { return Unimplemented(); }
-  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string&,
+  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string&, const std::string&,
                                                               absl::Span<const std::string> keys) override {
     absl::MutexLock lock(&mutex);
     std::map<std::string, std::vector<float>> known;
@@ -174,6 +174,25 @@ class FakeStore : public retrieval::ChunkStore {
     std::vector<std::vector<float>> found;
     for (const std::string& key : keys) found.push_back(known[key]);
     return found;
+  }
+  absl::StatusOr<retrieval::Reembedding> GetReembedding(const std::string&) override { return Unimplemented(); }
+  absl::StatusOr<retrieval::Reembedding> BeginReembedding(const std::string&, const retrieval::VectorSet&) override {
+    return Unimplemented();
+  }
+  absl::StatusOr<retrieval::UnembeddedChunks> FindUnembedded(const std::string&, const std::string&, int64_t,
+                                                             int) override {
+    return Unimplemented();
+  }
+  absl::StatusOr<int64_t> PutVectors(const std::string&, const std::string&,
+                                     absl::Span<const retrieval::TextVector>) override {
+    return Unimplemented();
+  }
+  absl::Status PrepareVectors(const std::string&, const std::string&) override { return Unimplemented(); }
+  absl::StatusOr<retrieval::Reembedding> SwitchVectors(const std::string&, const std::string&) override {
+    return Unimplemented();
+  }
+  absl::StatusOr<retrieval::Reembedding> DropVectors(const std::string&, const std::string&) override {
+    return Unimplemented();
   }
   absl::StatusOr<retrieval::SearchResult> Search(const retrieval::SearchQuery&, const CallContext&) override {
     return Unimplemented();

@@ -2,6 +2,7 @@
 #include "retrieval/dense_search.h"
 
 #include "retrieval/chunk_table.h"
+#include "retrieval/collection_table.h"
 #include "retrieval/schema.h"
 #include "retrieval/store_writer.h"
 #include "tests/unit/retrieval/store_fixture.h"
@@ -48,7 +49,8 @@ class DenseSearchTest : public ::testing::Test {
                                   const std::string& text, size_t count) {
     std::vector<float> query = VectorOf(text);
     CollectionRow collection = FindCollection(snapshot.db(), kCollection).value();
-    auto found = SearchDense(view, snapshot, {&collection, &query, count, nullptr}, CallContext());
+    auto found =
+        SearchDense(view, snapshot, {collection.row, &collection.searched, &query, count, nullptr}, CallContext());
     EXPECT_THAT(found, IsOk());
     std::vector<std::string> texts;
     for (const VectorCandidate& candidate : *found) {

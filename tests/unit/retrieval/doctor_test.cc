@@ -153,7 +153,8 @@ TEST_F(DoctorTest, MendsWhatFiltersAndScopesRead) {
 
 TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
   Execute(
-      "UPDATE chunks SET vector=zeroblob(length(vector)) WHERE text LIKE 'word3 %';"
+      "UPDATE vectors_1 SET vector=zeroblob(length(vector)) "
+      "WHERE chunk=(SELECT id FROM chunks WHERE text LIKE 'word3 %');"
       "UPDATE chunks SET text='word5 stands there' WHERE text LIKE 'word5 %';"
       "UPDATE chunks SET ordinal=7 WHERE text='second part 6';"
       "DELETE FROM content_blocks WHERE content=(SELECT id FROM contents WHERE sha256=(SELECT content_sha256 "

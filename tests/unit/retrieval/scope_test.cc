@@ -148,8 +148,8 @@ TEST_F(LabelsTest, WhatIsClosedIsNotThere) {
   // Nor does a known vector tell that somebody has the text.
   for (const auto& [uri, document] : documents_) {
     const std::string key = everybody_->GetChunks(kCollection, document.id, false).value()[0].text_sha256;
-    EXPECT_FALSE(everybody_->FindVectors(kCollection, {&key, 1}).value()[0].empty()) << uri;
-    EXPECT_EQ(guest_->FindVectors(kCollection, {&key, 1}).value()[0].empty(), uri != "open") << uri;
+    EXPECT_FALSE(everybody_->FindVectors(kCollection, kFingerprint, {&key, 1}).value()[0].empty()) << uri;
+    EXPECT_EQ(guest_->FindVectors(kCollection, kFingerprint, {&key, 1}).value()[0].empty(), uri != "open") << uri;
   }
   EXPECT_EQ(guest_->GetCollection(kCollection).value().documents, 1);
   EXPECT_EQ(guest_->GetCollection(kCollection).value().chunks, 1);
@@ -211,6 +211,7 @@ TEST_F(ScopeTest, OlderStoresAreUpgraded) {
   store_.reset();
   {
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", false));
+    MakeVersion3(*db);
     ASSERT_THAT(
         db->Execute("CREATE TABLE old(document INTEGER NOT NULL, collection INTEGER NOT NULL, key TEXT NOT NULL, "
                     "type INTEGER NOT NULL, value NOT NULL, PRIMARY KEY(document, key)) WITHOUT ROWID;"

@@ -184,7 +184,8 @@ TEST_F(StoreTest, ListsDocumentsByPage) {
 
 TEST_F(StoreTest, FindsVectorsOfKnownTexts) {
   ASSERT_THAT(Put(*store_, "a", {"one", "two"}), IsOk());
-  ASSERT_OK_AND_ASSIGN(auto vectors, store_->FindVectors(kCollection, {Sha256Hex("two"), Sha256Hex("three")}));
+  ASSERT_OK_AND_ASSIGN(auto vectors,
+                       store_->FindVectors(kCollection, kFingerprint, {Sha256Hex("two"), Sha256Hex("three")}));
   EXPECT_THAT(vectors, ElementsAre(VectorOf("two"), std::vector<float>()));
 }
 

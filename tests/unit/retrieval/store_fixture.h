@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/hash.h"
+#include "retrieval/collection_table.h"
 #include "retrieval/sqlite_store.h"
 #include "tests/test_util.h"
 
@@ -115,6 +118,67 @@ inline std::vector<std::string> Found(SqliteStore& store, const SearchQuery& que
 
 inline std::vector<std::string> Found(SqliteStore& store, SearchMode mode, const std::string& text) {
   return Found(store, MakeQuery(mode, text));
+}
+
+// Brings a database back to what version 3 had: the vectors in the rows of the chunks.
+inline void MakeVersion3(Database& db) {
+  std::vector<CollectionRow> collections = AllCollections(db).value();
+  ASSERT_THAT(db.Execute("ALTER TABLE chunks ADD COLUMN vector BLOB NOT NULL DEFAULT x'';"
+                         "ALTER TABLE collections ADD COLUMN model TEXT NOT NULL DEFAULT '';"
+                         "ALTER TABLE collections ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';"
+                         "ALTER TABLE collections ADD COLUMN dimension INTEGER NOT NULL DEFAULT 0;"
+                         "UPDATE collections SET (model, fingerprint, dimension)="
+                         "(SELECT model, fingerprint, dimension FROM vector_sets s WHERE s.id=searched);"
+                         "ALTER TABLE collections DROP COLUMN searched; DROP TABLE vector_sets"),
+              lastro::testing::IsOk());
+  for (const CollectionRow& collection : collections) {
+    const std::string table = VectorTable(collection.searched.id);
+    ASSERT_THAT(
+        db.Execute(absl::StrCat("UPDATE chunks SET vector=(SELECT v.vector FROM ", table,
+                                " v WHERE v.chunk=id) WHERE collection=", collection.row, "; DROP TABLE ", table)),
+        lastro::testing::IsOk());
+  }
+  ASSERT_THAT(db.Execute("PRAGMA user_version=3"), lastro::testing::IsOk());
+}
+
+// The texts of a model of another kind: what its vectors are is as far from the first model's as may be.
+inline constexpr char kOtherFingerprint[] = "model-b";
+inline constexpr int kOtherDimension = 12;
+
+inline VectorSet OtherModel(const std::string& fingerprint = kOtherFingerprint, int dimension = kOtherDimension) {
+  VectorSet model;
+  model.model = "the model " + fingerprint;
+  model.fingerprint = fingerprint;
+  model.dimension = dimension;
+  return model;
+}
+
+// The vector of a text by the model `fingerprint`; by kFingerprint it is VectorOf(text).
+inline std::vector<float> VectorBy(const std::string& fingerprint, const std::string& text, int dimension) {
+  return fingerprint == kFingerprint ? VectorOf(text, dimension) : VectorOf(fingerprint + "/" + text, dimension);
+}
+
+// Fills in what the other set lacks, as a job does, at most `texts` of them; how many texts that were.
+inline absl::StatusOr<int> FillOther(ChunkStore& store, const VectorSet& model, int texts = 1 << 30,
+                                     const std::string& collection = kCollection) {
+  int done = 0;
+  for (int64_t after = 0; done < texts;) {
+    absl::StatusOr<UnembeddedChunks> found = store.FindUnembedded(collection, model.fingerprint, after, 5);
+    if (!found.ok()) return found.status();
+    if (found->chunks.empty()) break;
+    std::map<std::string, std::vector<float>> vectors;
+    for (const Chunk& chunk : found->chunks) {
+      if (static_cast<int>(vectors.size()) + done >= texts) break;
+      vectors[chunk.text_sha256] = VectorBy(model.fingerprint, chunk.text, model.dimension);
+    }
+    std::vector<TextVector> given;
+    for (auto& [key, vector] : vectors) given.push_back({key, vector});
+    absl::StatusOr<int64_t> put = store.PutVectors(collection, model.fingerprint, given);
+    if (!put.ok()) return put.status();
+    done += static_cast<int>(vectors.size());
+    after = found->last;
+  }
+  return done;
 }
 
 // An open store with one empty collection.

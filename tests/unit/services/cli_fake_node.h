@@ -29,6 +29,9 @@ struct FakeState {
   v1::Job job;
   v1::IngestFolderRequest folder_request;
   bool sync = false;
+  v1::ReembedRequest reembed_request;
+  v1::Reembedding reembedding;
+  int64_t commit = 0;
   std::vector<v1::UploadRequest::Header> uploads;
   absl::Status watch_status;
   int cancels = 0;
@@ -190,6 +193,29 @@ class FakeIngest : public IngestApi {
     response.mutable_document()->set_uri(header.uri());
     response.mutable_document()->set_chunk_count(2);
     return response;
+  }
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest& request, const CallContext&) override {
+    state_->reembed_request = request;
+    return state_->job;
+  }
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest& request,
+                                                 const CallContext&) override {
+    state_->reembedding.set_collection(request.collection());
+    return state_->reembedding;
+  }
+  // The two models change places.
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest& request,
+                                                  const CallContext&) override {
+    if (request.fingerprint() != state_->reembedding.other().fingerprint()) {
+      return absl::FailedPreconditionError("no vectors of this model");
+    }
+    state_->reembedding.mutable_searched()->Swap(state_->reembedding.mutable_other());
+    state_->reembedding.mutable_searched()->set_since_commit(++state_->commit);
+    return state_->reembedding;
+  }
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest&, const CallContext&) override {
+    state_->reembedding.clear_other();
+    return state_->reembedding;
   }
   absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest&, const CallContext&) override { return state_->job; }
   absl::StatusOr<v1::ListJobsResponse> ListJobs(const v1::ListJobsRequest&, const CallContext&) override {

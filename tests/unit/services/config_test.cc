@@ -104,7 +104,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.max_running_texts, 9);
   EXPECT_EQ(node.max_waiting_calls, 5);
   EXPECT_EQ(node.decoder_folder, "/m/d");
-  EXPECT_EQ(node.embedder_folder, "/m/e");
+  EXPECT_THAT(node.embedder_folders, ::testing::ElementsAre("/m/e"));
   EXPECT_EQ(parsed.config().drain, absl::Seconds(7));
   EXPECT_EQ(parsed.config().log_level, LogLevel::kWarning);
   EXPECT_TRUE(parsed.config().log_json);

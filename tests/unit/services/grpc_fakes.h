@@ -107,6 +107,28 @@ class ScriptedIngest : public IngestApi {
     response.mutable_document()->set_title(content.substr(0, 1) + content.substr(content.size() - 1));
     return response;
   }
+  // The request comes back in the answer.
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest& request, const CallContext&) override {
+    v1::Job job;
+    job.set_collection(request.collection());
+    job.set_embedding_model(request.model());
+    return job;
+  }
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest& request,
+                                                 const CallContext&) override {
+    v1::Reembedding state;
+    state.set_collection(request.collection());
+    return state;
+  }
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest& request,
+                                                  const CallContext&) override {
+    v1::Reembedding state;
+    state.mutable_searched()->set_fingerprint(request.fingerprint());
+    return state;
+  }
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest&, const CallContext&) override {
+    return absl::FailedPreconditionError("there are no other vectors");
+  }
   absl::StatusOr<v1::Job> GetJob(const v1::GetJobRequest& request, const CallContext&) override {
     return absl::NotFoundError(absl::StrCat("no job '", request.job_id(), "'"));
   }

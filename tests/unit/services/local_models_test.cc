@@ -22,7 +22,7 @@ class LocalModelsTest : public ::testing::Test {
  protected:
   static engine::RuntimeOptions Options() { return {1, engine::ComputeType::kFloat32, "cpu"}; }
 
-  ModelProvider models_{{.decoder = kDecoder, .embedder = kEmbedder}, Options()};
+  ModelProvider models_{{.decoder = kDecoder, .embedders = {kEmbedder}}, Options()};
   std::unique_ptr<EmbeddingApi> embedding_ = MakeLocalEmbedding(&models_, nullptr);
   std::unique_ptr<GenerationApi> generation_ = MakeLocalGeneration(&models_);
   std::unique_ptr<InspectApi> inspect_ = MakeLocalInspect(&models_);
@@ -72,7 +72,7 @@ TEST_F(LocalModelsTest, LongTextsAreCutOnlyWhenAskedFor) {
 // A model that was trained with "query: " and "passage: ".
 TEST(LocalEmbeddingRoles, PrefixesAreWhatTheModelSees) {
   const std::string folder = LASTRO_SOURCE_DIR "/tests/golden/models/roberta-mean";
-  ModelProvider models({.embedder = folder}, {1, engine::ComputeType::kFloat32, "cpu"});
+  ModelProvider models({.embedders = {folder}}, {1, engine::ComputeType::kFloat32, "cpu"});
   std::unique_ptr<EmbeddingApi> embedding = MakeLocalEmbedding(&models, nullptr);
   auto embed = [&](const std::string& text, v1::TextRole role) {
     v1::EmbedRequest request;
@@ -388,7 +388,7 @@ TEST_F(LocalModelsTest, ModelsThatAreNotThere) {
   *generate.mutable_prompt() = Text("x");
   EXPECT_THAT(MakeLocalGeneration(&none)->Generate(generate, context_),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("--decoder")));
-  ModelProvider missing({.decoder = "/no/such/decoder", .embedder = "/no/such/embedder"}, Options());
+  ModelProvider missing({.decoder = "/no/such/decoder", .embedders = {"/no/such/embedder"}}, Options());
   EXPECT_THAT(missing.Decoder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/decoder")));
   EXPECT_THAT(missing.Embedder(), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/no/such/embedder")));
 }

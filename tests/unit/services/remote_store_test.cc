@@ -12,6 +12,7 @@ using ::lastro::services::testing::TestServer;
 using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
 using ::lastro::testing::TempFolder;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -21,7 +22,8 @@ class RemoteStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(sqlite_, retrieval::SqliteStore::Open({.folder = folder_ / "data"}));
-    test_.retrieval = MakeLocalRetrieval(sqlite_.get(), &test_.embedding, &test_.generation, /*rerank_by_default=*/false);
+    test_.retrieval =
+        MakeLocalRetrieval(sqlite_.get(), &test_.embedding, &test_.generation, /*rerank_by_default=*/false);
     test_.store = sqlite_.get();
     test_.Start();
     store_ = MakeRemoteStore(test_.Channel());
@@ -146,8 +148,8 @@ TEST_F(RemoteStoreTest, StatesVectorsAndDeletes) {
   EXPECT_EQ(states["a.txt"].content_sha256, stored.content_sha256);
   EXPECT_EQ(states["a.txt"].pipeline, "p1");
   EXPECT_EQ(states["a.txt"].origin, "upload");
-  ASSERT_OK_AND_ASSIGN(auto vectors,
-                       store_->FindVectors("default", {Sha256Hex("lifeboat deck"), Sha256Hex("unknown")}));
+  ASSERT_OK_AND_ASSIGN(
+      auto vectors, store_->FindVectors("default", kFingerprint, {Sha256Hex("lifeboat deck"), Sha256Hex("unknown")}));
   ASSERT_EQ(vectors.size(), 2u);
   EXPECT_EQ(vectors[0], (std::vector<float>{0, 1}));
   EXPECT_THAT(vectors[1], IsEmpty());
@@ -237,6 +239,52 @@ TEST(RemoteStore, AServerWithoutTheStoreSaysSo) {
   test.Start();
   EXPECT_THAT(MakeRemoteStore(test.Channel())->ListJobs(),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("does not host the store")));
+}
+
+TEST_F(RemoteStoreTest, MovesACollectionToAnotherModel) {
+  ASSERT_THAT(PutTwoChunks("a.txt"), IsOk());
+  retrieval::VectorSet model;
+  model.model = "b";
+  model.fingerprint = "model-b";
+  model.dimension = 3;
+  ASSERT_OK_AND_ASSIGN(retrieval::Reembedding state, store_->BeginReembedding("default", model));
+  EXPECT_EQ(state.chunks, 2);
+  EXPECT_EQ(state.searched.fingerprint, kFingerprint);
+  ASSERT_TRUE(state.other.has_value());
+  EXPECT_EQ(state.other->model, "b");
+  EXPECT_EQ(state.other->dimension, 3);
+  EXPECT_EQ(state.other->since, 0);
+  ASSERT_OK_AND_ASSIGN(retrieval::UnembeddedChunks found, store_->FindUnembedded("default", "model-b", 0, 1));
+  ASSERT_EQ(found.chunks.size(), 1u);
+  EXPECT_EQ(found.chunks[0].text, "ballast tank");
+  EXPECT_THAT(found.chunks[0].headings, ElementsAre("One", "Two"));
+  ASSERT_OK_AND_ASSIGN(found, store_->FindUnembedded("default", "model-b", found.last, 10));
+  ASSERT_EQ(found.chunks.size(), 1u);
+  EXPECT_EQ(found.chunks[0].text_sha256, Sha256Hex("lifeboat deck"));
+  EXPECT_THAT(store_->SwitchVectors("default", "model-b"), StatusIs(absl::StatusCode::kAborted, HasSubstr("2 of 2")));
+  ASSERT_OK_AND_ASSIGN(int64_t put, store_->PutVectors("default", "model-b",
+                                                       {{Sha256Hex("ballast tank"), {1, 0, 0}},
+                                                        {Sha256Hex("lifeboat deck"), {0, 1, 0}}}));
+  EXPECT_EQ(put, 2);
+  EXPECT_THAT(store_->PrepareVectors("default", "model-b"), IsOk());
+  ASSERT_OK_AND_ASSIGN(state, store_->SwitchVectors("default", "model-b"));
+  EXPECT_EQ(state.searched.fingerprint, "model-b");
+  EXPECT_EQ(state.searched.vectors, 2);
+  EXPECT_GT(state.searched.since, 0);
+  ASSERT_OK_AND_ASSIGN(retrieval::Collection collection, store_->GetCollection("default"));
+  EXPECT_EQ(collection.embedded_since, state.searched.since);
+  EXPECT_EQ(collection.dimension, 3);
+  ASSERT_OK_AND_ASSIGN(state, store_->DropVectors("default", kFingerprint));
+  EXPECT_FALSE(state.other.has_value());
+  EXPECT_FALSE(store_->GetReembedding("default")->other.has_value());
+  retrieval::Job job;
+  job.id = "j9";
+  job.collection = "default";
+  job.for_all_labels = true;
+  job.chunks_found = 7;
+  ASSERT_THAT(store_->PutJob(job), IsOk());
+  EXPECT_TRUE(store_->GetJob("j9")->for_all_labels);
+  EXPECT_EQ(store_->GetJob("j9")->chunks_found, 7);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // WordEmbedding: an EmbeddingApi for tests without a model. Texts that share words have near vectors; tokens are words.
-// It can be held up and told to fail. Thread-safe.
+// It has two models, "words" (words-1) and "other words" (words-2). It can be held up and told to fail. Thread-safe.
 #pragma once
 
 #include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -18,6 +19,7 @@ namespace lastro::services::testing {
 class WordEmbedding : public EmbeddingApi {
  public:
   static constexpr int kDimension = 64;
+  static constexpr int kOtherDimension = 48;
   static constexpr int kMaxTokens = 256;
 
   // While blocked, Embed waits until Unblock() or the end of its call.
@@ -28,6 +30,12 @@ class WordEmbedding : public EmbeddingApi {
     absl::MutexLock lock(&mutex_);
     auto waiting = [this] { return waiting_ > 0; };
     mutex_.Await(absl::Condition(&waiting));
+  }
+
+  // How many documents' texts the model `fingerprint` has embedded.
+  int embedded(const std::string& fingerprint) {
+    absl::MutexLock lock(&mutex_);
+    return embedded_[fingerprint];
   }
 
   // The roles of the texts embedded since the last call.
@@ -42,11 +50,21 @@ class WordEmbedding : public EmbeddingApi {
       absl::MutexLock lock(&mutex_);
       roles_.insert(request.role());
     }
+    const bool other = request.model() == "words-2" || request.model() == "other words";
+    if (!other && !request.model().empty() && request.model() != "words-1" && request.model() != "words") {
+      return absl::FailedPreconditionError("the embedding model " + request.model() + " is not here");
+    }
     v1::EmbedResponse response;
-    for (const std::string& text : request.texts()) FillVector(text, response.add_vectors());
-    response.set_model("words");
-    response.set_fingerprint("words-1");
-    response.set_dimension(kDimension);
+    response.set_model(other ? "other words" : "words");
+    response.set_fingerprint(other ? "words-2" : "words-1");
+    response.set_dimension(other ? kOtherDimension : kDimension);
+    for (const std::string& text : request.texts()) {
+      FillVector(response.fingerprint(), response.dimension(), text, response.add_vectors());
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      if (request.role() == v1::DOCUMENT) embedded_[response.fingerprint()] += request.texts_size();
+    }
     response.set_max_tokens(kMaxTokens);
     return response;
   }
@@ -81,11 +99,11 @@ class WordEmbedding : public EmbeddingApi {
     return words;
   }
 
-  static void FillVector(const std::string& text, v1::Vector* out) {
-    std::vector<float> vector(kDimension, 0.0f);
+  static void FillVector(const std::string& fingerprint, int dimension, const std::string& text, v1::Vector* out) {
+    std::vector<float> vector(static_cast<size_t>(dimension), 0.0f);
     vector[0] = 0.1f;  // never of no length
     for (const auto& [begin, end] : Words(text)) {
-      vector[Hash64(absl::AsciiStrToLower(text.substr(begin, end - begin))) % kDimension] += 1.0f;
+      vector[Hash64(fingerprint + absl::AsciiStrToLower(text.substr(begin, end - begin))) % vector.size()] += 1.0f;
     }
     double square = 0;
     for (float value : vector) square += static_cast<double>(value) * value;
@@ -111,6 +129,7 @@ class WordEmbedding : public EmbeddingApi {
 
   absl::Mutex mutex_;
   std::set<v1::TextRole> roles_;
+  std::map<std::string, int> embedded_;
   bool blocked_ = false;
   int waiting_ = 0;
 };
