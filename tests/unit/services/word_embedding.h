@@ -25,6 +25,13 @@ class WordEmbedding : public EmbeddingApi {
   // While blocked, Embed waits until Unblock() or the end of its call.
   void Block() { Set(&blocked_, true); }
   void Unblock() { Set(&blocked_, false); }
+  // Embed waits also once the model `fingerprint` has embedded so many texts of documents; until LetGo().
+  void HoldAfter(const std::string& fingerprint, int texts) {
+    absl::MutexLock lock(&mutex_);
+    held_ = fingerprint;
+    hold_after_ = texts;
+  }
+  void LetGo() { HoldAfter("", 0); }
   // Returns when an Embed is waiting.
   void AwaitBlockedCall() {
     absl::MutexLock lock(&mutex_);
@@ -45,11 +52,6 @@ class WordEmbedding : public EmbeddingApi {
   }
 
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
-    if (absl::Status status = WaitWhileBlocked(context); !status.ok()) return status;
-    {
-      absl::MutexLock lock(&mutex_);
-      roles_.insert(request.role());
-    }
     const bool other = request.model() == "words-2" || request.model() == "other words";
     if (!other && !request.model().empty() && request.model() != "words-1" && request.model() != "words") {
       return absl::FailedPreconditionError("the embedding model " + request.model() + " is not here");
@@ -58,11 +60,13 @@ class WordEmbedding : public EmbeddingApi {
     response.set_model(other ? "other words" : "words");
     response.set_fingerprint(other ? "words-2" : "words-1");
     response.set_dimension(other ? kOtherDimension : kDimension);
+    if (absl::Status status = WaitWhileBlocked(response.fingerprint(), context); !status.ok()) return status;
     for (const std::string& text : request.texts()) {
       FillVector(response.fingerprint(), response.dimension(), text, response.add_vectors());
     }
     {
       absl::MutexLock lock(&mutex_);
+      roles_.insert(request.role());
       if (request.role() == v1::DOCUMENT) embedded_[response.fingerprint()] += request.texts_size();
     }
     response.set_max_tokens(kMaxTokens);
@@ -110,10 +114,12 @@ class WordEmbedding : public EmbeddingApi {
     for (float value : vector) out->add_values(static_cast<float>(value / std::sqrt(square)));
   }
 
-  absl::Status WaitWhileBlocked(const CallContext& context) {
+  absl::Status WaitWhileBlocked(const std::string& fingerprint, const CallContext& context) {
     absl::MutexLock lock(&mutex_);
     ++waiting_;
-    auto free = [this] { return !blocked_; };
+    auto free = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return !blocked_ && !(fingerprint == held_ && embedded_[fingerprint] >= hold_after_);
+    };
     absl::Status status = context.Check();
     while (status.ok() && !mutex_.AwaitWithTimeout(absl::Condition(&free), absl::Milliseconds(5))) {
       status = context.Check();
@@ -130,6 +136,8 @@ class WordEmbedding : public EmbeddingApi {
   absl::Mutex mutex_;
   std::set<v1::TextRole> roles_;
   std::map<std::string, int> embedded_;
+  std::string held_;
+  int hold_after_ = 0;
   bool blocked_ = false;
   int waiting_ = 0;
 };
