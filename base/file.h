@@ -1,6 +1,6 @@
-// Files: whole reads with a byte cap, atomic replacement, read-only maps. All functions are thread-safe. Errors name the
-// path and what the operating system said: NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED (larger than the cap, disk
-// full) or INTERNAL.
+// Files: whole reads with a byte cap, atomic replacement, read-only maps. All functions are thread-safe. Errors name
+// the path and what the operating system said: NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED (larger than the cap,
+// disk full) or INTERNAL.
 #pragma once
 
 #include <cstddef>
@@ -36,6 +36,10 @@ class MappedFile {
   ~MappedFile();
 
   absl::Span<const uint8_t> bytes() const { return {data_, size_}; }
+
+  // Takes the whole pages of `part`, a part of bytes(), out of this process's memory: what is hardly looked at again
+  // need not stay. Looked at all the same they are read again.
+  void Forget(absl::Span<const uint8_t> part) const;
 
  private:
   const uint8_t* data_ = nullptr;
