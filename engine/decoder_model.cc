@@ -65,7 +65,6 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
   if (core.reuse_chunks) LASTRO_RETURN_IF_ERROR(core.transformer->CanMoveKv());
   model->FillInfo();
-  core.files->weights().ForgetReplaced();
   return model;
 }
 

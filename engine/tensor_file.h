@@ -77,7 +77,7 @@ class TensorFile {
   virtual const std::string& path() const = 0;
 
   // Takes what of the files other memory stands for, such as rows that were copied into another order, out of this
-  // process's memory (MappedFile::Forget). For when a model is loaded and its files were hashed.
+  // process's memory (MappedFile::Forget). Called while a model's files are hashed, which reads all of them.
   virtual void ForgetReplaced() const {}
 
  protected:
