@@ -82,8 +82,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
   if (fd.get() < 0) return ErrnoToStatus(errno, "open " + path);
   LASTRO_ASSIGN_OR_RETURN(uint64_t size, RegularFileSize(fd.get(), path));
   if (size > max_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(path, " has ", size, " bytes; the limit is ", max_bytes));
+    return absl::ResourceExhaustedError(absl::StrCat(path, " has ", size, " bytes; the limit is ", max_bytes));
   }
   std::string content(size, '\0');
   size_t done = 0;
@@ -131,6 +130,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::Forget(absl::Span<const uint8_t> part) const {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), data = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t begin = (data + page - 1) / page * page, end = (data + part.size()) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // advice: it may be refused
 }
 
 MappedFile::~MappedFile() {

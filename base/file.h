@@ -38,6 +38,10 @@ class MappedFile {
   absl::Span<const uint8_t> bytes() const { return {data_, size_}; }
   absl::string_view view() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
+  // Takes the whole pages of `part`, a part of bytes(), out of this process's memory: what is hardly looked at again
+  // need not stay. Looked at all the same they are read again.
+  void Forget(absl::Span<const uint8_t> part) const;
+
  private:
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;

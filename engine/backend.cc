@@ -153,6 +153,19 @@ void Backend::CopyKvBlock(int32_t from, int32_t to, KvStore& store) {
   DoCopyKvBlock(from, to, store);
 }
 
+void Backend::MoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store) {
+  const KvShape& shape = store.shape();
+  LASTRO_CHECK(moves_kv() && move.tokens > 0 && move.from_slot >= 0 && move.to_slot >= 0);
+  CheckBlocks(move.from, move.from_slot + move.tokens, shape);
+  CheckBlocks(move.to, move.to_slot + move.tokens, shape);
+  LASTRO_CHECK(cos.rows == move.tokens && sin.rows == move.tokens && cos.cols == sin.cols);
+  LASTRO_CHECK(cos.stride == cos.cols && sin.stride == sin.cols && 2 * cos.cols <= shape.head_dim);
+  LASTRO_CHECK(layer >= 0 && layer < shape.layers);
+  DoMoveKv(move, cos, sin, layer, store);
+}
+
+void Backend::DoMoveKv(const KvMove&, MatrixView, MatrixView, int64_t, KvStore&) { LASTRO_CHECK(moves_kv()); }
+
 void Backend::Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                         int64_t layer, const KvStore& store, MatrixView out) {
   const KvShape& shape = store.shape();

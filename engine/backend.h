@@ -133,6 +133,16 @@ class KvStore {
   const KvShape shape_;
 };
 
+// Tokens whose keys and values go to another place: token i from place from_slot + i of the blocks `from` to place
+// to_slot + i of the blocks `to`. Host memory.
+struct KvMove {
+  absl::Span<const int32_t> from;
+  int64_t from_slot = 0;
+  absl::Span<const int32_t> to;
+  int64_t to_slot = 0;
+  int64_t tokens = 0;
+};
+
 class LoraAdapter;
 
 // The rows of one sequence in a packed batch and its tokens in a KV store. Spans are host memory.
@@ -240,6 +250,10 @@ class Backend {
   void StoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer, KvStore& store);
   // Block `to` becomes a copy of block `from`, in all layers.
   void CopyKvBlock(int32_t from, int32_t to, KvStore& store);
+  // Copies keys and values of a layer, the keys rotated on as Rope does by cos and sin [tokens, rotary_dim / 2],
+  // rounded to the store's type once more. REQUIRES: moves_kv(); no token is overwritten before it is read.
+  void MoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store);
+  virtual bool moves_kv() const { return false; }
   // Softmax attention of q [R, H * D] over the stored tokens 0 .. position + rows of each of the step's sequences; out
   // as q.
   void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q, int64_t layer,
@@ -277,6 +291,7 @@ class Backend {
   virtual void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                          KvStore& store) = 0;
   virtual void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) = 0;
+  virtual void DoMoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store);
   virtual void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                            int64_t layer, const KvStore& store, MatrixView out) = 0;
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;

@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "engine/cpu_weights.h"
 #include "engine/onednn_matmul.h"
+#include "kernels/cpu_features.h"
 
 namespace lastro::engine {
 namespace {
@@ -57,8 +58,10 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
 
 std::string CpuBackend::Description() const {
   const bool scalar = &kernels_ == &kernels::ReferenceKernels();
+  const char* const problem = scalar ? nullptr : kernels::TilesProblem();
   return absl::StrCat("cpu, ", pool_.threads(), pool_.threads() == 1 ? " thread, " : " threads, ",
-                      bf16_ ? "bf16" : "fp32", " (", scalar ? "scalar" : GetOneDnnSupport().isa, ")");
+                      bf16_ ? "bf16" : "fp32", " (", scalar ? "scalar" : GetOneDnnSupport().isa, ")",
+                      problem == nullptr ? "" : absl::StrCat("; AMX is not used: ", problem));
 }
 
 absl::StatusOr<std::unique_ptr<Buffer>> CpuBackend::Allocate(int64_t bytes) {
@@ -90,8 +93,11 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Spa
                                                                        absl::Span<const float> bias,
                                                                        LinearHints hints) {
   if (deterministic_) hints = {.few_rows = true, .many_rows = false};
-  // Without AMX our integers are faster than oneDNN's bf16, and more precise.
-  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || GetOneDnnSupport().amx);
+  // Without AMX our integers are faster than oneDNN's bf16, and more precise; with it our tiles need no second copy of
+  // weights whose rows are at hand.
+  const bool tiles = hints.few_rows && kernels::TilesInUse() != kernels::TileUse::kNone;
+  const bool bf16_by_onednn = GetOneDnnSupport().amx && !tiles;
+  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || bf16_by_onednn);
   return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
 }
 
@@ -173,6 +179,23 @@ void CpuBackend::DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView 
 
 void CpuBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
   static_cast<CpuKvStore&>(store).CopyBlock(from, to);
+}
+
+void CpuBackend::DoMoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store) {
+  const CpuKvStore& blocks = static_cast<const CpuKvStore&>(store);
+  const kernels::KvView cache = blocks.Layer(layer);
+  const int64_t width = cache.kv_heads * cache.head_dim;
+  ForRows(move.tokens, 16 * width, [&](int64_t begin, int64_t end) {
+    std::vector<float> keys(static_cast<size_t>(width)), values(keys.size());
+    for (int64_t token = begin; token < end; ++token) {
+      const int64_t slot = move.from_slot + token;
+      blocks.Read(layer, move.from[static_cast<size_t>(slot / kernels::kKvBlock)], slot % kernels::kKvBlock,
+                  keys.data(), values.data());
+      kernels_.rope(In(cos, token).data, In(sin, token).data, 1, cache.kv_heads, cache.head_dim, 2 * cos.cols,
+                    {keys.data(), width});
+      kernels_.store_kv({keys.data(), width}, {values.data(), width}, 1, move.to.data(), move.to_slot + token, cache);
+    }
+  });
 }
 
 void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,

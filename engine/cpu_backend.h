@@ -44,6 +44,7 @@ class CpuBackend : public Backend {
   absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
+  bool moves_kv() const override { return true; }
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
   int64_t default_kv_bytes() const override;  // a quarter of the machine's memory
@@ -64,6 +65,7 @@ class CpuBackend : public Backend {
   void DoStoreKv(absl::Span<const SequenceSpan> sequences, MatrixView k, MatrixView v, int64_t layer,
                  KvStore& store) override;
   void DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) override;
+  void DoMoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store) override;
   void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                    int64_t layer, const KvStore& store, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;

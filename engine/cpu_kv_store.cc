@@ -3,8 +3,31 @@
 #include <cstring>
 
 #include "base/status_macros.h"
+#include "kernels/bfloat16.h"
 
 namespace lastro::engine {
+namespace {
+
+// Element i of an array of the cache's type; `scale` is of int8.
+float Element(kernels::KvType type, const uint8_t* array, int64_t i, float scale) {
+  switch (type) {
+    case kernels::KvType::kF32: {
+      float value;
+      std::memcpy(&value, array + 4 * i, sizeof(value));
+      return value;
+    }
+    case kernels::KvType::kF16: {
+      uint16_t bits;
+      std::memcpy(&bits, array + 2 * i, sizeof(bits));
+      return kernels::Fp16ToFloat(bits);
+    }
+    case kernels::KvType::kInt8:
+      return scale * static_cast<float>(static_cast<int8_t>(array[i]));
+  }
+  return 0;
+}
+
+}  // namespace
 
 int64_t CpuKvStore::Bytes(const KvShape& shape, kernels::KvType type) {
   constexpr int64_t kWidest = int64_t{1} << 32;  // far from where the bytes of a vector would overflow
@@ -37,6 +60,24 @@ void CpuKvStore::CopyBlock(int32_t from, int32_t to) {
     const size_t bytes = static_cast<size_t>(view.block_bytes());
     std::memcpy(view.Keys(to, 0), view.Keys(from, 0), bytes);
     std::memcpy(view.Values(to, 0), view.Values(from, 0), bytes);
+  }
+}
+
+void CpuKvStore::Read(int64_t layer, int32_t block, int64_t slot, float* key, float* value) const {
+  const kernels::KvView view = Layer(layer);
+  const int64_t dims = view.head_dim, groups = kernels::KvGroups(dims);
+  for (int64_t head = 0; head < view.kv_heads; ++head, key += dims, value += dims) {
+    const uint8_t *keys = view.Keys(block, head), *values = view.Values(block, head);
+    float key_scale = 0, value_scale = 0;
+    for (int64_t c = 0; c < dims; ++c) {
+      if (type_ == kernels::KvType::kInt8 && c % kernels::kKvGroup == 0) {
+        const int64_t codes = kernels::kKvBlock * dims, group = c / kernels::kKvGroup;
+        key_scale = Element(kernels::KvType::kF32, keys + codes, group * kernels::kKvBlock + slot, 0);
+        value_scale = Element(kernels::KvType::kF32, values + codes, slot * groups + group, 0);
+      }
+      key[c] = Element(type_, keys, c * kernels::kKvBlock + slot, key_scale);
+      value[c] = Element(type_, values, slot * dims + c, value_scale);
+    }
   }
 }
 

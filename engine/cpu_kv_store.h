@@ -18,6 +18,8 @@ class CpuKvStore : public KvStore {
 
   kernels::KvView Layer(int64_t layer) const;
   void CopyBlock(int32_t from, int32_t to);
+  // Key and value of the token in `slot` of a block, of all heads: [kv_heads * head_dim] each.
+  void Read(int64_t layer, int32_t block, int64_t slot, float* key, float* value) const;
 
  private:
   CpuKvStore(const KvShape& shape, kernels::KvType type, CpuMemory memory)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <memory>
 #include <optional>
 
 #include "base/check.h"
@@ -25,6 +26,7 @@ constexpr int64_t kTiledRows = 28;
 constexpr int64_t kTileFloats = int64_t{1} << 17;
 // Numbers of x whose rounding is worth another thread.
 constexpr int64_t kRoundWorkPerThread = 1 << 15;
+constexpr size_t kCacheLine = 64;
 
 // Every row of `out` [rows, count] becomes `bias`.
 void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride, float* out) {
@@ -136,25 +138,30 @@ void CpuBackend::LinearByPanels(const CpuLinear& linear, MatrixView x, MatrixVie
                                     x.rows,    part.count, x.cols};
     const int64_t panels = (part.count + kernels::kGemmColumns - 1) / kernels::kGemmColumns;
     auto body = [&](int64_t begin, int64_t end) { gemm_kernels_.gemm(args, begin, end); };
-    pool_.ParallelFor(panels, 1, std::ref(body));
+    const int64_t grain = std::clamp<int64_t>(panels / pool_.threads(), 1, gemm_kernels_.panels_together);
+    pool_.ParallelFor(panels, grain, std::ref(body));
   }
 }
 
 // x into gemm_rows_.
 void CpuBackend::RoundRows(MatrixView x, kernels::RowCode code) {
-  constexpr int64_t kBlock = kernels::kGemmRows;
-  const int64_t blocks = (x.rows + kBlock - 1) / kBlock, padded = kernels::PaddedK(x.cols);
-  const size_t values = static_cast<size_t>(blocks * kBlock * padded);
-  row_codes_.resize(values);
+  const int64_t block = kernels::RowsTogether(code);
+  const int64_t blocks = (x.rows + block - 1) / block, padded = kernels::PaddedK(x.cols);
+  const size_t values = static_cast<size_t>(blocks * block * padded);
+  const size_t bytes = values * static_cast<size_t>(kernels::BytesOf(code));
+  row_codes_.resize((bytes + kCacheLine) / sizeof(int16_t));
+  void* codes = row_codes_.data();
+  size_t room = row_codes_.size() * sizeof(int16_t);
+  codes = std::align(kCacheLine, bytes, codes, room);  // for tiles, whose rows are as long
   row_scales_.resize(values / kernels::kQuantGroup);
   row_sums_.resize(values / kernels::kQuantSumGroup);
-  gemm_rows_ = {row_codes_.data(), row_scales_.data(), row_sums_.data(), padded};
+  gemm_rows_ = {codes, row_scales_.data(), row_sums_.data(), padded};
   auto body = [&](int64_t begin, int64_t end) {
-    const int64_t row = begin * kBlock, rows = std::min(end * kBlock, x.rows) - row;
+    const int64_t row = begin * block, rows = std::min(end * block, x.rows) - row;
     gemm_kernels_.round_rows({x.floats() + row * x.stride, x.stride}, rows, x.cols, code,
                              kernels::FromBlock(gemm_rows_, begin, code));
   };
-  pool_.ParallelFor(blocks, std::max<int64_t>(1, kRoundWorkPerThread / (kBlock * padded)), std::ref(body));
+  pool_.ParallelFor(blocks, std::max<int64_t>(1, kRoundWorkPerThread / (block * padded)), std::ref(body));
 }
 
 // Many rows: the arithmetic outweighs the weights' bytes, so a tile of weights is turned into floats, which stay in the

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "engine/backend.h"
 #include "engine/cards.h"
+#include "engine/chunk_reuse.h"
 #include "engine/decoder_session.h"
 #include "engine/lora.h"
 #include "engine/model_files.h"
@@ -57,8 +58,12 @@ absl::StatusOr<std::unique_ptr<DecoderModel>> LoadedDecoder::Create(const std::s
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(core.files->weights(), architecture, *core.backend));
   LASTRO_ASSIGN_OR_RETURN(core.pool, KvPool::Create(*core.backend, architecture, runtime.kv_bytes()));
-  if (runtime.reuse_bytes() > 0) core.prefixes = std::make_unique<PrefixCache>(*core.pool, runtime.reuse_bytes());
+  core.reuse_chunks = runtime.reuse_chunks();
+  if (runtime.reuse_bytes() > 0) {
+    core.prefixes = std::make_unique<PrefixCache>(*core.pool, runtime.reuse_bytes(), core.reuse_chunks);
+  }
   core.transformer = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *core.backend);
+  if (core.reuse_chunks) LASTRO_RETURN_IF_ERROR(core.transformer->CanMoveKv());
   model->FillInfo();
   return model;
 }
@@ -107,12 +112,19 @@ absl::StatusOr<Opening> LoadedDecoder::Open(absl::Span<const int32_t> prompt, in
   }
   KvScope scope = *options.scope;
   if (options.adapter != nullptr) absl::StrAppend(&scope.name, "\n", options.adapter->fingerprint());
-  BlockTable known = core_.prefixes->Find(scope, prompt, static_cast<int64_t>(prompt.size()) - kFreshTokens);
+  const int64_t most = static_cast<int64_t>(prompt.size()) - kFreshTokens;
+  BlockTable known = core_.prefixes->Find(scope, prompt, most);
   const size_t held = known.blocks().size() * static_cast<size_t>(core_.pool->shape().block_tokens);
   auto session = std::make_unique<CachedSession>(core_, std::move(known), static_cast<int>(held), capacity,
                                                  std::nullopt, options.adapter);
-  session->KeepFor(std::move(scope), prompt.first(held));
   session->Hold(std::move(room));
+  opening.reused_tokens = static_cast<int>(held);
+  if (core_.reuse_chunks) {
+    LASTRO_ASSIGN_OR_RETURN(const int64_t more, ReuseChunks(scope, prompt, most, context, session.get()));
+    opening.reused_tokens += static_cast<int>(more);
+  } else {
+    session->KeepFor(std::move(scope), prompt.first(held));
+  }
   opening.session = std::move(session);
   return opening;
 }

@@ -51,6 +51,19 @@ void CachedSession::KeepFor(KvScope scope, absl::Span<const int32_t> held) {
   shared_blocks_ = length_ / core_.pool->shape().block_tokens;
 }
 
+absl::Status CachedSession::Splice(const KnownRun& run, const CallContext& context) {
+  LASTRO_CHECK(!scope_.has_value() && run.begin == length_ && run.tokens <= capacity_ - length_);
+  const int64_t block = core_.pool->shape().block_tokens;
+  return core_.backend->queue().Run(context, [&]() -> absl::Status {
+    LASTRO_RETURN_IF_ERROR(table_.Reserve(length_, length_ + run.tokens));
+    core_.backend->BeginStep({});
+    const KvMove move = {run.table.blocks(), run.position % block, table_.blocks(), length_, run.tokens};
+    core_.transformer->MoveKv(move, run.position, length_, core_.pool->store());
+    length_ += static_cast<int>(run.tokens);
+    return core_.backend->Synchronize();
+  });
+}
+
 void CachedSession::Commit(absl::Span<const int32_t> tokens, size_t drafts) {
   length_ += static_cast<int>(tokens.size());
   if (!scope_.has_value()) return;

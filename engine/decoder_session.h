@@ -26,6 +26,7 @@ struct DecoderCore {
   Backend* backend = nullptr;
   std::unique_ptr<KvPool> pool;
   std::unique_ptr<PrefixCache> prefixes;  // null: nothing is kept
+  bool reuse_chunks = false;              // engine/chunk_reuse.h
   mutable TransformerScratch scratch;     // used inside steps of the backend's queue only
   const std::unique_ptr<StepScheduler> scheduler;
 };
@@ -59,7 +60,12 @@ class CachedSession : public DecoderSession {
   // What the session holds from now on is kept for others of `scope`; `held` are its tokens so far.
   void KeepFor(KvScope scope, absl::Span<const int32_t> held);
 
+  // Goes on with `run`, which begins at length(), as it was computed elsewhere; a step of its own. RESOURCE_EXHAUSTED
+  // when the KV memory is full; CANCELLED, DEADLINE_EXCEEDED. REQUIRES: before KeepFor; within the capacity.
+  absl::Status Splice(const KnownRun& run, const CallContext& context);
+
   const DecoderCore& core() const { return core_; }
+  const BlockTable& table() const { return table_; }
 
   // Room for this session and its forks, kept with it.
   void Hold(KvPromise promise) { promise_ = std::move(promise); }

@@ -200,7 +200,7 @@ absl::Status Generation::Begin(absl::Span<const int32_t> prompt, const CallConte
   result_.prompt_tokens = static_cast<int>(prompt.size());
   const OpenOptions open = {options_.adapter, options_.scope.has_value() ? &*options_.scope : nullptr};
   LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, open, context));
-  result_.reused_tokens = opening.session->length();
+  result_.reused_tokens = opening.reused_tokens;
   LASTRO_RETURN_IF_ERROR(opening.session->Extend(opening.left(), LogitsOf::kLast, context, &logits_));
   session_ = std::move(opening.session);
   opening_tokens_ = opening.tokens.size();
@@ -319,7 +319,7 @@ absl::StatusOr<ContinuationScores> ScoreContinuations(const LanguageModel& model
   LASTRO_ASSIGN_OR_RETURN(Opening opening, model.Open(prompt, static_cast<int>(longest), open, context));
   DecoderSession* const session = opening.session.get();
   ContinuationScores result;
-  result.reused_tokens = session->length();
+  result.reused_tokens = opening.reused_tokens;
   std::vector<float> prompt_logits;
   LASTRO_RETURN_IF_ERROR(session->Extend(opening.left(), LogitsOf::kLast, context, &prompt_logits));
   LASTRO_ASSIGN_OR_RETURN(result.scores,

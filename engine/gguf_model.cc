@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> GgufModel::LoadTokenizer() const { re
 std::string GgufModel::Fingerprint(absl::Span<const std::pair<std::string, std::string>> extra) const {
   FingerprintBuilder builder;
   for (const MappedFile& file : weights_->files()) {
-    builder.Add("gguf", file.view());
+    builder.AddMapped("gguf", file.bytes(), [this] { weights_->ForgetReplaced(); });
   }
   for (const auto& [name, value] : extra) builder.Add(name, value);
   return builder.FinishHex();

@@ -28,6 +28,10 @@ absl::StatusOr<std::unique_ptr<GgufWeights>> GgufWeights::Create(
     MappedFile file, std::string path, const GgufFamily& family, const HeadCounts& heads,
     const std::vector<std::pair<std::string, StoredTensor>>& tensors) {
   std::unique_ptr<GgufWeights> weights(new GgufWeights(std::move(file), std::move(path)));
+  const absl::Span<const uint8_t> bytes = weights->file_.bytes();
+  const uint8_t* first = bytes.data() + bytes.size();
+  for (const auto& [name, tensor] : tensors) first = std::min(first, tensor.data.data());
+  weights->replaced_.push_back(bytes.first(static_cast<size_t>(first - bytes.data())));
   for (const auto& [name, tensor] : tensors) {
     if (IsConfig(name)) continue;
     const GgufTensorMatch match = HfNameOf(family, name).value_or(GgufTensorMatch{name});
@@ -71,8 +75,13 @@ absl::Status GgufWeights::AddExperts(const std::string& gguf_name, const std::st
   return absl::OkStatus();
 }
 
-absl::Span<uint8_t> GgufWeights::NewCopy(size_t bytes) {
-  return absl::MakeSpan(copies_.emplace_back(bytes));  // moving a vector keeps its memory
+absl::Span<uint8_t> GgufWeights::NewCopy(absl::Span<const uint8_t> replaced) {
+  replaced_.push_back(replaced);
+  return absl::MakeSpan(copies_.emplace_back(replaced.size()));  // moving a vector keeps its memory
+}
+
+void GgufWeights::ForgetReplaced() const {
+  for (absl::Span<const uint8_t> part : replaced_) file_.Forget(part);
 }
 
 absl::Status GgufWeights::ReorderRows(const std::string& name, GgufChange change, const HeadCounts& heads,
@@ -85,7 +94,7 @@ absl::Status GgufWeights::ReorderRows(const std::string& name, GgufChange change
                                                    " key-value heads do not make"));
   }
   const size_t row_bytes = tensor->data.size() / static_cast<size_t>(rows);
-  const absl::Span<uint8_t> copy = NewCopy(tensor->data.size());
+  const absl::Span<uint8_t> copy = NewCopy(tensor->data);
   for (size_t row = 0; row < order.size(); ++row) {
     std::memcpy(copy.data() + row * row_bytes, tensor->data.data() + static_cast<size_t>(order[row]) * row_bytes,
                 row_bytes);
@@ -99,7 +108,7 @@ absl::Status GgufWeights::SubtractOne(const std::string& name, StoredTensor* ten
     return absl::InvalidArgumentError(
         absl::StrCat(path_, ": tensor ", name, " is of type ", NameOf(tensor->type), "; a norm must be F32"));
   }
-  const absl::Span<uint8_t> copy = NewCopy(tensor->data.size());
+  const absl::Span<uint8_t> copy = NewCopy(tensor->data);
   for (size_t at = 0; at < copy.size(); at += sizeof(float)) {
     float value;
     std::memcpy(&value, tensor->data.data() + at, sizeof(float));

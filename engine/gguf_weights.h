@@ -31,6 +31,7 @@ class GgufWeights : public TensorFile {
   const std::vector<std::string>& names() const override { return names_; }
   absl::Span<const MappedFile> files() const override { return absl::MakeConstSpan(&file_, 1); }
   const std::string& path() const override { return path_; }
+  void ForgetReplaced() const override;  // the metadata too
 
  private:
   GgufWeights(MappedFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
@@ -39,11 +40,13 @@ class GgufWeights : public TensorFile {
   absl::Status AddExperts(const std::string& gguf_name, const std::string& hf_name, const StoredTensor& tensor);
   absl::Status ReorderRows(const std::string& name, GgufChange change, const HeadCounts& heads, StoredTensor* tensor);
   absl::Status SubtractOne(const std::string& name, StoredTensor* tensor);
-  absl::Span<uint8_t> NewCopy(size_t bytes);
+  // Room for what will stand for `replaced`.
+  absl::Span<uint8_t> NewCopy(absl::Span<const uint8_t> replaced);
 
   const MappedFile file_;
   const std::string path_;
   std::vector<std::vector<uint8_t>> copies_;
+  std::vector<absl::Span<const uint8_t>> replaced_;  // of the file, by them and by what its reader made of it
   absl::flat_hash_map<std::string, StoredTensor> tensors_;
   std::vector<std::string> names_;
 };

@@ -63,6 +63,17 @@ void FingerprintBuilder::Add(absl::string_view name, absl::string_view value) {
   hash_.Update(value);
 }
 
+void FingerprintBuilder::AddMapped(absl::string_view name, absl::Span<const uint8_t> bytes,
+                                   absl::FunctionRef<void()> after_piece) {
+  constexpr size_t kPiece = size_t{16} << 20;
+  hash_.Update(absl::StrCat(name.size(), ":", name, bytes.size(), ":"));
+  for (size_t at = 0; at < bytes.size(); at += kPiece) {
+    const absl::Span<const uint8_t> piece = bytes.subspan(at, kPiece);
+    hash_.Update({reinterpret_cast<const char*>(piece.data()), piece.size()});
+    after_piece();
+  }
+}
+
 absl::StatusOr<HfFolder::File> HfFolder::ReadJson(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
   LASTRO_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kMaxConfigBytes));

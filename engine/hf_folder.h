@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -86,6 +87,8 @@ class HfFolder : public ModelFiles {
 class FingerprintBuilder {
  public:
   void Add(absl::string_view name, absl::string_view value);
+  // The same of a mapped file, with a call after each piece of it: time to take out of memory what should not stay.
+  void AddMapped(absl::string_view name, absl::Span<const uint8_t> bytes, absl::FunctionRef<void()> after_piece);
   std::string FinishHex() { return hash_.FinishHex(); }  // once
 
  private:

@@ -83,6 +83,7 @@ void Step(absl::Span<StepRequest> requests, const CallContext& context);
 struct Opening {
   std::unique_ptr<DecoderSession> session;
   std::vector<int32_t> tokens;  // the prompt; or, where an encoder has read it, what every target begins with
+  int reused_tokens = 0;        // of those that the session holds, which were not computed for it
   absl::Span<const int32_t> left() const {
     return absl::MakeConstSpan(tokens).subspan(static_cast<size_t>(session->length()));
   }
@@ -114,9 +115,9 @@ class LanguageModel {
 
   // The beginning of a text of up to `new_tokens` tokens after `prompt`. INVALID_ARGUMENT when the prompt is empty, has
   // an id that is none, or together with new_tokens exceeds what the model takes (the counts and the limit are in the
-  // message; nothing is cut in silence). RESOURCE_EXHAUSTED where the text exceeds all KV memory. Waits while others hold
-  // what it and its forks will need; CANCELLED and DEADLINE_EXCEEDED, also while an encoder reads. A caller that holds
-  // a session may wait for itself.
+  // message; nothing is cut in silence). RESOURCE_EXHAUSTED where the text exceeds all KV memory. Waits while others
+  // hold what it and its forks will need; CANCELLED and DEADLINE_EXCEEDED, also while an encoder reads. A caller that
+  // holds a session may wait for itself.
   virtual absl::StatusOr<Opening> Open(absl::Span<const int32_t> prompt, int new_tokens, const OpenOptions& options,
                                        const CallContext& context) const = 0;
 

@@ -33,6 +33,13 @@ absl::Status CheckOptions(const RuntimeOptions& options) {
   }
   if (options.kv_bytes < 0) return absl::InvalidArgumentError("kv_bytes is negative; 0 means the default");
   if (options.reuse_bytes < 0) return absl::InvalidArgumentError("reuse_bytes is negative; 0 means none");
+  if (options.reuse_chunks && options.deterministic) {
+    return absl::InvalidArgumentError(
+        "reuse_chunks changes results by what came before: it does not go with deterministic; leave one of them out");
+  }
+  if (options.reuse_chunks && options.reuse_bytes == 0) {
+    return absl::InvalidArgumentError("reuse_chunks needs memory to keep chunks in, and reuse_bytes is 0");
+  }
   if (options.gpu_bytes < 0) return absl::InvalidArgumentError("gpu_bytes is negative; 0 means the default");
   return absl::OkStatus();
 }
@@ -89,6 +96,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
   std::unique_ptr<Runtime> runtime(new Runtime);
   runtime->kv_bytes_ = options.kv_bytes;
   runtime->reuse_bytes_ = options.reuse_bytes;
+  runtime->reuse_chunks_ = options.reuse_chunks;
   if (options.device != "cpu") {
     LASTRO_ASSIGN_OR_RETURN(int number, GpuNumber(options.device));
     auto backend = NewGpuBackend(options, number);

@@ -37,6 +37,9 @@ struct RuntimeOptions {
   std::optional<kernels::KvType> kv_type;
   // Of this, what each model may keep of texts that have ended (PrefixCache); 0: nothing.
   int64_t reuse_bytes = int64_t{256} << 20;
+  // Also where a prompt holds it at another place, at some cost in accuracy (engine/chunk_reuse.h). Not with
+  // `deterministic`.
+  bool reuse_chunks = false;
 };
 
 class Runtime {
@@ -50,6 +53,7 @@ class Runtime {
   ComputeType compute_type() const { return compute_type_; }  // never kAuto
   int64_t kv_bytes() const { return kv_bytes_; }              // 0: Backend::default_kv_bytes()
   int64_t reuse_bytes() const { return reuse_bytes_; }
+  bool reuse_chunks() const { return reuse_chunks_; }
   // Such as "cpu, 2 threads, bf16 (avx512_bf16)"; says why where "auto" found no GPU.
   std::string Description() const;
 
@@ -59,6 +63,7 @@ class Runtime {
   std::string why_cpu_;  // "" where nothing else was wanted
   ComputeType compute_type_ = ComputeType::kFloat32;
   int64_t kv_bytes_ = 0, reuse_bytes_ = 0;
+  bool reuse_chunks_ = false;
 };
 
 }  // namespace lastro::engine

@@ -41,6 +41,10 @@ absl::StatusOr<std::unique_ptr<Seq2SeqModel>> LoadedSeq2Seq::Create(const std::s
   core.backend = &runtime.backend();
   LASTRO_ASSIGN_OR_RETURN(core.files, OpenModel(path));
   LASTRO_ASSIGN_OR_RETURN(Seq2SeqArchitecture both, ReadSeq2SeqArchitecture(*core.files));
+  if (runtime.reuse_chunks()) {
+    return absl::UnimplementedError(absl::StrCat(path, " attends to what an encoder has read: its keys and values ",
+                                                 "cannot be reused at other positions; leave out --reuse-chunks"));
+  }
   LASTRO_ASSIGN_OR_RETURN(model->tokenizer_, core.files->LoadTokenizer());
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights encoder,
                           LoadTransformerWeights(core.files->weights(), both.encoder, *core.backend));

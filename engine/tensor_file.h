@@ -76,6 +76,10 @@ class TensorFile {
   virtual absl::Span<const MappedFile> files() const = 0;
   virtual const std::string& path() const = 0;
 
+  // Takes what of the files other memory stands for, such as rows that were copied into another order, out of this
+  // process's memory (MappedFile::Forget). Called while a model's files are hashed, which reads all of them.
+  virtual void ForgetReplaced() const {}
+
  protected:
   TensorFile() = default;
   TensorFile(const TensorFile&) = default;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "engine/expert_routing.h"
@@ -18,6 +20,22 @@ constexpr int64_t kHeadRows = 32;
 constexpr int64_t kSlotAlignment = 256;
 
 constexpr int64_t FloatBytes(int64_t floats) { return floats * static_cast<int64_t>(sizeof(float)); }
+
+// By how much RotaryAngles turns tokens further from position `to` on than from `from` on: cos and sin, [tokens,
+// frequencies] each.
+void FillTurns(absl::Span<const float> frequencies, int64_t from, int64_t to, int64_t tokens, std::vector<float>* cos,
+               std::vector<float>* sin) {
+  cos->clear();
+  sin->clear();
+  for (int64_t i = 0; i < tokens; ++i) {
+    for (float frequency : frequencies) {
+      const double before = static_cast<double>(static_cast<float>(from + i) * frequency);
+      const double angle = static_cast<double>(static_cast<float>(to + i) * frequency) - before;
+      cos->push_back(static_cast<float>(std::cos(angle)));
+      sin->push_back(static_cast<float>(std::sin(angle)));
+    }
+  }
+}
 
 }  // namespace
 
@@ -338,8 +356,8 @@ absl::Status Transformer::ReserveForAdapters(absl::Span<const SequenceSpan> sequ
 }
 
 absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
-                                  KvStore& store, absl::FunctionRef<absl::Status()> check,
-                                  TransformerScratch* scratch, uint64_t repeats) const {
+                                  KvStore& store, absl::FunctionRef<absl::Status()> check, TransformerScratch* scratch,
+                                  uint64_t repeats) const {
   LASTRO_RETURN_IF_ERROR(scratch->Reserve(backend_, architecture_, static_cast<int64_t>(ids.size())));
   LASTRO_RETURN_IF_ERROR(ReserveForAdapters(sequences, scratch));
   backend_.BeginStep(sequences, repeats);
@@ -355,6 +373,36 @@ absl::Status Transformer::Forward(absl::Span<const int32_t> ids, absl::Span<cons
   }
   if (branch.has_value()) backend_.Add(*branch, scratch->hidden);
   return absl::OkStatus();
+}
+
+absl::Status Transformer::CanMoveKv() const {
+  const Architecture& a = architecture_;
+  std::string against;
+  if (a.positions != PositionKind::kRope) against = "has no rotary positions";
+  if (weights_.position_bias.table != nullptr) against = "adds a bias by position to attention";
+  if (DependsOnLength(a.rope) || (a.local_rope.has_value() && DependsOnLength(*a.local_rope))) {
+    against = "rotates by frequencies that depend on a text's length";
+  }
+  if (!backend_.moves_kv()) against = "runs on a device that does not move them";
+  if (against.empty()) return absl::OkStatus();
+  return absl::UnimplementedError(
+      absl::StrCat("keys and values cannot be reused at other positions: the model, of type ", a.name, ", ", against,
+                   "; leave out --reuse-chunks"));
+}
+
+void Transformer::MoveKv(const KvMove& move, int64_t from, int64_t to, KvStore& store) const {
+  const Architecture& a = architecture_;
+  std::vector<float> cos, sin, local_cos, local_sin;
+  FillTurns(RotaryFrequencies(a.rope, 0), from, to, move.tokens, &cos, &sin);
+  if (a.local_rope.has_value()) {
+    FillTurns(RotaryFrequencies(*a.local_rope, 0), from, to, move.tokens, &local_cos, &local_sin);
+  }
+  for (int64_t layer = 0; layer < a.layers; ++layer) {
+    const bool local = a.local_rope.has_value() && a.window(layer) > 0;
+    const int64_t half = (local ? *a.local_rope : a.rope).rotary_dim / 2;
+    backend_.MoveKv(move, {(local ? local_cos : cos).data(), move.tokens, half, half},
+                    {(local ? local_sin : sin).data(), move.tokens, half, half}, layer, store);
+  }
 }
 
 void Transformer::NormOutput(TransformerScratch* scratch) const {

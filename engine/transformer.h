@@ -77,6 +77,13 @@ class Transformer {
   // `store`; a step of its own, done when it returns. RESOURCE_EXHAUSTED.
   absl::Status Remember(MatrixView encoded, absl::Span<const int32_t> blocks, KvStore& store) const;
 
+  // Moves keys and values of tokens that were computed from position `from` on to where they are from position `to` on,
+  // in all layers. REQUIRES: CanMoveKv().
+  void MoveKv(const KvMove& move, int64_t from, int64_t to, KvStore& store) const;
+  // OK where what attention sees of a token depends on its position by rotation alone, the same in texts of any length,
+  // and the backend moves keys and values; UNIMPLEMENTED says what is against it.
+  absl::Status CanMoveKv() const;
+
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
 

@@ -1,5 +1,5 @@
 // Which instruction sets the kernels use: the best the CPU has, unless the environment variable LASTRO_SIMD says less:
-// "scalar" (the reference kernels), "sse4", "avx2", "avx512" or "avx512vnni". Thread-safe.
+// "scalar" (the reference kernels), "sse4", "avx2", "avx512" or "avx512vnni" (no AMX). Thread-safe.
 #pragma once
 
 namespace lastro::kernels {
@@ -10,5 +10,12 @@ bool ApplySimdLimit();
 // AVX-512 VNNI, for which Highway 1.0 has no target of its own: sums of products of bytes.
 bool UseVnni();
 void SetVnniForTest(bool use);  // of a CPU that has it; not while kernels run
+
+// AMX (tiles.h), of a CPU with AVX-512 VNNI too, whose tiles have passed CheckTiles(). kEmulated: for tests.
+enum class TileUse { kNone, kEmulated, kHardware };
+TileUse TilesInUse();
+void SetTilesForTest(TileUse use);  // of what can be used; not while kernels run
+// What CheckTiles() says of tiles that would be used otherwise; null where all is well or there are none.
+const char* TilesProblem();
 
 }  // namespace lastro::kernels

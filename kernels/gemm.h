@@ -5,7 +5,11 @@
 // six more than BF16 would leave of it. Integer sums are exact; groups are added in fp32 in the order of K, so that a
 // row's result does not depend on the rows beside it.
 //
-// The rules of kernels.h hold: pure, thread-safe, trusting, nothing allocated. A call uses some 170 KiB of stack.
+// On a CPU with AMX tiles multiply: quantised weights in the same codes and the same order, with the results of AVX-512
+// VNNI to the last bit; BF16 weights as they are, x rounded to BF16 and sums in fp32.
+//
+// The rules of kernels.h hold: pure, thread-safe, trusting, nothing allocated. A call uses some 400 KiB of stack, and
+// leaves no tiles configured.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +19,25 @@
 
 namespace lastro::kernels {
 
-inline constexpr int64_t kGemmColumns = 32;  // output features of one panel
-inline constexpr int64_t kGemmRows = 8;      // rows of x that are stored together
+inline constexpr int64_t kGemmColumns = 32;   // output features of one panel
+inline constexpr int64_t kGemmRows = 8;       // rows of x that are stored together
+inline constexpr int64_t kGemmTileRows = 16;  // the same for tiles
+constexpr int64_t RowsTogether(RowCode code) { return IsTileCode(code) ? kGemmTileRows : kGemmRows; }
 
-// The left side in blocks of kGemmRows rows, the last filled up with zeros: value = scale of its 32 * code. A dword
-// holds the codes of one row that meet one dword of weights.
+// The left side in blocks of B = RowsTogether() rows, the last filled up with zeros: value = scale of its 32 * code. A
+// dword holds the codes of one row that meet one dword of weights.
 struct GemmRows {
-  void* codes;       // [R / 8, padded K / codes in a dword, 8] dwords of int16, or of bytes that count from 128
-  float* scales;     // [R / 8, padded K / 32, 8]
-  float* sums;       // [R / 8, padded K / 16, 8]: of 16 values each; of 14 bits nobody asks
+  // [R / B, padded K / codes in a dword, B] dwords of int16, or of bytes that count from 128; for tiles
+  // [R / B, padded K / codes in 64 bytes, B, codes in 64 bytes] of int8 or BF16.
+  void* codes;
+  float* scales;     // [R / B, padded K / 32, B]; of BF16 there are none
+  float* sums;       // [R / B, padded K / 16, B]: of 16 values each; of 14 bits and BF16 nobody asks
   int64_t padded_k;  // PaddedK(K)
 };
 
 // The blocks of `rows` from block `first` on.
 inline GemmRows FromBlock(const GemmRows& rows, int64_t first, RowCode code) {
-  const int64_t values = first * kGemmRows * rows.padded_k;
+  const int64_t values = first * RowsTogether(code) * rows.padded_k;
   return {static_cast<uint8_t*>(rows.codes) + values * BytesOf(code), rows.scales + values / kQuantGroup,
           rows.sums + values / kQuantSumGroup, rows.padded_k};
 }
@@ -52,9 +60,11 @@ struct GemmKernels {
   void (*round_rows)(ConstRows x, int64_t rows, int64_t k, RowCode code, GemmRows out);
   // out = x W^T + bias of the panels [panel_begin, panel_end): the features from 32 panel_begin on.
   void (*gemm)(const GemmArgs& args, int64_t panel_begin, int64_t panel_end);
+  // Panels that meet a piece of x while it is at hand: no call should get fewer where there are more.
+  int64_t panels_together;
 };
 
-const GemmKernels& SimdGemmKernels();
-const GemmKernels& ReferenceGemmKernels();  // never kInt8
+const GemmKernels& SimdGemmKernels();       // of what may be used now (cpu_features.h)
+const GemmKernels& ReferenceGemmKernels();  // never in 8 bits
 
 }  // namespace lastro::kernels

@@ -88,7 +88,7 @@ void Gemm(const GemmArgs& args, int64_t panel_begin, int64_t panel_end) {
 }  // namespace
 
 const GemmKernels& ReferenceGemmKernels() {
-  static const GemmKernels table = {CodeFor, RoundRows, Gemm};
+  static const GemmKernels table = {CodeFor, RoundRows, Gemm, 1};
   return table;
 }
 

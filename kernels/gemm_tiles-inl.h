@@ -6,7 +6,7 @@ using V32 = hn::Vec<D32>;
 
 constexpr int64_t kLanes = static_cast<int64_t>(hn::MaxLanes(D32()));
 constexpr int kVectors = static_cast<int>(kGemmColumns / kLanes);  // of one row of a panel
-constexpr int kTileRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
+constexpr int kRegisterRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
 constexpr int64_t kPassRows = 1024;  // whose sums for one panel stay in the second-level cache
 
 #if LASTRO_VNNI
@@ -136,7 +136,6 @@ struct QuantSource {
       }
     });
     TransposeRows(*rows, panel);
-    PutStarts<kGroup>(elements / kGroup, panel);
   }
 };
 
@@ -176,8 +175,9 @@ struct Bf16Source {
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = false;
 
-  static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
-                              Panel<Code>* panel) {
+  // The numbers as they are.
+  static HWY_INLINE void Transpose(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements,
+                                   Rows<Code>* rows, Panel<Code>* panel) {
     const int64_t bytes = elements * 2;
     ForColumns(w, row_bytes, count, rows, panel, [&](int64_t column, const uint8_t* from) {
       FetchAhead(from + bytes, bytes);
@@ -185,6 +185,11 @@ struct Bf16Source {
       std::fill(rows->codes[column] + elements, rows->codes[column] + kQuantChunk, int16_t{0});
     });
     TransposeRows(*rows, panel);
+  }
+
+  static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
+                              Panel<Code>* panel) {
+    Transpose(w, row_bytes, count, elements, rows, panel);
     int32_t* pairs = reinterpret_cast<int32_t*>(panel->codes);
     for (int64_t k = 0; k < elements; k += kQuantGroup) {
       RoundBf16Group(pairs + k / 2 * kGemmColumns, panel->scales[k / kQuantGroup]);
@@ -218,7 +223,7 @@ struct BlockOfRows {
   const float* sums;     // [groups of 16, 8]
 };
 
-// c [kTileRows, 32] += rows [first, first + kTileRows) of x times the panel, over `groups` groups.
+// c [kRegisterRows, 32] += rows [first, first + kRegisterRows) of x times the panel, over `groups` groups.
 template <class Source>
 HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const BlockOfRows& x, int first, int64_t groups,
                              float* c) {
@@ -227,8 +232,8 @@ HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const Bl
   const D32 d;
   const DF32 df;
   for (int64_t g = 0; g < groups; ++g) {
-    V32 sums[kTileRows][kVectors], odd[kTileRows][kVectors];
-    for (int r = 0; r < kTileRows; ++r) {
+    V32 sums[kRegisterRows][kVectors], odd[kRegisterRows][kVectors];
+    for (int r = 0; r < kRegisterRows; ++r) {
       for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = Start(panel.starts[g] + v * kLanes, panel.codes);
         odd[r][v] = hn::Zero(d);
@@ -238,7 +243,7 @@ HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const Bl
     const uint8_t* codes = x.codes + (g * kGroup / kPerDword * kGemmRows + first) * 4;
     HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
     for (int64_t k = 0; k < kGroup / kPerDword; ++k) {
-      for (int r = 0; r < kTileRows; ++r) {
+      for (int r = 0; r < kRegisterRows; ++r) {
         int32_t dword;
         std::memcpy(&dword, codes + (k * kGemmRows + r) * 4, sizeof(dword));
         const V32 broadcast = hn::Set(d, dword);
@@ -249,7 +254,7 @@ HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const Bl
     }
     const float* scales = x.scales + g * kGroup / kQuantGroup * kGemmRows + first;
     const float* values = x.sums + g * kGroup / kQuantSumGroup * kGemmRows + first;
-    for (int r = 0; r < kTileRows; ++r) {
+    for (int r = 0; r < kRegisterRows; ++r) {
       for (int v = 0; v < kVectors; ++v) {
         float* to = c + r * kGemmColumns + v * kLanes;
         const auto scale = hn::Mul(hn::Set(df, scales[r]), hn::Load(df, panel.scales[g] + v * kLanes));
@@ -273,7 +278,7 @@ HWY_NOINLINE void MultiplyPanel(const Panel<typename Source::Code>& panel, const
   BlockOfRows rows = {static_cast<const uint8_t*>(x.codes) + at / kPerDword * 4, x.scales + at / kQuantGroup,
                       x.sums + at / kQuantSumGroup};
   for (int64_t i = 0; i < blocks; ++i, c += kGemmRows * kGemmColumns) {
-    for (int first = 0; first < kGemmRows; first += kTileRows) {
+    for (int first = 0; first < kGemmRows; first += kRegisterRows) {
       MultiplyTile<Source>(panel, rows, first, groups, c + first * kGemmColumns);
     }
     rows = {rows.codes + values / kPerDword * 4, rows.scales + values / kQuantGroup,
@@ -314,6 +319,7 @@ HWY_NOINLINE void GemmOf(const GemmArgs& args, int64_t panel_begin, int64_t pane
         const int64_t elements = std::min(kQuantChunk, args.k - k);
         Source::Pack(w + RowBytes(args.type, k), row_bytes, count, elements, &rows, &panel);
         const int64_t groups = (elements + Source::kGroup - 1) / Source::kGroup;
+        PutStarts<Source::kGroup>(groups, &panel);
         MultiplyPanel<Source>(panel, args.x, row / kGemmRows, blocks, k, groups, c);
       }
       PutSums(c, args, row, pass, first, count);
@@ -414,6 +420,6 @@ inline void RoundRows(ConstRows x, int64_t rows, int64_t k, RowCode code, GemmRo
 }
 
 inline const GemmKernels& Table() {
-  static const GemmKernels table = {CodeFor, RoundRows, Gemm};
+  static const GemmKernels table = {CodeFor, RoundRows, Gemm, 1};
   return table;
 }

@@ -69,12 +69,14 @@ constexpr int64_t RowBytes(DataType type, int64_t cols) { return cols / ShapeOf(
 
 // What the left side of a product is rounded to, on a scale per 32 values. 16 bits are far finer than the weights' own
 // error; 8 bits are what CPUs multiply fastest (AVX-512 VNNI); 14 bits are for weights of 14 bits, as 32 products of
-// them, signs included, fill the 31 bits of a sum (gemm.h).
-enum class RowCode { kInt8, kInt14, kInt16 };
+// them, signs included, fill the 31 bits of a sum (gemm.h). AMX's tiles take 8 bits, and BF16 as it is, without scales.
+enum class RowCode { kInt8, kInt14, kInt16, kTileInt8, kTileBf16 };
+constexpr bool IsTileCode(RowCode code) { return code == RowCode::kTileInt8 || code == RowCode::kTileBf16; }
+constexpr int64_t BytesOf(RowCode code) { return code == RowCode::kInt8 || code == RowCode::kTileInt8 ? 1 : 2; }
+// The largest code. REQUIRES: not kTileBf16.
 constexpr float LimitOf(RowCode code) {
-  return code == RowCode::kInt8 ? 127.0f : code == RowCode::kInt14 ? 8191.0f : 32767.0f;
+  return BytesOf(code) == 1 ? 127.0f : code == RowCode::kInt14 ? 8191.0f : 32767.0f;
 }
-constexpr int64_t BytesOf(RowCode code) { return code == RowCode::kInt8 ? 1 : 2; }
 
 // The left side: value = scales[k / 32] * codes[k]. Rows are padded with zeros to whole chunks of 256.
 struct QuantizedRows {

@@ -5,12 +5,14 @@
 
 #include "kernels/cpu_features.h"
 #include "kernels/gemm.h"
+#include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd_gemm.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 #include "hwy/highway.h"
 #include "kernels/quant_formats-inl.h"
+#include "kernels/simd_vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace lastro::kernels {
@@ -42,8 +44,19 @@ namespace gemm_vnni {
 #define LASTRO_VNNI 1
 #include "kernels/gemm_tiles-inl.h"
 #undef LASTRO_VNNI
+#include "kernels/gemm_amx-inl.h"
 }  // namespace gemm_vnni
-const GemmKernels& Gemm() { return UseVnni() ? gemm_vnni::Table() : gemm_plain::Table(); }
+const GemmKernels& Gemm() {
+  switch (TilesInUse()) {
+    case TileUse::kHardware:
+      return gemm_vnni::TileTable<HardwareTiles>();
+    case TileUse::kEmulated:
+      return gemm_vnni::TileTable<EmulatedTiles>();
+    case TileUse::kNone:
+      break;
+  }
+  return UseVnni() ? gemm_vnni::Table() : gemm_plain::Table();
+}
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels
 HWY_POP_ATTRIBUTES

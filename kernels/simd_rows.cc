@@ -66,21 +66,10 @@ void ToF32(const void* in, DataType type, int64_t n, bool accumulate, float* out
 
 HWY_INLINE void RowToBf16(const float* in, int64_t n, uint16_t* out) {
   const F32 d;
-  const hn::RebindToUnsigned<F32> du;
-  const hn::RebindToSigned<F32> di;
   const hn::Rebind<uint16_t, F32> d16;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto value = hn::LoadU(d, in + i);
-    const auto bits = hn::BitCast(du, value);
-    const auto upper = hn::ShiftRight<16>(bits);
-    const auto odd = hn::And(upper, hn::Set(du, 1));
-    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFF))));
-    const auto quiet = hn::Or(upper, hn::Set(du, 0x40));
-    const auto chosen = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(value)), quiet, rounded);
-    hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, chosen)), d16, out + i);
-  }
+  for (; i + lanes <= n; i += lanes) hn::StoreU(ToBf16Bits(d, hn::LoadU(d, in + i)), d16, out + i);
   for (; i < n; ++i) out[i] = FloatToBf16(in[i]);
 }
 

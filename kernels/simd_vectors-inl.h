@@ -33,6 +33,19 @@ HWY_INLINE void StoreTail(VF32 value, F32 d, float* p, int64_t n) {
   std::memcpy(p, buffer, static_cast<size_t>(n) * sizeof(float));
 }
 
+// Rounded to nearest, ties to even; NaN stays NaN.
+template <class D>
+HWY_INLINE hn::Vec<hn::Rebind<uint16_t, D>> ToBf16Bits(D d, hn::Vec<D> value) {
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, value);
+  const auto upper = hn::ShiftRight<16>(bits);
+  const auto odd = hn::And(upper, hn::Set(du, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFF))));
+  const auto quiet = hn::Or(upper, hn::Set(du, 0x40));
+  const auto chosen = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(value)), quiet, rounded);
+  return hn::DemoteTo(hn::Rebind<uint16_t, D>(), hn::BitCast(hn::RebindToSigned<D>(), chosen));
+}
+
 HWY_INLINE float Sum(F32 d, VF32 v) { return hn::GetLane(hn::SumOfLanes(d, v)); }
 
 // out[i] = f(a[i], b[i]); `out` may be `a` or `b`.

@@ -53,6 +53,9 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("SIZE")
       ->check(CLI::NonNegativeNumber)
       ->transform(CLI::AsSizeValue(false));
+  app->add_flag("--reuse-chunks", config->reuse_chunks,
+                "what is kept also where a prompt holds it at another place: the same passages in another order answer "
+                "sooner, a little less exactly; rotary models on the CPU, not with --deterministic");
   app->add_option("--kv-type", config->kv_type,
                   "how this memory is kept on the CPU: fp32, fp16, int8 (a quarter of fp32, less exact), or auto: fp16 "
                   "with bf16 compute, else fp32")
@@ -70,6 +73,7 @@ absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& c
   options.gpu_bytes = config.gpu_bytes;
   options.kv_bytes = config.kv_bytes;
   options.reuse_bytes = config.reuse_bytes;
+  options.reuse_chunks = config.reuse_chunks;
   options.deterministic = config.deterministic;
   LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
   LASTRO_ASSIGN_OR_RETURN(options.kv_type, ParseKvType(config.kv_type));

@@ -21,6 +21,7 @@ struct ComputeConfig {
   int64_t gpu_bytes = 0;              // 0: nine tenths of what is free
   int64_t kv_bytes = 0;               // 0: a quarter of the machine's memory, half of what a GPU has left
   int64_t reuse_bytes = engine::RuntimeOptions().reuse_bytes;  // of this, for texts that have ended
+  bool reuse_chunks = false;                                   // engine::RuntimeOptions::reuse_chunks
   std::string kv_type = "auto";                                // auto, fp32, fp16 or int8
   bool deterministic = false;                                  // engine::RuntimeOptions::deterministic
 };

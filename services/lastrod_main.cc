@@ -13,6 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "kernels/cpu_features.h"
+#include "kernels/kernels.h"
 #include "services/composed_node.h"
 #include "services/config.h"
 #include "services/grpc/server.h"
@@ -88,7 +90,14 @@ bool Announce(const std::string& address) {
   return std::fflush(stdout) == 0;
 }
 
+void WarnOfInstructions(const EventLog& log) {
+  kernels::ActiveKernels();  // reads what the environment allows
+  const char* const problem = kernels::TilesProblem();
+  if (problem != nullptr) log.Write(LogLevel::kWarning, "AMX is not used", {{"reason", std::string(problem)}});
+}
+
 int Serve(const DaemonConfig& config, const EventLog& log) {
+  WarnOfInstructions(log);
   auto node = ComposedNode::Create(config.node);
   if (!node.ok()) return Fail(log, node.status());
   auto server = Server::Start(MakeServerOptions(config), Served(node->get()), &log);

@@ -28,10 +28,12 @@ TEST(File, WritesAtomicallyAndReadsBack) {
 TEST(File, ErrorsNameThePath) {
   testing::TempFolder folder;
   EXPECT_THAT(ReadFile(folder / "none", 10), StatusIs(absl::StatusCode::kNotFound, HasSubstr("/none")));
-  EXPECT_THAT(ReadFile(folder.path(), 10), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a regular file")));
+  EXPECT_THAT(ReadFile(folder.path(), 10),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a regular file")));
   ASSERT_THAT(WriteFileAtomically(folder / "big", "12345"), IsOk());
   EXPECT_THAT(ReadFile(folder / "big", 4), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("5 bytes")));
-  EXPECT_THAT(WriteFileAtomically(folder / "no/such", "x"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("no/such")));
+  EXPECT_THAT(WriteFileAtomically(folder / "no/such", "x"),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("no/such")));
 }
 
 TEST(File, FifosDoNotHang) {
@@ -50,6 +52,41 @@ TEST(File, MapsWholeFiles) {
   EXPECT_EQ(std::string(moved.bytes().begin(), moved.bytes().end()), "mapped");
   ASSERT_OK_AND_ASSIGN(MappedFile empty, MappedFile::Open(folder / "empty"));
   EXPECT_TRUE(empty.bytes().empty());
+}
+
+// Kilobytes in memory of the map that `address` is in.
+int64_t ResidentKb(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin, end;
+    long kb;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      const auto at = reinterpret_cast<uintptr_t>(address);
+      inside = begin <= at && at < end;
+    } else if (inside && std::sscanf(line.c_str(), "Rss: %ld kB", &kb) == 1) {
+      return kb;
+    }
+  }
+  return -1;
+}
+
+TEST(MappedFile, ForgottenPagesLeaveMemoryAndComeBack) {
+  testing::TempFolder folder;
+  constexpr size_t kSize = 64 << 12;
+  std::string content(kSize, '\0');
+  for (size_t i = 0; i < kSize; ++i) content[i] = static_cast<char>(i * 31 + i / 4096);
+  ASSERT_THAT(WriteFileAtomically(folder / "m", content), IsOk());
+  ASSERT_OK_AND_ASSIGN(MappedFile file, MappedFile::Open(folder / "m"));
+  auto same = [&] { return std::memcmp(file.bytes().data(), content.data(), kSize) == 0; };
+  EXPECT_TRUE(same());
+  EXPECT_EQ(ResidentKb(file.bytes().data()), kSize / 1024);
+  file.Forget(file.bytes().subspan(1, 2 * 4096));  // one whole page
+  EXPECT_EQ(ResidentKb(file.bytes().data()), kSize / 1024 - 4);
+  file.Forget(file.bytes());
+  EXPECT_EQ(ResidentKb(file.bytes().data()), 0);
+  file.Forget(file.bytes().subspan(7, 5));
+  EXPECT_TRUE(same());
 }
 
 TEST(Hash, MatchesPublishedVectors) {  // FIPS 180-4 examples

@@ -10,6 +10,7 @@
 #include "engine/onednn_matmul.h"
 #include "kernels/bfloat16.h"
 #include "kernels/block_quantizer.h"
+#include "kernels/cpu_features.h"
 #include "kernels/quant.h"
 #include "tests/test_util.h"
 
@@ -21,10 +22,25 @@ constexpr float kSentinel = -54321.0f;
 struct Setup {
   const char* name;
   bool scalar, bf16;
+  kernels::TileUse tiles = kernels::TileUse::kNone;
 };
+
+std::vector<Setup> Setups() {
+  std::vector<Setup> setups = {{"simd_fp32", false, false},
+                               {"simd_bf16", false, true},
+                               {"scalar_fp32", true, false},
+                               {"scalar_bf16", true, true}};
+  if (kernels::UseVnni()) setups.push_back({"emulated_amx_bf16", false, true, kernels::TileUse::kEmulated});
+  if (kernels::TilesInUse() == kernels::TileUse::kHardware) {
+    setups.push_back({"amx_bf16", false, true, kernels::TileUse::kHardware});
+  }
+  return setups;
+}
 
 class CpuBackendTest : public ::testing::TestWithParam<Setup> {
  protected:
+  void SetUp() override { kernels::SetTilesForTest(GetParam().tiles); }
+  void TearDown() override { kernels::SetTilesForTest(kernels::TileUse::kHardware); }
   CpuBackend NewBackend(int threads = 3) const {
     CpuBackendOptions options;
     options.threads = threads;
@@ -231,9 +247,7 @@ TEST_P(CpuBackendTest, AllocateRefusesWhatCannotBe) {
   EXPECT_EQ(reinterpret_cast<uintptr_t>(buffer->data()) % 64, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Setups, CpuBackendTest,
-                         ::testing::Values(Setup{"simd_fp32", false, false}, Setup{"simd_bf16", false, true},
-                                           Setup{"scalar_fp32", true, false}, Setup{"scalar_bf16", true, true}),
+INSTANTIATE_TEST_SUITE_P(Setups, CpuBackendTest, ::testing::ValuesIn(Setups()),
                          [](const auto& info) { return info.param.name; });
 
 // Blocks of every quantised type.
@@ -258,6 +272,26 @@ Blocks RandomBlocks(DataType type, int64_t n, int64_t k, std::mt19937_64* random
 
 constexpr DataType kBlockTypes[] = {DataType::kQ8_0, DataType::kQ4_0, DataType::kQ4_K,
                                     DataType::kQ5_K, DataType::kQ6_K, DataType::kMXFP4};
+
+// Products of many rows over blocks, split between threads, on whatever this CPU and its emulations multiply with.
+TEST_P(CpuBackendTest, QuantisedProductsOfManyRows) {
+  CpuBackend backend = NewBackend();
+  std::normal_distribution<float> normal(0, 1);
+  for (DataType type : kBlockTypes) {
+    const int64_t n = 300, k = 512, rows = 75;
+    const Blocks w = RandomBlocks(type, n, k, &random_);
+    ASSERT_OK_AND_ASSIGN(auto weight, backend.LoadLinear({w.matrix}, {}, {true, true}));
+    std::vector<float> x = Random(rows * k), out(static_cast<size_t>(rows * n));
+    backend.Linear(*weight, View(x, rows, k), View(out, rows, n));
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < n; ++i) {
+        double magnitude;
+        const double want = Product(x, w.values, r, i, k, &magnitude);
+        ASSERT_NEAR(out[static_cast<size_t>(r * n + i)], want, magnitude / 127) << static_cast<int>(type);
+      }
+    }
+  }
+}
 
 // With `exact` the left side loses no more than fp32 does, for few rows and for many.
 TEST(CpuBackendExact, QuantisedProductsAreAsGoodAsFp32) {

@@ -143,10 +143,74 @@ TEST_F(PrefixCacheTest, GivesBackWhatOthersNeed) {
   EXPECT_EQ(used.blocks().size(), 2u);
 }
 
+// Runs are found wherever they lie, with the blocks that hold them, in their scope and version and while they are kept.
+TEST_F(PrefixCacheTest, FindsRunsAtOtherPositions) {
+  std::unique_ptr<KvPool> pool = NewPool(1000);
+  PrefixCache cache(*pool, 12 * pool->block_bytes(), /*by_content=*/true);
+  const KvScope scope = {"a", 0};
+  auto numbers = [](int32_t from, int32_t count) {
+    std::vector<int32_t> tokens;
+    for (int32_t i = 0; i < count; ++i) tokens.push_back(from + i);
+    return tokens;
+  };
+  auto join = [](std::vector<std::vector<int32_t>> parts) {
+    std::vector<int32_t> all;
+    for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+    return all;
+  };
+  auto add = [&](const std::vector<int32_t>& tokens) {
+    BlockTable table(*pool);
+    EXPECT_THAT(table.Reserve(0, static_cast<int64_t>(tokens.size())), IsOk());
+    Write(table, scope, tokens);
+    cache.Add(scope, tokens, table);
+  };
+  const std::vector<int32_t> text = numbers(1000, 8 * kBlock);
+  add(text);
+  // From 21 to 93 of it, behind 5 others; then from 3 to 60.
+  const std::vector<int32_t> query = join({numbers(1, 5), numbers(1021, 72), numbers(50, 9), numbers(1003, 57)});
+  auto expect_run = [&](const KnownRun& run, int64_t begin, int64_t tokens, int64_t position) {
+    EXPECT_EQ(run.begin, begin);
+    EXPECT_EQ(run.tokens, tokens);
+    EXPECT_EQ(run.position, position);
+    for (int64_t i = 0; i < run.tokens; ++i) {
+      const int64_t at = run.position + i;
+      ASSERT_EQ(Read(run.table, run.position % kBlock + i), ValueOf(scope, text, at + 1));
+      ASSERT_EQ(query[static_cast<size_t>(run.begin + i)], text[static_cast<size_t>(at)]);
+    }
+  };
+  {
+    const std::vector<KnownRun> runs = cache.FindRuns(scope, query, 0, 1 << 20, 40);
+    ASSERT_EQ(runs.size(), 2u);
+    expect_run(runs[0], 5, 72, 21);
+    expect_run(runs[1], 86, 57, 3);
+  }
+  {
+    const std::vector<KnownRun> runs = cache.FindRuns(scope, query, 10, 70, 40);  // within what is asked for
+    ASSERT_EQ(runs.size(), 1u);
+    expect_run(runs[0], 10, 60, 26);
+  }
+  EXPECT_TRUE(cache.FindRuns(scope, query, 0, 1 << 20, 73).empty());
+  EXPECT_TRUE(cache.FindRuns({"b", 0}, query, 0, 1 << 20, 40).empty());
+  // Of two texts that go on differently the one that goes on alike.
+  add(join({numbers(1000, 5 * kBlock), numbers(5000, kBlock)}));
+  {
+    const auto runs = cache.FindRuns(scope, join({{7}, numbers(1016, 64), numbers(5000, 10)}), 0, 1 << 20, 40);
+    ASSERT_EQ(runs.size(), 1u);
+    EXPECT_EQ(runs[0].tokens, 74);
+  }
+  // What the cache gives up, it does not find.
+  add(numbers(9000, 12 * kBlock));
+  EXPECT_TRUE(cache.FindRuns(scope, query, 0, 1 << 20, 40).empty());
+  EXPECT_EQ(pool->blocks_in_use(), 12);
+  EXPECT_EQ(cache.FindRuns(scope, numbers(9001, 80), 0, 1 << 20, 40).size(), 1u);
+  EXPECT_TRUE(cache.FindRuns({"a", 1}, numbers(9001, 80), 0, 1 << 20, 40).empty());
+  EXPECT_EQ(pool->blocks_in_use(), 0);
+}
+
 TEST_F(PrefixCacheTest, ManyThreads) {
   std::unique_ptr<KvPool> pool = NewPool(60);
   {
-    PrefixCache cache(*pool, 20 * pool->block_bytes());
+    PrefixCache cache(*pool, 20 * pool->block_bytes(), /*by_content=*/true);
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&, t] {
@@ -155,6 +219,7 @@ TEST_F(PrefixCacheTest, ManyThreads) {
           const KvScope scope = {i % 3 == 0 ? "a" : "b", i / 100};
           BlockTable table = cache.Find(scope, tokens, static_cast<int64_t>(tokens.size()) - 1);
           const int64_t held = static_cast<int64_t>(table.blocks().size()) * kBlock;
+          if (i % 5 == 0) cache.FindRuns(scope, tokens, held, static_cast<int64_t>(tokens.size()), kBlock);
           if (table.Reserve(held, static_cast<int64_t>(tokens.size())).ok()) cache.Add(scope, tokens, table);
         }
       });
@@ -177,7 +242,7 @@ std::vector<float> FirstLogits(const LanguageModel& model, absl::Span<const int3
                                int* reused) {
   auto opening = model.Open(prompt, 1, {nullptr, scope}, CallContext());
   EXPECT_THAT(opening, IsOk());
-  *reused = opening->session->length();
+  *reused = opening->reused_tokens;
   std::vector<float> logits;
   EXPECT_THAT(opening->session->Extend(opening->left(), LogitsOf::kLast, CallContext(), &logits), IsOk());
   return logits;

@@ -18,8 +18,9 @@ constexpr DataType kTypes[] = {DataType::kBF16, DataType::kQ4_0, DataType::kQ4_1
 // x as the products take it, with guards behind each array.
 class GuardedBlocks {
  public:
-  GuardedBlocks(int64_t rows, int64_t k, RowCode code) : padded_(PaddedK(k)), code_(code) {
-    const int64_t values = (rows + kGemmRows - 1) / kGemmRows * kGemmRows * padded_;
+  GuardedBlocks(int64_t rows, int64_t k, RowCode code)
+      : padded_(PaddedK(k)), together_(IsTileCode(code) ? 16 : 8), code_(code) {
+    const int64_t values = (rows + together_ - 1) / together_ * together_ * padded_;
     codes_.assign(static_cast<size_t>(values * BytesOf(code) + kGuard), kByte);
     scales_.assign(static_cast<size_t>(values / kQuantGroup + kGuard), kSentinel);
     sums_.assign(static_cast<size_t>(values / kQuantSumGroup + kGuard), kSentinel);
@@ -28,17 +29,33 @@ class GuardedBlocks {
 
   // The layout of gemm.h, written down a second time.
   double at(int64_t row, int64_t k) const {
+    if (code_ == RowCode::kTileBf16) {
+      uint16_t bits;
+      std::memcpy(&bits, codes_.data() + (((row / 16 * padded_ + k / 32 * 32) * 16 + row % 16 * 32) + k % 32) * 2, 2);
+      return static_cast<double>(Bf16ToFloat(bits));
+    }
+    const double scale =
+        scales_[static_cast<size_t>((row / together_ * (padded_ / 32) + k / 32) * together_ + row % together_)];
+    if (code_ == RowCode::kTileInt8) {
+      return scale * static_cast<int8_t>(
+                         codes_[static_cast<size_t>((row / 16 * padded_ + k / 64 * 64) * 16 + row % 16 * 64 + k % 64)]);
+    }
     const int64_t per_dword = 4 / BytesOf(code_);
     const int64_t dword = (row / 8 * (padded_ / per_dword) + k / per_dword) * 8 + row % 8;
     const uint8_t* from = codes_.data() + dword * 4 + k % per_dword * BytesOf(code_);
-    const double scale = scales_[static_cast<size_t>((row / 8 * (padded_ / 32) + k / 32) * 8 + row % 8)];
     if (code_ == RowCode::kInt8) return scale * (static_cast<int>(*from) - 128);
     int16_t value;
     std::memcpy(&value, from, sizeof(value));
     return scale * value;
   }
   double sum(int64_t row, int64_t group) const {
-    return sums_[static_cast<size_t>((row / 8 * (padded_ / 16) + group) * 8 + row % 8)];
+    return sums_[static_cast<size_t>((row / together_ * (padded_ / 16) + group) * together_ + row % together_)];
+  }
+  bool has_sums() const { return code_ != RowCode::kInt14 && code_ != RowCode::kTileBf16; }
+  int64_t rows_for(int64_t rows) const { return (rows + together_ - 1) / together_ * together_; }
+  // By how much a value of up to `largest` may be off.
+  double error_of(double largest) const {
+    return largest / (code_ == RowCode::kTileBf16 ? 256 : static_cast<double>(LimitOf(code_)));
   }
   int64_t padded() const { return padded_; }
   void ExpectGuardsIntact() const {
@@ -52,7 +69,7 @@ class GuardedBlocks {
  private:
   static constexpr size_t kGuard = 40;
   static constexpr uint8_t kByte = 0xA7;
-  int64_t padded_;
+  int64_t padded_, together_;
   RowCode code_;
   std::vector<uint8_t> codes_;
   std::vector<float> scales_, sums_;
@@ -135,12 +152,12 @@ TEST_P(GemmKernel, RoundRowsRoundsToNearest) {
         GuardedBlocks out(rows, k, code);
         gemm().round_rows(x.in(), rows, k, code, out.view());
         out.ExpectGuardsIntact();
-        for (int64_t r = 0; r < (rows + 7) / 8 * 8; ++r) {
+        for (int64_t r = 0; r < out.rows_for(rows); ++r) {
           for (int64_t i = 0; i < out.padded(); ++i) {
             const double want = r < rows && i < k ? x.at(r, i) : 0;
-            ASSERT_NEAR(out.at(r, i), want, 5.0 / static_cast<double>(LimitOf(code))) << r << ", " << i;
+            ASSERT_NEAR(out.at(r, i), want, out.error_of(5.0)) << r << ", " << i;
           }
-          for (int64_t g = 0; g < out.padded() / 16 && code != RowCode::kInt14; ++g) {
+          for (int64_t g = 0; g < out.padded() / 16 && out.has_sums(); ++g) {
             double sum = 0, magnitude = 0;
             for (int64_t i = 16 * g; i < 16 * g + 16; ++i) {
               sum += out.at(r, i);
@@ -162,7 +179,19 @@ TEST_P(GemmKernel, ProductsOfEveryType) {
   }
 }
 
-TEST_P(GemmKernel, MoreRowsThanOnePass) { ExpectProduct(DataType::kQ4_0, 1034, 33, 64); }
+TEST_P(GemmKernel, MoreRowsThanOnePass) {
+  ExpectProduct(DataType::kQ4_0, 1034, 33, 64);
+  ExpectProduct(DataType::kBF16, 1034, 33, 40);
+}
+
+// Whole and partial blocks of rows, alone and in twos.
+TEST_P(GemmKernel, AnyNumberOfRows) {
+  for (int64_t rows : {1, 15, 16, 17, 31, 32, 33, 48, 65}) {
+    for (DataType type : {DataType::kQ8_0, DataType::kQ4_K, DataType::kQ6_K, DataType::kBF16}) {
+      ExpectProduct(type, rows, 161, 512);
+    }
+  }
+}
 
 // The largest codes there are on both sides: nothing overflows.
 TEST_P(GemmKernel, LargestSums) {
@@ -248,7 +277,47 @@ TEST_P(GemmKernel, RowsDoNotMix) {
   }
 }
 
-LASTRO_INSTANTIATE_KERNEL_TESTS(GemmKernel);
+// Where there are bytes to multiply also tiles: the instructions where the CPU has them, and what emulates them.
+std::vector<Implementation> WithTiles() {
+  std::vector<Implementation> all = Implementations();
+  if (!UseVnni()) return all;
+  all.push_back({"AMX_EMULATED", HWY_AVX3, true, TileUse::kEmulated});
+  if (TilesInUse() == TileUse::kHardware) all.push_back({"AMX", HWY_AVX3, true, TileUse::kHardware});
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Implementations, GemmKernel, ::testing::ValuesIn(WithTiles()),
+                         [](const auto& info) { return info.param.name; });
+
+// The same integers in the same order: tiles give the results of AVX-512 VNNI to the last bit.
+TEST(GemmOnTiles, EqualsVnni) {
+  if (!UseVnni()) GTEST_SKIP() << "this CPU multiplies no bytes";
+  std::mt19937_64 random = testing::SeededRandom(20261128);
+  constexpr int64_t kRows = 37, kN = 100;
+  for (DataType type : kTypes) {
+    if (type == DataType::kBF16) continue;
+    const int64_t k = ShapeOf(type).elements == 256 ? 768 : 544;
+    const std::vector<uint8_t> weights = testing::RandomBlocks(type, kN * k, 0x2800, random);
+    const GuardedMatrix x = GuardedMatrix::Random(kRows, k, random);
+    auto product = [&](TileUse use) {
+      SetTilesForTest(use);
+      const GemmKernels& gemm = SimdGemmKernels();
+      const RowCode code = gemm.code_for(type);
+      EXPECT_EQ(IsTileCode(code), use != TileUse::kNone);
+      GuardedBlocks rounded(kRows, k, code);
+      GuardedMatrix out(kRows, kN);
+      gemm.round_rows(x.in(), kRows, k, code, rounded.view());
+      gemm.gemm({weights.data(), type, nullptr, rounded.view(), out.out(), kRows, kN, k}, 0, 4);
+      return out;
+    };
+    const GuardedMatrix want = product(TileUse::kNone), got = product(TileUse::kEmulated);
+    for (int64_t r = 0; r < kRows; ++r) {
+      for (int64_t i = 0; i < kN; ++i) {
+        ASSERT_EQ(got.at(r, i), want.at(r, i)) << static_cast<int>(type) << ": " << r << ", " << i;
+      }
+    }
+  }
+  SetTilesForTest(TileUse::kHardware);
+}
 
 }  // namespace
 }  // namespace lastro::kernels

@@ -21,6 +21,7 @@ struct Implementation {
   std::string name;
   int64_t target;  // 0: the reference
   bool vnni = false;
+  TileUse tiles = TileUse::kNone;
 };
 
 inline std::vector<Implementation> Implementations() {
@@ -42,9 +43,11 @@ class KernelTest : public ::testing::TestWithParam<Implementation> {
     hwy::SetSupportedTargetsForTest(GetParam().target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     SetVnniForTest(GetParam().vnni);
+    SetTilesForTest(GetParam().tiles);
   }
   void TearDown() override {
     SetVnniForTest(true);
+    SetTilesForTest(TileUse::kHardware);
     hwy::SetSupportedTargetsForTest(0);
     hwy::GetChosenTarget().DeInit();
   }
