@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -35,6 +36,15 @@ absl::StatusOr<std::string> ReadCitedSource(const v1::Document& document, const 
                                             " are missing from the stored source; ingest the document again"));
   }
   return std::move(*source->mutable_content());
+}
+
+// Whether two texts are the same but for ASCII white space.
+bool SaysTheSame(absl::string_view a, absl::string_view b) {
+  auto is_space = [](char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); };
+  std::string ink_a(a), ink_b(b);
+  ink_a.erase(std::remove_if(ink_a.begin(), ink_a.end(), is_space), ink_a.end());
+  ink_b.erase(std::remove_if(ink_b.begin(), ink_b.end(), is_space), ink_b.end());
+  return ink_a == ink_b;
 }
 
 }  // namespace
@@ -75,6 +85,8 @@ absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, 
   citation.set_source_sha256(document.source_sha256());
   citation.mutable_source_range()->set_begin(static_cast<int64_t>(range->begin));
   citation.mutable_source_range()->set_end(static_cast<int64_t>(range->end));
+  const std::string shown = passage.chunk().text().substr(begin, end - begin);
+  if (!SaysTheSame(quote, shown)) citation.set_shown_text(shown);
   citation.set_quote(std::move(quote));
   citation.set_encoding(document.encoding());
   citation.set_chunk_id(passage.chunk().id());

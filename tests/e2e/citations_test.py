@@ -12,6 +12,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ DOCUMENTS = 60
 CLIENTS = 4
 GENERATE_SHARE = 0.9
 WORD = re.compile(r"\w+")
+STOP = threading.Event()
 
 
 def words(text):
@@ -117,7 +119,9 @@ class Asker(threading.Thread):
     def run(self):
         with grpc.insecure_channel(self.address) as channel:
             stub = ask_grpc.AskServiceStub(channel)
-            for _ in range(self.count):
+            for number in range(1, self.count + 1):
+                if STOP.is_set():
+                    return
                 request = self.requests.next(GENERATE_SHARE)
                 request.include_passages = True
                 try:
@@ -127,8 +131,8 @@ class Asker(threading.Thread):
                     self.counts["citations"] += check_answer(answer, self.library)
                 except (Problem, grpc.RpcError, UnicodeDecodeError) as error:
                     self.problems.append(f"{error!r}\n{request}")
-                if sum(self.counts[k] for k in ("generated", "quoted")) % 500 == 0:
-                    print(dict(self.counts), len(self.problems), "problems", file=sys.stderr, flush=True)
+                if number % 100 == 0:
+                    print(number, dict(self.counts), len(self.problems), "problems", file=sys.stderr, flush=True)
 
 
 class Citations(unittest.TestCase):
@@ -145,6 +149,7 @@ class Citations(unittest.TestCase):
                     self.assertEqual(list(job.problems), [])
                 askers = [Asker(daemon.address, i, ANSWERS // CLIENTS + (i < ANSWERS % CLIENTS), Library(root))
                           for i in range(CLIENTS)]
+                signal.signal(signal.SIGTERM, lambda *_: STOP.set())
                 for asker in askers:
                     asker.start()
                 for asker in askers:
