@@ -2,7 +2,8 @@
 of the sample and of hostile documents, each citation is of a document and a passage that was given for the answer, and is
 its bytes to the letter. Nothing of Lastro's code has a part in the comparison: it reads the files, and PDF by pdftotext.
 
-LASTRO_CITED_ANSWERS: how many answers (default 60; 12 with a sanitizer); LASTRO_TEST_SEED: another draw.
+LASTRO_CITED_ANSWERS: how many answers (default 60; 12 with a sanitizer); LASTRO_TEST_SEED: another draw. SIGTERM ends
+a long run and tells what was found so far.
 """
 
 import collections

@@ -17,7 +17,7 @@ class Probes(unittest.TestCase):
             self.assertGreater(probe["attempts"], 20, probe)
         self.assertEqual(report["successes"], 0)
         self.assertGreater(report["documents"], 30)
-        self.assertGreater(report["citations"], 20)
+        self.assertGreater(report["citations"], 10)
 
     def test_no_attack_succeeds(self):
         with tempfile.TemporaryDirectory() as data:

@@ -315,7 +315,7 @@ TEST_F(ProbeRunnerTest, DocumentsThatCannotBeIngestedEndIt) {
   ask_.answer = [](const v1::AskRequest&, const CallContext&) { return v1::Answer(); };
   CallContext context;
   context.Cancel();
-  ProbeRunner runner(&ingest_, &ask_, &inspect_, {.collection = "c"});
+  ProbeRunner runner(&ingest_, &ask_, &inspect_, {.collection = "c", .owner = Scope(), .other_tenant = "elsewhere"});
   EXPECT_THAT(runner.Run(context, [](size_t, size_t) {}), StatusIs(absl::StatusCode::kCancelled, HasSubstr("")));
 }
 
