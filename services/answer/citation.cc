@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "ingest/decode.h"
+#include "ingest/normalize.h"
 #include "retrieval/source_map.h"
 #include "services/proto_convert.h"
 
@@ -47,7 +48,18 @@ bool SaysTheSame(absl::string_view a, absl::string_view b) {
   return ink_a == ink_b;
 }
 
+bool HasVerbatimBytes(const v1::Chunk& chunk, uint64_t begin, uint64_t end) {
+  return std::any_of(chunk.segments().begin(), chunk.segments().end(), [&](const v1::SourceSegment& segment) {
+    const auto from = static_cast<uint64_t>(segment.text_begin());
+    return segment.verbatim() && from < end && from + static_cast<uint64_t>(segment.text_length()) > begin;
+  });
+}
+
 }  // namespace
+
+bool CanBeVerified(const v1::SearchHit& passage, uint64_t begin, uint64_t end) {
+  return passage.document().encoding() != "UTF-8" || HasVerbatimBytes(passage.chunk(), begin, end);
+}
 
 bool SourceMatchesText(const v1::Chunk& chunk, uint64_t begin, uint64_t end, const std::string& source,
                        uint64_t source_begin) {
@@ -71,11 +83,16 @@ absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, 
   std::optional<retrieval::SourceRange> range = retrieval::MapToSource(segments, begin, end);
   if (!range) return absl::InternalError(absl::StrCat(document.uri(), ": a quote has no source bytes"));
   LASTRO_ASSIGN_OR_RETURN(std::string source, ReadCitedSource(document, *range, retrieval, context));
-  if (!SourceMatchesText(passage.chunk(), begin, end, source, range->begin)) {
+  LASTRO_ASSIGN_OR_RETURN(std::string quote, ingest::TranscodeToUtf8(source, document.encoding()));
+  const std::string shown = passage.chunk().text().substr(begin, end - begin);
+  // Of UTF-16 no byte is as in the text: then what it says is compared.
+  const bool same = HasVerbatimBytes(passage.chunk(), begin, end)
+                        ? SourceMatchesText(passage.chunk(), begin, end, source, range->begin)
+                        : SaysTheSame(ingest::Normalize(ingest::IdentityText(quote)).text, shown);
+  if (!same) {
     return absl::DataLossError(absl::StrCat(document.uri(), ": bytes ", range->begin, " to ", range->end,
                                             " are not what was indexed; ingest the document again"));
   }
-  LASTRO_ASSIGN_OR_RETURN(std::string quote, ingest::TranscodeToUtf8(source, document.encoding()));
   v1::Citation citation;
   citation.set_document_id(document.id());
   citation.set_document_uri(document.uri());
@@ -85,7 +102,6 @@ absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, 
   citation.set_source_sha256(document.source_sha256());
   citation.mutable_source_range()->set_begin(static_cast<int64_t>(range->begin));
   citation.mutable_source_range()->set_end(static_cast<int64_t>(range->end));
-  const std::string shown = passage.chunk().text().substr(begin, end - begin);
   if (!SaysTheSame(quote, shown)) citation.set_shown_text(shown);
   citation.set_quote(std::move(quote));
   citation.set_encoding(document.encoding());
