@@ -9,11 +9,11 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "ingest/block_text.h"
+#include "ingest/html_hidden.h"
 #include "ingest/html_text.h"
 #include "ingest/html_tree.h"
 
@@ -25,15 +25,6 @@ constexpr uint64_t kCheckInterval = 1024;  // nodes between two looks at the dea
 
 int HeadingLevel(GumboTag tag) {
   return tag >= GUMBO_TAG_H1 && tag <= GUMBO_TAG_H6 ? 1 + static_cast<int>(tag) - static_cast<int>(GUMBO_TAG_H1) : 0;
-}
-
-constexpr GumboTag kUnreadable[] = {
-    GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,    GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE, GUMBO_TAG_HEAD,     GUMBO_TAG_IFRAME,
-    GUMBO_TAG_OBJECT, GUMBO_TAG_CANVAS,   GUMBO_TAG_SVG,      GUMBO_TAG_AUDIO,    GUMBO_TAG_VIDEO,    GUMBO_TAG_SELECT,
-    GUMBO_TAG_BUTTON, GUMBO_TAG_TEXTAREA, GUMBO_TAG_NOEMBED,  GUMBO_TAG_NOFRAMES, GUMBO_TAG_DATALIST, GUMBO_TAG_RP};
-
-bool IsUnreadable(GumboTag tag) {
-  return std::find(std::begin(kUnreadable), std::end(kUnreadable), tag) != std::end(kUnreadable);
 }
 
 // Whether one of the space-separated names in an attribute is what sites call their menus, footers and banners.
@@ -58,20 +49,6 @@ bool IsBoilerplate(const GumboNode* node) {
   if (role == nullptr) return false;
   return std::strcmp(role, "navigation") == 0 || std::strcmp(role, "contentinfo") == 0 ||
          std::strcmp(role, "search") == 0;
-}
-
-bool IsHidden(const GumboNode* node) {
-  if (HtmlAttribute(node, "hidden") != nullptr) return true;
-  const char* aria = HtmlAttribute(node, "aria-hidden");
-  if (aria != nullptr && absl::EqualsIgnoreCase(aria, "true")) return true;
-  const char* style = HtmlAttribute(node, "style");
-  if (style == nullptr) return false;
-  std::string compact = absl::StrReplaceAll(absl::AsciiStrToLower(style), {{" ", ""}, {"\t", ""}, {"\n", ""}});
-  for (absl::string_view hiding :
-       {"display:none", "visibility:hidden", "opacity:0;", "font-size:0;", "font-size:0px"}) {
-    if (absl::StrContains(compact, hiding)) return true;
-  }
-  return absl::EndsWith(compact, "opacity:0") || absl::EndsWith(compact, "font-size:0");
 }
 
 constexpr GumboTag kBlocks[] = {
@@ -124,7 +101,9 @@ absl::Status Walk(const GumboNode* root, const CallContext& context, Enter enter
 // The readable blocks of one tree.
 class BlockCollector {
  public:
-  BlockCollector(absl::string_view html, bool with_boilerplate) : html_(html), with_boilerplate_(with_boilerplate) {}
+  // The arguments must outlive the object.
+  BlockCollector(absl::string_view html, HiddenElements* hidden, bool with_boilerplate)
+      : html_(html), hidden_(*hidden), with_boilerplate_(with_boilerplate) {}
 
   absl::Status Collect(const GumboNode* root, const CallContext& context) {
     LASTRO_RETURN_IF_ERROR(Walk(
@@ -159,7 +138,7 @@ class BlockCollector {
     if (tag == GUMBO_TAG_LAST) return node->type == GUMBO_NODE_DOCUMENT;
     if (tag == GUMBO_TAG_TITLE) ReadTitle(node);
     if (tag == GUMBO_TAG_HEAD) return EnterHead(node);
-    if (IsUnreadable(tag) || IsHidden(node) || (!with_boilerplate_ && IsBoilerplate(node))) return false;
+    if (hidden_.Hides(node) || (!with_boilerplate_ && IsBoilerplate(node))) return false;
     if (tag == GUMBO_TAG_A) {
       ++link_depth_;
       ++links_;
@@ -281,6 +260,7 @@ class BlockCollector {
   }
 
   const absl::string_view html_;
+  HiddenElements& hidden_;
   const bool with_boilerplate_;
   HtmlEntities entities_;
   absl::flat_hash_set<const GumboNode*> complex_;
@@ -300,9 +280,14 @@ class BlockCollector {
 
 absl::StatusOr<HtmlPage> ReadHtml(absl::string_view html, uint64_t max_memory_bytes, const CallContext& context) {
   LASTRO_ASSIGN_OR_RETURN(HtmlTree tree, HtmlTree::Parse(html, max_memory_bytes, context));
+  HiddenElements hidden(tree.root(), context);
+  if (hidden.has_too_many_rules()) {
+    return absl::ResourceExhaustedError(absl::StrCat("the page's style sheets have ", kMaxCssRules,
+                                                     " rules or more; which of its text is shown cannot be told"));
+  }
   HtmlPage page;
   for (bool with_boilerplate : {false, true}) {  // a page that is all boilerplate is still a page
-    BlockCollector collector(html, with_boilerplate);
+    BlockCollector collector(html, &hidden, with_boilerplate);
     LASTRO_RETURN_IF_ERROR(collector.Collect(tree.root(), context));
     page.blocks = collector.TakeBlocks();
     page.title = collector.TakeTitle();

@@ -1,6 +1,6 @@
 // Blocks of an HTML page: headings, paragraphs, list items, table rows, preformatted text. Left out is what a reader
-// does not see (scripts, comments, hidden elements) and what is not about the page (navigation, footers, asides,
-// forms). Pure function, thread-safe.
+// does not see (scripts, comments, hidden elements: ingest/html_hidden.h) and what is not about the page (navigation,
+// footers, asides, forms). Pure function, thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,7 @@
 
 #include <md4c.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "ingest/block_text.h"
 #include "ingest/html_reader.h"
 #include "ingest/html_text.h"
+#include "ingest/open_elements.h"
 
 namespace lastro::ingest {
 namespace {
@@ -47,7 +49,7 @@ FrontMatter ReadFrontMatter(absl::string_view markdown) {
 class MarkdownCollector {
  public:
   MarkdownCollector(absl::string_view markdown, size_t begin, uint64_t max_memory_bytes, const CallContext& context)
-      : markdown_(markdown), begin_(begin), max_memory_bytes_(max_memory_bytes), context_(context) {}
+      : markdown_(markdown), begin_(begin), max_memory_bytes_(max_memory_bytes), context_(context), open_(context) {}
 
   absl::Status Run() {
     MD_PARSER parser = {};
@@ -76,6 +78,7 @@ class MarkdownCollector {
   int EnterBlock(MD_BLOCKTYPE type, void* detail) {
     status_ = context_.Check();
     if (!status_.ok()) return 1;
+    if (EndsElements(type)) depths_.push_back(open_.depth());
     switch (type) {
       case MD_BLOCK_LI:
         Flush(BlockKind::kListItem);
@@ -104,6 +107,10 @@ class MarkdownCollector {
   }
 
   int LeaveBlock(MD_BLOCKTYPE type, void* detail) {
+    if (EndsElements(type)) {
+      open_.EndParagraph(depths_.back());
+      depths_.pop_back();
+    }
     switch (type) {
       case MD_BLOCK_H:
         Flush(BlockKind::kHeading, static_cast<int>(static_cast<const MD_BLOCK_H_DETAIL*>(detail)->level));
@@ -135,6 +142,12 @@ class MarkdownCollector {
     return status_.ok() ? 0 : 1;
   }
 
+  // Blocks at whose end the HTML elements opened in them end.
+  static bool EndsElements(MD_BLOCKTYPE type) {
+    return type == MD_BLOCK_P || type == MD_BLOCK_H || type == MD_BLOCK_TH || type == MD_BLOCK_TD ||
+           type == MD_BLOCK_LI || type == MD_BLOCK_QUOTE;
+  }
+
   BlockKind Kind() const { return item_depth_ > 0 ? BlockKind::kListItem : BlockKind::kParagraph; }
 
   void Flush(BlockKind kind, int level = 0) {
@@ -155,6 +168,10 @@ class MarkdownCollector {
 
   int AddText(MD_TEXTTYPE type, absl::string_view text) {
     std::optional<size_t> offset = OffsetOf(text);
+    if (type != MD_TEXT_HTML && open_.Hides()) {
+      if (offset) last_end_ = *offset + text.size();
+      return 0;
+    }
     if (in_code_) return AddCode(text, offset);
     switch (type) {
       case MD_TEXT_BR:
@@ -217,6 +234,7 @@ class MarkdownCollector {
 
   void AddHtml(absl::string_view text, std::optional<size_t> offset) {
     if (html_begin_ == kNoHtml) {  // an inline tag or comment
+      open_.Add(text);
       if (absl::StartsWithIgnoreCase(text, "<br")) text_.LineBreak(0, 0);
       return;
     }
@@ -229,6 +247,14 @@ class MarkdownCollector {
     size_t begin = std::exchange(html_begin_, kNoHtml);
     if (begin >= html_end_) return absl::OkStatus();
     absl::string_view html = markdown_.substr(begin, html_end_ - begin);
+    while (open_.Hides() && !html.empty()) {  // lines of what began hidden
+      const size_t line = std::min(html.find('\n'), html.size() - 1) + 1;
+      open_.Add(html.substr(0, line));
+      html.remove_prefix(line);
+      begin += line;
+    }
+    open_.Add(html);
+    open_.EndBlock();
     LASTRO_ASSIGN_OR_RETURN(HtmlPage page, ReadHtml(html, max_memory_bytes_, context_));
     for (Block& block : page.blocks) {
       for (retrieval::SourceSegment& segment : block.content.segments) segment.source_begin += begin;
@@ -267,6 +293,8 @@ class MarkdownCollector {
   const uint64_t max_memory_bytes_;
   const CallContext& context_;
   HtmlEntities entities_;
+  OpenElements open_;
+  std::vector<size_t> depths_;  // of open elements where the blocks around this place began
   BlockText text_;
   std::vector<Block> blocks_;
   absl::Status status_;

@@ -1,4 +1,5 @@
-// Text of PDF files by poppler's pdftotext, in a process of its own. Pure function, thread-safe.
+// Text of PDF files by poppler's pdftotext, in a process of its own. It does not tell what is drawn invisibly (layers
+// of recognised text are) or in the colour of the page: that is read like any other. Pure function, thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/sentence.h"
 #include "retrieval/source_map.h"
+#include "services/answer/citation.h"
 #include "services/answer/words.h"
 #include "services/proto_convert.h"
 
@@ -37,6 +38,7 @@ std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, 
       std::string text = chunk.text().substr(range.begin, range.end - range.begin);
       if (text.size() > limits.max_bytes || static_cast<int>(SplitWords(text).size()) < limits.min_words) continue;
       if (!retrieval::MapToSource(segments, range.begin, range.end)) continue;
+      if (!CanBeVerified(passages[passage], range.begin, range.end)) continue;
       if (!seen.insert(text).second) continue;
       candidates.push_back({static_cast<int>(passage), range.begin, range.end, std::move(text)});
     }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "ingest/decode.h"
+#include "ingest/normalize.h"
 #include "retrieval/source_map.h"
 #include "services/proto_convert.h"
 
@@ -37,7 +39,27 @@ absl::StatusOr<std::string> ReadCitedSource(const v1::Document& document, const 
   return std::move(*source->mutable_content());
 }
 
+// Whether two texts are the same but for ASCII white space.
+bool SaysTheSame(absl::string_view a, absl::string_view b) {
+  auto is_space = [](char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); };
+  std::string ink_a(a), ink_b(b);
+  ink_a.erase(std::remove_if(ink_a.begin(), ink_a.end(), is_space), ink_a.end());
+  ink_b.erase(std::remove_if(ink_b.begin(), ink_b.end(), is_space), ink_b.end());
+  return ink_a == ink_b;
+}
+
+bool HasVerbatimBytes(const v1::Chunk& chunk, uint64_t begin, uint64_t end) {
+  return std::any_of(chunk.segments().begin(), chunk.segments().end(), [&](const v1::SourceSegment& segment) {
+    const auto from = static_cast<uint64_t>(segment.text_begin());
+    return segment.verbatim() && from < end && from + static_cast<uint64_t>(segment.text_length()) > begin;
+  });
+}
+
 }  // namespace
+
+bool CanBeVerified(const v1::SearchHit& passage, uint64_t begin, uint64_t end) {
+  return passage.document().encoding() != "UTF-8" || HasVerbatimBytes(passage.chunk(), begin, end);
+}
 
 bool SourceMatchesText(const v1::Chunk& chunk, uint64_t begin, uint64_t end, const std::string& source,
                        uint64_t source_begin) {
@@ -61,11 +83,16 @@ absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, 
   std::optional<retrieval::SourceRange> range = retrieval::MapToSource(segments, begin, end);
   if (!range) return absl::InternalError(absl::StrCat(document.uri(), ": a quote has no source bytes"));
   LASTRO_ASSIGN_OR_RETURN(std::string source, ReadCitedSource(document, *range, retrieval, context));
-  if (!SourceMatchesText(passage.chunk(), begin, end, source, range->begin)) {
+  LASTRO_ASSIGN_OR_RETURN(std::string quote, ingest::TranscodeToUtf8(source, document.encoding()));
+  const std::string shown = passage.chunk().text().substr(begin, end - begin);
+  // Of UTF-16 no byte is as in the text: then what it says is compared.
+  const bool same = HasVerbatimBytes(passage.chunk(), begin, end)
+                        ? SourceMatchesText(passage.chunk(), begin, end, source, range->begin)
+                        : SaysTheSame(ingest::Normalize(ingest::IdentityText(quote)).text, shown);
+  if (!same) {
     return absl::DataLossError(absl::StrCat(document.uri(), ": bytes ", range->begin, " to ", range->end,
                                             " are not what was indexed; ingest the document again"));
   }
-  LASTRO_ASSIGN_OR_RETURN(std::string quote, ingest::TranscodeToUtf8(source, document.encoding()));
   v1::Citation citation;
   citation.set_document_id(document.id());
   citation.set_document_uri(document.uri());
@@ -75,6 +102,7 @@ absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, 
   citation.set_source_sha256(document.source_sha256());
   citation.mutable_source_range()->set_begin(static_cast<int64_t>(range->begin));
   citation.mutable_source_range()->set_end(static_cast<int64_t>(range->end));
+  if (!SaysTheSame(quote, shown)) citation.set_shown_text(shown);
   citation.set_quote(std::move(quote));
   citation.set_encoding(document.encoding());
   citation.set_chunk_id(passage.chunk().id());

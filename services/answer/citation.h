@@ -21,6 +21,10 @@ namespace lastro::services::answer {
 absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, uint64_t begin, uint64_t end,
                                                   RetrievalApi& retrieval, const CallContext& context);
 
+// Whether bytes [begin, end) of `passage`'s chunk text can be compared with their source at all: what a page writes in
+// character references alone cannot, and is not quoted.
+bool CanBeVerified(const v1::SearchHit& passage, uint64_t begin, uint64_t end);
+
 // True when each verbatim segment that overlaps text bytes [begin, end) has the same bytes in `source`, which holds the
 // source's bytes from `source_begin` on.
 bool SourceMatchesText(const v1::Chunk& chunk, uint64_t begin, uint64_t end, const std::string& source,

@@ -81,7 +81,8 @@ void PrintSource(size_t number, const v1::Citation& citation, const LineRange& l
       << style.Dim(absl::StrCat("bytes ", citation.source_range().begin(), "-", citation.source_range().end(),
                                 extracted ? " of the extracted text" : ""))
       << "\n";
-  PrintWrapped(absl::StrCat("\"", OneLine(citation.quote()), "\""), "    ", terminal, out);
+  const std::string& shown = citation.shown_text().empty() ? citation.quote() : citation.shown_text();
+  PrintWrapped(absl::StrCat("\"", OneLine(shown), "\""), "    ", terminal, out);
 }
 
 }  // namespace

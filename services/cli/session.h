@@ -25,7 +25,7 @@ enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,
   kExitUsage = 2,        // wrong usage or an invalid argument
-  kExitProblems = 3,     // ingest --strict: some files were not ingested; doctor: something is damaged
+  kExitProblems = 3,     // ingest --strict: some files were not ingested; doctor: something is damaged; eval --probes
   kExitAbstained = 4,    // ask --fail-on-abstain: the documents do not answer the question
   kExitUnavailable = 5,  // a server cannot be reached, or the time ran out: may be tried again
   kExitChanged = 6,      // replay: an answer is not what it was

@@ -31,7 +31,7 @@ def _checks_every_access():
 SANITIZED = _checks_every_access()  # models run far slower there
 
 
-def run_cli(*arguments, data=None, server=None, check=True, stdin=None):
+def run_cli(*arguments, data=None, server=None, check=True, stdin=None, timeout=600):
     """Runs `lastro`; returns the finished process with text output."""
     command = [LASTRO]
     if data is not None:
@@ -39,7 +39,7 @@ def run_cli(*arguments, data=None, server=None, check=True, stdin=None):
     if server is not None:
         command += ["--server", server]
     finished = subprocess.run(command + [str(a) for a in arguments], capture_output=True, text=True, input=stdin,
-                              timeout=600)
+                              timeout=timeout)
     if check and finished.returncode != 0:
         raise AssertionError(f"{command + list(arguments)} exited {finished.returncode}\n{finished.stdout}\n"
                              f"{finished.stderr}")

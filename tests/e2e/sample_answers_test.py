@@ -50,6 +50,15 @@ class SampleAnswers(unittest.TestCase):
             self.assertTrue(report["same"], report["changes"])
             self.assertEqual(report["changes"], [])
 
+    def test_a_conversation_through_a_pipe(self):
+        run = run_cli("ask", "--chat", "--json", data=self.folder.name,
+                      stdin="At what wind speed do we have to stop bunkering?\n\nAnd who decides it?\n")
+        first, second = [json.loads(line) for line in run.stdout.splitlines()]
+        self.assertEqual((first["answerability"], first["standalone_question"]), ("ANSWERED", ""))
+        self.assertIn("bunkering", second["standalone_question"])
+        self.assertEqual([turn["text"] for turn in second["receipt"]["request"]["history"]],
+                         ["At what wind speed do we have to stop bunkering?", first["text"]])
+
     def test_every_citation_is_true_to_the_byte(self):
         cited = 0
         for question in self.questions:

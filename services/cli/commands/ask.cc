@@ -1,8 +1,10 @@
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "services/cli/answer_view.h"
+#include "services/cli/commands/ask_chat.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/filter_parser.h"
 #include "services/cli/format.h"
@@ -20,6 +22,7 @@ struct AskOptions {
   std::string filter;
   std::optional<double> min_evidence;
   bool show_passages = false;
+  bool chat = false;
   bool fail_on_abstain = false;
   double temperature = 0;
   uint64_t seed = 0;
@@ -27,7 +30,9 @@ struct AskOptions {
 
 absl::StatusOr<v1::AskRequest> MakeRequest(const AskOptions& options, Session& session) {
   v1::AskRequest request;
-  LASTRO_ASSIGN_OR_RETURN(*request.mutable_question(), session.TextOrInput(options.question, "the question"));
+  if (!options.question.empty()) {
+    LASTRO_ASSIGN_OR_RETURN(*request.mutable_question(), session.TextOrInput(options.question, "the question"));
+  }
   LASTRO_ASSIGN_OR_RETURN(*request.mutable_filter(), ParseFilter(options.filter));
   request.set_collection(session.options().collection);
   request.set_mode(options.mode == "generate" ? v1::ANSWER_MODE_GENERATE : v1::ANSWER_MODE_QUOTE);
@@ -71,8 +76,7 @@ absl::StatusOr<v1::Answer> AskLive(const v1::AskRequest& request, Node& node, Se
   return answer;
 }
 
-absl::StatusOr<int> RunAsk(const AskOptions& options, Session& session) {
-  LASTRO_ASSIGN_OR_RETURN(v1::AskRequest request, MakeRequest(options, session));
+absl::StatusOr<v1::Answer> AskOnce(const v1::AskRequest& request, Session& session) {
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
   bool live = session.out_terminal().is_terminal && !session.options().json;
   LASTRO_ASSIGN_OR_RETURN(v1::Answer answer,
@@ -82,6 +86,19 @@ absl::StatusOr<int> RunAsk(const AskOptions& options, Session& session) {
   } else {
     LASTRO_RETURN_IF_ERROR(PrintForPeople(request, answer, *node, session));
   }
+  return answer;
+}
+
+absl::StatusOr<int> RunAsk(const AskOptions& options, Session& session) {
+  if (options.question.empty() && !options.chat) {
+    return absl::InvalidArgumentError("give a question, - to read it from standard input, or --chat");
+  }
+  if (options.question == "-" && options.chat) {
+    return absl::InvalidArgumentError("--chat reads a question a line from standard input; leave - out");
+  }
+  LASTRO_ASSIGN_OR_RETURN(v1::AskRequest request, MakeRequest(options, session));
+  if (options.chat) return AskInTurns(std::move(request), &AskOnce, session);
+  LASTRO_ASSIGN_OR_RETURN(v1::Answer answer, AskOnce(request, session));
   bool abstained = answer.answerability() != v1::ANSWERED;
   return abstained && options.fail_on_abstain ? kExitAbstained : kExitOk;
 }
@@ -94,8 +111,9 @@ void AddAskCommand(CommandSet* set) {
                                {"lastro ask \"How many days of leave do I have?\"",
                                 "lastro ask --mode generate --show-passages \"Who approves a refund?\"",
                                 "lastro ask --filter 'language = \"pt\" and year >= 2020' \"Qual o prazo?\" --json",
-                                "lastro ask - < question.txt"});
-  command->add_option("question", options->question, "The question; - reads standard input")->required();
+                                "lastro ask - < question.txt", "lastro ask --chat"});
+  command->add_option("question", options->question, "The question; - reads standard input");
+  command->add_flag("--chat", options->chat, "Converse: a question a line, each with what was said before");
   command->add_option("--mode", options->mode, "quote (sentences of the documents) or generate (free text)")
       ->check(CLI::IsMember({"quote", "generate"}))
       ->type_name("MODE");

@@ -1,7 +1,5 @@
 #include <google/protobuf/util/json_util.h>
 
-#include <istream>
-
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -9,12 +7,12 @@
 #include "base/status_macros.h"
 #include "services/cli/commands/commands.h"
 #include "services/cli/generation_flags.h"
+#include "services/cli/line_prompt.h"
 
 namespace lastro::services {
 namespace {
 
 constexpr uint64_t kMaxChatBytes = 4u << 20;
-constexpr char kQuit[] = "/quit";
 
 struct ChatOptions {
   std::string message;
@@ -74,17 +72,11 @@ absl::Status Reply(v1::GenerateRequest* request, Session& session) {
 
 // A message a line, until the end of the input or /quit.
 absl::Status Converse(v1::GenerateRequest* request, Session& session) {
-  const bool prompt = session.in_is_terminal() && session.out_terminal().is_terminal;
-  if (prompt) session.err() << "Write a message a line; " << kQuit << " or Ctrl-D ends.\n";
-  std::string line;
+  LinePrompt prompt("a message", session);
   for (;;) {
-    if (prompt) session.out() << session.style().Bold("> ") << std::flush;
-    if (!std::getline(session.in(), line)) return absl::OkStatus();
-    const std::string message(absl::StripAsciiWhitespace(line));
-    if (message == kQuit) return absl::OkStatus();
-    if (message.empty()) continue;
-    LASTRO_RETURN_IF_ERROR(CheckUtf8(message, "the message"));
-    AddMessage("user", message, request->mutable_prompt()->mutable_chat());
+    LASTRO_ASSIGN_OR_RETURN(std::string message, prompt.Next());
+    if (message.empty()) return absl::OkStatus();
+    AddMessage("user", std::move(message), request->mutable_prompt()->mutable_chat());
     LASTRO_RETURN_IF_ERROR(Reply(request, session));
   }
 }

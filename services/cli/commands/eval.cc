@@ -1,19 +1,16 @@
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
-#include <optional>
+#include <memory>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "services/cli/commands/commands.h"
+#include "services/cli/commands/eval_probes.h"
 #include "services/cli/eval_view.h"
 #include "services/cli/format.h"
 #include "services/cli/json_output.h"
-#include "services/cli/temporary_folder.h"
-#include "services/cli/text_width.h"
+#include "services/cli/temporary_collection.h"
 #include "services/eval/evaluator.h"
 #include "services/eval/readers.h"
 #include "services/eval/report.h"
@@ -33,6 +30,7 @@ struct EvalOptions {
   size_t limit = 0;
   int depth = 100;
   bool retrieval_only = false;
+  bool probes = false;
 };
 
 eval::DataFormat FormatOf(const std::string& name) {
@@ -86,7 +84,6 @@ class EvalRun {
     LASTRO_ASSIGN_OR_RETURN(dataset_, ReadDataset(options_.data, ReadSettings()));
     eval::TakeSample(options_.limit, options_.report.seed, &dataset_);
     LASTRO_RETURN_IF_ERROR(ChooseStore());
-    absl::Cleanup remove_collection = [this] { RemoveCollection(); };
     LASTRO_RETURN_IF_ERROR(DescribeModels());
     LASTRO_RETURN_IF_ERROR(Ingest());
     LASTRO_RETURN_IF_ERROR(EvaluateAll());
@@ -105,37 +102,14 @@ class EvalRun {
   absl::Status ChooseStore() {
     collection_ = dataset_.passages.empty() ? session_.options().collection : options_.keep;
     const bool own = !dataset_.passages.empty() && options_.keep.empty();
-    if (own && session_.in_process()) {
-      LASTRO_ASSIGN_OR_RETURN(TemporaryFolder folder, TemporaryFolder::Make());
-      folder_.emplace(std::move(folder));
-      LASTRO_ASSIGN_OR_RETURN(own_node_, session_.NodeOn(folder_->path()));
-      node_ = own_node_.get();
-      collection_ = "eval";
+    if (own) {
+      LASTRO_ASSIGN_OR_RETURN(temporary_, TemporaryCollection::Make("eval", session_));
+      node_ = temporary_->node();
+      collection_ = temporary_->name();
       return absl::OkStatus();
     }
-    if (own && !session_.context().scope().all_labels) {
-      return absl::InvalidArgumentError(
-          "a temporary collection on a server takes a caller that may delete it; leave --labels out");
-    }
     LASTRO_ASSIGN_OR_RETURN(node_, session_.node());
-    if (own) collection_ = absl::StrCat("eval-", absl::ToUnixSeconds(absl::Now()), "-", getpid());
-    temporary_collection_ = own;
     return absl::OkStatus();
-  }
-
-  void RemoveCollection() {
-    if (!temporary_collection_) return;
-    v1::DeleteCollectionRequest request;
-    request.set_collection(collection_);
-    // Not the session's context: that may have ended.
-    const CallContext context =
-        CallContext::Until(absl::Now() + absl::Seconds(30)).WithScope(session_.context().scope());
-    const absl::Status status = node_->retrieval().DeleteCollection(request, context).status();
-    if (status.ok() || absl::IsNotFound(status)) return;  // it may not have been made yet
-    ClearProgress();
-    session_.err() << "lastro: the collection " << collection_
-                   << " stays on the server: " << OneLine(std::string(status.message()))
-                   << "; remove it with 'lastro collections delete " << collection_ << "'\n";
   }
 
   absl::Status DescribeModels() {
@@ -201,10 +175,8 @@ class EvalRun {
 
   const EvalOptions& options_;
   Session& session_;
-  std::optional<TemporaryFolder> folder_;  // outlives the components on it
-  std::unique_ptr<Node> own_node_;
+  std::unique_ptr<TemporaryCollection> temporary_;  // null where the passages stay
   Node* node_ = nullptr;
-  bool temporary_collection_ = false;
   std::string collection_;
   eval::Dataset dataset_;
   eval::Corpus corpus_;
@@ -221,7 +193,10 @@ absl::Status WriteReport(const v1::EvalReport& report, const std::string& folder
 }
 
 absl::StatusOr<int> RunEval(const EvalOptions& options, Session& session) {
-  if (options.data.empty()) return absl::InvalidArgumentError("name a BEIR folder, a SQuAD file or a JSONL file");
+  if (options.probes && options.data.empty()) return RunProbes(session);
+  if (options.probes) return absl::InvalidArgumentError("--probes brings its own documents; leave the data out");
+  if (options.data.empty())
+    return absl::InvalidArgumentError("name a BEIR folder, a SQuAD file or a JSONL file, or give --probes");
   LASTRO_ASSIGN_OR_RETURN(v1::EvalReport report, EvalRun(options, session).Run());
   LASTRO_RETURN_IF_ERROR(WriteReport(report, options.out));
   if (session.options().json) {
@@ -239,7 +214,7 @@ void AddEvalCommand(CommandSet* set) {
   CLI::App* command =
       set->Add("eval", "Measures search and answers on questions with known answers, without a judge model",
                {"lastro eval ./scifact --retrieval-only", "lastro eval dev-v2.0.json --limit 500 --out results",
-                "lastro --collection handbook eval questions.jsonl --json",
+                "lastro --collection handbook eval questions.jsonl --json", "lastro eval --probes",
                 "lastro eval compare a/questions.jsonl b/questions.jsonl"});
   command->add_option("data", options->data,
                       "BEIR folder, SQuAD JSON, or JSONL of {question, answers, context | document}");
@@ -255,6 +230,8 @@ void AddEvalCommand(CommandSet* set) {
       ->type_name("N");
   command->add_option("--seed", options->report.seed, "Of every draw (default 1)")->type_name("N");
   command->add_flag("--retrieval-only", options->retrieval_only, "Only search; no answers");
+  command->add_flag("--probes", options->probes,
+                    "Attack with hostile documents and questions instead; exits with 3 when one succeeds");
   command->add_option("--mode", options->mode, "quote or generate")
       ->type_name("MODE")
       ->check(CLI::IsMember({"quote", "generate"}));

@@ -52,6 +52,116 @@ TEST(HtmlReaderTest, HiddenAndBoilerplateAreLeftOut) {
   EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Head", "Seen"));
 }
 
+// A page with "secret" in an element with `attributes`, between words that are seen.
+std::vector<std::string> Around(const std::string& attributes, const std::string& head = "") {
+  return TextsOf(Read(head + "<p>before <span " + attributes + ">secret</span> after</p>").blocks);
+}
+
+TEST(HtmlReaderTest, TextThatIsNotShownIsLeftOut) {
+  for (const char* attributes : {"hidden",
+                                 "HIDDEN=until-found",
+                                 "aria-hidden=' TRUE '",
+                                 "popover",
+                                 "style=display:none",
+                                 "style='DISPLAY : /* x */ None !important'",
+                                 "style='d\\69splay:none'",
+                                 "style='visibility:collapse'",
+                                 "style='color:red;opacity:0.0'",
+                                 "style='opacity:1%'",
+                                 "style='filter:opacity(0)'",
+                                 "style='font-size:0em'",
+                                 "style='font-size:1px'",
+                                 "style='font-size:.01rem'",
+                                 "style='color:transparent'",
+                                 "style='color:#ff000000'",
+                                 "style='color:rgba(1,2,3,0)'",
+                                 "style='color:rgb(1 2 3 / 0%)'",
+                                 "style='text-indent:-9999px'",
+                                 "style='position:absolute;left:-10000px'",
+                                 "style='position:fixed;top:99999px'",
+                                 "style='margin-left:-999em'",
+                                 "style='overflow:hidden;height:0'",
+                                 "style='max-width:1px;overflow-x:clip'",
+                                 "style='clip:rect(0,0,0,0)'",
+                                 "style='clip:rect(1px, 1px, 1px, 1px)'",
+                                 "style='clip-path:inset(100%)'",
+                                 "style='clip-path:circle(0)'",
+                                 "style='transform:scale(0)'",
+                                 "style='transform:translate(-9999px, 0)'",
+                                 "style='content-visibility:hidden'",
+                                 "style='-webkit-text-fill-color:transparent'",
+                                 "style='color:white'",
+                                 "style='color:#FFF'",
+                                 "style='color:rgb(255, 255, 255)'",
+                                 "style='color:black;background:#000'",
+                                 "style='color:#0f0;background-color:rgb(0,255,0)'"}) {
+    EXPECT_THAT(Around(attributes), ElementsAre("before after")) << attributes;
+  }
+}
+
+TEST(HtmlReaderTest, TextThatIsShownStays) {
+  for (const char* attributes :
+       {"aria-hidden=false", "style='display:inline'", "style='opacity:0.5'", "style='opacity:1'",
+        "style='font-size:11px'", "style='font-size:1em'", "style='color:red;background:white'", "style='left:-5px'",
+        "style='text-indent:-2em'", "style='height:0'", "style='overflow:hidden;height:40px'",
+        "style='color:#fffefe00 x'", "style='color:white;background-color:#123'", "style='clip-path:inset(5%)'",
+        "style='transform:scale(1.5)'", "style='transform:translate(-50%, -50%)'", "style='background-image:none'",
+        "title='display:none'", "class=hidden"}) {
+    EXPECT_THAT(Around(attributes), ElementsAre("before secret after")) << attributes;
+  }
+  // White on a background that a sheet gives, or may give.
+  EXPECT_THAT(Around("style=color:white", "<link rel='StyleSheet' href=a.css>"), ElementsAre("before secret after"));
+  EXPECT_THAT(
+      TextsOf(Read("<div style='background:navy;background-color:#008'><p style=color:white>seen</p></div>").blocks),
+      ElementsAre("seen"));
+}
+
+TEST(HtmlReaderTest, ColoursAreOfTheElementsAround) {
+  EXPECT_THAT(
+      TextsOf(Read("<table bgcolor=black><tr><td><p>x<font color='#000'>secret</font></p></td></tr></table>").blocks),
+      ElementsAre("x"));
+}
+
+TEST(HtmlReaderTest, ElementsThatAreNeverShown) {
+  EXPECT_THAT(TextsOf(Read("<p>a<template>secret</template><noscript>secret</noscript><dialog>secret</dialog>"
+                           "<math><annotation>secret</annotation></math><progress>secret</progress>"
+                           "<meter>secret</meter><!-- secret --><script>secret</script></p><dialog open>b</dialog>")
+                          .blocks),
+              ElementsAre("a", "b"));
+}
+
+TEST(HtmlReaderTest, RulesOfThePagesOwnSheetsHide) {
+  const std::string sheet =
+      "<style>@import 'x'; /* .ok{display:none} */ .gone, P.out{display:none}\n#off{opacity:0}\n"
+      ".box > div span.deep{visibility:hidden}\n.ok:hover{display:none} a[x]{display:none}"
+      "@media print{.ok{display:none}}@media screen{.small{font-size:0}}</style>";
+  for (const char* attributes : {"class=gone", "class='a gone b'", "id=off", "class=small"}) {
+    EXPECT_THAT(Around(attributes, sheet), ElementsAre("before after")) << attributes;
+  }
+  for (const char* attributes : {"class=ok", "class=out", "class=deep", "class='gone' style='display:block'"}) {
+    EXPECT_THAT(Around(attributes, sheet), ElementsAre("before secret after")) << attributes;
+  }
+  EXPECT_THAT(
+      TextsOf(Read(sheet + "<div class=box><i><div><b>x<span class=deep>secret</span></b></div></i></div>").blocks),
+      ElementsAre("x"));
+}
+
+TEST(HtmlReaderTest, HostileStyleSheetsEndWithinTheLimit) {
+  std::string rules, page;
+  for (int i = 0; i < 20'000; ++i) rules += ".a .b .c{opacity:1}";
+  for (int i = 0; i < 300; ++i) page += "<div class=c><p class=c>x";
+  ReaderOptions options;
+  options.parser_timeout_s = 1;
+  absl::StatusOr<ReadResult> read =
+      ReadContent("<style>" + rules + "</style>" + page, "a.html", "", options, CallContext());
+  if (!read.ok()) {
+    EXPECT_THAT(read, StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("1 s")));
+  }
+  for (int i = 0; i < 2; ++i) rules += rules;
+  EXPECT_THAT(ReadHtml("<style>" + rules + "</style><p>x", kMemory, CallContext()),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("65536 rules")));
+}
+
 TEST(HtmlReaderTest, ParagraphsOfLinksAloneAreMenus) {
   HtmlPage page = Read(
       "<div><a>Home</a> | <a>Ships</a> &middot; <a>Help</a></div><p>See <a>a</a>, <a>b</a> and <a>c</a>.</p>"

@@ -68,6 +68,41 @@ TEST(MarkdownReaderTest, QuotesAndHtml) {
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "html <here>"), "html</b> &lt;here&gt;");
 }
 
+TEST(MarkdownReaderTest, TextThatIsNotShownIsLeftOut) {
+  const std::vector<std::string> hidden = {
+      "one <span hidden>secret</span> two",
+      "one <span style=\"display:none\">secret *secret* `secret` &amp; [secret](x)</span> two",
+      "one <!-- secret --> two",
+      "one <!-- secret\nsecret --> two",
+      "[//]: # (secret)\n\none [two](http://x.y \"secret\")\n\n[//]: # \"secret\"",
+      "one\n\n<!--\nsecret\n\nsecret\n-->\n\ntwo",
+      "one\n\n<div hidden>\n\nsecret\n\n- secret\n\n    secret\n\n| secret |\n|---|\n| secret |\n\n</div>\n\ntwo",
+      "one\n\n<div\n hidden>\n\n<p>secret</p>\n\n<section>\n\nsecret\n\n</section>\n\nsecret\n\n</div>\ntwo",
+      "one\n\n<template>\n\nsecret\n\n</template>\n\ntwo",
+      "one <b style='opacity:0'>secret\n\nsecret</b> two",
+      "one <span\nhidden >secret</span> two",
+      "one <span title='>' hidden>secret</span> two",
+      "> one <i hidden>secret</i>\n\ntwo",
+      "one\n\n<p hidden>secret\n\ntwo",
+      "one <span hidden>secret\n\ntwo",
+      "- one <em hidden>secret</em>\n- two",
+      "one\n\n<script>\n\nsecret </b>\n\n</script>\n\ntwo"};
+  for (const std::string& markdown : hidden) {
+    std::string text;
+    for (const std::string& block : TextsOf(Read(markdown))) text += block + " ";
+    EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("secret"))) << markdown;
+    EXPECT_THAT(text, ::testing::HasSubstr("one")) << markdown;
+    EXPECT_THAT(text, ::testing::HasSubstr("two")) << markdown;
+  }
+}
+
+TEST(MarkdownReaderTest, TextInElementsThatAreShownStays) {
+  EXPECT_THAT(
+      TextsOf(Read("a <span class=x>b</span> c<br>d <kbd>e</kbd> 1 < 2 > 0\n\n<details>\n<summary>f</summary>\n\ng\n\n"
+                   "</details>\n\nh")),
+      ElementsAre("a b c\nd e 1 < 2 > 0", "f", "g", "h"));
+}
+
 TEST(MarkdownReaderTest, FrontMatterGivesTheTitle) {
   std::string markdown = "---\ntitle: \"The Title\"\ntags: [a]\n---\n\nBody.\n";
   ASSERT_OK_AND_ASSIGN(MarkdownPage page, ReadMarkdown(markdown, kMemory, CallContext()));
@@ -91,10 +126,10 @@ TEST(MarkdownReaderTest, DeepNestingIsHarmless) {
 
 TEST(MarkdownReaderTest, RandomInputKeepsItsMap) {
   auto random = lastro::testing::SeededRandom(11);
-  const std::vector<std::string> pieces = {"word ", "*",      "**",   "_",    "`",        "\n",   "\n\n", "# ",
-                                           "- ",    "1. ",    "> ",   "|",    "---",      "[",    "](",   ")",
-                                           "&amp;", "é",      "<b>",  "</b>", "<div>",    "    ", "\t",   "\\",
-                                           "```\n", "&#233;", "<!--", "-->",  "&#x202E;", "  \n"};
+  const std::vector<std::string> pieces = {
+      "word ", "*",   "**",    "_",          "`",    "\n",     "\n\n", "# ",  "- ",       "1. ",   "> ",
+      "|",     "---", "[",     "](",         ")",    "&amp;",  "é",    "<b>", "</b>",     "<div>", "    ",
+      "\t",    "\\",  "```\n", "<i hidden>", "</i>", "&#233;", "<!--", "-->", "&#x202E;", "  \n"};
   for (int round = 0; round < 500; ++round) {
     std::string markdown;
     for (int i = 0; i < 40; ++i) markdown += pieces[random() % pieces.size()];
