@@ -25,6 +25,10 @@ std::string BlockKey(const BlocksOf& of, uint64_t block) {
                       "/", std::string(1, of.part), "/", absl::Hex(block, absl::kZeroPad8));
 }
 
+std::string OfSubject(const std::string& owner, const std::string& subject) {
+  return absl::StrCat(kOwner, " == \"", owner, "\" and ", kSubject, " == \"", subject, "\"");
+}
+
 absl::Status Damaged(const std::string& key, absl::string_view what) {
   return absl::DataLossError(
       absl::StrCat("Milvus: block ", key, " ", what, "; put the document again, or copy the store from a good one"));
@@ -94,8 +98,11 @@ absl::StatusOr<std::string> MilvusBlocks::Read(const BlocksOf& of, uint64_t begi
 }
 
 absl::Status MilvusBlocks::DropBefore(const std::string& owner, const std::string& subject, int64_t version) {
-  return client_.Delete(collection_, absl::StrCat(kOwner, " == \"", owner, "\" and ", kSubject, " == \"", subject,
-                                                  "\" and ", kVersion, " < ", version));
+  return client_.Delete(collection_, absl::StrCat(OfSubject(owner, subject), " and ", kVersion, " < ", version));
+}
+
+absl::Status MilvusBlocks::Drop(const std::string& owner, const std::string& subject, int64_t version) {
+  return client_.Delete(collection_, absl::StrCat(OfSubject(owner, subject), " and ", kVersion, " == ", version));
 }
 
 absl::Status MilvusBlocks::DropAllOf(const std::string& owner) {

@@ -89,6 +89,11 @@ absl::Status MilvusChunks::DropBefore(const std::string& document_id, int64_t ve
                         absl::StrCat(kDocument, " == \"", document_id, "\" and ", kVersion, " < ", version));
 }
 
+absl::Status MilvusChunks::Drop(const std::string& document_id, int64_t version) {
+  return client_.Delete(collection_,
+                        absl::StrCat(kDocument, " == \"", document_id, "\" and ", kVersion, " == ", version));
+}
+
 absl::StatusOr<std::vector<MilvusCandidate>> MilvusChunks::Search(MilvusSearch search, const CallContext& context) {
   search.columns = {kDocument, kVersion};
   search.limit = std::min(search.limit, kMilvusMaxRows);

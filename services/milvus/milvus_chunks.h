@@ -33,8 +33,9 @@ class MilvusChunks {
   absl::Status Insert(const DocumentRecord& document, const FacetColumns& facets,
                       absl::Span<const retrieval::Chunk> chunks, const std::vector<std::vector<float>>& vectors,
                       int64_t first_id);
-  // Those of versions before `version`.
+  // Those of versions before `version`, or of this one.
   absl::Status DropBefore(const std::string& document_id, int64_t version);
+  absl::Status Drop(const std::string& document_id, int64_t version);
 
   // Best first. `expression`: see MilvusSearch.
   absl::StatusOr<std::vector<MilvusCandidate>> SearchVectors(const std::vector<float>& vector,

@@ -171,9 +171,12 @@ class MilvusStore final : public ChunkStore {
     put.source_bytes = is_extracted ? extracted.size() : original.size();
     LASTRO_ASSIGN_OR_RETURN(MilvusRecord record, ToRecord(put));
     LASTRO_RETURN_IF_ERROR(MayReplace(record.key, document.uri));  // before much is sent
-    LASTRO_RETURN_IF_ERROR(blocks_.Put({put.made, put.document.id, put.version, 'o'}, original));
-    if (is_extracted) LASTRO_RETURN_IF_ERROR(blocks_.Put({put.made, put.document.id, put.version, 'x'}, extracted));
-    LASTRO_RETURN_IF_ERROR(InsertChunks(put, collection.collection.dimension, record.facets, chunks));
+    absl::Status sent = Send(put, collection, record.facets, chunks, original, extracted);
+    if (!sent.ok()) {  // nobody else knows of these rows
+      (void)ChunksOf(collection).Drop(put.document.id, put.version);
+      (void)blocks_.Drop(put.made, put.document.id, put.version);
+      return sent;
+    }
     LASTRO_RETURN_IF_ERROR(Commit(collection, put, std::move(record)));
     Document stored = put.document;
     stored.collection = document.collection;
@@ -424,8 +427,13 @@ class MilvusStore final : public ChunkStore {
   }
   absl::Status MayReplace(const std::string& key, const std::string& uri) { return Replaceable(key, uri).status(); }
 
-  absl::Status InsertChunks(const DocumentRecord& put, int dimension, const FacetColumns& facets,
-                            absl::Span<const Chunk> chunks) {
+  absl::Status Send(const DocumentRecord& put, const CollectionRecord& collection, const FacetColumns& facets,
+                    absl::Span<const Chunk> chunks, const std::string& original, const std::string& extracted) {
+    LASTRO_RETURN_IF_ERROR(blocks_.Put({put.made, put.document.id, put.version, 'o'}, original));
+    if (put.document.source_kind == retrieval::SourceKind::kExtractedText) {
+      LASTRO_RETURN_IF_ERROR(blocks_.Put({put.made, put.document.id, put.version, 'x'}, extracted));
+    }
+    const int dimension = collection.collection.dimension;
     std::vector<std::vector<float>> vectors;
     for (const Chunk& chunk : chunks) {
       const std::string what = absl::StrCat("document ", put.document.uri, ", chunk ", chunk.ordinal);
@@ -433,8 +441,7 @@ class MilvusStore final : public ChunkStore {
       vectors.push_back(std::move(vector));
     }
     const int64_t first_id = records_.NextVersions(std::max<int64_t>(1, static_cast<int64_t>(chunks.size())));
-    MilvusChunks rows(parts_->client.get(), parts_->schema.Chunks(put.made), dimension);
-    return rows.Insert(put, facets, chunks, vectors, first_id);
+    return ChunksOf(collection).Insert(put, facets, chunks, vectors, first_id);
   }
 
   // The document's rows are there; now they count.

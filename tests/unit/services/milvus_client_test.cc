@@ -209,7 +209,7 @@ TEST(MilvusClientTest, SendsTheTokenAndTheConsistency) {
   EXPECT_THAT(ParseMilvusConsistency("stronger"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("stronger")));
 }
 
-TEST(MilvusStoreTest, RefusesUnsuitableNames) {
+TEST(MilvusOptionsTest, UnsuitableNamesAreRefused) {
   for (const char* prefix : {"", "Upper", "a b", "x-y", "\"; drop"}) {
     EXPECT_THAT(OpenMilvusStore({.address = "127.0.0.1:1", .prefix = prefix}),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prefix")))
