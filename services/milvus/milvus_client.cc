@@ -18,7 +18,7 @@ constexpr uint64_t kMaxAuthoritiesBytes = 4u << 20;
 constexpr absl::Duration kLoadTimeout = absl::Minutes(5);
 constexpr absl::Duration kLoadPollPeriod = absl::Milliseconds(100);
 
-// Codes of Milvus's answers that mean something to a caller; `older` of the numbering before 2.3.
+// Codes of Milvus's answers that mean something to a caller.
 struct KnownCode {
   int code;
   absl::StatusCode meaning;
@@ -27,13 +27,16 @@ struct KnownCode {
 constexpr KnownCode kKnownCodes[] = {
     {100, absl::StatusCode::kNotFound, "was it dropped by somebody else?"},
     {1, absl::StatusCode::kUnavailable, "Milvus is not ready; try again"},
+    {3, absl::StatusCode::kResourceExhausted, "give Milvus more memory"},
+    {4, absl::StatusCode::kResourceExhausted, "Milvus is busy; try again later"},
+    {7, absl::StatusCode::kResourceExhausted, "give Milvus more disk"},
     {8, absl::StatusCode::kResourceExhausted, "Milvus limits the rate; try again later"},
     {9, absl::StatusCode::kResourceExhausted, "a quota of Milvus is used up; see its administrator"},
     {1400, absl::StatusCode::kUnauthenticated, "check the token"},
     {1401, absl::StatusCode::kPermissionDenied, "the user of the token lacks a privilege"},
-    {1800, absl::StatusCode::kPermissionDenied, "the user of the token lacks a privilege"},
+    {1800, absl::StatusCode::kUnauthenticated, "check the token"},
 };
-constexpr int kOlderNotFound = 4;
+constexpr int kOlderNotFound = 4;  // in the numbering before 2.3
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const MilvusOptions& options) {
   if (!options.tls) return std::shared_ptr<grpc::ChannelCredentials>();

@@ -118,11 +118,18 @@ TEST(MilvusClientTest, RefusalsSayWhatWhereAndWhatToDo) {
     bool retriable;
     absl::StatusCode expected;
   } cases[] = {
-      {100, 0, false, absl::StatusCode::kNotFound},         {0, 4, false, absl::StatusCode::kNotFound},
-      {8, 0, true, absl::StatusCode::kResourceExhausted},   {9, 0, false, absl::StatusCode::kResourceExhausted},
-      {1400, 0, false, absl::StatusCode::kUnauthenticated}, {1401, 0, false, absl::StatusCode::kPermissionDenied},
-      {1, 1, false, absl::StatusCode::kInternal},           {1, 1, true, absl::StatusCode::kUnavailable},
-      {503, 0, true, absl::StatusCode::kUnavailable},       {1100, 5, false, absl::StatusCode::kInternal},
+      {100, 0, false, absl::StatusCode::kNotFound},
+      {0, 4, false, absl::StatusCode::kNotFound},
+      {8, 0, true, absl::StatusCode::kResourceExhausted},
+      {3, 0, false, absl::StatusCode::kResourceExhausted},
+      {9, 0, false, absl::StatusCode::kResourceExhausted},
+      {1400, 0, false, absl::StatusCode::kUnauthenticated},
+      {1401, 0, false, absl::StatusCode::kPermissionDenied},
+      {1800, 0, false, absl::StatusCode::kUnauthenticated},
+      {1, 1, false, absl::StatusCode::kInternal},
+      {1, 1, true, absl::StatusCode::kUnavailable},
+      {503, 0, true, absl::StatusCode::kUnavailable},
+      {1100, 5, false, absl::StatusCode::kInternal},
   };
   for (const auto& test : cases) {
     milvus.refusal.set_code(test.code);
