@@ -137,6 +137,7 @@ absl::StatusOr<int> RunCopy(const CopyOptions& options, Session& session) {
   LASTRO_RETURN_IF_ERROR(CheckApart(from_address, to_address));
   LASTRO_ASSIGN_OR_RETURN(auto from,
                           OpenForCopy(from_address, {.must_exist = true, .milvus = options.milvus}, session));
+  LASTRO_RETURN_IF_ERROR(from->ListCollections().status());  // before a target is made for nothing
   LASTRO_ASSIGN_OR_RETURN(auto to, OpenForCopy(to_address, {.must_exist = false, .milvus = options.milvus}, session));
   StatusLine line(session.err_terminal(), session.err());
   auto progress = [&line](const std::string& collection, int64_t done, int64_t total) {
