@@ -14,7 +14,9 @@
 #include "base/status_macros.h"
 #include "retrieval/index_kind.h"
 #include "services/composed_node.h"
+#include "services/milvus/milvus_flags.h"
 #include "services/remote/remote_channel.h"
+#include "services/store_address.h"
 
 namespace lastro::services {
 namespace {
@@ -28,6 +30,7 @@ constexpr char kFooter[] =
     "  lastrod --data /var/lib/lastro\n"
     "  lastrod --roles=embedding --listen 127.0.0.1:7421\n"
     "  lastrod --roles=retrieval --data /var/lib/lastro --embedding-address 127.0.0.1:7421\n"
+    "  lastrod --store milvus:10.0.0.5:19530 --milvus-tls\n"
     "  lastrod --config /etc/lastro/lastrod.conf\n"
     "\n"
     "SIGTERM or SIGINT: health becomes NOT_SERVING, new calls are refused, running ones get --drain-seconds to "
@@ -42,6 +45,7 @@ constexpr Role kAllRoles[] = {Role::kEmbedding, Role::kGeneration, Role::kRetrie
 struct RawOptions {
   std::string roles = "all";
   std::string data;
+  std::string store;
   std::string log_level = "info";
   bool no_folders = false;
   int drain_seconds = 20;
@@ -75,6 +79,8 @@ void AddServing(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
 void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   NodeConfig& node = config->node;
   app->add_option("--data", raw->data, "data folder of the store; default $LASTRO_DATA, else ~/.local/share/lastro");
+  app->add_option("--store", raw->store, "milvus:HOST:PORT: the store is in a Milvus, not in a data folder");
+  AddMilvusFlags(app, &node.milvus);
   app->add_option("--vector-index", node.vector_index,
                   "kind of the store's vector indexes: auto (by size), exact, hnsw, ivf-sq or ivf-pq")
       ->capture_default_str();
@@ -104,6 +110,22 @@ absl::StatusOr<std::string> DataFolder(const std::string& given) {
   return absl::StrCat(home, "/.local/share/lastro");
 }
 
+absl::Status ChooseStore(const RawOptions& raw, NodeConfig* node) {
+  if (raw.store.empty()) {
+    LASTRO_ASSIGN_OR_RETURN(node->data_folder, DataFolder(raw.data));
+    return absl::OkStatus();
+  }
+  LASTRO_ASSIGN_OR_RETURN(StoreAddress address, ParseStoreAddress(raw.store));
+  if (address.kind != StoreAddress::Kind::kMilvus) {
+    return absl::InvalidArgumentError(absl::StrCat("--store ", raw.store,
+                                                   " is not milvus:HOST:PORT; a folder is named with --data, the "
+                                                   "server of another store with --retrieval-address"));
+  }
+  if (!raw.data.empty()) return absl::InvalidArgumentError("give --data or --store, not both");
+  node->milvus.address = address.place;
+  return absl::OkStatus();
+}
+
 absl::Status Convert(const RawOptions& raw, DaemonConfig* config) {
   NodeConfig& node = config->node;
   LASTRO_ASSIGN_OR_RETURN(node.roles, ParseRoles(raw.roles));
@@ -118,9 +140,7 @@ absl::Status Convert(const RawOptions& raw, DaemonConfig* config) {
     return absl::InvalidArgumentError("TLS needs both --tls-cert and --tls-key");
   }
   LASTRO_RETURN_IF_ERROR(retrieval::ParseIndexKind(node.vector_index).status());
-  if (node.roles.count(Role::kRetrieval) > 0) {
-    LASTRO_ASSIGN_OR_RETURN(node.data_folder, DataFolder(raw.data));
-  }
+  if (node.roles.count(Role::kRetrieval) > 0) LASTRO_RETURN_IF_ERROR(ChooseStore(raw, &node));
   node.allow_folders = !raw.no_folders;
   config->drain = absl::Seconds(raw.drain_seconds);
   LASTRO_ASSIGN_OR_RETURN(config->log_level, ParseLogLevel(raw.log_level));

@@ -15,6 +15,7 @@
 #include "services/late_retrieval.h"
 #include "services/local/local_services.h"
 #include "services/local/model_provider.h"
+#include "services/milvus/milvus_store.h"
 #include "services/remote/remote_apis.h"
 #include "services/remote/unavailable.h"
 #include "services/routed_models.h"
@@ -128,6 +129,10 @@ class NodeImpl final : public ComposedNode {
 
   absl::Status OpenStore() {
     if (!Hosts(Role::kRetrieval)) return absl::OkStatus();
+    if (!config_.milvus.address.empty()) {
+      LASTRO_ASSIGN_OR_RETURN(local_store_, OpenMilvusStore(config_.milvus));
+      return absl::OkStatus();
+    }
     if (config_.data_folder.empty()) {
       return absl::InvalidArgumentError("the retrieval role needs a data folder; give --data DIR");
     }
@@ -251,7 +256,7 @@ class NodeImpl final : public ComposedNode {
 
   const NodeConfig config_;
   std::optional<ModelProvider> provider_;
-  std::unique_ptr<retrieval::SqliteStore> local_store_;
+  std::unique_ptr<retrieval::ChunkStore> local_store_;
   std::map<Role, std::shared_ptr<RemoteChannel>> channels_;
   LateRetrieval late_retrieval_;
   std::unique_ptr<EmbeddingApi> embedding_;

@@ -13,6 +13,7 @@
 #include "base/call_context.h"
 #include "services/api.h"
 #include "services/compute_options.h"
+#include "services/milvus/milvus_options.h"
 
 namespace lastro::services {
 
@@ -21,7 +22,8 @@ enum class Role { kEmbedding, kGeneration, kRetrieval, kIngest, kAsk };
 struct NodeConfig {
   std::set<Role> roles;                   // hosted here
   std::map<Role, std::string> addresses;  // HOST:PORT of roles hosted elsewhere
-  std::string data_folder;                // of the store; REQUIRED with kRetrieval
+  std::string data_folder;                // of the store; REQUIRED with kRetrieval, unless `milvus` has an address
+  MilvusOptions milvus;                   // with an address the store is there, and not in a folder
   std::string vector_index = "auto";      // kind of the store's vector indexes, see retrieval/index_kind.h
   std::string decoder_folder;             // model folders; empty: the built-in models
   // The first is the one that new collections get; every collection is searched and ingested into by its own. With

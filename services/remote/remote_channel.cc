@@ -56,7 +56,9 @@ absl::StatusOr<std::shared_ptr<RemoteChannel>> RemoteChannel::Create(const Remot
 
 RemoteChannel::RemoteChannel(const RemoteOptions& options)
     : options_(options),
-      channel_(grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), ChannelOptions())) {}
+      channel_(grpc::CreateCustomChannel(
+          options.address, options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials(),
+          ChannelOptions())) {}
 
 absl::Status RemoteChannel::Connect(const CallContext& context) {
   const absl::Time limit = std::min(context.deadline(), absl::Now() + options_.connect_timeout);
@@ -77,6 +79,7 @@ RemoteCall::RemoteCall(RemoteChannel* channel, const CallContext& context, absl:
       context_(context),
       timeout_(timeout > absl::ZeroDuration() ? timeout : channel->options().call_timeout) {
   const bool unlimited = context.deadline() == absl::InfiniteFuture();
+  for (const auto& [key, value] : channel->options().metadata) client_.AddMetadata(key, value);
   if (context.priority() == Priority::kBackground) client_.AddMetadata(kPriorityHeader, kBackgroundPriority);
   const ScopeHeaders headers = HeadersOfScope(context.scope());
   if (headers.tenant.has_value()) client_.AddMetadata(kTenantHeader, *headers.tenant);

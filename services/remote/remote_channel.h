@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,16 +18,19 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/completion_queue.h"
+#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/async_stream.h"
 #include "grpcpp/support/async_unary_call.h"
 
 namespace lastro::services {
 
 struct RemoteOptions {
-  std::string role;                                   // in messages, such as "the embedding role"
-  std::string address;                                // HOST:PORT
-  absl::Duration connect_timeout = absl::Seconds(5);  // so that processes may start in any order
-  absl::Duration call_timeout = absl::Seconds(120);   // of calls without a deadline
+  std::string role;                                                 // in messages, such as "the embedding role"
+  std::string address;                                              // HOST:PORT
+  absl::Duration connect_timeout = absl::Seconds(5);                // so that processes may start in any order
+  absl::Duration call_timeout = absl::Seconds(120);                 // of calls without a deadline
+  std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // null: no TLS
+  std::map<std::string, std::string> metadata = {};                 // sent with every call
 };
 
 // INVALID_ARGUMENT unless `address` is HOST:PORT (or [IPV6]:PORT) with a port in [min_port, 65535].

@@ -7,6 +7,7 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/json_output.h"
+#include "services/cli/status_line.h"
 #include "services/cli/table.h"
 #include "services/cli/text_width.h"
 
@@ -34,26 +35,12 @@ std::string StateOf(const retrieval::DoctorReport& report, const retrieval::Find
   return finding.problems > 0 ? "mended" : "ok";
 }
 
-// One line on a terminal that is redrawn; elsewhere nothing.
-class CheckLine {
- public:
-  explicit CheckLine(Session& session) : session_(session) {}
-  ~CheckLine() { Show(""); }
-  void Show(const std::string& text) {
-    if (!session_.err_terminal().is_terminal) return;
-    session_.err() << "\r\x1b[K" << CutToWidth(text, session_.err_terminal().columns - 1) << std::flush;
-  }
-
- private:
-  Session& session_;
-};
-
 absl::StatusOr<retrieval::DoctorReport> Look(const CheckOptions& options, Session& session) {
   retrieval::DoctorOptions doctor;
   LASTRO_ASSIGN_OR_RETURN(doctor.folder, LocalDataFolder(session.options()));
   doctor.repair = options.repair;
   doctor.drop_damaged = options.drop_damaged;
-  CheckLine line(session);
+  StatusLine line(session.err_terminal(), session.err());
   doctor.progress = [&line](absl::string_view check, int64_t done, int64_t total) {
     std::string count = total > 0 ? absl::StrCat("  ", FormatCount(done), "/", FormatCount(total)) : "";
     line.Show(absl::StrCat("checking ", check, count));

@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
@@ -8,7 +10,11 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/json_output.h"
+#include "services/cli/status_line.h"
 #include "services/cli/table.h"
+#include "services/milvus/milvus_flags.h"
+#include "services/store_address.h"
+#include "services/store_copy.h"
 
 namespace lastro::services {
 namespace {
@@ -21,6 +27,12 @@ using retrieval::PurgeReceipt;
 struct RestoreOptions {
   std::string backup;
   bool replace = false;
+};
+
+struct CopyOptions {
+  std::string from;
+  std::string to;
+  MilvusOptions milvus;  // of whichever is one
 };
 
 std::string TimeText(absl::Time time) { return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone()); }
@@ -58,6 +70,73 @@ absl::StatusOr<int> RunRestore(const RestoreOptions& options, Session& session) 
   LASTRO_ASSIGN_OR_RETURN(BackupManifest manifest,
                           retrieval::Restore(options.backup, data, options.replace, session.context()));
   LASTRO_RETURN_IF_ERROR(PrintManifest("Restored", data, manifest, session));
+  return kExitOk;
+}
+
+// --- Copies
+
+absl::Status PrintCopy(const StoreCopyReport& report, Session& session) {
+  if (session.options().json) {
+    Struct message;
+    auto& fields = *message.mutable_fields();
+    fields["collections"] = JsonNumber(report.collections);
+    fields["documents_copied"] = JsonNumber(report.documents_copied);
+    fields["documents_equal"] = JsonNumber(report.documents_equal);
+    fields["documents_vanished"] = JsonNumber(report.documents_vanished);
+    fields["documents_beyond"] = JsonNumber(report.documents_beyond);
+    fields["chunks"] = JsonNumber(report.chunks);
+    fields["bytes"] = JsonNumber(report.bytes);
+    fields["sha256"] = JsonText(report.sha256);
+    return session.PrintJson(message);
+  }
+  session.out() << "Copied " << FormatCount(report.documents_copied) << " documents of "
+                << FormatCount(report.collections) << " collections; " << FormatCount(report.documents_equal)
+                << " were there already.\n"
+                << "Read back and compared: " << FormatCount(report.documents_copied + report.documents_equal)
+                << " documents, " << FormatCount(report.chunks) << " chunks, " << FormatBytes(report.bytes)
+                << ", sha256 " << report.sha256 << ".\n";
+  if (report.documents_vanished > 0) {
+    session.out() << FormatCount(report.documents_vanished) << " were deleted from the source meanwhile.\n";
+  }
+  if (report.documents_beyond > 0) {
+    session.out() << FormatCount(report.documents_beyond) << " others of the target's stay.\n";
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckApart(const StoreAddress& from, const StoreAddress& to) {
+  if (from.kind != to.kind) return absl::OkStatus();
+  std::error_code none;
+  const bool same = from.kind == StoreAddress::Kind::kFolder ? std::filesystem::equivalent(from.place, to.place, none)
+                                                             : from.place == to.place;
+  if (!same) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(from.place, " and ", to.place, " are one store; name two"));
+}
+
+// As the caller of the command sees it.
+absl::StatusOr<std::unique_ptr<retrieval::ChunkStore>> OpenForCopy(const StoreAddress& address,
+                                                                   const OpenStoreOptions& options, Session& session) {
+  LASTRO_ASSIGN_OR_RETURN(auto store, OpenStoreAt(address, options));
+  return store->WithScope(session.context().scope());
+}
+
+absl::StatusOr<int> RunCopy(const CopyOptions& options, Session& session) {
+  LASTRO_ASSIGN_OR_RETURN(const StoreAddress from_address, ParseStoreAddress(options.from));
+  LASTRO_ASSIGN_OR_RETURN(const StoreAddress to_address, ParseStoreAddress(options.to));
+  LASTRO_RETURN_IF_ERROR(CheckApart(from_address, to_address));
+  LASTRO_ASSIGN_OR_RETURN(auto from,
+                          OpenForCopy(from_address, {.must_exist = true, .milvus = options.milvus}, session));
+  LASTRO_RETURN_IF_ERROR(from->ListCollections().status());  // before a target is made for nothing
+  LASTRO_ASSIGN_OR_RETURN(auto to, OpenForCopy(to_address, {.must_exist = false, .milvus = options.milvus}, session));
+  StatusLine line(session.err_terminal(), session.err());
+  auto progress = [&line](const std::string& collection, int64_t done, int64_t total) {
+    line.Show(absl::StrCat("copying ", collection, "  ", FormatCount(done), "/", FormatCount(total), " documents"));
+  };
+  absl::StatusOr<StoreCopyReport> report =
+      CopyStore(*from, *to, {.collection = session.options().collection, .progress = progress}, session.context());
+  line.Show("");
+  LASTRO_RETURN_IF_ERROR(report.status());
+  LASTRO_RETURN_IF_ERROR(PrintCopy(*report, session));
   return kExitOk;
 }
 
@@ -136,6 +215,24 @@ void AddRestore(CommandSet* set, CLI::App* store) {
   set->OnRun(command, [options](Session& session) { return RunRestore(*options, session); });
 }
 
+void AddCopy(CommandSet* set, CLI::App* store) {
+  auto options = std::make_shared<CopyOptions>();
+  CLI::App* command = set->AddTo(
+      store, "copy",
+      "Copies documents, chunks and vectors into another store, reads them back and compares; goes on where it "
+      "was interrupted when run again. All collections of --tenant ('*': of all tenants), or --collection",
+      {"lastro store copy ./data lastrod:127.0.0.1:7420",
+       "lastro store copy lastrod:127.0.0.1:7420 ./copy --collection notes --json"});
+  command->add_option("from", options->from, "A data folder, lastrod:HOST:PORT or milvus:HOST:PORT")
+      ->required()
+      ->type_name("STORE");
+  command->add_option("to", options->to, "Likewise; a folder is made when it is not there")
+      ->required()
+      ->type_name("STORE");
+  AddMilvusFlags(command, &options->milvus);
+  set->OnRun(command, [options](Session& session) { return RunCopy(*options, session); });
+}
+
 void AddPurge(CommandSet* set, CLI::App* store) {
   auto list = std::make_shared<bool>(false);
   CLI::App* command =
@@ -148,11 +245,13 @@ void AddPurge(CommandSet* set, CLI::App* store) {
 }  // namespace
 
 void AddStoreCommand(CommandSet* set) {
-  CLI::App* store = set->Add("store", "Backs up, restores and purges the store of a data folder",
-                             {"lastro store backup /backups/monday", "lastro store purge"});
+  CLI::App* store = set->Add(
+      "store", "Backs up, restores and purges the store of a data folder, and copies stores",
+      {"lastro store backup /backups/monday", "lastro store purge", "lastro store copy ./data lastrod:127.0.0.1:7420"});
   store->require_subcommand(1);
   AddBackup(set, store);
   AddRestore(set, store);
+  AddCopy(set, store);
   AddPurge(set, store);
 }
 

@@ -81,6 +81,22 @@ TEST_F(CliStoreTest, BacksUpAndRestores) {
   EXPECT_EQ(Lastro({"doctor", "--data", restored}), kExitOk);
 }
 
+TEST_F(CliStoreTest, CopiesAndSaysWhatWasThere) {
+  const std::string copy = folder_ / "copy";
+  EXPECT_EQ(Lastro({"store", "copy", data_, copy}), kExitOk);
+  EXPECT_THAT(out, HasSubstr("Copied 3 documents of 1 collections; 0 were there already."));
+  EXPECT_EQ(Lastro({"store", "copy", data_, copy, "--json"}), kExitOk);
+  EXPECT_EQ(Json().root().GetInt("documents_copied", 9).value(), 0);
+  EXPECT_EQ(Json().root().GetInt("documents_equal", 0).value(), 3);
+  EXPECT_EQ(Lastro({"doctor", "--data", copy}), kExitOk);
+  EXPECT_EQ(Lastro({"store", "copy", data_, data_ + "/."}), kExitUsage);
+  EXPECT_THAT(err, HasSubstr("are one store"));
+  EXPECT_EQ(Lastro({"store", "copy", folder_ / "none", copy}), kExitFailure);
+  EXPECT_THAT(err, HasSubstr("there is no store"));
+  EXPECT_EQ(Lastro({"store", "copy", data_, copy, "--collection", "nope"}), kExitFailure);
+  EXPECT_THAT(err, HasSubstr("nope"));
+}
+
 TEST_F(CliStoreTest, PurgesAndShowsTheReceipts) {
   EXPECT_EQ(Lastro({"store", "purge", "--data", data_, "--list"}), kExitOk);
   EXPECT_EQ(out, "No purges.\n");

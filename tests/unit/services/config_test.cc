@@ -46,6 +46,33 @@ TEST(DaemonConfig, RefusesAVectorIndexThatThereIsNot) {
   EXPECT_THAT(parsed.err, HasSubstr("expected auto, exact, hnsw, ivf-sq or ivf-pq"));
 }
 
+TEST(DaemonConfig, TheStoreMayBeInAMilvus) {
+  const Parsed parsed = Parse({"--store", "milvus:host:19530", "--milvus-tls", "--milvus-prefix", "library",
+                               "--milvus-consistency", "bounded", "--milvus-shards", "4"});
+  ASSERT_TRUE(parsed.ok()) << parsed.err;
+  const MilvusOptions& milvus = parsed.config().node.milvus;
+  EXPECT_EQ(milvus.address, "host:19530");
+  EXPECT_TRUE(milvus.tls);
+  EXPECT_EQ(milvus.prefix, "library");
+  EXPECT_EQ(milvus.shards, 4);
+  EXPECT_EQ(milvus.consistency, MilvusConsistency::kBounded);
+  EXPECT_EQ(parsed.config().node.data_folder, "");
+  const Parsed file = Parse({"--config", LASTRO_SOURCE_DIR "/deploy/milvus/lastrod.conf.example"});
+  ASSERT_TRUE(file.ok()) << file.err;
+  EXPECT_EQ(file.config().node.milvus.address, "milvus.example.internal:19530");
+  for (const auto& [arguments, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"--store", "milvus:host"}, "HOST:PORT"},
+           {{"--store", "/a/folder"}, "--data"},
+           {{"--store", "lastrod:host:1"}, "--retrieval-address"},
+           {{"--store", "milvus:host:1", "--data", "/d"}, "not both"},
+           {{"--store", "milvus:host:1", "--milvus-consistency", "stronger"}, "stronger"},
+           {{"--store", "milvus:host:1", "--milvus-shards", "0"}, "milvus-shards"}}) {
+    const Parsed refused = Parse(arguments);
+    EXPECT_EQ(refused.exit_code(), kDaemonUsage);
+    EXPECT_THAT(refused.err, HasSubstr(message));
+  }
+}
+
 TEST(DaemonConfig, ReadsEveryOption) {
   const Parsed parsed = Parse({"--roles=ingest, ask",
                                "--listen",
