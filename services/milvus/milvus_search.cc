@@ -66,7 +66,8 @@ class MilvusSearcher {
   absl::Status PrepareVector() {
     if (query_.vector.empty()) return absl::OkStatus();
     const retrieval::Collection& collection = collection_.collection;
-    if (query_.fingerprint != collection.embedding_fingerprint) {
+    const bool of_another = !query_.vectors_of.empty() && query_.vectors_of != collection.embedding_fingerprint;
+    if (of_another || query_.fingerprint != collection.embedding_fingerprint) {
       return absl::FailedPreconditionError(
           absl::StrCat("search: the query was embedded by a model with fingerprint \"", query_.fingerprint,
                        "\", collection \"", collection.name, "\" by \"", collection.embedding_fingerprint, "\" (",

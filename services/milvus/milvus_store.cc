@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "retrieval/document_table.h"
+#include "retrieval/one_model_store.h"
 #include "retrieval/store_scope.h"
 #include "retrieval/validation.h"
 #include "services/milvus/milvus_search.h"
@@ -49,6 +50,13 @@ struct MilvusParts {
   MilvusRecords records;
   absl::Mutex commit_mutex;  // held while records are read, changed and written
 };
+
+absl::Status CheckHasVectorsOf(const std::string& fingerprint, const Collection& collection) {
+  if (fingerprint == collection.embedding_fingerprint) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("collection \"", collection.name, "\" has the vectors of \"",
+                                                    collection.embedding_fingerprint, "\" and none of \"", fingerprint,
+                                                    "\""));
+}
 
 absl::Status Unsuitable(const Document& document, const std::string& fingerprint, const Collection& collection) {
   return absl::FailedPreconditionError(absl::StrCat("document ", document.uri, ": its vectors have the fingerprint \"",
@@ -91,7 +99,7 @@ absl::StatusOr<Job> ToJob(const MilvusRecord& record) {
   return absl::DataLossError(absl::StrCat("Milvus: record ", record.key, " of a job cannot be read; delete its row"));
 }
 
-class MilvusStore final : public ChunkStore {
+class MilvusStore final : public retrieval::OneModelStore {
  public:
   MilvusStore(std::shared_ptr<MilvusParts> parts, const Scope& scope)
       : parts_(std::move(parts)), scope_(scope), records_(parts_->records), blocks_(parts_->blocks) {}
@@ -284,9 +292,10 @@ class MilvusStore final : public ChunkStore {
     return Missing(found, document_id, "bytes of the original");
   }
 
-  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection, const std::string& fingerprint,
                                                               absl::Span<const std::string> text_sha256) override {
     LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(collection));
+    LASTRO_RETURN_IF_ERROR(CheckHasVectorsOf(fingerprint, record.collection));
     return ChunksOf(record).FindVectors(text_sha256, FilterExpression(scope_.visible()));
   }
 

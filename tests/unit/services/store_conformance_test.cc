@@ -311,10 +311,23 @@ TEST_P(StoreConformance, FindsVectorsOfKnownTexts) {
   test.document.labels = {"hr"};
   ASSERT_THAT(Put(test), IsOk());
   const std::vector<std::string> keys = {Sha256Hex("two"), Sha256Hex("three"), "\" or true"};
-  ASSERT_OK_AND_ASSIGN(auto vectors, store_->FindVectors(kCollection, keys));
+  ASSERT_OK_AND_ASSIGN(auto vectors, store_->FindVectors(kCollection, kFingerprint, keys));
   EXPECT_THAT(vectors, ElementsAre(VectorOf("two"), std::vector<float>(), std::vector<float>()));
-  ASSERT_OK_AND_ASSIGN(vectors, As(WithLabels({"board"}))->FindVectors(kCollection, keys));
+  ASSERT_OK_AND_ASSIGN(vectors, As(WithLabels({"board"}))->FindVectors(kCollection, kFingerprint, keys));
   EXPECT_THAT(vectors, ElementsAre(IsEmpty(), IsEmpty(), IsEmpty()));
+  EXPECT_THAT(store_->FindVectors(kCollection, "another model", keys),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("another model")));
+}
+
+TEST_P(StoreConformance, TellsWhichModelsVectorsItHas) {
+  ASSERT_THAT(Put("a", {"one", "two"}), IsOk());
+  ASSERT_OK_AND_ASSIGN(retrieval::Reembedding found, store_->GetReembedding(kCollection));
+  EXPECT_EQ(found.chunks, 2);
+  EXPECT_EQ(found.searched.fingerprint, kFingerprint);
+  EXPECT_EQ(found.searched.vectors, 2);
+  EXPECT_FALSE(found.other.has_value());
+  EXPECT_THAT(store_->SwitchVectors(kCollection, "another model"),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(kCollection)));
 }
 
 TEST_P(StoreConformance, RefusesWhatIsNotSane) {

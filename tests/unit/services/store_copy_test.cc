@@ -2,6 +2,7 @@
 #include "services/store_copy.h"
 
 #include "retrieval/document_table.h"
+#include "retrieval/one_model_store.h"
 #include "services/local/local_services.h"
 #include "services/remote/remote_apis.h"
 #include "services/store_address.h"
@@ -165,7 +166,7 @@ TEST_F(StoreCopyTest, TravelsThroughAServer) {
 }
 
 // A store that gives back another text than it was given.
-class ForgetfulStore : public ChunkStore {
+class ForgetfulStore : public retrieval::OneModelStore {
  public:
   explicit ForgetfulStore(ChunkStore* store) : store_(*store) {}
   absl::StatusOr<std::unique_ptr<ChunkStore>> WithScope(const Scope& scope) override { return store_.WithScope(scope); }
@@ -205,9 +206,9 @@ class ForgetfulStore : public ChunkStore {
   absl::StatusOr<std::string> ReadOriginal(const std::string& c, const std::string& id) override {
     return store_.ReadOriginal(c, id);
   }
-  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& c,
+  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& c, const std::string& fingerprint,
                                                               absl::Span<const std::string> keys) override {
-    return store_.FindVectors(c, keys);
+    return store_.FindVectors(c, fingerprint, keys);
   }
   absl::StatusOr<retrieval::SearchResult> Search(const retrieval::SearchQuery& q, const CallContext& context) override {
     return store_.Search(q, context);
