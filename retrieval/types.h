@@ -83,10 +83,10 @@ struct Collection {
   std::string embedding_model;        // display name
   std::string embedding_fingerprint;  // every vector that is searched has this fingerprint
   int dimension = 0;
-  int64_t embedded_since = 0;  // set by the store: the commit that made this model the collection's
   absl::Time created_at;
-  int64_t documents = 0;  // set by the store
-  int64_t chunks = 0;     // set by the store
+  int64_t documents = 0;       // set by the store
+  int64_t chunks = 0;          // set by the store
+  int64_t embedded_since = 0;  // set by the store: the commit that made this model the collection's
 };
 
 // All vectors of a collection by one embedding model.
