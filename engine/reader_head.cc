@@ -5,12 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/config_reader.h"
-#include "engine/tensor_source.h"
 
 namespace lastro::engine {
 namespace {
 
-constexpr const char* kSpans = "qa_outputs";  // of every ...ForQuestionAnswering of transformers
 constexpr double kMaxWeight = 1e6;
 
 // The limits of config.json's lastro_reader, those of the model without it.
@@ -34,13 +32,13 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
 
 }  // namespace
 
-bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpans, ".weight")); }
+bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpanHead, ".weight")); }
 
 absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Architecture& a) {
   const std::string& path = files.weights().path();
   if (!HasReaderHead(files)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " has no tensor ", kSpans, ".weight: this model was not trained to point at answers"));
+        absl::StrCat(path, " has no tensor ", kSpanHead, ".weight: this model was not trained to point at answers"));
   }
   LASTRO_ASSIGN_OR_RETURN(ClassifierHead family, FamilyHead(files));
   ReaderHead head;
@@ -65,9 +63,7 @@ absl::StatusOr<ReaderWeights> LoadReaderWeights(const TensorFile& file, const Re
                                                 Backend& backend) {
   TensorSource source(file, "");
   ReaderWeights weights;
-  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source.Matrix(absl::StrCat(kSpans, ".weight"), 2, a.hidden_size));
-  LASTRO_ASSIGN_OR_RETURN(std::vector<float> bias, source.Vector(absl::StrCat(kSpans, ".bias"), 2));
-  LASTRO_ASSIGN_OR_RETURN(weights.spans, backend.LoadLinear({matrix}, bias, LinearHints()));
+  LASTRO_ASSIGN_OR_RETURN(weights.spans, LoadHeadLinear(source, kSpanHead, 2, a.hidden_size, true, backend));
   if (head.relevance.has_value()) {
     LASTRO_ASSIGN_OR_RETURN(weights.relevance, LoadClassifierWeights(file, *head.relevance, a, backend));
   }

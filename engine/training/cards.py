@@ -220,7 +220,7 @@ BertForSequenceClassification, `qa_outputs` as its BertForQuestionAnswering; `la
 ## Training
 
 Started from the embedder beside it, whose token vectors it keeps. Questions with their passage, with that passage without the sentence that answers, and with
-passages that share words with the question but do not answer; a tenth of the draws are Portuguese gap questions made of plain text, a seventh English examples with
+passages that share words with the question but do not answer; a tenth of the draws are gap questions made of Portuguese and glossed English text, a seventh English examples with
 words replaced by Portuguese ones. {run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens, {run['minutes']:.0f} minutes of wall clock beside other work on two cores (AdamW, linear decay, fp32).
 
 ![loss](loss.png) ![held-out F1 during training](learning.png)

@@ -2,7 +2,9 @@
 // tests/golden/models that has them.
 #include "tests/golden/reader_golden.h"
 
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/reader.h"
@@ -16,6 +18,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::IsOk;
 using testing::StatusIs;
 
 class ReaderGolden : public ::testing::TestWithParam<std::string> {
@@ -83,6 +86,10 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath("bert-reader"), *runtime));
   EXPECT_THAT(model->Read({{"cat", "river"}, {"cat", " \n"}}, 1, CallContext()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("passage 1 has no tokens")));
+  for (const char* question : {"", " \n"}) {
+    EXPECT_THAT(model->Read({{"cat", "river"}, {question, "river"}}, 1, CallContext()),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("question 1 has no tokens")));
+  }
   std::string question;
   for (int i = 0; i < model->info().question_tokens; ++i) question += "cat ";
   ASSERT_OK_AND_ASSIGN(std::vector<Reading> whole, model->Read({{question, "the river"}}, 1, CallContext()));
@@ -90,6 +97,43 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   EXPECT_EQ(whole.front().relevance, cut.front().relevance);
   ASSERT_OK_AND_ASSIGN(std::vector<Reading> none, model->Read({}, 1, CallContext()));
   EXPECT_TRUE(none.empty());
+}
+
+// A template that adds more than the configuration reckons with: windows that overlap by all they have never end.
+TEST(ReaderTest, RefusesQuestionsThatLeaveNoRoomBesideTheOverlap) {
+  auto runtime = NewRuntime();
+  const std::string begin = "\"single\":[", token = "{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},";
+  const std::string question = "cat cat cat cat cat cat cat cat cat cat cat cat", passage = question + " " + question;
+  for (const auto& [more, fits] : {std::pair{8, true}, std::pair{9, false}, std::pair{30, false}}) {
+    EditedModel edited("bert-reader");
+    std::string tokens;
+    for (int i = 0; i < more; ++i) tokens += token;
+    edited.Edit("tokenizer.json", begin, begin + tokens);
+    ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(edited.path(), *runtime));
+    const auto readings = model->Read({{question, passage}}, 1, CallContext());
+    if (fits) {
+      EXPECT_THAT(readings, IsOk());
+    } else {
+      EXPECT_THAT(readings, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("leaves no room")));
+    }
+  }
+}
+
+// The file of a model with NaN (fp16) for the classifier's bias: every relevance is none.
+TEST(ReaderTest, ARelevanceThatIsNoNumberIsAnError) {
+  auto runtime = NewRuntime();
+  EditedModel edited("bert-reader");
+  std::string file = edited.Read("model.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, file.data(), sizeof header);
+  const std::string key = "\"classifier.bias\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[";
+  const size_t at = file.find(key);
+  ASSERT_NE(at, std::string::npos);
+  file.replace(8 + header + std::stoull(file.substr(at + key.size())), 2, "\xff\x7f");
+  edited.Write("model.safetensors", file);
+  ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(edited.path(), *runtime));
+  EXPECT_THAT(model->Read({{"the cat", "the river"}}, 1, CallContext()),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("not finite")));
 }
 
 // The relevance of a passage that fits a window is the score that the same folder gives as a reranker.
