@@ -9,10 +9,10 @@ namespace {
 
 constexpr int64_t kMaxLabels = 1 << 16;
 
-// transformers/models/bert: the pooler, then BertForSequenceClassification's classifier.
-ClassifierHead BertHead() {
+// transformers/models/bert: the pooler, then BertForSequenceClassification's classifier. GGUF names have no prefix.
+ClassifierHead BertHead(const TensorFile& weights) {
   ClassifierHead head;
-  head.dense = "bert.pooler.dense";
+  head.dense = weights.Contains("pooler.dense.weight") ? "pooler.dense" : "bert.pooler.dense";
   head.out = "classifier";
   return head;
 }
@@ -86,7 +86,7 @@ absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(TensorSource& source, const
 absl::StatusOr<ClassifierHead> FamilyHead(const ModelFiles& files) {
   ConfigReader config(files.config());
   const std::string family = config.String("model_type", "");
-  if (family == "bert") return BertHead();
+  if (family == "bert") return BertHead(files.weights());
   if (family == "roberta" || family == "xlm-roberta" || family == "camembert") return RobertaHead();
   if (family == "distilbert") return DistilBertHead();
   if (family == "modernbert") return ModernBertHead(config);

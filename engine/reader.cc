@@ -89,6 +89,7 @@ absl::Status LoadedReader::LoadParts(const std::string& path) {
   info_.window_tokens = static_cast<int>(head_.window_tokens);
   info_.question_tokens = static_cast<int>(head_.question_tokens);
   info_.parameters = weights.parameters;
+  info_.calibration = head_.calibration;
   transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
   encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
   return absl::OkStatus();
@@ -173,13 +174,15 @@ absl::Status LoadedReader::Finish(int max_spans, PairTokens* tokens) const {
   for (const TokenSpan& span : BestApart(tokens->found, max_spans)) {
     const Token& first = tokens->passage[static_cast<size_t>(span.first)];
     const Token& last = tokens->passage[static_cast<size_t>(span.last)];
-    reading.spans.push_back({first.begin, last.end, span.score});
+    reading.spans.push_back({first.begin, last.end, span.score, 0});
   }
   reading.answerability = reading.spans.front().score;
   if (!head_.relevance.has_value()) reading.relevance = reading.answerability;
-  const double logit =
-      head_.relevance_weight * reading.relevance + head_.span_weight * reading.answerability + head_.bias;
-  reading.probability = static_cast<float>(1 / (1 + std::exp(-logit)));
+  for (ReadSpan& span : reading.spans) {
+    const double logit = head_.relevance_weight * reading.relevance + head_.span_weight * span.score + head_.bias;
+    span.probability = 1 / (1 + std::exp(-logit));
+  }
+  reading.probability = reading.spans.front().probability;
   return absl::OkStatus();
 }
 

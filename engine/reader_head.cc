@@ -10,6 +10,35 @@ namespace lastro::engine {
 namespace {
 
 constexpr double kMaxWeight = 1e6;
+constexpr size_t kMaxCalibrationRows = 1'000;
+
+// "calibration": [[threshold, risk, coverage], ...], each in [0, 1], by falling threshold.
+absl::Status ReadCalibration(const JsonValue& section, std::vector<OperatingPoint>* calibration) {
+  if (!section.Has("calibration")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue table, section.Get("calibration"));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> rows, table.AsArray());
+  if (rows.size() > kMaxCalibrationRows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(table.path(), " has ", rows.size(), " rows; the limit is ", kMaxCalibrationRows));
+  }
+  for (const JsonValue& row : rows) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, row.AsArray());
+    std::vector<double> numbers;
+    for (const JsonValue& item : items) {
+      LASTRO_ASSIGN_OR_RETURN(double number, item.AsDouble());
+      if (number >= 0 && number <= 1) numbers.push_back(number);
+    }
+    if (numbers.size() != 3 || items.size() != 3) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(row.path(), " must be [threshold, risk, coverage], each from 0 to 1"));
+    }
+    if (!calibration->empty() && numbers[0] >= calibration->back().threshold) {
+      return absl::InvalidArgumentError(absl::StrCat(row.path(), " has no lower threshold than the row before"));
+    }
+    calibration->push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return absl::OkStatus();
+}
 
 // The limits of config.json's lastro_reader, those of the model without it.
 absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead* head) {
@@ -27,7 +56,8 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
   head->relevance_weight = reader.Double("relevance_weight", -kMaxWeight, kMaxWeight, head->relevance_weight);
   head->span_weight = reader.Double("span_weight", -kMaxWeight, kMaxWeight, head->span_weight);
   head->bias = reader.Double("bias", -kMaxWeight, kMaxWeight, head->bias);
-  return reader.status();
+  LASTRO_RETURN_IF_ERROR(reader.status());
+  return ReadCalibration(section, &head->calibration);
 }
 
 }  // namespace

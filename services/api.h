@@ -31,7 +31,8 @@ class EmbeddingApi {
   virtual absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) = 0;
   virtual absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request,
                                                              const CallContext& context) = 0;
-  virtual absl::StatusOr<v1::ClusterResponse> Cluster(const v1::ClusterRequest& request, const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::ClusterResponse> Cluster(const v1::ClusterRequest& request,
+                                                      const CallContext& context) = 0;
 };
 
 class GenerationApi {
@@ -44,6 +45,7 @@ class GenerationApi {
   virtual absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
                                                               const CallContext& context) = 0;
   virtual absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) = 0;
 };
 
 class RetrievalApi {

@@ -81,6 +81,9 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--decoder", node.decoder_folder, "folder of the decoder; default: the built-in one");
   app->add_option("--embedder", node.embedder_folder, "folder of the embedder; default: the built-in one");
   app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
+  app->add_option(
+      "--reader", node.reader_folder,
+      "folder of the reader that points at answers, or none; default: the built-in one, where there is one");
   app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")
       ->allow_extra_args(false);
   AddComputeOptions(app, &node.compute);

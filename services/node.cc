@@ -28,6 +28,19 @@ absl::StatusOr<std::string> ModelFolder(const std::string& configured, const cha
   return absl::StrCat(models, "/", built_in);
 }
 
+// "" where none is wanted, or the built-in models have none.
+std::string ReaderFolder(const std::string& configured) {
+  if (configured == "none") return std::string();
+  if (!configured.empty()) return configured;
+  absl::StatusOr<std::string> models = FindBuiltInModels();
+  if (!models.ok()) return std::string();  // the other models were named
+  std::error_code ignored;
+  for (const char* place : {"/reader/reader.gguf", "/reader"}) {
+    if (std::filesystem::exists(*models + place, ignored)) return *models + place;
+  }
+  return std::string();
+}
+
 absl::StatusOr<std::map<std::string, std::string>> ParseAdapters(const std::vector<std::string>& list) {
   std::map<std::string, std::string> adapters;
   for (const std::string& entry : list) {
@@ -104,6 +117,7 @@ class NodeImpl final : public ComposedNode {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
       LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
       folders.reranker = config_.reranker_folder;
+      folders.reader = ReaderFolder(config_.reader_folder);
     }
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(folders.embedder, ModelFolder(config_.embedder_folder, "embedder"));
@@ -112,6 +126,7 @@ class NodeImpl final : public ComposedNode {
     if (config_.lazy_models) return absl::OkStatus();
     if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
     if (provider_->has_reranker()) LASTRO_RETURN_IF_ERROR(provider_->Reranker().status());
+    if (provider_->has_reader()) LASTRO_RETURN_IF_ERROR(provider_->Reader().status());
     if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedder().status());
     return absl::OkStatus();
   }

@@ -26,6 +26,7 @@ struct NodeConfig {
   std::string decoder_folder;             // model folders; empty: the built-in models
   std::string embedder_folder;
   std::string reranker_folder;        // of the generation role; empty: none
+  std::string reader_folder;          // of the generation role; empty: the built-in one, where there is one; "none"
   std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
   ComputeConfig compute;
   bool lazy_models = false;         // load a model at its first use (the CLI) rather than at start (the daemon)

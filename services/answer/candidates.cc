@@ -1,5 +1,7 @@
 #include "services/answer/candidates.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_set.h"
 #include "base/sentence.h"
 #include "retrieval/source_map.h"
@@ -22,8 +24,28 @@ void TakeInAnnounced(absl::string_view text, uint64_t max_bytes, std::vector<Tex
   }
 }
 
+std::vector<TextRange> QuotableRanges(absl::string_view text, const CandidateLimits& limits) {
+  std::vector<TextRange> ranges = SplitSentences(text);
+  TakeInAnnounced(text, limits.max_announced_bytes, &ranges);
+  return ranges;
+}
+
 }  // namespace
 
+Candidate SentenceAround(int passage, const v1::Chunk& chunk, uint64_t begin, uint64_t end,
+                         const CandidateLimits& limits) {
+  uint64_t from = begin, to = end;
+  for (const TextRange& range : QuotableRanges(chunk.text(), limits)) {
+    if (range.begin >= end || range.end <= begin) continue;
+    from = std::min<uint64_t>(from, range.begin);
+    to = std::max<uint64_t>(to, range.end);
+  }
+  if (to - from > limits.max_bytes || !retrieval::MapToSource(SegmentsFromProto(chunk), from, to)) {
+    from = begin;
+    to = end;
+  }
+  return {passage, from, to, chunk.text().substr(from, to - from)};
+}
 
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits) {
   std::vector<Candidate> candidates;
@@ -31,9 +53,7 @@ std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, 
   for (size_t passage = 0; passage < passages.size(); ++passage) {
     const v1::Chunk& chunk = passages[passage].chunk();
     const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
-    std::vector<TextRange> ranges = SplitSentences(chunk.text());
-    TakeInAnnounced(chunk.text(), limits.max_announced_bytes, &ranges);
-    for (const TextRange& range : ranges) {
+    for (const TextRange& range : QuotableRanges(chunk.text(), limits)) {
       std::string text = chunk.text().substr(range.begin, range.end - range.begin);
       if (text.size() > limits.max_bytes || static_cast<int>(SplitWords(text).size()) < limits.min_words) continue;
       if (!retrieval::MapToSource(segments, range.begin, range.end)) continue;

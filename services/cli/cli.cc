@@ -45,7 +45,8 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--collection", options->collection, "Collection of documents (default: default)")->type_name("NAME");
   app.add_option("--tenant", options->tenant, "Whose collections (default: the tenant without a name)")
       ->type_name("NAME");
-  app.add_option("--labels", options->labels, "See only what these access labels open, and what has none (default: all)")
+  app.add_option("--labels", options->labels,
+                 "See only what these access labels open, and what has none (default: all)")
       ->type_name("LABEL,...");
   app.add_flag("--json", options->json, "Print one JSON object");
   app.add_option("--vector-index", options->vector_index,
@@ -55,6 +56,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
   app.add_option("--embedder", options->embedder, "Folder of the embedding model (default: built in)")
       ->type_name("DIR");
   app.add_option("--reranker", options->reranker, "Folder of a cross-encoder (default: none)")->type_name("DIR");
+  app.add_option("--reader", options->reader,
+                 "Folder of the reader that points at answers, or none (default: built in)")
+      ->type_name("DIR");
   app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")
       ->type_name("NAME=DIR")
       ->allow_extra_args(false);
@@ -171,6 +175,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.decoder_folder = options.decoder;
   config.embedder_folder = options.embedder;
   config.reranker_folder = options.reranker;
+  config.reader_folder = options.reader;
   config.adapters = options.adapters;
   config.compute = options.compute;
   config.lazy_models = true;

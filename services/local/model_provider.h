@@ -13,6 +13,7 @@
 #include "engine/embedding_model.h"
 #include "engine/language_model.h"
 #include "engine/lora.h"
+#include "engine/reader.h"
 #include "engine/runtime.h"
 #include "engine/sequence_classifier.h"
 #include "services/local/prompt_format.h"
@@ -26,7 +27,7 @@ struct LoadedDecoder {
   std::unique_ptr<PromptFormat> format;
   std::unique_ptr<ResponseFormats> response_formats;
   std::map<std::string, std::unique_ptr<const engine::LoraAdapter>> adapters;  // by name
-  std::string device;  // Runtime::Description()
+  std::string device;                                                          // Runtime::Description()
 
   // Null for the empty name. NOT_FOUND lists the names there are.
   absl::StatusOr<const engine::LoraAdapter*> Adapter(const std::string& name) const;
@@ -37,6 +38,7 @@ struct ModelFolders {
   std::string decoder;
   std::string embedder;
   std::string reranker;
+  std::string reader;
   std::map<std::string, std::string> adapters;  // LoRA adapters of the decoder, by name
 };
 
@@ -50,16 +52,20 @@ class ModelProvider {
   absl::StatusOr<const LoadedDecoder*> Decoder();
   absl::StatusOr<const engine::EmbeddingModel*> Embedder();
   absl::StatusOr<const engine::SequenceClassifier*> Reranker();
+  // UNIMPLEMENTED only where none is configured.
+  absl::StatusOr<const engine::Reader*> Reader();
 
   bool has_decoder() const { return !folders_.decoder.empty(); }
   bool has_embedder() const { return !folders_.embedder.empty(); }
   bool has_reranker() const { return !folders_.reranker.empty(); }
+  bool has_reader() const { return !folders_.reader.empty(); }
   absl::StatusOr<std::string> DeviceDescription();
 
  private:
   absl::StatusOr<const engine::Runtime*> RuntimeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   absl::Status LoadDecoderLocked(LoadedDecoder* decoder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadReaderLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ModelFolders folders_;
   const engine::RuntimeOptions options_;
@@ -69,6 +75,7 @@ class ModelProvider {
   std::unique_ptr<LoadedDecoder> decoder_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<engine::EmbeddingModel> embedder_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<engine::SequenceClassifier> reranker_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<engine::Reader> reader_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::services

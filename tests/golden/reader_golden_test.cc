@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/quantize.h"
 #include "engine/reader.h"
 #include "engine/sequence_classifier.h"
 #include "tests/golden/golden_util.h"
@@ -97,6 +98,30 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   EXPECT_EQ(whole.front().relevance, cut.front().relevance);
   ASSERT_OK_AND_ASSIGN(std::vector<Reading> none, model->Read({}, 1, CallContext()));
   EXPECT_TRUE(none.empty());
+}
+
+// What `lastro quantize` writes of a reader reads the same: heads, limits and calibration are in the file.
+TEST(ReaderTest, AGgufFileOfAReaderReadsTheSame) {
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  const testing::GoldenReadings golden("bert-reader");
+  testing::TempFolder folder;
+  EditedModel calibrated("bert-reader");
+  calibrated.Edit("config.json", "\"bias\": -0.125", "\"bias\": -0.125, \"calibration\": [[0.5, 0.25, 0.75]]");
+  for (const char* type : {"f32", "f16", "q8_0"}) {  // its rows are no whole blocks: q8_0 is f16 here
+    SCOPED_TRACE(type);
+    const std::string file = folder / "reader.gguf";
+    ASSERT_THAT(QuantizeModel(calibrated.path(), file, {.type = type, .threads = 1}, CallContext()), IsOk());
+    ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(file, *runtime));
+    ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden.pairs(), 2, CallContext()));
+    EXPECT_LE(golden.LargestDifference(readings), testing::Tolerance("bert-reader"));
+    ASSERT_EQ(model->info().calibration.size(), 1u);
+    EXPECT_EQ(model->info().calibration[0].risk, 0.25);
+    EXPECT_EQ(model->info().window_tokens, 32);
+    ASSERT_OK_AND_ASSIGN(auto classifier, SequenceClassifier::Load(file, *runtime));
+    ASSERT_OK_AND_ASSIGN(ClassifierScores scores, classifier->Score({{"the cat", "the river"}}, false, CallContext()));
+    ASSERT_OK_AND_ASSIGN(readings, model->Read({{"the cat", "the river"}}, 1, CallContext()));
+    EXPECT_NEAR(readings.front().relevance, scores.logits.front(), 1e-5);
+  }
 }
 
 // A template that adds more than the configuration reckons with: windows that overlap by all they have never end.

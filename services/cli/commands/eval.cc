@@ -32,6 +32,7 @@ struct EvalOptions {
   size_t limit = 0;
   int depth = 100;
   bool retrieval_only = false;
+  bool given_passages = false;
 };
 
 eval::DataFormat FormatOf(const std::string& name) {
@@ -132,6 +133,7 @@ class EvalRun {
       if (model.role() == v1::MODEL_ROLE_EMBEDDER) report_.set_embedder(name);
       if (model.role() == v1::MODEL_ROLE_DECODER) report_.set_decoder(name);
       if (model.role() == v1::MODEL_ROLE_RERANKER) report_.set_reranker(name);
+      if (model.role() == v1::MODEL_ROLE_READER) report_.set_reader(name);
     }
     report_.set_version(LASTRO_VERSION);
     return absl::OkStatus();
@@ -156,6 +158,7 @@ class EvalRun {
         .collection = collection_,
         .rerank = !report_.reranker().empty(),
         .answer = !options_.retrieval_only,
+        .given_passages = options_.given_passages,
         .mode = options_.mode == "generate" ? v1::ANSWER_MODE_GENERATE : v1::ANSWER_MODE_QUOTE,
         .depth = options_.depth};
     const eval::Evaluator evaluator(&node_->retrieval(), &node_->ask(), &corpus_, settings);
@@ -237,6 +240,8 @@ void AddEvalCommand(CommandSet* set) {
       ->type_name("N");
   command->add_option("--seed", options->report.seed, "Of every draw (default 1)")->type_name("N");
   command->add_flag("--retrieval-only", options->retrieval_only, "Only search; no answers");
+  command->add_flag("--given-passages", options->given_passages,
+                    "Ask each question of the passages that it is about alone, not of all");
   command->add_option("--mode", options->mode, "quote or generate")
       ->type_name("MODE")
       ->check(CLI::IsMember({"quote", "generate"}));
