@@ -28,19 +28,6 @@ absl::StatusOr<std::string> ModelFolder(const std::string& configured, const cha
   return absl::StrCat(models, "/", built_in);
 }
 
-// "" where none is wanted, or the built-in models have none.
-std::string ReaderFolder(const std::string& configured) {
-  if (configured == "none") return std::string();
-  if (!configured.empty()) return configured;
-  absl::StatusOr<std::string> models = FindBuiltInModels();
-  if (!models.ok()) return std::string();  // the other models were named
-  std::error_code ignored;
-  for (const char* place : {"/reader/reader.gguf", "/reader"}) {
-    if (std::filesystem::exists(*models + place, ignored)) return *models + place;
-  }
-  return std::string();
-}
-
 absl::StatusOr<std::map<std::string, std::string>> ParseAdapters(const std::vector<std::string>& list) {
   std::map<std::string, std::string> adapters;
   for (const std::string& entry : list) {
@@ -117,7 +104,7 @@ class NodeImpl final : public ComposedNode {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
       LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
       folders.reranker = config_.reranker_folder;
-      folders.reader = ReaderFolder(config_.reader_folder);
+      folders.reader = FindReader(config_.reader_folder);
     }
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(folders.embedder, ModelFolder(config_.embedder_folder, "embedder"));
@@ -322,6 +309,18 @@ const char* RoleName(Role role) {
       return "ask";
   }
   return "unknown";
+}
+
+std::string FindReader(const std::string& configured) {
+  if (configured == "none") return std::string();
+  if (!configured.empty()) return configured;
+  absl::StatusOr<std::string> models = FindBuiltInModels();
+  if (!models.ok()) return std::string();  // the other models were named
+  std::error_code ignored;
+  for (const char* place : {"/reader/reader.gguf", "/reader"}) {
+    if (std::filesystem::exists(*models + place, ignored)) return *models + place;
+  }
+  return std::string();
 }
 
 absl::StatusOr<std::unique_ptr<ComposedNode>> ComposedNode::Create(const NodeConfig& config) {

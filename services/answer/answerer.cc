@@ -136,6 +136,10 @@ class Answerer : public AskApi {
       return absl::OkStatus();
     }
     if (request.mode == v1::ANSWER_MODE_QUOTE) {
+      for (size_t i = 0; i < passages.size(); ++i) {
+        if (!readings.passages[i].read) continue;
+        answer->mutable_receipt()->add_chunk_sha256(passages[i].chunk().text_sha256());
+      }
       return AnswerBySpans(request, passages, readings, retrieval_, context, stages, answer);
     }
     return AnswerFrom(request, passages, SentencesOf(readings, passages), &readings, reuse, context, sink, stages,

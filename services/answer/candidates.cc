@@ -24,21 +24,21 @@ void TakeInAnnounced(absl::string_view text, uint64_t max_bytes, std::vector<Tex
   }
 }
 
-std::vector<TextRange> QuotableRanges(absl::string_view text, const CandidateLimits& limits) {
-  std::vector<TextRange> ranges = SplitSentences(text);
-  TakeInAnnounced(text, limits.max_announced_bytes, &ranges);
-  return ranges;
-}
-
 }  // namespace
 
 Candidate SentenceAround(int passage, const v1::Chunk& chunk, uint64_t begin, uint64_t end,
                          const CandidateLimits& limits) {
+  const absl::string_view text = chunk.text();
   uint64_t from = begin, to = end;
-  for (const TextRange& range : QuotableRanges(chunk.text(), limits)) {
-    if (range.begin >= end || range.end <= begin) continue;
-    from = std::min<uint64_t>(from, range.begin);
-    to = std::max<uint64_t>(to, range.end);
+  bool announces = false;  // the last of them ends with a colon
+  for (const TextRange& range : SplitSentences(text)) {
+    if (range.begin < end && range.end > begin) {
+      from = std::min<uint64_t>(from, range.begin);
+      to = std::max<uint64_t>(to, range.end);
+      announces = text[to - 1] == ':';
+    } else if (announces && range.end - from <= limits.max_announced_bytes) {
+      to = range.end;
+    }
   }
   if (to - from > limits.max_bytes || !retrieval::MapToSource(SegmentsFromProto(chunk), from, to)) {
     from = begin;
@@ -53,7 +53,9 @@ std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, 
   for (size_t passage = 0; passage < passages.size(); ++passage) {
     const v1::Chunk& chunk = passages[passage].chunk();
     const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
-    for (const TextRange& range : QuotableRanges(chunk.text(), limits)) {
+    std::vector<TextRange> ranges = SplitSentences(chunk.text());
+    TakeInAnnounced(chunk.text(), limits.max_announced_bytes, &ranges);
+    for (const TextRange& range : ranges) {
       std::string text = chunk.text().substr(range.begin, range.end - range.begin);
       if (text.size() > limits.max_bytes || static_cast<int>(SplitWords(text).size()) < limits.min_words) continue;
       if (!retrieval::MapToSource(segments, range.begin, range.end)) continue;

@@ -42,7 +42,7 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
                                                          absl::Span<const v1::SearchHit> passages,
                                                          GenerationApi& generation, const CallContext& context);
 
-// Notes which reader read what.
+// Notes which reader read what of the passages that `receipt` has.
 void NoteReadings(const SpanReadings& readings, v1::Receipt* receipt);
 
 // The evidence below which too many answers are wrong: the lowest threshold of the calibration at which at most

@@ -9,6 +9,7 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
+#include "services/composed_node.h"
 #include "services/compute_options.h"
 
 namespace lastro::services {
@@ -35,8 +36,10 @@ absl::StatusOr<std::vector<std::string>> ModelsToVerify(const VerifyOptions& opt
   if (global.decoder.empty() || global.embedder.empty()) {
     LASTRO_ASSIGN_OR_RETURN(built_in, FindBuiltInModels());
   }
-  return std::vector<std::string>{global.embedder.empty() ? built_in + "/embedder" : global.embedder,
-                                  global.decoder.empty() ? built_in + "/decoder" : global.decoder};
+  std::vector<std::string> models = {global.embedder.empty() ? built_in + "/embedder" : global.embedder,
+                                     global.decoder.empty() ? built_in + "/decoder" : global.decoder};
+  if (std::string reader = FindReader(global.reader); !reader.empty()) models.push_back(std::move(reader));
+  return models;
 }
 
 absl::Status WriteFile(const std::string& path, const std::string& text) {

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "services/composed_node.h"
@@ -146,6 +147,9 @@ TEST(Node, ABuiltInReaderServesWhereThereIsOne) {
   std::filesystem::copy(reader, built_in / "reader");
   EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
   EXPECT_THAT(RolesOfModels({.reader_folder = "none"}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  std::ofstream(built_in / "reader" + "/reader.gguf") << "GGUF";
+  EXPECT_EQ(FindReader(""), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
+  std::filesystem::remove(built_in / "reader" + "/reader.gguf");
   // One that cannot be read is an error, not a node without a reader.
   std::filesystem::remove(built_in / "reader" + "/config.json");
   EXPECT_THAT(Node::Create(
