@@ -570,9 +570,13 @@ TEST_F(LocalReadTest, LimitsAndMissingReaders) {
   EXPECT_THAT(MakeLocalGeneration(none.get())->Read(Request(), CallContext()),
               StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--reader")));
   // Only that is UNIMPLEMENTED: a reader that cannot be loaded must not look like none.
-  auto other = Models(Folder("llama-gqa"));
+  TempFolder copy;
+  const std::string folder = copy / "reader";
+  std::filesystem::copy(Folder("bert-reader"), folder);
+  std::ofstream(folder + "/config.json") << R"({"model_type": "unheard-of"})";
+  auto other = Models(folder);
   EXPECT_THAT(MakeLocalGeneration(other.get())->Read(Request(), CallContext()),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("not supported as a classifier")));
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("unheard-of")));
 }
 
 TEST_F(LocalRerankTest, LimitsAndWrongModels) {
