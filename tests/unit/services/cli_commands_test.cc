@@ -114,14 +114,15 @@ TEST_F(CliTest, TheAnswerStandsOutInItsSentence) {
   Lastro({"ask", "Q?"});
   EXPECT_THAT(out, HasSubstr("    \"Staff have \x1b[1m25 days\x1b[0m of leave.\"\n"));
   terminal.columns = 20;  // it breaks within the answer
+  range->set_end(21);
   Lastro({"ask", "Q?"});
-  EXPECT_THAT(out, HasSubstr("\x1b[1m25\x1b[0m\n    \x1b[1mdays\x1b[0m of leave.\""));
+  EXPECT_THAT(out, HasSubstr("\x1b[1m25 days\x1b[0m\n    \x1b[1mof\x1b[0m leave.\""));
   for (const auto& [begin, end] : {std::pair{-1, 5}, std::pair{5, 99}, std::pair{9, 3}}) {  // of a hostile server
     range = state.answer.mutable_claims(0)->mutable_citations(0)->mutable_answer_in_quote();
     range->set_begin(begin);
     range->set_end(end);
     Lastro({"ask", "Q?"});
-    EXPECT_THAT(out, HasSubstr("days of leave.\""));
+    EXPECT_THAT(out, HasSubstr("leave.\""));
   }
 }
 
