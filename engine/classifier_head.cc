@@ -3,17 +3,16 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/config_reader.h"
-#include "engine/tensor_source.h"
 
 namespace lastro::engine {
 namespace {
 
 constexpr int64_t kMaxLabels = 1 << 16;
 
-// transformers/models/bert: the pooler, then BertForSequenceClassification's classifier.
-ClassifierHead BertHead() {
+// transformers/models/bert: the pooler, then BertForSequenceClassification's classifier. GGUF names have no prefix.
+ClassifierHead BertHead(const TensorFile& weights) {
   ClassifierHead head;
-  head.dense = "bert.pooler.dense";
+  head.dense = weights.Contains("pooler.dense.weight") ? "pooler.dense" : "bert.pooler.dense";
   head.out = "classifier";
   return head;
 }
@@ -73,16 +72,6 @@ void Activate(ClassifierActivation activation, MatrixView x, Backend& backend) {
   }
 }
 
-absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(TensorSource& source, const std::string& name, int64_t rows,
-                                                     int64_t cols, bool bias, Backend& backend) {
-  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source.Matrix(absl::StrCat(name, ".weight"), rows, cols));
-  std::vector<float> values;
-  if (bias) {
-    LASTRO_ASSIGN_OR_RETURN(values, source.Vector(absl::StrCat(name, ".bias"), rows));
-  }
-  return backend.LoadLinear({matrix}, values, LinearHints());
-}
-
 absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(TensorSource& source, const std::string& name, int64_t size,
                                                      Backend& backend) {
   LASTRO_ASSIGN_OR_RETURN(std::vector<float> values, source.Vector(name, size));
@@ -97,7 +86,7 @@ absl::StatusOr<std::unique_ptr<Buffer>> DeviceVector(TensorSource& source, const
 absl::StatusOr<ClassifierHead> FamilyHead(const ModelFiles& files) {
   ConfigReader config(files.config());
   const std::string family = config.String("model_type", "");
-  if (family == "bert") return BertHead();
+  if (family == "bert") return BertHead(files.weights());
   if (family == "roberta" || family == "xlm-roberta" || family == "camembert") return RobertaHead();
   if (family == "distilbert") return DistilBertHead();
   if (family == "modernbert") return ModernBertHead(config);
@@ -124,9 +113,19 @@ absl::StatusOr<ClassifierHead> ReadClassifierHead(const ModelFiles& files) {
 }
 
 void IgnoreHeads(const ClassifierHead& head, Architecture* architecture) {
-  for (const std::string& name : {head.dense, head.norm, head.out, std::string("qa_outputs")}) {
+  for (const std::string& name : {head.dense, head.norm, head.out, std::string(kSpanHead)}) {
     if (!name.empty()) architecture->tensors.ignored.push_back(absl::StrCat(name, "."));
   }
+}
+
+absl::StatusOr<std::unique_ptr<LinearWeight>> LoadHeadLinear(TensorSource& source, const std::string& name,
+                                                             int64_t rows, int64_t cols, bool bias, Backend& backend) {
+  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source.Matrix(absl::StrCat(name, ".weight"), rows, cols));
+  std::vector<float> values;
+  if (bias) {
+    LASTRO_ASSIGN_OR_RETURN(values, source.Vector(absl::StrCat(name, ".bias"), rows));
+  }
+  return backend.LoadLinear({matrix}, values, LinearHints());
 }
 
 absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, const ClassifierHead& head,
@@ -134,8 +133,8 @@ absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, 
   TensorSource source(file, "");
   ClassifierWeights weights;
   LASTRO_ASSIGN_OR_RETURN(weights.dense,
-                          Linear(source, head.dense, a.hidden_size, a.hidden_size, head.dense_bias, backend));
-  LASTRO_ASSIGN_OR_RETURN(weights.out, Linear(source, head.out, head.labels, a.hidden_size, true, backend));
+                          LoadHeadLinear(source, head.dense, a.hidden_size, a.hidden_size, head.dense_bias, backend));
+  LASTRO_ASSIGN_OR_RETURN(weights.out, LoadHeadLinear(source, head.out, head.labels, a.hidden_size, true, backend));
   if (head.norm.empty()) return weights;
   LASTRO_ASSIGN_OR_RETURN(weights.norm.weight,
                           DeviceVector(source, absl::StrCat(head.norm, ".weight"), a.hidden_size, backend));

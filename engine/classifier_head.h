@@ -11,9 +11,13 @@
 #include "engine/architecture.h"
 #include "engine/backend.h"
 #include "engine/model_files.h"
+#include "engine/tensor_source.h"
 #include "engine/transformer_weights.h"
 
 namespace lastro::engine {
+
+// The map to start and end logits in every ...ForQuestionAnswering of transformers.
+inline constexpr char kSpanHead[] = "qa_outputs";
 
 enum class ClassifierActivation { kTanh, kRelu, kGeluErf, kGeluTanh, kSilu };
 
@@ -44,12 +48,16 @@ absl::StatusOr<ClassifierHead> ReadClassifierHead(const ModelFiles& files);
 // Says that the encoder's weights file holds tensors of heads beside it: this one's, and a reader's (engine/reader.h).
 void IgnoreHeads(const ClassifierHead& head, Architecture* architecture);
 
+// The map `name`.weight [rows, cols], with `name`.bias [rows] where `bias`. Errors as LoadTransformerWeights.
+absl::StatusOr<std::unique_ptr<LinearWeight>> LoadHeadLinear(TensorSource& source, const std::string& name,
+                                                             int64_t rows, int64_t cols, bool bias, Backend& backend);
+
 // Errors as LoadTransformerWeights.
 absl::StatusOr<ClassifierWeights> LoadClassifierWeights(const TensorFile& file, const ClassifierHead& head,
                                                         const Architecture& architecture, Backend& backend);
 
-// The logits [rows, labels] of `pooled` [rows, hidden], in `scratch`: device memory for rows * (hidden + labels) floats.
-// Inside a step of the backend's queue.
+// The logits [rows, labels] of `pooled` [rows, hidden], in `scratch`: device memory for rows * (hidden + labels)
+// floats. Inside a step of the backend's queue.
 MatrixView ApplyClassifier(const ClassifierHead& head, const ClassifierWeights& weights, float norm_eps,
                            MatrixView pooled, float* scratch, Backend& backend);
 

@@ -56,11 +56,7 @@ absl::Status LoadedEncoder::LoadParts(const std::string& path) {
   }
   architecture.has_head = false;
   LASTRO_ASSIGN_OR_RETURN(config_, ReadSentenceConfig(*files_, architecture.max_tokens));
-  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
-  if (tokenizer_->vocab_size() > architecture.vocab_size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
-                                                   ", the model's vocabulary only ", architecture.vocab_size));
-  }
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, LoadEncoderTokenizer(*files_, architecture));
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights,
                           LoadTransformerWeights(files_->weights(), architecture, *backend_));
   transformer_ = std::make_unique<Transformer>(std::move(architecture), std::move(weights), *backend_);
@@ -123,8 +119,8 @@ absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::st
   const int64_t dimension = info_.dimension;
   std::vector<float> vectors(texts.size() * static_cast<size_t>(dimension));
   const int64_t bytes = dimension * static_cast<int64_t>(sizeof(float));
-  LASTRO_RETURN_IF_ERROR(encoder_->Run(
-      std::move(encoded), config_.pooling, config_.normalize, context, [&](const EncodedBatch& batch) {
+  LASTRO_RETURN_IF_ERROR(
+      encoder_->Run(std::move(encoded), config_.pooling, config_.normalize, context, [&](const EncodedBatch& batch) {
         for (size_t i = 0; i < batch.texts.size(); ++i) {
           float* to = vectors.data() + static_cast<int64_t>(batch.texts[i].index) * dimension;
           backend_->CopyToHost(batch.pooled.Rows(static_cast<int64_t>(i), 1).data, bytes, to);

@@ -269,6 +269,15 @@ absl::Status AddDerived(const GgufContents& contents, const GgufFamily& family, 
   return absl::OkStatus();
 }
 
+absl::Status AddReader(const GgufMetadata& metadata, JsonObjectText* json) {
+  if (!metadata.Has(kGgufReaderKey)) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(absl::string_view text, metadata.String(kGgufReaderKey));
+  LASTRO_ASSIGN_OR_RETURN(JsonDocument section,
+                          JsonDocument::Parse(text, absl::StrCat(metadata.name(), ": ", kGgufReaderKey)));
+  json->AddRaw("lastro_reader", simdjson::minify(section.root().element()));  // one value, whatever the text was
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 double YarnMagnitude(double factor) { return factor <= 1 ? 1.0 : 0.1 * std::log(factor) + 1.0; }
@@ -317,6 +326,7 @@ absl::StatusOr<std::string> GgufConfigJson(const GgufContents& contents, const G
   LASTRO_RETURN_IF_ERROR(AddDerived(contents, family, prefix, &json));
   LASTRO_RETURN_IF_ERROR(AddRopeScaling(contents, family, prefix, &json));
   LASTRO_RETURN_IF_ERROR(AddSpecialIds(metadata, &json));
+  LASTRO_RETURN_IF_ERROR(AddReader(metadata, &json));
   std::string text = json.text();
   return text.insert(text.size() - 1, family.constants);
 }

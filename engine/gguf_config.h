@@ -39,6 +39,7 @@ double YarnMagnitude(double factor);
 inline constexpr char kGgufNormalizeKey[] = "lastro.embedding.normalize";
 inline constexpr char kGgufMaxTextKey[] = "lastro.embedding.max_tokens";
 inline constexpr char kGgufEosIdsKey[] = "lastro.eos_token_ids";  // all of them; the format has keys for three
+inline constexpr char kGgufReaderKey[] = "lastro.reader";         // config.json's lastro_reader, as it is
 inline constexpr char kGgufTokenizerJsonKey[] = "tokenizer.huggingface.json";  // the whole tokenizer.json
 
 }  // namespace lastro::engine

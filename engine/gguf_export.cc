@@ -161,6 +161,11 @@ absl::Status AddSentenceConfig(const HfFolder& folder, const std::string& prefix
   return absl::OkStatus();
 }
 
+// A classifier's pooler is a part of it; what another encoder's checkpoint has under that name is not used.
+bool IsHead(const HfFolder& folder, const std::string& name) {
+  return absl::StrContains(name, "pooler.dense.") && folder.weights().Contains("classifier.weight");
+}
+
 bool IsIgnored(const Architecture& a, const std::string& name) {
   if (a.tied_head && name == a.tensors.head + ".weight") return true;
   return std::any_of(a.tensors.ignored.begin(), a.tensors.ignored.end(),
@@ -202,6 +207,10 @@ absl::Status AddGgufMetadata(const HfFolder& folder, const GgufFamily& family, c
   }
   AddSpecialIds(architecture, writer);
   LASTRO_RETURN_IF_ERROR(AddSentenceConfig(folder, prefix, architecture, writer));
+  if (folder.config().Has("lastro_reader")) {
+    LASTRO_ASSIGN_OR_RETURN(JsonValue section, folder.config().Get("lastro_reader"));
+    writer->AddString(kGgufReaderKey, simdjson::minify(section.element()));
+  }
   return AddTokenizer(folder, architecture, writer);
 }
 
@@ -231,7 +240,7 @@ absl::StatusOr<std::vector<ExportTensor>> GgufTensorsOf(const HfFolder& folder, 
                                                         const Architecture& architecture) {
   std::vector<ExportTensor> tensors;
   for (const std::string& name : folder.weights().names()) {
-    if (IsIgnored(architecture, name)) continue;
+    if (IsIgnored(architecture, name) && !IsHead(folder, name)) continue;
     const std::optional<GgufTensorMatch> match = GgufNameOf(family, name);
     if (!match.has_value()) {
       return absl::UnimplementedError(absl::StrCat(folder.weights().path(), ": tensor ", name,

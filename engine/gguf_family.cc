@@ -262,6 +262,9 @@ constexpr GgufTensorRow kBertTensors[] = {
     {"blk.{}.ffn_up", "encoder.layer.{}.intermediate.dense"},
     {"blk.{}.ffn_down", "encoder.layer.{}.output.dense"},
     {"blk.{}.layer_output_norm", "encoder.layer.{}.output.LayerNorm"},
+    {"cls", "pooler.dense"},  // of classifiers
+    {"cls.output", "classifier"},
+    {"lastro.span_head", "qa_outputs"},  // of readers; the format has no name for it
 };
 
 constexpr GgufTensorRow kGemmaTensors[] = {
@@ -394,8 +397,8 @@ constexpr GgufFamily kFamilies[] = {
     {"qwen3", "qwen3", kSilu, GgufDerived::kNone, kLlamaConfig, kQwenTensors},
     {"qwen3moe", "qwen3_moe", R"(, "hidden_act": "silu", "norm_topk_prob": true)", GgufDerived::kNone, kQwen3MoeConfig,
      kQwen3MoeTensors, "blk.0.ffn_gate_exps.weight"},
-    {"gpt-oss", "gpt_oss", R"(, "hidden_act": "silu", "expert_layout": "separate")", GgufDerived::kGptOss, kGptOssConfig,
-     kGptOssTensors, "blk.0.ffn_gate_exps.weight"},
+    {"gpt-oss", "gpt_oss", R"(, "hidden_act": "silu", "expert_layout": "separate")", GgufDerived::kGptOss,
+     kGptOssConfig, kGptOssTensors, "blk.0.ffn_gate_exps.weight"},
     {"gemma", "gemma", kGemmaConstants, GgufDerived::kNone, kLlamaConfig, kGemmaTensors},
     {"gemma2", "gemma2", kGemmaConstants, GgufDerived::kGemmaScale, kGemma2Config, kGemma2Tensors},
     {"gemma3", "gemma3_text", kGemmaConstants, GgufDerived::kGemmaScale, kGemma3Config, kGemma2Tensors},

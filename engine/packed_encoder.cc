@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace lastro::engine {
@@ -68,6 +69,15 @@ absl::Status PackedEncoder::Run(std::vector<EncodedText> texts, Pooling pooling,
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadEncoderTokenizer(const ModelFiles& files,
+                                                                const Architecture& architecture) {
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, files.LoadTokenizer());
+  if (tokenizer->vocab_size() <= architecture.vocab_size) return tokenizer;
+  return absl::InvalidArgumentError(absl::StrCat(files.path(), ": the tokenizer has ids up to ",
+                                                 tokenizer->vocab_size() - 1, ", the model's vocabulary only ",
+                                                 architecture.vocab_size));
+}
+
 size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens) {
   size_t tail = 0;
   while (tail < tokens.size()) {
@@ -84,10 +94,11 @@ PairFrame FramePair(const Tokenizer& tokenizer, absl::string_view first, int64_t
   const std::vector<Token> tokens = tokenizer.EncodeWithOffsets(first, special);
   const size_t tail = TemplateTail(tokenizer, tokens);
   PairFrame frame;
-  size_t taken = 0;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const bool of_template = tokenizer.IsSpecial(tokens[i].id) && tokens[i].begin == tokens[i].end;
-    if (of_template || taken++ < most) frame.before.push_back(tokens[i].id);
+  for (const Token& token : tokens) {
+    const bool of_template = tokenizer.IsSpecial(token.id) && token.begin == token.end;
+    if (!of_template && frame.first_tokens == most) continue;
+    frame.first_tokens += of_template ? 0 : 1;
+    frame.before.push_back(token.id);
   }
   frame.after.assign(frame.before.end() - static_cast<ptrdiff_t>(tail), frame.before.end());
   for (int64_t i = 1; i < separators; ++i) {

@@ -9,10 +9,12 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "engine/backend.h"
+#include "engine/model_files.h"
 #include "engine/tokenizer.h"
 #include "engine/transformer.h"
 
@@ -56,6 +58,10 @@ class PackedEncoder {
   mutable std::unique_ptr<Buffer> pooled_;
 };
 
+// The tokenizer of `files`. INVALID_ARGUMENT when it has ids for which the model has no vectors.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadEncoderTokenizer(const ModelFiles& files,
+                                                                const Architecture& architecture);
+
 // Tokens at the end of `tokens` that the template added: special and of no bytes.
 size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens);
 
@@ -63,6 +69,7 @@ size_t TemplateTail(const Tokenizer& tokenizer, absl::Span<const Token> tokens);
 // after it. Of a first text longer than `most` tokens the end is cut.
 struct PairFrame {
   std::vector<int32_t> before, after;
+  size_t first_tokens = 0;  // of the first text in `before`
 };
 PairFrame FramePair(const Tokenizer& tokenizer, absl::string_view first, int64_t separators,
                     size_t most = std::numeric_limits<size_t>::max());

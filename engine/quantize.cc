@@ -73,6 +73,7 @@ int64_t LayerOf(absl::string_view name, absl::string_view* part) {
 StoredType WantedType(const Scheme& scheme, const std::string& name, bool tied_head, int64_t layers) {
   if (name == "output.weight" || (tied_head && name == "token_embd.weight")) return scheme.better;
   if (name == "position_embd.weight" || name == "token_types.weight") return StoredType::kF32;
+  if (name == "cls.output.weight" || name == "lastro.span_head.weight") return StoredType::kF32;  // small, and decide
   absl::string_view part;
   const int64_t layer = LayerOf(name, &part);
   const bool costly = part == "attn_v.weight" || part == "attn_qkv.weight" || part == "ffn_down.weight";

@@ -14,9 +14,10 @@
 namespace lastro::engine {
 
 struct QuantizeOptions {
-  // f32, f16, bf16, q8_0, q4_0, q4_k_m, q5_k_m, q6_k or mxfp4. The mixed ones (_m) give q6_k to the tensors that cost the
-  // most quality: values, half of the MLPs' outputs, and the head. Vectors, and tables of positions and types, stay
-  // F32. Rows that are not whole blocks of the type become Q8_0, or else F16.
+  // f32, f16, bf16, q8_0, q4_0, q4_k_m, q5_k_m, q6_k or mxfp4. The mixed ones (_m) give q6_k to the tensors that cost
+  // the most quality: values, half of the MLPs' outputs, and the head. Vectors, and tables of positions and types, stay
+  // F32, as do the last maps of classifiers and readers. Rows that are not whole blocks of the type become Q8_0, or
+  // else F16.
   std::string type = "q4_k_m";
   int threads = 0;  // 0: one per core
 };

@@ -36,6 +36,7 @@ struct PairTokens {
   std::vector<Token> passage;
   std::vector<TokenSpan> found;  // in tokens of the passage
   Reading reading{kLowest, kLowest, 0, {}};
+  bool finite = true;  // all scores of its windows
 };
 
 class LoadedReader : public Reader {
@@ -77,11 +78,7 @@ absl::Status LoadedReader::LoadParts(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(files_, OpenModel(path));
   LASTRO_ASSIGN_OR_RETURN(Architecture a, ReadArchitecture(*files_));
   LASTRO_ASSIGN_OR_RETURN(head_, ReadReaderHead(*files_, a));
-  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
-  if (tokenizer_->vocab_size() > a.vocab_size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
-                                                   ", the model's vocabulary only ", a.vocab_size));
-  }
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, LoadEncoderTokenizer(*files_, a));
   IgnoreHeads(head_.relevance.value_or(ClassifierHead()), &a);
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights, LoadTransformerWeights(files_->weights(), a, *backend_));
   LASTRO_ASSIGN_OR_RETURN(weights_, LoadReaderWeights(files_->weights(), head_, a, *backend_));
@@ -92,6 +89,7 @@ absl::Status LoadedReader::LoadParts(const std::string& path) {
   info_.window_tokens = static_cast<int>(head_.window_tokens);
   info_.question_tokens = static_cast<int>(head_.question_tokens);
   info_.parameters = weights.parameters;
+  info_.calibration = head_.calibration;
   transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
   encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
   return absl::OkStatus();
@@ -103,12 +101,14 @@ absl::Status LoadedReader::AddWindows(size_t index, const ReadPair& pair, PairTo
       FramePair(*tokenizer_, pair.question, head_.pair_separators, static_cast<size_t>(head_.question_tokens));
   tokens->passage = tokenizer_->EncodeWithOffsets(pair.passage);
   const size_t around = frame.before.size() + frame.after.size(), window = static_cast<size_t>(head_.window_tokens);
+  if (frame.first_tokens == 0) return absl::InvalidArgumentError(absl::StrCat("question ", index, " has no tokens"));
   if (tokens->passage.empty()) return absl::InvalidArgumentError(absl::StrCat("passage ", index, " has no tokens"));
-  if (around >= window) {
+  const size_t overlap = static_cast<size_t>(head_.overlap_tokens);
+  if (around + overlap >= window) {
     return absl::InvalidArgumentError(absl::StrCat("question ", index, " leaves no room for its passage"));
   }
   const size_t room = window - around, count = tokens->passage.size();
-  for (size_t begin = 0;; begin += room - static_cast<size_t>(head_.overlap_tokens)) {
+  for (size_t begin = 0;; begin += room - overlap) {
     const size_t end = std::min(count, begin + room);
     EncodedText text{texts->size(), frame.before, static_cast<int64_t>(frame.before.size())};
     for (size_t i = begin; i < end; ++i) text.ids.push_back(tokens->passage[i].id);
@@ -121,18 +121,18 @@ absl::Status LoadedReader::AddWindows(size_t index, const ReadPair& pair, PairTo
 
 absl::Status LoadedReader::ApplyHeads(const EncodedBatch& batch, std::vector<WindowLogits>* logits) const {
   const int64_t rows = batch.hidden.rows, texts = batch.pooled.rows;
-  const int64_t floats = 2 * rows + texts * (batch.pooled.cols + 1),
-                bytes = floats * static_cast<int64_t>(sizeof(float));
+  const int64_t of_relevance = head_.relevance.has_value() ? texts * (batch.pooled.cols + 1) : 0;
+  const int64_t bytes = (of_relevance + 2 * rows) * static_cast<int64_t>(sizeof(float));
   if (scratch_ == nullptr || scratch_->bytes() < bytes) {
     LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(bytes));
   }
-  const MatrixView spans = {scratch_->data(), rows, 2, 2};
-  backend_->Linear(*weights_.spans, batch.hidden, spans);
-  MatrixView relevance;
+  MatrixView relevance;  // first, where the memory is aligned
   if (head_.relevance.has_value()) {
     relevance = ApplyClassifier(*head_.relevance, *weights_.relevance, transformer_->architecture().norm_eps,
-                                batch.pooled, scratch_->floats() + 2 * rows, *backend_);
+                                batch.pooled, scratch_->floats(), *backend_);
   }
+  const MatrixView spans = {scratch_->floats() + of_relevance, rows, 2, 2};
+  backend_->Linear(*weights_.spans, batch.hidden, spans);
   for (int64_t i = 0; i < texts; ++i) {
     const SequenceSpan& sequence = batch.sequences[static_cast<size_t>(i)];
     WindowLogits& to = (*logits)[batch.texts[static_cast<size_t>(i)].index];
@@ -158,30 +158,31 @@ void LoadedReader::Collect(const Window& window, const WindowLogits& logits, Pai
     span.first += static_cast<int64_t>(window.begin);
     span.last += static_cast<int64_t>(window.begin);
     span.score -= none;
+    tokens->finite = tokens->finite && std::isfinite(span.score);
     tokens->found.push_back(span);
   }
+  tokens->finite = tokens->finite && std::isfinite(logits.relevance);
   tokens->reading.relevance = std::max(tokens->reading.relevance, logits.relevance);
 }
 
 absl::Status LoadedReader::Finish(int max_spans, PairTokens* tokens) const {
   Reading& reading = tokens->reading;
-  const bool finite =
-      std::isfinite(reading.relevance) && std::all_of(tokens->found.begin(), tokens->found.end(),
-                                                      [](const TokenSpan& s) { return std::isfinite(s.score); });
-  if (!finite) {
+  if (!tokens->finite) {
     return absl::InternalError(
         absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));
   }
   for (const TokenSpan& span : BestApart(tokens->found, max_spans)) {
     const Token& first = tokens->passage[static_cast<size_t>(span.first)];
     const Token& last = tokens->passage[static_cast<size_t>(span.last)];
-    reading.spans.push_back({first.begin, last.end, span.score});
+    reading.spans.push_back({first.begin, last.end, span.score, 0});
   }
   reading.answerability = reading.spans.front().score;
   if (!head_.relevance.has_value()) reading.relevance = reading.answerability;
-  const double logit =
-      head_.relevance_weight * reading.relevance + head_.span_weight * reading.answerability + head_.bias;
-  reading.probability = static_cast<float>(1 / (1 + std::exp(-logit)));
+  for (ReadSpan& span : reading.spans) {
+    const double logit = head_.relevance_weight * reading.relevance + head_.span_weight * span.score + head_.bias;
+    span.probability = 1 / (1 + std::exp(-logit));
+  }
+  reading.probability = reading.spans.front().probability;
   return absl::OkStatus();
 }
 
@@ -199,12 +200,16 @@ absl::StatusOr<std::vector<Reading>> LoadedReader::Read(absl::Span<const ReadPai
   const Pooling pooling = head_.relevance.has_value() ? head_.relevance->pooling : Pooling::kCls;
   LASTRO_RETURN_IF_ERROR(encoder_->Run(std::move(texts), pooling, false, context,
                                        [&](const EncodedBatch& batch) { return ApplyHeads(batch, &logits); }));
-  for (size_t i = 0; i < windows.size(); ++i) Collect(windows[i], logits[i], &tokens[windows[i].pair]);
   std::vector<Reading> readings;
   readings.reserve(pairs.size());
-  for (PairTokens& pair : tokens) {
-    LASTRO_RETURN_IF_ERROR(Finish(max_spans, &pair));
-    readings.push_back(std::move(pair.reading));
+  for (size_t i = 0, window = 0; i < pairs.size(); ++i) {  // a pair's spans are many: held for one at a time
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    for (; window < windows.size() && windows[window].pair == i; ++window) {
+      Collect(windows[window], logits[window], &tokens[i]);
+    }
+    LASTRO_RETURN_IF_ERROR(Finish(max_spans, &tokens[i]));
+    readings.push_back(std::move(tokens[i].reading));
+    tokens[i] = PairTokens();
   }
   return readings;
 }

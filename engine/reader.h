@@ -18,6 +18,14 @@
 
 namespace lastro::engine {
 
+// Of held-out answers told with a probability of `threshold` or more: the share that was wrong, and the share of all
+// questions that they are.
+struct OperatingPoint {
+  double threshold = 0;
+  double risk = 0;
+  double coverage = 0;
+};
+
 struct ReaderInfo {
   std::string name;              // the folder's last component
   std::string fingerprint;       // SHA-256 over weights, configuration and tokenizer
@@ -26,6 +34,7 @@ struct ReaderInfo {
   int window_tokens = 0;         // read at once, question included; longer passages in several windows that overlap
   int question_tokens = 0;       // of a longer question the end is not read
   int64_t parameters = 0;
+  std::vector<OperatingPoint> calibration;  // by falling threshold; may be empty
 };
 
 // Neither is owned.
@@ -38,14 +47,15 @@ struct ReadPair {
 struct ReadSpan {
   uint32_t begin = 0;
   uint32_t end = 0;
-  float score =
-      0;  // logits of its start and end, less those of "no answer" in the same window: above 0, it is likelier
+  float score = 0;         // logits of its start and end, less those of "no answer" in the same window: above 0, it is
+                           // likelier
+  double probability = 0;  // that it answers, calibrated from relevance and score by the model's configuration
 };
 
 struct Reading {
   float relevance = 0;          // logit that the passage answers the question; the best window's
   float answerability = 0;      // score of the best span
-  float probability = 0;        // that the passage answers, calibrated from both by the model's configuration
+  double probability = 0;       // that of the best span
   std::vector<ReadSpan> spans;  // at least one; best first, none overlaps another
 };
 

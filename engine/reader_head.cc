@@ -5,13 +5,40 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "engine/config_reader.h"
-#include "engine/tensor_source.h"
 
 namespace lastro::engine {
 namespace {
 
-constexpr const char* kSpans = "qa_outputs";  // of every ...ForQuestionAnswering of transformers
 constexpr double kMaxWeight = 1e6;
+constexpr size_t kMaxCalibrationRows = 1'000;
+
+// "calibration": [[threshold, risk, coverage], ...], each in [0, 1], by falling threshold.
+absl::Status ReadCalibration(const JsonValue& section, std::vector<OperatingPoint>* calibration) {
+  if (!section.Has("calibration")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue table, section.Get("calibration"));
+  LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> rows, table.AsArray());
+  if (rows.size() > kMaxCalibrationRows) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(table.path(), " has ", rows.size(), " rows; the limit is ", kMaxCalibrationRows));
+  }
+  for (const JsonValue& row : rows) {
+    LASTRO_ASSIGN_OR_RETURN(std::vector<JsonValue> items, row.AsArray());
+    std::vector<double> numbers;
+    for (const JsonValue& item : items) {
+      LASTRO_ASSIGN_OR_RETURN(double number, item.AsDouble());
+      if (number >= 0 && number <= 1) numbers.push_back(number);
+    }
+    if (numbers.size() != 3 || items.size() != 3) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(row.path(), " must be [threshold, risk, coverage], each from 0 to 1"));
+    }
+    if (!calibration->empty() && numbers[0] >= calibration->back().threshold) {
+      return absl::InvalidArgumentError(absl::StrCat(row.path(), " has no lower threshold than the row before"));
+    }
+    calibration->push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return absl::OkStatus();
+}
 
 // The limits of config.json's lastro_reader, those of the model without it.
 absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead* head) {
@@ -29,18 +56,19 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
   head->relevance_weight = reader.Double("relevance_weight", -kMaxWeight, kMaxWeight, head->relevance_weight);
   head->span_weight = reader.Double("span_weight", -kMaxWeight, kMaxWeight, head->span_weight);
   head->bias = reader.Double("bias", -kMaxWeight, kMaxWeight, head->bias);
-  return reader.status();
+  LASTRO_RETURN_IF_ERROR(reader.status());
+  return ReadCalibration(section, &head->calibration);
 }
 
 }  // namespace
 
-bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpans, ".weight")); }
+bool HasReaderHead(const ModelFiles& files) { return files.weights().Contains(absl::StrCat(kSpanHead, ".weight")); }
 
 absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Architecture& a) {
   const std::string& path = files.weights().path();
   if (!HasReaderHead(files)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " has no tensor ", kSpans, ".weight: this model was not trained to point at answers"));
+        absl::StrCat(path, " has no tensor ", kSpanHead, ".weight: this model was not trained to point at answers"));
   }
   LASTRO_ASSIGN_OR_RETURN(ClassifierHead family, FamilyHead(files));
   ReaderHead head;
@@ -65,9 +93,7 @@ absl::StatusOr<ReaderWeights> LoadReaderWeights(const TensorFile& file, const Re
                                                 Backend& backend) {
   TensorSource source(file, "");
   ReaderWeights weights;
-  LASTRO_ASSIGN_OR_RETURN(HostMatrix matrix, source.Matrix(absl::StrCat(kSpans, ".weight"), 2, a.hidden_size));
-  LASTRO_ASSIGN_OR_RETURN(std::vector<float> bias, source.Vector(absl::StrCat(kSpans, ".bias"), 2));
-  LASTRO_ASSIGN_OR_RETURN(weights.spans, backend.LoadLinear({matrix}, bias, LinearHints()));
+  LASTRO_ASSIGN_OR_RETURN(weights.spans, LoadHeadLinear(source, kSpanHead, 2, a.hidden_size, true, backend));
   if (head.relevance.has_value()) {
     LASTRO_ASSIGN_OR_RETURN(weights.relevance, LoadClassifierWeights(file, *head.relevance, a, backend));
   }

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/architecture.h"
 #include "engine/backend.h"
 #include "engine/classifier_head.h"
 #include "engine/model_files.h"
+#include "engine/reader.h"
 
 namespace lastro::engine {
 
@@ -26,6 +28,7 @@ struct ReaderHead {
   int64_t answer_tokens = 0;    // the longest answer
   // probability = sigmoid(relevance_weight * relevance + span_weight * answerability + bias)
   double relevance_weight = 0, span_weight = 1, bias = 0;
+  std::vector<OperatingPoint> calibration;  // as ReaderInfo's
 };
 
 struct ReaderWeights {

@@ -53,11 +53,7 @@ absl::Status LoadedClassifier::LoadParts(const std::string& path) {
   LASTRO_ASSIGN_OR_RETURN(Architecture a, ReadArchitecture(*files_));
   LASTRO_ASSIGN_OR_RETURN(head_, ReadClassifierHead(*files_));
   LASTRO_ASSIGN_OR_RETURN(SentenceConfig limits, ReadSentenceConfig(*files_, a.max_tokens));
-  LASTRO_ASSIGN_OR_RETURN(tokenizer_, files_->LoadTokenizer());
-  if (tokenizer_->vocab_size() > a.vocab_size) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": the tokenizer has ids up to ", tokenizer_->vocab_size() - 1,
-                                                   ", the model's vocabulary only ", a.vocab_size));
-  }
+  LASTRO_ASSIGN_OR_RETURN(tokenizer_, LoadEncoderTokenizer(*files_, a));
   IgnoreHeads(head_, &a);
   LASTRO_ASSIGN_OR_RETURN(TransformerWeights weights, LoadTransformerWeights(files_->weights(), a, *backend_));
   LASTRO_ASSIGN_OR_RETURN(weights_, LoadClassifierWeights(files_->weights(), head_, a, *backend_));
@@ -110,8 +106,8 @@ absl::Status LoadedClassifier::ApplyHead(const EncodedBatch& batch, float* logit
   if (scratch_ == nullptr || scratch_->bytes() < bytes) {
     LASTRO_ASSIGN_OR_RETURN(scratch_, backend_->Allocate(bytes));
   }
-  const MatrixView out =
-      ApplyClassifier(head_, weights_, transformer_->architecture().norm_eps, batch.pooled, scratch_->floats(), *backend_);
+  const MatrixView out = ApplyClassifier(head_, weights_, transformer_->architecture().norm_eps, batch.pooled,
+                                         scratch_->floats(), *backend_);
   for (int64_t i = 0; i < rows; ++i) {
     float* to = logits + static_cast<int64_t>(batch.texts[static_cast<size_t>(i)].index) * head_.labels;
     backend_->CopyToHost(out.Rows(i, 1).data, row_bytes, to);
@@ -130,9 +126,8 @@ absl::StatusOr<ClassifierScores> LoadedClassifier::Score(absl::Span<const TextPa
   }
   std::vector<float>& logits = scores.logits;
   logits.resize(pairs.size() * static_cast<size_t>(head_.labels));
-  LASTRO_RETURN_IF_ERROR(
-      encoder_->Run(std::move(encoded), head_.pooling, false, context,
-                    [&](const EncodedBatch& batch) { return ApplyHead(batch, logits.data()); }));
+  LASTRO_RETURN_IF_ERROR(encoder_->Run(std::move(encoded), head_.pooling, false, context,
+                                       [&](const EncodedBatch& batch) { return ApplyHead(batch, logits.data()); }));
   if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
     return absl::InternalError(
         absl::StrCat(info_.name, " gave a score that is not finite; its weights or the compute type are at fault"));

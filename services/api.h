@@ -45,6 +45,7 @@ class GenerationApi {
   virtual absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
                                                               const CallContext& context) = 0;
   virtual absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) = 0;
+  virtual absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) = 0;
 };
 
 class RetrievalApi {

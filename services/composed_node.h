@@ -14,6 +14,10 @@ namespace lastro::services {
 // "embedding", "generation", "retrieval", "ingest", "ask".
 const char* RoleName(Role role);
 
+// The folder or file of the reader that `configured` (NodeConfig::reader_folder) asks for: "" where none is wanted, or
+// there is none among the built-in models.
+std::string FindReader(const std::string& configured);
+
 class ComposedNode : public Node {
  public:
   // As Node::Create.

@@ -115,6 +115,7 @@ class NodeImpl final : public ComposedNode {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
       LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
       folders.reranker = config_.reranker_folder;
+      folders.reader = FindReader(config_.reader_folder);
     }
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(folders.embedders, EmbedderFolders(config_));
@@ -123,6 +124,7 @@ class NodeImpl final : public ComposedNode {
     if (config_.lazy_models) return absl::OkStatus();
     if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
     if (provider_->has_reranker()) LASTRO_RETURN_IF_ERROR(provider_->Reranker().status());
+    if (provider_->has_reader()) LASTRO_RETURN_IF_ERROR(provider_->Reader().status());
     if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedders().status());
     return absl::OkStatus();
   }
@@ -322,6 +324,18 @@ const char* RoleName(Role role) {
       return "ask";
   }
   return "unknown";
+}
+
+std::string FindReader(const std::string& configured) {
+  if (configured == "none") return std::string();
+  if (!configured.empty()) return configured;
+  absl::StatusOr<std::string> models = FindBuiltInModels();
+  if (!models.ok()) return std::string();  // the other models were named
+  std::error_code ignored;
+  for (const char* place : {"/reader/reader.gguf", "/reader"}) {
+    if (std::filesystem::exists(*models + place, ignored)) return *models + place;
+  }
+  return std::string();
 }
 
 absl::StatusOr<std::unique_ptr<ComposedNode>> ComposedNode::Create(const NodeConfig& config) {

@@ -1,6 +1,6 @@
 """Loads the exported models with transformers and compares them with the training code.
 
-    python check.py --models ../../deploy/models
+    python check.py --models ../../deploy/models [--reader work/reader_model]
 """
 import argparse
 import json
@@ -36,6 +36,7 @@ def check_reader(folder):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--models", required=True, type=Path)
+    ap.add_argument("--reader", type=Path, help="the reader's folder as export_reader.py wrote it")
     args = ap.parse_args()
     torch.set_num_threads(1)
     folder = args.models / "embedder"
@@ -52,8 +53,8 @@ def main():
     print("embedder: lowest cosine to transformers", round(cos.min().item(), 5), "- question en/pt", round((got[0] @ got[1]).item(), 3))
     assert cos.min() > 0.999
 
-    if (args.models / "reader").exists():
-        check_reader(args.models / "reader")
+    if args.reader:
+        check_reader(args.reader)
 
     folder = args.models / "decoder"
     assert json.loads((folder / "lastro_prompt.json").read_text())["format"] == "lastro-qa-v1"

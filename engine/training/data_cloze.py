@@ -5,14 +5,11 @@
 The gap is a name, number, date or group of content words. The sentence stands in the passage, or is taken out of it where the
 answer recurs, so that only meaning is left to go by. Words are dropped, moved and partly translated, lest copying suffice.
 """
-import argparse
-import json
 import random
 import re
-from pathlib import Path
 
 import common
-from data_reader import Pools, dictionary, gloss, occurrences
+from data_reader import Pools, arguments, dictionary, gloss, occurrences
 
 # passages by file; the rest of a folder shares what is left
 COUNTS = {"en": {"wikipedia_en_2015": 15000, "eltec_novels_en": 500}, "pt": {"eltec_novels_pt": 1000, "ms_dotnet_pt": 2500, "ms_dynamics365_pt": 4500}}
@@ -119,21 +116,15 @@ def question(pools, r, piece, translate, rnd):
     if r["lang"] == "en" and (form < 0.7 * PSEUDO or PSEUDO < form < 1.5 * PSEUDO):
         q = gloss(q, translate, 1.0, rnd)[0]
     p = pools.passage(text, lang, r["title"], "cloze", False)
-    pools.examples.append({"source": "cloze_" + lang[:2], "lang": lang, "question": q, "answers": [answer], "answerable": True, "dev": False, "passage": p,
+    answers = list(dict.fromkeys(text[a:b] for a, b in spans))  # as they stand in the passage, glossed or not
+    pools.examples.append({"source": "cloze_" + lang[:2], "lang": lang, "question": q, "answers": answers, "answerable": True, "dev": False, "passage": p,
                            "spans": spans, "cut": cut, "negatives": []})
     return p
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--data", required=True, type=Path)
-    ap.add_argument("--embedder", required=True, type=Path)
-    ap.add_argument("--out", required=True, type=Path)
-    ap.add_argument("--wordnet", type=Path)
-    ap.add_argument("--seed", type=int, default=13)
-    args = ap.parse_args()
+    args = arguments(__doc__, seed=13)
     rnd, pools = random.Random(args.seed), Pools()
-    args.out.mkdir(parents=True, exist_ok=True)
     texts = [r["context"] for r in common.read_jsonl(args.data / "qa" / "squad_dev_part.jsonl.zst")]
     translate = dictionary(args, sorted(set(texts)))
     for lang in ("en", "pt"):
@@ -145,10 +136,10 @@ def main():
                     by_doc.setdefault(r["title"] if name.startswith("eltec") else "", []).append(pools.examples[-1])
             for group in by_doc.values():  # a passage of the same file or book
                 for e, other in zip(group, group[1:] + group[:1]):
-                    if not occurrences(e["answers"][0], pools.passages[other["passage"]]["text"]):
+                    if other is not e and not any(occurrences(a, pools.passages[other["passage"]]["text"]) for a in e["answers"]):
                         e["negatives"] = [other["passage"]]
             print(name, len(pools.examples) - before, flush=True)
-    common.write_atomic(args.out / "pools.json", json.dumps({"passages": pools.passages, "examples": pools.examples}, ensure_ascii=False))
+    pools.save(args.out)
     for e in rnd.sample(pools.examples, 12):
         t = pools.passages[e["passage"]]["text"]
         print(e["lang"], "|", e["question"], "|", [t[a:b] for a, b in e["spans"]], "|", t[:200])

@@ -109,6 +109,23 @@ class Pools:
             "cut": sentence_around(spans, answers, text) if spans and not dev else None, "negatives": []})
 
 
+    def save(self, folder):
+        common.write_atomic(folder / "pools.json", json.dumps({"passages": self.passages, "examples": self.examples}, ensure_ascii=False))
+
+
+def arguments(doc, seed):
+    """What the scripts that make pools are told; the folder that they write is there."""
+    ap = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--data", required=True, type=Path)
+    ap.add_argument("--embedder", required=True, type=Path)
+    ap.add_argument("--out", required=True, type=Path)
+    ap.add_argument("--wordnet", type=Path)
+    ap.add_argument("--seed", type=int, default=seed)
+    args = ap.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
 def collect(data, rnd):
     pools, medquad = Pools(), []
     for r in common.read_folder(data / "qa"):
@@ -205,15 +222,8 @@ def dictionary(args, texts):
 
 
 def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--data", required=True, type=Path)
-    ap.add_argument("--embedder", required=True, type=Path)
-    ap.add_argument("--out", required=True, type=Path)
-    ap.add_argument("--wordnet", type=Path)
-    ap.add_argument("--seed", type=int, default=5)
-    args = ap.parse_args()
+    args = arguments(__doc__, seed=5)
     rnd = random.Random(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     pools = collect(args.data, rnd)
     print(len(pools.passages), "passages,", len(pools.examples), "questions", flush=True)
     mine(pools)
@@ -222,7 +232,7 @@ def main():
     counts = collections.Counter((e["source"], e["lang"], "dev" if e["dev"] else "train", "span" if e["spans"] else "none") for e in pools.examples)
     for key, n in sorted(counts.items()):
         print(*key, n)
-    common.write_atomic(args.out / "pools.json", json.dumps({"passages": pools.passages, "examples": pools.examples}, ensure_ascii=False))
+    pools.save(args.out)
 
 
 if __name__ == "__main__":

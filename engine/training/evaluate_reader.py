@@ -269,8 +269,7 @@ def main():
     both = np.array([f[:2] for f in found + none])
     report["answerability"] = {"answerable": len(found), "unanswerable": len(none)}
     for name, score in (("relevance", both[:, 0]), ("span", both[:, 1]), ("together", both[:, 0] + both[:, 1] / 2)):
-        report["answerability"][name] = {"auc": float(roc_auc_score(answerable, score)), "answer_right": operating_points(score, answerable, right),
-                                         "passage_answers": operating_points(score, answerable, answerable)}
+        report["answerability"][name] = {"auc": float(roc_auc_score(answerable, score)), "answer_right": operating_points(score, answerable, right)}
         print(name, json.dumps(report["answerability"][name]), flush=True)
 
     judged = [(*x, y) for x, y in zip(both.tolist(), answerable.tolist())]

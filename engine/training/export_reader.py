@@ -1,7 +1,7 @@
 """Exports a checkpoint of train_reader.py as a model folder, calibrated as evaluate_reader.py found.
 
     python export_reader.py --checkpoint work/reader_run/checkpoint.pt --embedder ../../deploy/models/embedder --eval work/eval_reader.json \\
-        --out ../../deploy/models/reader
+        --out work/reader_model
 """
 import argparse
 import json

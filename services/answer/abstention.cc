@@ -12,6 +12,10 @@ std::string EnglishText(v1::Answerability reason) {
       return "No document in this collection matches the question.";
     case v1::WEAK_EVIDENCE:
       return "The documents do not answer this question well enough to quote them.";
+    case v1::CONFLICTING:
+      return "The documents contradict each other:";
+    case v1::OUT_OF_SCOPE:
+      return "The question is not about the documents of this collection.";
     case v1::OVER_BUDGET:
       return "The prompt budget is too small for even one passage.";
     default:
@@ -25,6 +29,10 @@ std::string PortugueseText(v1::Answerability reason) {
       return "Nenhum documento desta coleção corresponde à pergunta.";
     case v1::WEAK_EVIDENCE:
       return "Os documentos não respondem a esta pergunta com segurança suficiente para os citar.";
+    case v1::CONFLICTING:
+      return "Os documentos contradizem-se:";
+    case v1::OUT_OF_SCOPE:
+      return "A pergunta não é sobre os documentos desta coleção.";
     case v1::OVER_BUDGET:
       return "O orçamento do prompt não chega para uma única passagem.";
     default:

@@ -12,6 +12,7 @@ namespace lastro::services::answer {
 namespace {
 
 constexpr size_t kMaxQuestionBytes = 8'192;
+constexpr double kDefaultMaxRisk = 0.3;
 
 absl::StatusOr<int> InRange(absl::string_view field, int value, int otherwise, int max) {
   if (value < 0 || value > max) {
@@ -30,13 +31,17 @@ absl::Status CheckQuestion(const std::string& question) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<double>> CheckMinEvidence(const v1::AskRequest& request) {
-  if (!request.has_min_evidence()) return std::optional<double>();
-  double value = request.min_evidence();
-  if (!(value >= 0 && value <= 1)) {
-    return absl::InvalidArgumentError(absl::StrCat("min_evidence is ", value, "; it must be from 0 to 1"));
-  }
-  return std::optional<double>(value);
+absl::Status CheckShare(absl::string_view field, double value) {
+  if (value >= 0 && value <= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, " is ", value, "; it must be from 0 to 1"));
+}
+
+absl::Status CheckThresholds(const v1::AskRequest& request, AnswerRequest* checked) {
+  LASTRO_RETURN_IF_ERROR(CheckShare("min_evidence", request.min_evidence()));
+  LASTRO_RETURN_IF_ERROR(CheckShare("max_risk", request.max_risk()));
+  if (request.has_min_evidence()) checked->min_evidence = request.min_evidence();
+  checked->max_risk = request.has_max_risk() ? request.max_risk() : kDefaultMaxRisk;
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -57,7 +62,12 @@ absl::StatusOr<AnswerRequest> CheckAskRequest(const v1::AskRequest& request) {
   LASTRO_ASSIGN_OR_RETURN(checked.max_prompt_tokens,
                           InRange("max_prompt_tokens", request.max_prompt_tokens(), 0, 1 << 20));
   LASTRO_ASSIGN_OR_RETURN(checked.max_new_tokens, InRange("max_new_tokens", request.max_new_tokens(), 128, 1 << 16));
-  LASTRO_ASSIGN_OR_RETURN(checked.min_evidence, CheckMinEvidence(request));
+  LASTRO_RETURN_IF_ERROR(CheckThresholds(request, &checked));
+  if (!v1::UnsupportedText_IsValid(request.unsupported())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("unsupported ", static_cast<int>(request.unsupported()), " does not exist"));
+  }
+  checked.withholds_unsupported = request.unsupported() == v1::UNSUPPORTED_TEXT_WITHHOLD;
   checked.sampling = request.sampling();
   checked.include_passages = request.include_passages();
   return checked;

@@ -20,6 +20,8 @@ struct AnswerRequest {
   int max_new_tokens = 0;
   v1::Sampling sampling;
   std::optional<double> min_evidence;
+  double max_risk = 0;
+  bool withholds_unsupported = false;
   bool include_passages = false;
 };
 

@@ -13,6 +13,8 @@
 #include "services/answer/passages.h"
 #include "services/answer/quote_answer.h"
 #include "services/answer/receipt.h"
+#include "services/answer/span_answer.h"
+#include "services/answer/span_reading.h"
 #include "services/stages.h"
 
 namespace lastro::services {
@@ -32,6 +34,18 @@ v1::Passage ToPassage(const v1::SearchHit& hit, int number) {
   passage.set_text(hit.chunk().text());
   passage.set_score(hit.score());
   return passage;
+}
+
+// Shows in the passages that the caller asked for what was found in them.
+void NoteAnswers(const SpanReadings& readings, google::protobuf::RepeatedPtrField<v1::Passage>* passages) {
+  if (passages->empty()) return;
+  for (const SpanAnswer& found : readings.answers) {
+    v1::Passage& passage = *passages->Mutable(found.passage);
+    if (passage.has_answer_range()) continue;  // by a likelier one
+    passage.mutable_answer_range()->set_begin(static_cast<int64_t>(found.begin));
+    passage.mutable_answer_range()->set_end(static_cast<int64_t>(found.end));
+    passage.set_answer_probability(found.probability);
+  }
 }
 
 class Answerer : public AskApi {
@@ -61,11 +75,12 @@ class Answerer : public AskApi {
     answer.set_mode(request.mode);
     answer.set_evidence_threshold(request.min_evidence.value_or(weights_.threshold));
     LASTRO_RETURN_IF_ERROR(Fill(request, context, sink, &stages, &answer));
-    if (answer.answerability() != v1::ANSWERED) {
+    if (answer.answerability() != v1::ANSWERED && answer.answerability() != v1::CONFLICTING) {
       answer.set_text(AbstentionText(answer.answerability(), request.question));
       answer.clear_claims();
     }
-    if (sink && request.mode == v1::ANSWER_MODE_QUOTE) LASTRO_RETURN_IF_ERROR(SendText(answer.text(), sink));
+    const bool shown = request.mode == v1::ANSWER_MODE_GENERATE && !request.withholds_unsupported;
+    if (sink && !shown) LASTRO_RETURN_IF_ERROR(SendText(answer.text(), sink));
     for (v1::StageDuration& duration : stages.durations()) *answer.add_durations() = std::move(duration);
     answer.mutable_receipt()->set_version(LASTRO_VERSION);
     answer.mutable_receipt()->set_seed(request.sampling.seed());
@@ -79,6 +94,15 @@ class Answerer : public AskApi {
                             stages->Time("search", [&] { return Retrieve(request, context, answer); }));
     const std::vector<v1::SearchHit> passages(found.hits().begin(), found.hits().end());
     LASTRO_RETURN_IF_ERROR(SendSources(request, passages, sink, answer));
+    v1::ReuseScope reuse;
+    reuse.set_name(absl::StrCat("collection ", request.collection));
+    reuse.set_version(found.removed_documents());
+    LASTRO_ASSIGN_OR_RETURN(const std::optional<SpanReadings> readings, stages->Time("read", [&] {
+      return ReadPassages(request.question, passages, generation_, context);
+    }));
+    if (readings.has_value()) {
+      return FillFromReadings(request, passages, *readings, reuse, context, sink, stages, answer);
+    }
     LASTRO_ASSIGN_OR_RETURN(std::vector<ScoredCandidate> candidates, stages->Time("evidence", [&] {
       return ScoreCandidates(request.question, passages, weights_, found.embedding_fingerprint(), embedding_, context);
     }));
@@ -91,16 +115,42 @@ class Answerer : public AskApi {
       answer->set_answerability(v1::WEAK_EVIDENCE);
       return absl::OkStatus();
     }
-    v1::ReuseScope reuse;
-    reuse.set_name(absl::StrCat("collection ", request.collection));
-    reuse.set_version(found.removed_documents());
-    return AnswerFrom(request, passages, std::move(candidates), reuse, context, sink, stages, answer);
+    return AnswerFrom(request, passages, std::move(candidates), nullptr, reuse, context, sink, stages, answer);
   }
 
+  absl::Status FillFromReadings(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                                const SpanReadings& readings, const v1::ReuseScope& reuse, const CallContext& context,
+                                const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
+    NoteReadings(readings, answer->mutable_receipt());
+    NoteAnswers(readings, answer->mutable_passages());
+    if (!request.min_evidence.has_value()) {
+      answer->set_evidence_threshold(ThresholdOf(readings.calibration, request.max_risk));
+    }
+    if (readings.answers.empty()) {
+      answer->set_answerability(v1::NO_HIT);
+      return absl::OkStatus();
+    }
+    answer->set_evidence(readings.answers[0].probability);
+    if (answer->evidence() < answer->evidence_threshold()) {
+      answer->set_answerability(IsOutOfScope(readings, passages) ? v1::OUT_OF_SCOPE : v1::WEAK_EVIDENCE);
+      return absl::OkStatus();
+    }
+    if (request.mode == v1::ANSWER_MODE_QUOTE) {
+      for (size_t i = 0; i < passages.size(); ++i) {
+        if (!readings.passages[i].read) continue;
+        answer->mutable_receipt()->add_chunk_sha256(passages[i].chunk().text_sha256());
+      }
+      return AnswerBySpans(request, passages, readings, retrieval_, context, stages, answer);
+    }
+    return AnswerFrom(request, passages, SentencesOf(readings, passages), &readings, reuse, context, sink, stages,
+                      answer);
+  }
+
+  // `readings`: null without a reader.
   absl::Status AnswerFrom(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
-                          std::vector<ScoredCandidate> candidates, const v1::ReuseScope& reuse,
-                          const CallContext& context, const Sink<v1::AskStreamResponse>& sink, Stages* stages,
-                          v1::Answer* answer) {
+                          std::vector<ScoredCandidate> candidates, const SpanReadings* readings,
+                          const v1::ReuseScope& reuse, const CallContext& context,
+                          const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
     const bool quote = request.mode == v1::ANSWER_MODE_QUOTE;
     int reserved = quote ? kMaxQuoteTokens : request.max_new_tokens;
     absl::StatusOr<GroundedPrompt> prompt = stages->Time(
@@ -119,7 +169,8 @@ class Answerer : public AskApi {
       return AnswerByQuoting(request, passages, std::move(candidates), *prompt, weights_, retrieval_, generation_,
                              context, stages, answer);
     }
-    return AnswerByGenerating(request, passages, *prompt, retrieval_, generation_, context, sink, stages, answer);
+    return AnswerByGenerating(request, passages, *prompt, readings != nullptr, retrieval_, generation_, context, sink,
+                              stages, answer);
   }
 
   absl::StatusOr<v1::SearchResponse> Retrieve(const AnswerRequest& request, const CallContext& context,

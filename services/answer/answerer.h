@@ -1,5 +1,5 @@
-// Answerer: the local AskApi. Question -> search -> candidates -> evidence -> answer with citations, or an abstention with
-// its reason. No model and no store of its own: it works on the other components, local or remote.
+// Answerer: the local AskApi. Question -> search -> reading, or candidates and their evidence -> answer with citations,
+// or an abstention with its reason. No model and no store of its own: it works on the other components, local or remote.
 #pragma once
 
 #include <memory>
@@ -8,9 +8,9 @@
 
 namespace lastro::services {
 
-// The components must outlive the result. `generation` is asked for scores, token counts and free text; `embedding` for
-// the similarity of candidate sentences to the question; `retrieval` for passages and for the bytes that citations are
-// verified against.
+// The components must outlive the result. `generation` is asked for readings of the passages, scores, token counts and
+// free text; `embedding`, where there is no reader, for the similarity of candidate sentences to the question;
+// `retrieval` for passages and for the bytes that citations are verified against.
 std::unique_ptr<AskApi> MakeAnswerer(RetrievalApi* retrieval, EmbeddingApi* embedding, GenerationApi* generation);
 
 }  // namespace lastro::services

@@ -1,5 +1,7 @@
 #include "services/answer/candidates.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_set.h"
 #include "base/sentence.h"
 #include "retrieval/source_map.h"
@@ -25,6 +27,26 @@ void TakeInAnnounced(absl::string_view text, uint64_t max_bytes, std::vector<Tex
 
 }  // namespace
 
+Candidate SentenceAround(int passage, const v1::Chunk& chunk, uint64_t begin, uint64_t end,
+                         const CandidateLimits& limits) {
+  const absl::string_view text = chunk.text();
+  uint64_t from = begin, to = end;
+  bool announces = false;  // the last of them ends with a colon
+  for (const TextRange& range : SplitSentences(text)) {
+    if (range.begin < end && range.end > begin) {
+      from = std::min<uint64_t>(from, range.begin);
+      to = std::max<uint64_t>(to, range.end);
+      announces = text[to - 1] == ':';
+    } else if (announces && range.end - from <= limits.max_announced_bytes) {
+      to = range.end;
+    }
+  }
+  if (to - from > limits.max_bytes || !retrieval::MapToSource(SegmentsFromProto(chunk), from, to)) {
+    from = begin;
+    to = end;
+  }
+  return {passage, from, to, chunk.text().substr(from, to - from)};
+}
 
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits) {
   std::vector<Candidate> candidates;

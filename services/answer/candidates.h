@@ -28,4 +28,9 @@ struct CandidateLimits {
 // out. A sentence that ends with a colon includes what follows it.
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits = {});
 
+// The sentences of `chunk` that bytes [begin, end) of its text lie in, joined, and what they announce; the bytes alone
+// where that is longer than limits.max_bytes or has no source. REQUIRES: the bytes have one.
+Candidate SentenceAround(int passage, const v1::Chunk& chunk, uint64_t begin, uint64_t end,
+                         const CandidateLimits& limits = {});
+
 }  // namespace lastro::services::answer

@@ -61,6 +61,21 @@ bool CanBeVerified(const v1::SearchHit& passage, uint64_t begin, uint64_t end) {
   return passage.document().encoding() != "UTF-8" || HasVerbatimBytes(passage.chunk(), begin, end);
 }
 
+void MarkAnswer(const v1::SearchHit& passage, uint64_t begin, uint64_t end, v1::Citation* citation) {
+  const std::optional<retrieval::SourceRange> range =
+      retrieval::MapToSource(SegmentsFromProto(passage.chunk()), begin, end);
+  const v1::ByteRange& cited = citation->source_range();
+  // Of other encodings the quote is a transcription, whose bytes are not the source's.
+  const bool as_it_is = static_cast<int64_t>(citation->quote().size()) == cited.end() - cited.begin() &&
+                        passage.document().encoding() == "UTF-8";
+  if (!range || !as_it_is) return;
+  const int64_t from = static_cast<int64_t>(range->begin) - cited.begin();
+  const int64_t to = static_cast<int64_t>(range->end) - cited.begin();
+  if (from < 0 || to > static_cast<int64_t>(citation->quote().size())) return;
+  citation->mutable_answer_in_quote()->set_begin(from);
+  citation->mutable_answer_in_quote()->set_end(to);
+}
+
 bool SourceMatchesText(const v1::Chunk& chunk, uint64_t begin, uint64_t end, const std::string& source,
                        uint64_t source_begin) {
   bool any = false;

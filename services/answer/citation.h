@@ -1,5 +1,5 @@
-// Citations: from bytes of a passage to verified bytes of its source. No citation leaves this file that was not compared
-// with the source's bytes as the store holds them. Thread-safe.
+// Citations: from bytes of a passage to verified bytes of its source. No citation leaves this file that was not
+// compared with the source's bytes as the store holds them. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,16 @@
 
 namespace lastro::services::answer {
 
+// Notes in `citation`, which is of bytes that hold them, that bytes [begin, end) of `passage`'s chunk text are the
+// answer (Citation.answer_in_quote). Leaves it out where the source's encoding does not let its bytes be told apart.
+void MarkAnswer(const v1::SearchHit& passage, uint64_t begin, uint64_t end, v1::Citation* citation);
+
 // The citation of bytes [begin, end) of `passage`'s chunk text: reads the source range from `retrieval`, compares every
 // verbatim piece with the text, and fills all but answer_range.
 //
-// Errors: ABORTED when the source no longer is what the passage was read from (the document was replaced or deleted since
-// the search: ask again); DATA_LOSS when the same source holds other bytes; NOT_FOUND never leaves: it becomes ABORTED.
+// Errors: ABORTED when the source no longer is what the passage was read from (the document was replaced or deleted
+// since the search: ask again); DATA_LOSS when the same source holds other bytes; NOT_FOUND never leaves: it becomes
+// ABORTED.
 absl::StatusOr<v1::Citation> MakeVerifiedCitation(const v1::SearchHit& passage, uint64_t begin, uint64_t end,
                                                   RetrievalApi& retrieval, const CallContext& context);
 

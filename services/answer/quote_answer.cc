@@ -10,9 +10,9 @@
 namespace lastro::services::answer {
 namespace {
 
-constexpr size_t kScoredByDecoder = 16;     // strongest candidates that the decoder is asked about
-constexpr double kNearlyAsGood = 0.90;      // of the best rank score
-constexpr double kSaysTheSame = 0.60;       // word overlap of two sentences from which one is redundant
+constexpr size_t kScoredByDecoder = 16;  // strongest candidates that the decoder is asked about
+constexpr double kNearlyAsGood = 0.90;   // of the best rank score
+constexpr double kSaysTheSame = 0.60;    // word overlap of two sentences from which one is redundant
 
 double Jaccard(const std::string& a, const std::string& b) {
   absl::flat_hash_set<std::string> words_a, words_b;
@@ -67,24 +67,24 @@ absl::Status RankByDecoder(const GroundedPrompt& prompt, const EvidenceWeights& 
   return absl::OkStatus();
 }
 
-void AppendClaim(const Candidate& candidate, v1::Citation citation, v1::Answer* answer) {
+}  // namespace
+
+void AppendQuote(absl::string_view quote, v1::Citation citation, v1::Answer* answer) {
   std::string* text = answer->mutable_text();
   if (!text->empty()) text->push_back(' ');
   v1::ByteRange range;
   range.set_begin(static_cast<int64_t>(text->size()));
-  text->append(candidate.text);
+  text->append(quote.data(), quote.size());
   range.set_end(static_cast<int64_t>(text->size()));
   *citation.mutable_answer_range() = range;
   v1::Claim* claim = answer->add_claims();
   *claim->mutable_range() = range;
   claim->set_supported(true);
+  claim->set_support(v1::Claim::VERBATIM);
   *claim->add_citations() = std::move(citation);
 }
 
-}  // namespace
-
-std::vector<size_t> ChooseSentences(absl::Span<const ScoredCandidate> candidates, int max_sentences,
-                                    double threshold) {
+std::vector<size_t> ChooseSentences(absl::Span<const ScoredCandidate> candidates, int max_sentences, double threshold) {
   std::vector<size_t> chosen;
   for (size_t i = 0; i < candidates.size() && static_cast<int>(chosen.size()) < max_sentences; ++i) {
     const ScoredCandidate& scored = candidates[i];
@@ -105,9 +105,8 @@ absl::Status AnswerByQuoting(const AnswerRequest& request, absl::Span<const v1::
                              const EvidenceWeights& weights, RetrievalApi& retrieval, GenerationApi& generation,
                              const CallContext& context, Stages* stages, v1::Answer* answer) {
   candidates = ForDecoder(std::move(candidates), prompt);
-  LASTRO_RETURN_IF_ERROR(stages->Time("score", [&] {
-    return RankByDecoder(prompt, weights, generation, context, &candidates, answer);
-  }));
+  LASTRO_RETURN_IF_ERROR(
+      stages->Time("score", [&] { return RankByDecoder(prompt, weights, generation, context, &candidates, answer); }));
   answer->set_evidence(candidates[0].evidence.evidence);
   double threshold = answer->evidence_threshold();
   if (candidates[0].evidence.evidence < threshold) {
@@ -120,7 +119,7 @@ absl::Status AnswerByQuoting(const AnswerRequest& request, absl::Span<const v1::
       return MakeVerifiedCitation(passages[static_cast<size_t>(candidate.passage)], candidate.begin, candidate.end,
                                   retrieval, context);
     }));
-    AppendClaim(candidate, std::move(citation), answer);
+    AppendQuote(candidate.text, std::move(citation), answer);
   }
   answer->set_answerability(v1::ANSWERED);
   return absl::OkStatus();

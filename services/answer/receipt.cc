@@ -69,6 +69,11 @@ void CompareScores(const v1::Receipt& then, const v1::Receipt& now, v1::ReplayRe
       report->add_changes("the scores of the retrieved passages changed");
       return;
     }
+    if (then.passages(i).relevance() != now.passages(i).relevance() ||
+        then.passages(i).answer_score() != now.passages(i).answer_score()) {
+      report->add_changes("the reader's scores of the retrieved passages changed");
+      return;
+    }
   }
 }
 
@@ -108,7 +113,9 @@ v1::ReplayReport CompareReceipts(const v1::Receipt& then, v1::Answer now) {
   NoteChange("the embedding model", then.embedding_fingerprint(), receipt.embedding_fingerprint(), &report);
   NoteChange("the decoder", then.decoder_fingerprint(), receipt.decoder_fingerprint(), &report);
   NoteChange("the reranker", then.reranker_fingerprint(), receipt.reranker_fingerprint(), &report);
+  NoteChange("the reader", then.reader_fingerprint(), receipt.reader_fingerprint(), &report);
   NoteChange("the decoder's device", then.decoder_device(), receipt.decoder_device(), &report);
+  NoteChange("the reader's device", then.reader_device(), receipt.reader_device(), &report);
   NoteChange("the store's commit", absl::StrCat(then.store_commit()), absl::StrCat(receipt.store_commit()), &report);
   ComparePassages(then, receipt, &report);
   CompareScores(then, receipt, &report);

@@ -54,10 +54,12 @@ void PrintWrapped(const std::string& text, const std::string& indent, const Term
   for (const std::string& line : WrapText(text, columns)) out << indent << line << "\n";
 }
 
-void PrintAbstention(const v1::Answer& answer, const Terminal& terminal, std::ostream& out) {
+// Answers that contradict each other are claims with sources.
+void PrintAbstention(const v1::Answer& answer, absl::Span<const v1::Citation> citations, const Terminal& terminal,
+                     std::ostream& out) {
   Style style(terminal.colours);
   out << style.Yellow("No answer.") << "\n";
-  PrintWrapped(Printable(answer.text(), true), "", terminal, out);
+  PrintWrapped(Printable(TextWithMarkers(answer, citations), true), "", terminal, out);
   out << style.Dim(absl::StrCat("Reason: ", v1::Answerability_Name(answer.answerability()), " (",
                                 ReasonOf(answer.answerability()), "); evidence ", FormatNumber(answer.evidence(), 2),
                                 ", needed ", FormatNumber(answer.evidence_threshold(), 2), "."))
@@ -68,6 +70,46 @@ std::string HeadingPath(const google::protobuf::RepeatedPtrField<std::string>& h
   std::vector<std::string> lines;
   for (const std::string& heading : headings) lines.push_back(OneLine(heading));
   return absl::StrJoin(lines, " › ");
+}
+
+size_t InkBytes(absl::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return c != ' '; }));
+}
+
+// The bytes of `line` that are among bytes [begin, end) of ink, counted from the first line on, stand out; `ink` is
+// what the lines before had, and then this one too.
+std::string Emphasized(absl::string_view line, size_t begin, size_t end, const Style& style, size_t* ink) {
+  size_t from = line.size(), to = 0;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == ' ') continue;
+    if (*ink >= begin && *ink < end) {
+      from = std::min(from, i);
+      to = i + 1;
+    }
+    ++*ink;
+  }
+  if (from >= to) return std::string(line);
+  return absl::StrCat(line.substr(0, from), style.Bold(line.substr(from, to - from)), line.substr(to));
+}
+
+// The quote, the answer in it standing out where the terminal can; of one that hides something, what a reader sees.
+void PrintQuote(const v1::Citation& citation, const Terminal& terminal, std::ostream& out) {
+  if (!citation.shown_text().empty()) {
+    return PrintWrapped(absl::StrCat("\"", OneLine(citation.shown_text()), "\""), "    ", terminal, out);
+  }
+  const absl::string_view quote = citation.quote();
+  const v1::ByteRange& range = citation.answer_in_quote();
+  size_t begin = 0, end = 0;
+  if (range.begin() >= 0 && range.begin() < range.end() && range.end() <= static_cast<int64_t>(quote.size())) {
+    begin = 1 + InkBytes(OneLine(quote.substr(0, range.begin())));  // behind the quotation mark
+    end = 1 + InkBytes(OneLine(quote.substr(0, range.end())));
+  }
+  constexpr const char* kIndent = "    ";
+  const int columns = terminal.is_terminal ? std::max(terminal.columns - 4, 20) : 0;
+  size_t ink = 0;
+  for (const std::string& line : WrapText(absl::StrCat("\"", OneLine(quote), "\""), columns)) {
+    out << kIndent << Emphasized(line, begin, end, Style(terminal.colours), &ink) << "\n";
+  }
 }
 
 void PrintSource(size_t number, const v1::Citation& citation, const LineRange& lines, const Terminal& terminal,
@@ -81,8 +123,21 @@ void PrintSource(size_t number, const v1::Citation& citation, const LineRange& l
       << style.Dim(absl::StrCat("bytes ", citation.source_range().begin(), "-", citation.source_range().end(),
                                 extracted ? " of the extracted text" : ""))
       << "\n";
-  const std::string& shown = citation.shown_text().empty() ? citation.quote() : citation.shown_text();
-  PrintWrapped(absl::StrCat("\"", OneLine(shown), "\""), "    ", terminal, out);
+  PrintQuote(citation, terminal, out);
+}
+
+void PrintSources(absl::Span<const v1::Citation> citations, absl::Span<const LineRange> lines, const Terminal& terminal,
+                  std::ostream& out) {
+  if (!citations.empty()) out << "\n" << Style(terminal.colours).Bold("Sources") << "\n";
+  for (size_t i = 0; i < citations.size(); ++i) PrintSource(i + 1, citations[i], lines[i], terminal, out);
+}
+
+// What the reader found in a passage.
+std::string AnswerOf(const v1::Passage& passage) {
+  const int64_t begin = passage.answer_range().begin(), end = passage.answer_range().end();
+  const bool inside = begin >= 0 && begin < end && end <= static_cast<int64_t>(passage.text().size());
+  const std::string text = inside ? OneLine(absl::string_view(passage.text()).substr(begin, end - begin)) : "";
+  return absl::StrCat("answer ", FormatNumber(passage.answer_probability(), 3), ": ", text);
 }
 
 }  // namespace
@@ -123,14 +178,16 @@ std::string Location(const v1::Citation& citation, const LineRange& lines) {
 
 void PrintAnswer(const v1::Answer& answer, absl::Span<const v1::Citation> citations, absl::Span<const LineRange> lines,
                  const Terminal& terminal, std::ostream& out) {
-  if (answer.answerability() != v1::ANSWERED) return PrintAbstention(answer, terminal, out);
+  if (answer.answerability() != v1::ANSWERED) {
+    PrintAbstention(answer, citations, terminal, out);
+    return PrintSources(citations, lines, terminal, out);
+  }
   Style style(terminal.colours);
   PrintWrapped(Printable(TextWithMarkers(answer, citations), true), "", terminal, out);
   bool unsupported = std::any_of(answer.claims().begin(), answer.claims().end(),
                                  [](const v1::Claim& claim) { return !claim.supported(); });
-  if (unsupported) out << style.Yellow("[?] no source says this in these words") << "\n";
-  if (!citations.empty()) out << "\n" << style.Bold("Sources") << "\n";
-  for (size_t i = 0; i < citations.size(); ++i) PrintSource(i + 1, citations[i], lines[i], terminal, out);
+  if (unsupported) out << style.Yellow("[?] no source says this") << "\n";
+  PrintSources(citations, lines, terminal, out);
 }
 
 void PrintPassages(const v1::Answer& answer, const Terminal& terminal, std::ostream& out) {
@@ -140,6 +197,7 @@ void PrintPassages(const v1::Answer& answer, const Terminal& terminal, std::ostr
     out << style.Bold(absl::StrCat("(", passage.number(), ") ", OneLine(passage.document_uri()))) << "  "
         << HeadingPath(passage.headings()) << "  " << style.Dim("score " + FormatNumber(passage.score(), 3)) << "\n";
     PrintWrapped(OneLine(passage.text()), "    ", terminal, out);
+    if (passage.has_answer_range()) out << "    " << style.Dim(AnswerOf(passage)) << "\n";
   }
 }
 

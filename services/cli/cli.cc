@@ -60,6 +60,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
       ->type_name("DIR")
       ->allow_extra_args(false);
   app.add_option("--reranker", options->reranker, "Folder of a cross-encoder (default: none)")->type_name("DIR");
+  app.add_option("--reader", options->reader,
+                 "Folder of the reader that points at answers, or none (default: built in)")
+      ->type_name("DIR");
   app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")
       ->type_name("NAME=DIR")
       ->allow_extra_args(false);
@@ -177,6 +180,7 @@ absl::StatusOr<std::unique_ptr<Node>> MakeNodeFromOptions(const GlobalOptions& o
   config.decoder_folder = options.decoder;
   config.embedder_folders = options.embedders;
   config.reranker_folder = options.reranker;
+  config.reader_folder = options.reader;
   config.adapters = options.adapters;
   config.compute = options.compute;
   config.lazy_models = true;

@@ -43,6 +43,7 @@ struct GlobalOptions {
   std::string decoder;
   std::vector<std::string> embedders;
   std::string reranker;
+  std::string reader;                 // or "none"
   std::vector<std::string> adapters;  // NAME=DIR
   ComputeConfig compute;
   double timeout_s = 0;  // of the whole command; 0: none

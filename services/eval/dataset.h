@@ -27,6 +27,7 @@ struct Question {
   std::vector<std::string> answers;  // empty: unanswerable, or not known
   bool answerable = true;
   std::vector<Judgement> judgements;  // empty: none known
+  std::string asked_of;  // id of the passage that it was written about, answered there or not; may be empty
 };
 
 struct Dataset {

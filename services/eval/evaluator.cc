@@ -51,6 +51,11 @@ void AddAnswerMetrics(const Question& question, const v1::EvalAnswer& answer, Me
   (*metrics)["citation_recall"] = CitationRecall(cited, question.judgements);
 }
 
+// Abstentions that an answer could be given in spite of.
+bool IsReluctant(v1::Answerability answerability) {
+  return answerability == v1::WEAK_EVIDENCE || answerability == v1::CONFLICTING || answerability == v1::OUT_OF_SCOPE;
+}
+
 bool IsCorrect(const Question& question, const std::string& text) {
   if (question.answers.empty()) return false;
   const AnswerMatch match = MatchAnswer(text, question.answers, question.language);
@@ -117,6 +122,9 @@ absl::Status Evaluator::Answer(const Question& question, const CallContext& cont
   request.set_collection(settings_.collection);
   request.set_question(question.text);
   request.set_mode(settings_.mode);
+  if (settings_.given_passages) {
+    LASTRO_ASSIGN_OR_RETURN(*request.mutable_filter(), OwnPassages(question));
+  }
   const absl::Time start = absl::Now();
   LASTRO_ASSIGN_OR_RETURN(v1::Answer answer, ask_.Ask(request, context));
   v1::EvalAnswer* measured = result->mutable_answer();
@@ -124,7 +132,7 @@ absl::Status Evaluator::Answer(const Question& question, const CallContext& cont
   measured->set_answerability(answer.answerability());
   measured->set_evidence_threshold(answer.evidence_threshold());
   *measured->mutable_usage() = answer.usage();
-  if (answer.answerability() == v1::WEAK_EVIDENCE) {  // what would it have said?
+  if (IsReluctant(answer.answerability())) {  // what would it have said?
     request.set_min_evidence(0);
     LASTRO_ASSIGN_OR_RETURN(answer, ask_.Ask(request, context));
   }
@@ -142,6 +150,22 @@ absl::Status Evaluator::Answer(const Question& question, const CallContext& cont
   }
   AddAnswerMetrics(question, *measured, result->mutable_metrics());
   return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Filter> Evaluator::OwnPassages(const Question& question) const {
+  std::vector<std::string> passages;
+  for (const Judgement& judgement : question.judgements) passages.push_back(judgement.passage);
+  if (passages.empty() && !question.asked_of.empty()) passages.push_back(question.asked_of);
+  if (passages.empty()) return absl::InvalidArgumentError("it names no passage; leave out --given-passages");
+  v1::Filter filter;
+  v1::Filter::Comparison* comparison = filter.mutable_comparison();
+  comparison->set_field("uri");
+  comparison->set_op(v1::Filter::Comparison::IN);
+  for (const std::string& passage : passages) {
+    auto found = uri_of_passage_.find(passage);
+    comparison->add_values()->set_string_value(found == uri_of_passage_.end() ? passage : found->second);
+  }
+  return filter;
 }
 
 std::string Evaluator::PassageOf(const std::string& uri) const {

@@ -35,6 +35,7 @@ absl::Status AddQuestionOf(const JsonValue& qa, const std::string& title, const 
   question.language = LanguageOf(options.language);
   question.group = title;
   question.answerable = !impossible;
+  question.asked_of = passage;
   if (!impossible) {
     LASTRO_ASSIGN_OR_RETURN(question.answers, AnswersOf(qa));
     question.judgements = {{passage, 1}};

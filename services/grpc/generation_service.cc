@@ -44,6 +44,10 @@ class GenerationGrpcService final : public v1::GenerationService::Service {
     return calls_.Unary(server, Expensive("GenerationService/Rerank"), response,
                         [&](const CallContext& context) { return generation_.Rerank(*request, context); });
   }
+  grpc::Status Read(grpc::ServerContext* server, const v1::ReadRequest* request, v1::ReadResponse* response) override {
+    return calls_.Unary(server, Expensive("GenerationService/Read"), response,
+                        [&](const CallContext& context) { return generation_.Read(*request, context); });
+  }
 
  private:
   CallSpec Expensive(const char* method) {

@@ -7,6 +7,7 @@
 #include "engine/generator.h"
 #include "services/local/conversation.h"
 #include "services/local/local_services.h"
+#include "services/local/reading.h"
 #include "services/local/reranking.h"
 #include "services/local/sampling_options.h"
 
@@ -262,6 +263,13 @@ class LocalGeneration : public GenerationApi {
   absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const engine::SequenceClassifier* reranker, models_.Reranker());
     return services::Rerank(*reranker, request, context);
+  }
+
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
+    LASTRO_ASSIGN_OR_RETURN(const engine::Reader* reader, models_.Reader());
+    LASTRO_ASSIGN_OR_RETURN(v1::ReadResponse response, ReadPassages(*reader, request, context));
+    LASTRO_ASSIGN_OR_RETURN(*response.mutable_device(), models_.DeviceDescription());
+    return response;
   }
 
  private:

@@ -31,6 +31,14 @@ class LocalModels : public ModelApi {
            device, model);
       model->set_vocab_size(reranker->tokenizer().vocab_size());
     }
+    if (models_.has_reader()) {
+      LASTRO_ASSIGN_OR_RETURN(const engine::Reader* reader, models_.Reader());
+      const engine::ReaderInfo& info = reader->info();
+      v1::Model* model = response.add_models();
+      Fill(v1::MODEL_ROLE_READER, info.name, info.architecture, info.fingerprint, info.parameters, info.window_tokens,
+           device, model);
+      model->set_vocab_size(reader->tokenizer().vocab_size());
+    }
     LASTRO_ASSIGN_OR_RETURN(const std::vector<const engine::EmbeddingModel*> embedders, models_.Embedders());
     for (const engine::EmbeddingModel* embedder : embedders) {
       const engine::EmbeddingInfo& info = embedder->info();

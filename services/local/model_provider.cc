@@ -89,6 +89,25 @@ absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::EmbedderLocked(size
   return embedders_[index].get();
 }
 
+absl::Status ModelProvider::LoadReaderLocked() {
+  LASTRO_ASSIGN_OR_RETURN(const engine::Runtime* runtime, RuntimeLocked());
+  LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::Reader> model, engine::Reader::Load(folders_.reader, *runtime));
+  LASTRO_RETURN_IF_ERROR(SelfTest(*model, folders_.reader));
+  reader_ = std::move(model);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<const engine::Reader*> ModelProvider::Reader() {
+  if (!has_reader()) return absl::UnimplementedError("there is no reader here; start with --reader DIR");
+  absl::MutexLock lock(&mutex_);
+  if (reader_ == nullptr) {
+    const absl::Status loaded = LoadReaderLocked();
+    if (absl::IsUnimplemented(loaded)) return absl::FailedPreconditionError(loaded.message());
+    LASTRO_RETURN_IF_ERROR(loaded);
+  }
+  return reader_.get();
+}
+
 absl::StatusOr<const engine::EmbeddingModel*> ModelProvider::Embedder(const std::string& model) {
   if (!has_embedder()) {
     return absl::FailedPreconditionError("no embedding model is configured here; start with --embedder DIR");

@@ -14,6 +14,7 @@
 #include "engine/embedding_model.h"
 #include "engine/language_model.h"
 #include "engine/lora.h"
+#include "engine/reader.h"
 #include "engine/runtime.h"
 #include "engine/sequence_classifier.h"
 #include "services/local/prompt_format.h"
@@ -38,6 +39,7 @@ struct ModelFolders {
   std::string decoder;
   std::vector<std::string> embedders;  // the first is the one that new collections get
   std::string reranker;
+  std::string reader;
   std::map<std::string, std::string> adapters;  // LoRA adapters of the decoder, by name
 };
 
@@ -54,10 +56,13 @@ class ModelProvider {
   // All of them, loaded, in their order.
   absl::StatusOr<std::vector<const engine::EmbeddingModel*>> Embedders();
   absl::StatusOr<const engine::SequenceClassifier*> Reranker();
+  // UNIMPLEMENTED only where none is configured.
+  absl::StatusOr<const engine::Reader*> Reader();
 
   bool has_decoder() const { return !folders_.decoder.empty(); }
   bool has_embedder() const { return !folders_.embedders.empty(); }
   bool has_reranker() const { return !folders_.reranker.empty(); }
+  bool has_reader() const { return !folders_.reader.empty(); }
   absl::StatusOr<std::string> DeviceDescription();
 
  private:
@@ -65,6 +70,7 @@ class ModelProvider {
 
   absl::StatusOr<const engine::EmbeddingModel*> EmbedderLocked(size_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status LoadDecoderLocked(LoadedDecoder* decoder) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadReaderLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ModelFolders folders_;
   const engine::RuntimeOptions options_;
@@ -74,6 +80,7 @@ class ModelProvider {
   std::unique_ptr<LoadedDecoder> decoder_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<engine::EmbeddingModel>> embedders_ ABSL_GUARDED_BY(mutex_);  // one a folder
   std::unique_ptr<engine::SequenceClassifier> reranker_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<engine::Reader> reader_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::services

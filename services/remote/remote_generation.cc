@@ -39,6 +39,12 @@ class RemoteGeneration final : public GenerationApi {
                                            return stub_->AsyncRerank(client, request, queue);
                                          });
   }
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
+    return CallUnary<v1::ReadResponse>(channel_.get(), context,
+                                       [&](grpc::ClientContext* client, grpc::CompletionQueue* queue) {
+                                         return stub_->AsyncRead(client, request, queue);
+                                       });
+  }
 
  private:
   absl::StatusOr<v1::GenerateResponse> GenerateStream(const v1::GenerateRequest& request, const CallContext& context,

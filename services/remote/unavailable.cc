@@ -36,6 +36,7 @@ class UnavailableGeneration final : public GenerationApi {
     return status_;
   }
   absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest&, const CallContext&) override { return status_; }
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest&, const CallContext&) override { return status_; }
 
  private:
   const absl::Status status_;

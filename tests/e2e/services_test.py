@@ -195,6 +195,21 @@ class FourProcesses(EndToEnd, unittest.TestCase):
         self.assertEqual(ordered, sorted(ordered, reverse=True))
         self.assertEqual(response.model, "bert-pairs")
 
+    def test_a_reader_in_another_process_points_at_answers(self):
+        # A tiny one with random weights: what it points at is nonsense, and cited true to the byte all the same.
+        generation = self.start("--roles=generation", "--reader", str(SOURCE / "tests/golden/models/bert-reader"))
+        asking = self.start("--roles=ask", "--embedding-address", self.embedding_address, "--generation-address",
+                            generation.address, "--retrieval-address", self.retrieval_address)
+        answer = cli_json("ask", QUESTIONS[0], "--min-evidence", "0", server=asking.address)
+        self.assertEqual(answer["answerability"], "ANSWERED")
+        self.assertEqual(len(answer["receipt"]["reader_fingerprint"]), 64)
+        self.assertEqual(answer["receipt"]["decoder_fingerprint"], "")
+        self.assertTrue(answer["claims"])
+        for claim in answer["claims"]:
+            for citation in claim["citations"]:
+                check_citation(self, citation, answer["text"],
+                               source_bytes(citation["document_uri"], citation["source_kind"], self.extracted))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -56,7 +56,8 @@ class GoldenReadings {
 
  private:
   static constexpr size_t kColumns = 8;  // relevance, probability, begin, end and score of two spans
-  static double Difference(double a, double b) { return std::abs(a - b); }
+  // Infinite where one is not a number, so that no comparison overlooks it.
+  static double Difference(double a, double b) { return std::isnan(a - b) ? INFINITY : std::abs(a - b); }
 
   std::vector<std::string> questions_, passages_;
   std::vector<float> expected_;

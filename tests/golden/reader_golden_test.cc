@@ -2,9 +2,12 @@
 // tests/golden/models that has them.
 #include "tests/golden/reader_golden.h"
 
+#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "engine/quantize.h"
 #include "engine/reader.h"
 #include "engine/sequence_classifier.h"
 #include "tests/golden/golden_util.h"
@@ -16,6 +19,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::IsOk;
 using testing::StatusIs;
 
 class ReaderGolden : public ::testing::TestWithParam<std::string> {
@@ -83,6 +87,10 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath("bert-reader"), *runtime));
   EXPECT_THAT(model->Read({{"cat", "river"}, {"cat", " \n"}}, 1, CallContext()),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("passage 1 has no tokens")));
+  for (const char* question : {"", " \n"}) {
+    EXPECT_THAT(model->Read({{"cat", "river"}, {question, "river"}}, 1, CallContext()),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("question 1 has no tokens")));
+  }
   std::string question;
   for (int i = 0; i < model->info().question_tokens; ++i) question += "cat ";
   ASSERT_OK_AND_ASSIGN(std::vector<Reading> whole, model->Read({{question, "the river"}}, 1, CallContext()));
@@ -90,6 +98,67 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   EXPECT_EQ(whole.front().relevance, cut.front().relevance);
   ASSERT_OK_AND_ASSIGN(std::vector<Reading> none, model->Read({}, 1, CallContext()));
   EXPECT_TRUE(none.empty());
+}
+
+// What `lastro quantize` writes of a reader reads the same: heads, limits and calibration are in the file.
+TEST(ReaderTest, AGgufFileOfAReaderReadsTheSame) {
+  auto runtime = NewRuntime(ComputeType::kFloat32);
+  const testing::GoldenReadings golden("bert-reader");
+  testing::TempFolder folder;
+  EditedModel calibrated("bert-reader");
+  calibrated.Edit("config.json", "\"bias\": -0.125", "\"bias\": -0.125, \"calibration\": [[0.5, 0.25, 0.75]]");
+  for (const char* type : {"f32", "f16", "q8_0"}) {  // its rows are no whole blocks: q8_0 is f16 here
+    SCOPED_TRACE(type);
+    const std::string file = folder / "reader.gguf";
+    ASSERT_THAT(QuantizeModel(calibrated.path(), file, {.type = type, .threads = 1}, CallContext()), IsOk());
+    ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(file, *runtime));
+    ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read(golden.pairs(), 2, CallContext()));
+    EXPECT_LE(golden.LargestDifference(readings), testing::Tolerance("bert-reader"));
+    ASSERT_EQ(model->info().calibration.size(), 1u);
+    EXPECT_EQ(model->info().calibration[0].risk, 0.25);
+    EXPECT_EQ(model->info().window_tokens, 32);
+    ASSERT_OK_AND_ASSIGN(auto classifier, SequenceClassifier::Load(file, *runtime));
+    ASSERT_OK_AND_ASSIGN(ClassifierScores scores, classifier->Score({{"the cat", "the river"}}, false, CallContext()));
+    ASSERT_OK_AND_ASSIGN(readings, model->Read({{"the cat", "the river"}}, 1, CallContext()));
+    EXPECT_NEAR(readings.front().relevance, scores.logits.front(), 1e-5);
+  }
+}
+
+// A template that adds more than the configuration reckons with: windows that overlap by all they have never end.
+TEST(ReaderTest, RefusesQuestionsThatLeaveNoRoomBesideTheOverlap) {
+  auto runtime = NewRuntime();
+  const std::string begin = "\"single\":[", token = "{\"SpecialToken\":{\"id\":\"[CLS]\",\"type_id\":0}},";
+  const std::string question = "cat cat cat cat cat cat cat cat cat cat cat cat", passage = question + " " + question;
+  for (const auto& [more, fits] : {std::pair{8, true}, std::pair{9, false}, std::pair{30, false}}) {
+    EditedModel edited("bert-reader");
+    std::string tokens;
+    for (int i = 0; i < more; ++i) tokens += token;
+    edited.Edit("tokenizer.json", begin, begin + tokens);
+    ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(edited.path(), *runtime));
+    const auto readings = model->Read({{question, passage}}, 1, CallContext());
+    if (fits) {
+      EXPECT_THAT(readings, IsOk());
+    } else {
+      EXPECT_THAT(readings, StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("leaves no room")));
+    }
+  }
+}
+
+// The file of a model with NaN (fp16) for the classifier's bias: every relevance is none.
+TEST(ReaderTest, ARelevanceThatIsNoNumberIsAnError) {
+  auto runtime = NewRuntime();
+  EditedModel edited("bert-reader");
+  std::string file = edited.Read("model.safetensors");
+  uint64_t header = 0;
+  std::memcpy(&header, file.data(), sizeof header);
+  const std::string key = "\"classifier.bias\":{\"dtype\":\"F16\",\"shape\":[1],\"data_offsets\":[";
+  const size_t at = file.find(key);
+  ASSERT_NE(at, std::string::npos);
+  file.replace(8 + header + std::stoull(file.substr(at + key.size())), 2, "\xff\x7f");
+  edited.Write("model.safetensors", file);
+  ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(edited.path(), *runtime));
+  EXPECT_THAT(model->Read({{"the cat", "the river"}}, 1, CallContext()),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("not finite")));
 }
 
 // The relevance of a passage that fits a window is the score that the same folder gives as a reranker.

@@ -21,6 +21,8 @@ struct AskOptions {
   int max_new_tokens = 0;
   std::string filter;
   std::optional<double> min_evidence;
+  std::optional<double> max_risk;
+  std::string unsupported = "mark";
   bool show_passages = false;
   bool chat = false;
   bool fail_on_abstain = false;
@@ -42,6 +44,8 @@ absl::StatusOr<v1::AskRequest> MakeRequest(const AskOptions& options, Session& s
   request.mutable_sampling()->set_temperature(options.temperature);
   request.mutable_sampling()->set_seed(options.seed);
   if (options.min_evidence) request.set_min_evidence(*options.min_evidence);
+  if (options.max_risk) request.set_max_risk(*options.max_risk);
+  if (options.unsupported == "withhold") request.set_unsupported(v1::UNSUPPORTED_TEXT_WITHHOLD);
   request.set_include_passages(options.show_passages);
   return request;
 }
@@ -114,7 +118,7 @@ void AddAskCommand(CommandSet* set) {
                                 "lastro ask - < question.txt", "lastro ask --chat"});
   command->add_option("question", options->question, "The question; - reads standard input");
   command->add_flag("--chat", options->chat, "Converse: a question a line, each with what was said before");
-  command->add_option("--mode", options->mode, "quote (sentences of the documents) or generate (free text)")
+  command->add_option("--mode", options->mode, "quote (words of the documents) or generate (free text)")
       ->check(CLI::IsMember({"quote", "generate"}))
       ->type_name("MODE");
   command->add_option("--top", options->max_passages, "Passages to retrieve, at most 50 (default 8)")->type_name("N");
@@ -128,6 +132,12 @@ void AddAskCommand(CommandSet* set) {
   command->add_option("--min-evidence", options->min_evidence, "Abstain below this evidence, 0 to 1")
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--max-risk", options->max_risk, "Put up with so many wrong answers, 0 to 1 (default 0.3)")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--unsupported", options->unsupported, "generate: mark or withhold what no source says")
+      ->type_name("WHAT")
+      ->check(CLI::IsMember({"mark", "withhold"}));
   command->add_flag("--show-passages", options->show_passages, "Also show the passages that were considered");
   command->add_flag("--fail-on-abstain", options->fail_on_abstain, "Exit with 4 when there is no answer");
   set->OnRun(command, [options](Session& session) { return RunAsk(*options, session); });

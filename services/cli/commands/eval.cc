@@ -31,6 +31,7 @@ struct EvalOptions {
   int depth = 100;
   bool retrieval_only = false;
   bool probes = false;
+  bool given_passages = false;
 };
 
 eval::DataFormat FormatOf(const std::string& name) {
@@ -119,6 +120,7 @@ class EvalRun {
       if (model.role() == v1::MODEL_ROLE_EMBEDDER) report_.set_embedder(name);
       if (model.role() == v1::MODEL_ROLE_DECODER) report_.set_decoder(name);
       if (model.role() == v1::MODEL_ROLE_RERANKER) report_.set_reranker(name);
+      if (model.role() == v1::MODEL_ROLE_READER) report_.set_reader(name);
     }
     report_.set_version(LASTRO_VERSION);
     return absl::OkStatus();
@@ -148,6 +150,7 @@ class EvalRun {
         .collection = collection_,
         .rerank = !report_.reranker().empty(),
         .answer = !options_.retrieval_only,
+        .given_passages = options_.given_passages,
         .mode = options_.mode == "generate" ? v1::ANSWER_MODE_GENERATE : v1::ANSWER_MODE_QUOTE,
         .depth = options_.depth};
     const eval::Evaluator evaluator(&node_->retrieval(), &node_->ask(), &corpus_, settings);
@@ -232,6 +235,8 @@ void AddEvalCommand(CommandSet* set) {
   command->add_flag("--retrieval-only", options->retrieval_only, "Only search; no answers");
   command->add_flag("--probes", options->probes,
                     "Attack with hostile documents and questions instead; exits with 3 when one succeeds");
+  command->add_flag("--given-passages", options->given_passages,
+                    "Ask each question of the passages that it is about alone, not of all");
   command->add_option("--mode", options->mode, "quote or generate")
       ->type_name("MODE")
       ->check(CLI::IsMember({"quote", "generate"}));

@@ -15,6 +15,8 @@ const char* RoleName(v1::ModelRole role) {
       return "embedder";
     case v1::MODEL_ROLE_RERANKER:
       return "reranker";
+    case v1::MODEL_ROLE_READER:
+      return "reader";
     case v1::MODEL_ROLE_ADAPTER:
       return "adapter";
     default:

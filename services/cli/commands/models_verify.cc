@@ -9,6 +9,7 @@
 #include "services/cli/commands/commands.h"
 #include "services/cli/format.h"
 #include "services/cli/table.h"
+#include "services/composed_node.h"
 #include "services/compute_options.h"
 
 namespace lastro::services {
@@ -38,6 +39,7 @@ absl::StatusOr<std::vector<std::string>> ModelsToVerify(const VerifyOptions& opt
   std::vector<std::string> models = global.embedders;
   if (models.empty()) models.push_back(built_in + "/embedder");
   models.push_back(global.decoder.empty() ? built_in + "/decoder" : global.decoder);
+  if (std::string reader = FindReader(global.reader); !reader.empty()) models.push_back(std::move(reader));
   return models;
 }
 

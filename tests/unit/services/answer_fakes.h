@@ -2,9 +2,12 @@
 // likes what it is told to.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +51,18 @@ class FakeGeneration : public GenerationApi {
   std::string generated;  // what Generate says
   std::string favourite;  // the continuation that Score likes best
   int context_tokens = 1'000;
+  // What Read points at, wherever it stands, and how likely it is; a passage with none of them has its first word with
+  // next to no probability. Unset: there is no reader.
+  struct Found {
+    std::string text;
+    double probability = 0;
+  };
+  std::optional<std::vector<Found>> reader;
+  double relevance = 1;  // of everything that is read
+  std::vector<std::array<double, 3>> calibration;
+  std::string reader_fingerprint = "reader 1";
+  absl::Status read_status;
+  std::vector<v1::ReadRequest> read_requests;
   v1::Prompt last_prompt;
 
   absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest& request, const CallContext&,
@@ -75,6 +90,27 @@ class FakeGeneration : public GenerationApi {
   absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest&, const CallContext&) override {
     return absl::FailedPreconditionError("no reranker is configured here");
   }
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext&) override {
+    read_requests.push_back(request);
+    if (!read_status.ok()) return read_status;
+    if (!reader.has_value()) return absl::UnimplementedError("there is no reader here");
+    v1::ReadResponse response;
+    for (const std::string& passage : request.passages()) {
+      v1::ReadResponse::Reading* reading = response.add_readings();
+      reading->set_relevance(relevance);
+      for (const Found& found : *reader)
+        AddSpan(passage.find(found.text), found.text.size(), found.probability, reading);
+      if (reading->spans().empty()) AddSpan(0, std::min(passage.size(), passage.find(' ')), 0.01, reading);
+    }
+    for (const auto& [threshold, risk, coverage] : calibration) {
+      v1::ReadResponse::OperatingPoint* point = response.add_calibration();
+      point->set_threshold(threshold);
+      point->set_risk(risk);
+      point->set_coverage(coverage);
+    }
+    response.set_fingerprint(reader_fingerprint);
+    return response;
+  }
   // A token a word.
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest& request,
                                                       const CallContext&) override {
@@ -85,6 +121,16 @@ class FakeGeneration : public GenerationApi {
     }
     response.set_prompt_tokens(static_cast<int>(answer::SplitWords(request.prompt().grounded().question()).size()) + 3);
     return response;
+  }
+
+ private:
+  static void AddSpan(size_t begin, size_t size, double probability, v1::ReadResponse::Reading* reading) {
+    if (begin == std::string::npos) return;
+    v1::ReadResponse::Span* span = reading->add_spans();
+    span->mutable_range()->set_begin(static_cast<int64_t>(begin));
+    span->mutable_range()->set_end(static_cast<int64_t>(begin + size));
+    span->set_score(probability);
+    span->set_probability(probability);
   }
 };
 

@@ -88,6 +88,52 @@ TEST_F(CliTest, AskPassesItsOptionsOn) {
   EXPECT_EQ(state.ask_request.filter().comparison().field(), "year");
 }
 
+TEST_F(CliTest, AskPassesRiskAndWhatBecomesOfUnsupportedText) {
+  Lastro({"ask", "Q?"});
+  EXPECT_FALSE(state.ask_request.has_max_risk());
+  EXPECT_EQ(state.ask_request.unsupported(), v1::UNSUPPORTED_TEXT_UNSPECIFIED);
+  Lastro({"ask", "Q?", "--max-risk", "0.1", "--unsupported", "withhold"});
+  EXPECT_EQ(state.ask_request.max_risk(), 0.1);
+  EXPECT_EQ(state.ask_request.unsupported(), v1::UNSUPPORTED_TEXT_WITHHOLD);
+  EXPECT_EQ(Lastro({"ask", "Q?", "--max-risk", "2"}), kExitUsage);
+}
+
+// A few words are the answer; the sentence that they stand in is the source.
+TEST_F(CliTest, TheAnswerStandsOutInItsSentence) {
+  SetAnswer();
+  state.answer.clear_claims();
+  state.answer.set_text("25 days");
+  AddClaim(0, 7, 8, 36);  // "Staff have 25 days\nof leave."
+  v1::ByteRange* range = state.answer.mutable_claims(0)->mutable_citations(0)->mutable_answer_in_quote();
+  range->set_begin(11);
+  range->set_end(18);
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, StartsWith("25 days [1]\n\nSources\n"));
+  EXPECT_THAT(out, HasSubstr("    \"Staff have 25 days of leave.\"\n"));
+  terminal.is_terminal = terminal.colours = true;
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, HasSubstr("    \"Staff have \x1b[1m25 days\x1b[0m of leave.\"\n"));
+  terminal.columns = 20;  // it breaks within the answer
+  range->set_end(21);
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, HasSubstr("\x1b[1m25 days\x1b[0m\n    \x1b[1mof\x1b[0m leave.\""));
+  for (const auto& [begin, end] : {std::pair{-1, 5}, std::pair{5, 99}, std::pair{9, 3}}) {  // of a hostile server
+    range = state.answer.mutable_claims(0)->mutable_citations(0)->mutable_answer_in_quote();
+    range->set_begin(begin);
+    range->set_end(end);
+    Lastro({"ask", "Q?"});
+    EXPECT_THAT(out, HasSubstr("leave.\""));
+  }
+}
+
+TEST_F(CliTest, AnswersThatContradictEachOtherAreShownWithTheirSources) {
+  SetAnswer();
+  state.answer.set_answerability(v1::CONFLICTING);
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, StartsWith("No answer.\nStaff have 25 days of leave. [1] More. [2]\nReason: CONFLICTING"));
+  EXPECT_THAT(out, HasSubstr("Sources\n[1] leave.md:2-3"));
+}
+
 TEST_F(CliTest, AskWithoutMinEvidenceLeavesItUnset) {
   Lastro({"ask", "Q?"});
   EXPECT_FALSE(state.ask_request.has_min_evidence());

@@ -102,6 +102,9 @@ class CliFakeGeneration : public GenerationApi {
               [&](int a, int b) { return response.scores(a) > response.scores(b); });
     return response;
   }
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest&, const CallContext&) override {
+    return absl::UnimplementedError("not used by the command line");
+  }
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     return absl::UnimplementedError("not used by the command line");
   }

@@ -40,6 +40,12 @@ TEST(DaemonConfig, DefaultsHostEveryRoleOnTheOwnMachine) {
   EXPECT_FALSE(parsed.config().node.lazy_models);
 }
 
+TEST(DaemonConfig, TakesAReaderOrNone) {
+  EXPECT_EQ(Parse({"--data", "/d"}).config().node.reader_folder, "");
+  EXPECT_EQ(Parse({"--data", "/d", "--reader", "/models/reader"}).config().node.reader_folder, "/models/reader");
+  EXPECT_EQ(Parse({"--data", "/d", "--reader=none"}).config().node.reader_folder, "none");
+}
+
 TEST(DaemonConfig, RefusesAVectorIndexThatThereIsNot) {
   const Parsed parsed = Parse({"--data", "/d", "--vector-index", "flat"});
   EXPECT_EQ(parsed.exit_code(), kDaemonUsage);

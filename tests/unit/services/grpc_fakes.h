@@ -83,6 +83,16 @@ class ScriptedGeneration : public GenerationApi {
     for (const std::string& text : request.texts()) response.add_scores(static_cast<double>(text.size()));
     return response;
   }
+  // The length of each passage; "wait" goes on until the context ends.
+  absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
+    if (request.question() == "wait") return WaitForEnd(context, started);
+    if (request.question().empty()) return absl::UnimplementedError("there is no reader here");
+    v1::ReadResponse response;
+    for (const std::string& text : request.passages()) {
+      response.add_readings()->set_relevance(static_cast<double>(text.size()));
+    }
+    return response;
+  }
   absl::StatusOr<v1::CountTokensResponse> CountTokens(const v1::CountTokensRequest&, const CallContext&) override {
     v1::CountTokensResponse response;
     response.set_max_context_tokens(77);

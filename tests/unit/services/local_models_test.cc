@@ -2,6 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
 
 #include "services/local/local_services.h"
@@ -12,6 +16,7 @@ namespace {
 
 using lastro::testing::IsOk;
 using lastro::testing::StatusIs;
+using lastro::testing::TempFolder;
 using ::testing::HasSubstr;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -458,6 +463,120 @@ TEST_F(LocalRerankTest, ScoresAreTheModelsAndOrderTheTexts) {
     EXPECT_EQ(best.order_size(), 2);
     EXPECT_EQ(best.scores_size(), 4);
   }
+}
+
+class LocalReadTest : public ::testing::Test {
+ protected:
+  static std::string Folder(const std::string& name) { return LASTRO_SOURCE_DIR "/tests/golden/models/" + name; }
+  static std::unique_ptr<ModelProvider> Models(const std::string& folder) {
+    return std::make_unique<ModelProvider>(ModelFolders{.reader = folder},
+                                           engine::RuntimeOptions{1, engine::ComputeType::kFloat32, "cpu"});
+  }
+  static v1::ReadRequest Request() {
+    v1::ReadRequest request;
+    request.set_question("the cat");
+    for (const char* text : {"a dog", "the cat sat on the river boat", "river stone"}) request.add_passages(text);
+    return request;
+  }
+};
+
+TEST_F(LocalReadTest, ReadingsAreTheModels) {
+  auto models = Models(Folder("bert-reader"));
+  ASSERT_OK_AND_ASSIGN(const engine::Reader* model, models->Reader());
+  v1::ReadRequest request = Request();
+  request.set_max_spans(2);
+  ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, MakeLocalGeneration(models.get())->Read(request, CallContext()));
+  std::vector<engine::ReadPair> pairs;
+  for (const std::string& passage : request.passages()) pairs.push_back({request.question(), passage});
+  ASSERT_OK_AND_ASSIGN(std::vector<engine::Reading> direct, model->Read(pairs, 2, CallContext()));
+  ASSERT_EQ(response.readings_size(), 3);
+  for (int i = 0; i < 3; ++i) {
+    const v1::ReadResponse::Reading& reading = response.readings(i);
+    const engine::Reading& expected = direct[static_cast<size_t>(i)];
+    EXPECT_EQ(reading.relevance(), expected.relevance);
+    ASSERT_EQ(reading.spans_size(), static_cast<int>(expected.spans.size()));
+    for (int k = 0; k < reading.spans_size(); ++k) {
+      const engine::ReadSpan& span = expected.spans[static_cast<size_t>(k)];
+      EXPECT_EQ(reading.spans(k).range().begin(), span.begin);
+      EXPECT_EQ(reading.spans(k).range().end(), span.end);
+      EXPECT_EQ(reading.spans(k).score(), span.score);
+      // The weights of the folder's config.json.
+      const double logit = 0.5 * expected.relevance + 0.25 * span.score - 0.125;
+      EXPECT_NEAR(reading.spans(k).probability(), 1 / (1 + std::exp(-logit)), 1e-9);
+    }
+  }
+  EXPECT_EQ(response.fingerprint(), model->info().fingerprint);
+  EXPECT_THAT(response.device(), HasSubstr("cpu"));
+  request.clear_max_spans();
+  ASSERT_OK_AND_ASSIGN(response, MakeLocalGeneration(models.get())->Read(request, CallContext()));
+  EXPECT_EQ(response.readings(1).spans_size(), 1);
+  EXPECT_TRUE(response.calibration().empty());
+}
+
+TEST_F(LocalReadTest, GivesTheCalibrationOfTheFolder) {
+  TempFolder copy;
+  const std::string folder = copy / "reader";
+  std::filesystem::copy(Folder("bert-reader"), folder);
+  std::ifstream in(folder + "/config.json");
+  std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string bias = "\"bias\": -0.125";
+  auto with = [&](const std::string& table) {
+    std::string changed = config;
+    std::ofstream(folder + "/config.json")
+        << changed.replace(changed.find(bias), bias.size(), bias + ", \"calibration\": " + table);
+    auto models = Models(folder);
+    return MakeLocalGeneration(models.get())->Read(Request(), CallContext());
+  };
+  ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, with("[[0.9, 0.05, 0.2], [0.5, 0.25, 0.75]]"));
+  ASSERT_EQ(response.calibration_size(), 2);
+  EXPECT_EQ(response.calibration(1).threshold(), 0.5);
+  EXPECT_EQ(response.calibration(1).risk(), 0.25);
+  EXPECT_EQ(response.calibration(1).coverage(), 0.75);
+  for (const char* bad : {"7", "[[0.5, 0.5]]", "[[0.5, 0.5, 1.5]]", "[[0.5, 0.5, -0.1]]", "[[0.5, \"x\", 1]]",
+                          "[[0.5, 0.1, 0.2], [0.5, 0.1, 0.3]]", "[[0.5, 0.1, 0.2, 0.3]]"}) {
+    EXPECT_THAT(with(bad), StatusIs(kInvalid, HasSubstr("calibration"))) << bad;
+  }
+}
+
+TEST_F(LocalReadTest, LimitsAndMissingReaders) {
+  auto models = Models(Folder("bert-reader"));
+  std::unique_ptr<GenerationApi> generation = MakeLocalGeneration(models.get());
+  auto refuses = [&](const std::function<void(v1::ReadRequest*)>& spoil, const std::string& message) {
+    v1::ReadRequest request = Request();
+    spoil(&request);
+    EXPECT_THAT(generation->Read(request, CallContext()), StatusIs(kInvalid, HasSubstr(message)));
+  };
+  refuses([](v1::ReadRequest* r) { r->clear_question(); }, "question is empty");
+  refuses([](v1::ReadRequest* r) { r->set_question(" "); }, "question 0 has no tokens");
+  refuses([](v1::ReadRequest* r) { r->clear_passages(); }, "passages is empty");
+  refuses([](v1::ReadRequest* r) { r->set_passages(1, "\n"); }, "passage 1 has no tokens");
+  refuses([](v1::ReadRequest* r) { r->set_passages(2, std::string(65'537, 'x')); }, "passage 2 has 65537 bytes");
+  refuses([](v1::ReadRequest* r) { r->set_max_spans(17); }, "max_spans is 17");
+  refuses([](v1::ReadRequest* r) { r->set_max_spans(-1); }, "max_spans is -1");
+  refuses(
+      [](v1::ReadRequest* r) {
+        while (r->passages_size() < 257) r->add_passages("x");
+      },
+      "257 entries");
+  refuses(
+      [](v1::ReadRequest* r) {
+        while (r->passages_size() < 70) r->add_passages(std::string(65'000, 'x'));
+      },
+      "the limit is 4194304");
+  EXPECT_THAT(generation->Read(Request(), CallContext::Until(absl::InfinitePast())),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, ::testing::_));
+
+  auto none = Models("");
+  EXPECT_THAT(MakeLocalGeneration(none.get())->Read(Request(), CallContext()),
+              StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("--reader")));
+  // Only that is UNIMPLEMENTED: a reader that cannot be loaded must not look like none.
+  TempFolder copy;
+  const std::string folder = copy / "reader";
+  std::filesystem::copy(Folder("bert-reader"), folder);
+  std::ofstream(folder + "/config.json") << R"({"model_type": "unheard-of"})";
+  auto other = Models(folder);
+  EXPECT_THAT(MakeLocalGeneration(other.get())->Read(Request(), CallContext()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("unheard-of")));
 }
 
 TEST_F(LocalRerankTest, LimitsAndWrongModels) {

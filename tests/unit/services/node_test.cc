@@ -1,6 +1,8 @@
 #include "services/node.h"
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "services/composed_node.h"
@@ -120,6 +122,39 @@ TEST(Node, FindsBuiltInModelsWhereTheVariableSays) {
   }
   ScopedVariable nowhere("LASTRO_MODELS", folder / "none");
   EXPECT_THAT(FindBuiltInModels(), StatusIs(absl::StatusCode::kNotFound, HasSubstr(folder / "none")));
+}
+
+// The models of a node that hosts generation, by role.
+std::vector<v1::ModelRole> RolesOfModels(NodeConfig config) {
+  config.roles = {Role::kGeneration};
+  config.decoder_folder = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa";
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(config);
+  EXPECT_THAT(node, IsOk());
+  if (!node.ok()) return {};
+  auto models = (*node)->models().ListModels({}, CallContext());
+  EXPECT_THAT(models, IsOk());
+  std::vector<v1::ModelRole> roles;
+  for (const v1::Model& model : models->models()) roles.push_back(model.role());
+  return roles;
+}
+
+TEST(Node, ABuiltInReaderServesWhereThereIsOne) {
+  const std::string reader = LASTRO_SOURCE_DIR "/tests/golden/models/bert-reader";
+  TempFolder built_in;
+  ScopedVariable here("LASTRO_MODELS", built_in.path());
+  EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  EXPECT_THAT(RolesOfModels({.reader_folder = reader}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
+  std::filesystem::copy(reader, built_in / "reader");
+  EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
+  EXPECT_THAT(RolesOfModels({.reader_folder = "none"}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  std::ofstream(built_in / "reader" + "/reader.gguf") << "GGUF";
+  EXPECT_EQ(FindReader(""), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
+  std::filesystem::remove(built_in / "reader" + "/reader.gguf");
+  // One that cannot be read is an error, not a node without a reader.
+  std::filesystem::remove(built_in / "reader" + "/config.json");
+  EXPECT_THAT(Node::Create(
+                  {.roles = {Role::kGeneration}, .decoder_folder = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa"}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("config.json")));
 }
 
 TEST(RoutedModels, GoToTheModelTheyAreAbout) {

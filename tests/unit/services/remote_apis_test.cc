@@ -87,6 +87,24 @@ TEST(RemoteGeneration, StreamsTokensAndReturnsTheResult) {
   EXPECT_EQ(counted.max_context_tokens(), 77);
 }
 
+TEST(RemoteGeneration, PassesReadings) {
+  TestServer test;
+  test.Start();
+  auto generation = MakeRemoteGeneration(test.Channel());
+  v1::ReadRequest request;
+  request.set_question("How long?");
+  request.add_passages("abc");
+  request.add_passages("abcde");
+  ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, generation->Read(request, CallContext()));
+  ASSERT_EQ(response.readings_size(), 2);
+  EXPECT_EQ(response.readings(1).relevance(), 5);
+  // How Ask learns that there is no reader.
+  EXPECT_THAT(generation->Read({}, CallContext()), StatusIs(absl::StatusCode::kUnimplemented, HasSubstr("no reader")));
+  request.set_question("wait");
+  EXPECT_THAT(generation->Read(request, CallContext::Until(absl::Now() + absl::Milliseconds(50))),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, ::testing::_));
+}
+
 TEST(RemoteGeneration, AnErrorOfTheSinkEndsTheStream) {
   TestServer test;
   test.Start();
@@ -296,6 +314,7 @@ TEST(Unavailable, EveryCallTellsTheReason) {
   const absl::Status reason = absl::UnavailableError("no generation role");
   const auto says = StatusIs(absl::StatusCode::kUnavailable, "no generation role");
   EXPECT_THAT(MakeUnavailableGeneration(reason)->Generate({}, CallContext()), says);
+  EXPECT_THAT(MakeUnavailableGeneration(reason)->Read({}, CallContext()), says);
   EXPECT_THAT(MakeUnavailableEmbedding(reason)->Embed({}, CallContext()), says);
   EXPECT_THAT(MakeUnavailableRetrieval(reason)->Search({}, CallContext()), says);
   EXPECT_THAT(MakeUnavailableIngest(reason)->Upload({}, "", CallContext()), says);

@@ -99,6 +99,29 @@ TEST_F(EvaluatorTest, EveryStageIsRanked) {
   EXPECT_TRUE(retrieval_.requests.back().rerank());
 }
 
+TEST_F(EvaluatorTest, GivenPassagesAreAllThatIsAskedOf) {
+  auto asked_of = [&](const Question& question) {
+    Evaluate(question, {.collection = "c", .given_passages = true});
+    const v1::Filter::Comparison& comparison = ask_.requests.back().filter().comparison();
+    EXPECT_EQ(comparison.field(), "uri");
+    EXPECT_EQ(comparison.op(), v1::Filter::Comparison::IN);
+    std::vector<std::string> uris;
+    for (const v1::MetadataValue& value : comparison.values()) uris.push_back(value.string_value());
+    return uris;
+  };
+  EXPECT_THAT(asked_of(question_), ElementsAre("p0"));
+  Question unanswerable = question_;
+  unanswerable.answerable = false;
+  unanswerable.judgements.clear();
+  unanswerable.asked_of = "two";
+  EXPECT_THAT(asked_of(unanswerable), ElementsAre("p2"));
+  unanswerable.asked_of.clear();
+  EXPECT_THAT(Evaluator(&retrieval_, &ask_, &corpus_, {.given_passages = true}).Evaluate(unanswerable, CallContext()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("question q: it names no passage")));
+  Evaluate(question_);
+  EXPECT_FALSE(ask_.requests.back().has_filter());
+}
+
 TEST_F(EvaluatorTest, AnAnswerIsMeasuredAsAskGivesIt) {
   ask_.text = "You have thirty days.";
   ask_.evidence = 0.7;

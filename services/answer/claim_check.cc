@@ -1,0 +1,126 @@
+#include "services/answer/claim_check.h"
+
+#include <unicode/uchar.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+#include "retrieval/search_terms.h"
+#include "retrieval/stop_words.h"
+#include "retrieval/word_breaker.h"
+
+namespace lastro::services::answer {
+namespace {
+
+constexpr double kShareInOrder = 0.8;  // of the claim's content words
+constexpr size_t kMaxWords = 400;      // of a sentence; longer ones are not compared
+constexpr int kMaxRead = 16;           // sentences that the reader is asked about
+
+// A sentence as it is compared.
+struct Statement {
+  std::vector<std::vector<std::string>> content;  // words without stop words, each as its search terms
+  absl::flat_hash_set<std::string> words;         // all, in lower case without accents
+  std::vector<std::string> facts;                 // of them: with a digit, or capitalised behind the first word
+  bool denies = false;
+};
+
+bool Denies(absl::string_view folded) {
+  static const auto* const words = new absl::flat_hash_set<absl::string_view>(
+      {"not",     "no",     "never",  "none",   "nobody", "nothing", "neither", "nor",
+       "without", "cannot", "except", "unless", "nao",    "nunca",   "nenhum",  "nenhuma",
+       "ninguem", "nada",   "nem",    "sem",    "jamais", "exceto",  "salvo"});
+  return words->contains(folded);
+}
+
+// "don't", "isn't": the word before the apostrophe ends with n, the one behind it is t.
+bool DeniesByApostrophe(absl::string_view folded, absl::string_view before) {
+  return folded == "t" && !before.empty() && before.back() == 'n';
+}
+
+bool IsFact(absl::string_view word, bool first) {
+  const bool has_digit = std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return has_digit || (!first && u_isupper(static_cast<UChar32>(DecodeRune(word).rune)));
+}
+
+Statement Analyze(const std::string& text) {
+  Statement statement;
+  retrieval::SearchTerms terms;
+  retrieval::WordBreaker breaker(text);
+  std::string before;
+  size_t count = 0;
+  for (retrieval::Word word; count < kMaxWords && breaker.Next(&word); ++count) {
+    std::string folded = retrieval::FoldAccents(retrieval::FoldCase(word.text));
+    if (IsFact(word.text, count == 0)) statement.facts.push_back(folded);
+    statement.denies |= Denies(folded) || DeniesByApostrophe(folded, before);
+    const std::vector<std::string>& of_word = terms.Of(word);
+    if (!of_word.empty() && !retrieval::IsStopWord(of_word.front())) statement.content.push_back(of_word);
+    before = folded;
+    statement.words.insert(std::move(folded));
+  }
+  return statement;
+}
+
+bool ShareATerm(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::any_of(a.begin(), a.end(),
+                     [&](const std::string& term) { return std::find(b.begin(), b.end(), term) != b.end(); });
+}
+
+// Length of the longest common subsequence of their content words.
+size_t WordsInOrder(const Statement& a, const Statement& b) {
+  std::vector<size_t> row(b.content.size() + 1, 0);
+  for (const std::vector<std::string>& word : a.content) {
+    size_t diagonal = 0;
+    for (size_t j = 0; j < b.content.size(); ++j) {
+      const size_t longest = ShareATerm(word, b.content[j]) ? diagonal + 1 : std::max(row[j], row[j + 1]);
+      diagonal = std::exchange(row[j + 1], longest);
+    }
+  }
+  return row.back();
+}
+
+bool MaySayIt(const Statement& source, const Statement& claim) {
+  if (claim.content.empty() || claim.denies != source.denies) return false;
+  if (!std::all_of(claim.facts.begin(), claim.facts.end(),
+                   [&](const std::string& fact) { return source.words.contains(fact); })) {
+    return false;
+  }
+  return static_cast<double>(WordsInOrder(claim, source)) >= kShareInOrder * static_cast<double>(claim.content.size());
+}
+
+}  // namespace
+
+bool MaySay(const std::string& source, const std::string& claim) { return MaySayIt(Analyze(source), Analyze(claim)); }
+
+absl::StatusOr<std::optional<Candidate>> FindParaphrased(const std::string& claim,
+                                                         absl::Span<const v1::SearchHit> passages,
+                                                         GenerationApi& generation, const CallContext& context) {
+  const Statement wanted = Analyze(claim);
+  v1::ReadRequest request;
+  request.set_question(claim);
+  std::vector<Candidate> candidates;
+  for (Candidate& sentence : FindCandidates(passages)) {
+    LASTRO_RETURN_IF_ERROR(context.Check());
+    if (request.passages_size() == kMaxRead || !MaySayIt(Analyze(sentence.text), wanted)) continue;
+    request.add_passages(sentence.text);
+    candidates.push_back(std::move(sentence));
+  }
+  if (candidates.empty()) return std::nullopt;
+  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
+  if (absl::IsUnimplemented(response.status())) return std::nullopt;
+  LASTRO_RETURN_IF_ERROR(response.status());
+  if (response->readings_size() != request.passages_size()) {
+    return absl::InternalError("the reader did not read every sentence");
+  }
+  int best = 0;
+  for (int i = 1; i < response->readings_size(); ++i) {
+    if (response->readings(i).relevance() > response->readings(best).relevance()) best = i;
+  }
+  if (response->readings(best).relevance() <= 0) return std::nullopt;  // likelier that it does not
+  return std::move(candidates[static_cast<size_t>(best)]);
+}
+
+}  // namespace lastro::services::answer

@@ -1,0 +1,108 @@
+#include "services/answer/span_answer.h"
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_set.h"
+#include "base/status_macros.h"
+#include "services/answer/abstention.h"
+#include "services/answer/citation.h"
+#include "services/answer/question_form.h"
+#include "services/answer/quote_answer.h"
+#include "services/answer/words.h"
+
+namespace lastro::services::answer {
+namespace {
+
+// Words up to which an answer stands alone; of an explanation a few words say too little.
+constexpr size_t kMaxShortWords = 12;
+constexpr size_t kMaxShortWordsOfExplanation = 4;
+constexpr double kNearlyAsLikely = 0.9;       // of the likeliest answer's probability: two such contradict each other
+constexpr double kOutOfScopeCosine = 0.2;     // below: passages are about something else than the question
+constexpr double kOutOfScopeEvidence = 0.05;  // probability of an answer
+
+bool StandsAlone(const std::string& question, const SpanAnswer& found) {
+  return SplitWords(found.text).size() <= (AsksToExplain(question) ? kMaxShortWordsOfExplanation : kMaxShortWords);
+}
+
+bool HasDigit(const std::string& text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool ShareAWord(const std::string& a, const std::string& b) {
+  absl::flat_hash_set<std::string> words;
+  for (Word& word : SplitWords(a)) words.insert(std::move(word.folded));
+  const std::vector<Word> others = SplitWords(b);
+  return std::any_of(others.begin(), others.end(), [&](const Word& word) { return words.contains(word.folded); });
+}
+
+// The words themselves, cited by their sentence.
+absl::Status AppendSpan(absl::Span<const v1::SearchHit> passages, const SpanAnswer& found, RetrievalApi& retrieval,
+                        const CallContext& context, Stages* stages, v1::Answer* answer) {
+  const v1::SearchHit& passage = passages[static_cast<size_t>(found.passage)];
+  const Candidate sentence = SentenceAround(found.passage, passage.chunk(), found.begin, found.end);
+  LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
+    return MakeVerifiedCitation(passage, sentence.begin, sentence.end, retrieval, context);
+  }));
+  MarkAnswer(passage, found.begin, found.end, &citation);
+  AppendQuote(found.text, std::move(citation), answer);
+  return absl::OkStatus();
+}
+
+absl::Status AppendSentences(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                             const SpanReadings& readings, RetrievalApi& retrieval, const CallContext& context,
+                             Stages* stages, v1::Answer* answer) {
+  const std::vector<ScoredCandidate> sentences = SentencesOf(readings, passages);
+  for (size_t index : ChooseSentences(sentences, request.max_sentences, answer->evidence_threshold())) {
+    const Candidate& sentence = sentences[index].candidate;
+    LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
+      return MakeVerifiedCitation(passages[static_cast<size_t>(sentence.passage)], sentence.begin, sentence.end,
+                                  retrieval, context);
+    }));
+    AppendQuote(sentence.text, std::move(citation), answer);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool IsOutOfScope(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages) {
+  if (readings.answers.empty() || readings.answers[0].probability >= kOutOfScopeEvidence) return false;
+  return std::all_of(passages.begin(), passages.end(),
+                     [](const v1::SearchHit& hit) { return hit.dense_score() < kOutOfScopeCosine; });
+}
+
+std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages,
+                                   double threshold) {
+  const SpanAnswer& best = readings.answers[0];
+  const auto document = [&](const SpanAnswer& found) {
+    return absl::string_view(passages[static_cast<size_t>(found.passage)].document().id());
+  };
+  for (size_t i = 1; i < readings.answers.size(); ++i) {
+    const SpanAnswer& other = readings.answers[i];
+    if (other.probability < std::max(threshold, kNearlyAsLikely * best.probability)) return std::nullopt;
+    if (document(other) == document(best) || HasDigit(other.text) != HasDigit(best.text)) continue;
+    if (SplitWords(other.text).size() <= kMaxShortWords && !ShareAWord(other.text, best.text)) return i;
+  }
+  return std::nullopt;
+}
+
+absl::Status AnswerBySpans(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
+                           const SpanReadings& readings, RetrievalApi& retrieval, const CallContext& context,
+                           Stages* stages, v1::Answer* answer) {
+  const SpanAnswer& best = readings.answers[0];
+  answer->set_answerability(v1::ANSWERED);
+  if (!StandsAlone(request.question, best)) {
+    return AppendSentences(request, passages, readings, retrieval, context, stages, answer);
+  }
+  std::optional<size_t> conflict;
+  // Who asks for an answer at any evidence gets the likeliest.
+  if (answer->evidence_threshold() > 0) conflict = FindConflict(readings, passages, answer->evidence_threshold());
+  if (!conflict.has_value()) return AppendSpan(passages, best, retrieval, context, stages, answer);
+  answer->set_answerability(v1::CONFLICTING);
+  answer->set_text(AbstentionText(v1::CONFLICTING, request.question));
+  LASTRO_RETURN_IF_ERROR(AppendSpan(passages, best, retrieval, context, stages, answer));
+  answer->mutable_text()->push_back(';');
+  return AppendSpan(passages, readings.answers[*conflict], retrieval, context, stages, answer);
+}
+
+}  // namespace lastro::services::answer

@@ -1,0 +1,127 @@
+#include "services/answer/span_reading.h"
+
+#include <unicode/uchar.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/utf8.h"
+#include "retrieval/source_map.h"
+#include "services/proto_convert.h"
+
+namespace lastro::services::answer {
+namespace {
+
+constexpr int kSpansOfPassage = 3;
+constexpr size_t kMaxPassageBytes = 65'536;  // of GenerationService.Read
+
+// Text without a letter or digit, such as one of invisible characters alone, may have no tokens.
+bool HasWords(absl::string_view text) {
+  while (!text.empty()) {
+    const DecodedRune decoded = DecodeRune(text);
+    if (decoded.valid && u_isalnum(static_cast<UChar32>(decoded.rune))) return true;
+    text.remove_prefix(decoded.length);
+  }
+  return false;
+}
+
+// The first bytes of an unbroken giant, whole characters.
+std::string Readable(const std::string& text) {
+  size_t end = std::min(text.size(), kMaxPassageBytes);
+  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadResponse& response) {
+  if (response.readings_size() != request.passages_size()) {
+    return absl::InternalError(absl::StrCat("the reader gave ", response.readings_size(), " readings of ",
+                                            request.passages_size(), " passages"));
+  }
+  for (int i = 0; i < response.readings_size(); ++i) {
+    if (response.readings(i).spans().empty()) return absl::InternalError("the reader gave a reading without a span");
+    for (const v1::ReadResponse::Span& span : response.readings(i).spans()) {
+      const bool inside = span.range().begin() >= 0 && span.range().begin() < span.range().end() &&
+                          span.range().end() <= static_cast<int64_t>(request.passages(i).size());
+      if (!inside) return absl::InternalError("the reader gave a span outside its passage");
+    }
+  }
+  return absl::OkStatus();
+}
+
+void AddReading(int passage, const v1::Chunk& chunk, const v1::ReadResponse::Reading& reading, SpanReadings* readings) {
+  readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
+  const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
+  for (const v1::ReadResponse::Span& span : reading.spans()) {
+    const auto begin = static_cast<uint64_t>(span.range().begin()), end = static_cast<uint64_t>(span.range().end());
+    if (!retrieval::MapToSource(segments, begin, end)) continue;
+    readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin), span.probability()});
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
+                                                         absl::Span<const v1::SearchHit> passages,
+                                                         GenerationApi& generation, const CallContext& context) {
+  v1::ReadRequest request;
+  request.set_question(question);
+  request.set_max_spans(kSpansOfPassage);
+  std::vector<int> read;
+  for (size_t i = 0; i < passages.size(); ++i) {
+    if (!HasWords(passages[i].chunk().text())) continue;
+    request.add_passages(Readable(passages[i].chunk().text()));
+    read.push_back(static_cast<int>(i));
+  }
+  SpanReadings readings;
+  readings.passages.resize(passages.size());
+  if (read.empty()) return readings;
+  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
+  if (absl::IsUnimplemented(response.status())) return std::nullopt;
+  LASTRO_RETURN_IF_ERROR(response.status());
+  LASTRO_RETURN_IF_ERROR(CheckResponse(request, *response));
+  for (size_t i = 0; i < read.size(); ++i) {
+    const v1::Chunk& chunk = passages[static_cast<size_t>(read[i])].chunk();
+    AddReading(read[i], chunk, response->readings(static_cast<int>(i)), &readings);
+  }
+  std::stable_sort(readings.answers.begin(), readings.answers.end(),
+                   [](const SpanAnswer& a, const SpanAnswer& b) { return a.probability > b.probability; });
+  readings.calibration.assign(response->calibration().begin(), response->calibration().end());
+  readings.fingerprint = response->fingerprint();
+  readings.device = response->device();
+  return readings;
+}
+
+void NoteReadings(const SpanReadings& readings, v1::Receipt* receipt) {
+  receipt->set_reader_fingerprint(readings.fingerprint);
+  receipt->set_reader_device(readings.device);
+  for (size_t i = 0; i < readings.passages.size(); ++i) {
+    const SpanReadings::Passage& reading = readings.passages[i];
+    if (!reading.read) continue;
+    v1::ReceiptPassage* passage = receipt->mutable_passages(static_cast<int>(i));
+    passage->set_used(true);
+    passage->set_relevance(reading.relevance);
+    passage->set_answer_score(reading.answer_score);
+  }
+}
+
+double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibration, double max_risk) {
+  double threshold = 2;  // above every probability
+  for (const v1::ReadResponse::OperatingPoint& point : calibration) {
+    if (point.risk() <= max_risk) threshold = std::min(threshold, point.threshold());
+  }
+  return threshold <= 1 ? threshold : 1 - max_risk;
+}
+
+std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages) {
+  std::vector<ScoredCandidate> sentences;
+  for (const SpanAnswer& found : readings.answers) {
+    const v1::Chunk& chunk = passages[static_cast<size_t>(found.passage)].chunk();
+    ScoredCandidate scored{SentenceAround(found.passage, chunk, found.begin, found.end), {}};
+    scored.evidence.evidence = scored.evidence.rank_score = found.probability;
+    sentences.push_back(std::move(scored));
+  }
+  return sentences;
+}
+
+}  // namespace lastro::services::answer

@@ -1,0 +1,56 @@
+// Span readings: what a reader found in the retrieved passages: the likeliest answers of each, with their
+// probabilities. Thread-safe functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "base/call_context.h"
+#include "services/answer/passages.h"
+#include "services/api.h"
+
+namespace lastro::services::answer {
+
+// Bytes [begin, end) of a passage's chunk text that may be the answer.
+struct SpanAnswer {
+  int passage = 0;  // index into the passages
+  uint64_t begin = 0;
+  uint64_t end = 0;
+  std::string text;
+  double probability = 0;  // that it is right
+};
+
+struct SpanReadings {
+  std::vector<SpanAnswer> answers;  // of all passages, likeliest first; equal ones in the order of the passages
+  std::vector<v1::ReadResponse::OperatingPoint> calibration;  // as the reader gave it
+  // Of each passage; unset where it has nothing to read.
+  struct Passage {
+    double relevance = 0;
+    double answer_score = 0;
+    bool read = false;
+  };
+  std::vector<Passage> passages;
+  std::string fingerprint, device;  // of the reader
+};
+
+// nullopt when there is no reader. Answers whose bytes have no source are left out.
+absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
+                                                         absl::Span<const v1::SearchHit> passages,
+                                                         GenerationApi& generation, const CallContext& context);
+
+// Notes which reader read what of the passages that `receipt` has.
+void NoteReadings(const SpanReadings& readings, v1::Receipt* receipt);
+
+// The evidence below which too many answers are wrong: the lowest threshold of the calibration at which at most
+// `max_risk` were; where there is none, 1 - max_risk.
+double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibration, double max_risk);
+
+// The sentence that holds each answer, as candidates whose evidence is the answer's probability: one an answer, in
+// their order.
+std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages);
+
+}  // namespace lastro::services::answer

@@ -1,0 +1,75 @@
+#include "services/local/reading.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace lastro::services {
+namespace {
+
+constexpr int kMaxPassages = 256;
+constexpr size_t kMaxPassageBytes = 65'536;  // spans looked at grow with it
+constexpr size_t kMaxBytes = 4u << 20;
+constexpr int kMaxSpans = 16;
+
+absl::Status CheckRequest(const v1::ReadRequest& request) {
+  if (request.question().empty()) return absl::InvalidArgumentError("question is empty");
+  if (request.passages().empty()) return absl::InvalidArgumentError("passages is empty");
+  if (request.passages_size() > kMaxPassages) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("passages has ", request.passages_size(), " entries; the limit is ", kMaxPassages));
+  }
+  for (int i = 0; i < request.passages_size(); ++i) {
+    if (request.passages(i).size() <= kMaxPassageBytes) continue;
+    return absl::InvalidArgumentError(absl::StrCat("passage ", i, " has ", request.passages(i).size(),
+                                                   " bytes; the limit is ", kMaxPassageBytes, ": split it"));
+  }
+  if (request.ByteSizeLong() > kMaxBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("question and passages have ", request.ByteSizeLong(), " bytes; the limit is ", kMaxBytes));
+  }
+  if (request.max_spans() < 0 || request.max_spans() > kMaxSpans) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_spans is ", request.max_spans(), "; it must be from 0 (1) to ", kMaxSpans));
+  }
+  return absl::OkStatus();
+}
+
+v1::ReadResponse::Reading ToProto(const engine::Reading& reading) {
+  v1::ReadResponse::Reading out;
+  out.set_relevance(reading.relevance);
+  for (const engine::ReadSpan& span : reading.spans) {
+    v1::ReadResponse::Span* to = out.add_spans();
+    to->mutable_range()->set_begin(span.begin);
+    to->mutable_range()->set_end(span.end);
+    to->set_score(span.score);
+    to->set_probability(span.probability);
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ReadResponse> ReadPassages(const engine::Reader& reader, const v1::ReadRequest& request,
+                                              const CallContext& context) {
+  LASTRO_RETURN_IF_ERROR(CheckRequest(request));
+  std::vector<engine::ReadPair> pairs;
+  for (const std::string& passage : request.passages()) pairs.push_back({request.question(), passage});
+  LASTRO_ASSIGN_OR_RETURN(std::vector<engine::Reading> readings,
+                          reader.Read(pairs, std::max(1, request.max_spans()), context));
+  v1::ReadResponse response;
+  for (const engine::Reading& reading : readings) *response.add_readings() = ToProto(reading);
+  for (const engine::OperatingPoint& point : reader.info().calibration) {
+    v1::ReadResponse::OperatingPoint* to = response.add_calibration();
+    to->set_threshold(point.threshold);
+    to->set_risk(point.risk);
+    to->set_coverage(point.coverage);
+  }
+  response.set_model(reader.info().name);
+  response.set_fingerprint(reader.info().fingerprint);
+  return response;
+}
+
+}  // namespace lastro::services

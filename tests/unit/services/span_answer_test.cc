@@ -1,0 +1,398 @@
+// Answers that a reader points at: the words and their sentence, sentences, abstentions and contradictions; free text
+// held against the passages.
+#include "services/answer/span_answer.h"
+
+#include "services/answer/answerer.h"
+#include "services/answer/claim_check.h"
+#include "services/answer/question_form.h"
+#include "services/answer/receipt.h"
+#include "tests/test_util.h"
+#include "tests/unit/services/answer_fakes.h"
+
+namespace lastro::services {
+namespace {
+
+using ::lastro::testing::IsOk;
+using ::lastro::testing::StatusIs;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr char kBunkering[] =
+    "The chief engineer signs the form. Bunkering stops when the wind reaches 25 knots. Hoses are kept in locker nine.";
+constexpr char kRefunds[] =
+    "A full refund is paid until seven days before departure. Later requests get half the fare, less the cost of the "
+    "ticket.";
+
+class SpanAnswerTest : public ::testing::Test {
+ protected:
+  SpanAnswerTest() : answerer_(MakeAnswerer(&retrieval_, &embedding_, &generation_)) {
+    retrieval_.Add("bunkering.txt", kBunkering, std::string("# Bunkering\n\n") + kBunkering, 13);
+    retrieval_.Add("refunds.txt", kRefunds, kRefunds);
+  }
+
+  v1::Answer Ask(const std::string& question, const std::function<void(v1::AskRequest*)>& change = nullptr) {
+    v1::AskRequest request;
+    request.set_question(question);
+    if (change) change(&request);
+    absl::StatusOr<v1::Answer> answer = answerer_->Ask(request, {});
+    EXPECT_THAT(answer, IsOk());
+    return answer.ok() ? *std::move(answer) : v1::Answer();
+  }
+  v1::Answer Generate(const std::string& text, v1::UnsupportedText unsupported = v1::UNSUPPORTED_TEXT_UNSPECIFIED) {
+    generation_.generated = text;
+    generation_.reader = {{"25 knots", 0.9}};
+    return Ask("When does bunkering stop?", [&](v1::AskRequest* request) {
+      request->set_mode(v1::ANSWER_MODE_GENERATE);
+      request->set_unsupported(unsupported);
+    });
+  }
+  // The bytes of the source that a citation names.
+  std::string SourceOf(const v1::Citation& citation) {
+    const v1::ByteRange& range = citation.source_range();
+    return retrieval_.sources[citation.document_uri()].substr(range.begin(), range.end() - range.begin());
+  }
+  static std::string AnswerInQuote(const v1::Citation& citation) {
+    const v1::ByteRange& range = citation.answer_in_quote();
+    return citation.quote().substr(range.begin(), range.end() - range.begin());
+  }
+
+  testing::FakeRetrieval retrieval_;
+  testing::FakeEmbedding embedding_;
+  testing::FakeGeneration generation_;
+  std::unique_ptr<AskApi> answerer_;
+};
+
+TEST_F(SpanAnswerTest, AFactIsItsWordsCitedByTheirSentence) {
+  generation_.reader = {{"25 knots", 0.9}};
+  const v1::Answer answer = Ask("At what wind speed does bunkering stop?");
+  EXPECT_EQ(answer.answerability(), v1::ANSWERED);
+  EXPECT_EQ(answer.text(), "25 knots");
+  EXPECT_EQ(answer.evidence(), 0.9);
+  ASSERT_EQ(answer.claims_size(), 1);
+  EXPECT_EQ(answer.claims(0).range().end(), 8);
+  EXPECT_EQ(answer.claims(0).support(), v1::Claim::VERBATIM);
+  ASSERT_EQ(answer.claims(0).citations_size(), 1);
+  const v1::Citation& citation = answer.claims(0).citations(0);
+  EXPECT_EQ(citation.quote(), "Bunkering stops when the wind reaches 25 knots.");
+  EXPECT_EQ(SourceOf(citation), citation.quote());
+  EXPECT_EQ(AnswerInQuote(citation), "25 knots");
+  EXPECT_EQ(citation.answer_range().end(), 8);
+  EXPECT_TRUE(embedding_.roles.empty()) << "no sentence is embedded";
+  EXPECT_FALSE(generation_.last_prompt.has_grounded()) << "and no decoder asked";
+}
+
+TEST_F(SpanAnswerTest, TheLikeliestPassageAnswersWhateverTheSearchThought) {
+  generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
+  EXPECT_EQ(Ask("How many days before?").text(), "seven days");  // refunds.txt is found last
+}
+
+TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {
+  generation_.reader = {{"when the wind reaches 25 knots", 0.9}};
+  EXPECT_EQ(Ask("When does bunkering stop?").text(), "when the wind reaches 25 knots");
+  for (const char* question : {"Why does bunkering stop?", "Por que para o abastecimento?"}) {
+    const v1::Answer answer = Ask(question);
+    EXPECT_EQ(answer.text(), "Bunkering stops when the wind reaches 25 knots.");
+    EXPECT_EQ(answer.claims(0).citations(0).quote(), answer.text());
+    EXPECT_FALSE(answer.claims(0).citations(0).has_answer_in_quote());
+  }
+  generation_.reader = {{"is paid until seven days before departure. Later requests get half the fare, less", 0.9}};
+  EXPECT_EQ(Ask("What is paid?").text(), kRefunds) << "both sentences that it lies in";
+  generation_.reader = {{"knots", 0.9}};
+  EXPECT_EQ(Ask("How is wind measured?").text(), "knots") << "a word may be the whole explanation";
+}
+
+TEST_F(SpanAnswerTest, ExplanationsHaveNoMoreSentencesThanAsked) {
+  generation_.reader = {{"when the wind reaches 25 knots", 0.90},
+                        {"is paid until seven days before departure", 0.88},
+                        {"chief engineer signs the form", 0.5}};
+  EXPECT_EQ(Ask("Why?").claims_size(), 2) << "those nearly as likely as the best";
+  EXPECT_EQ(Ask("Why?", [](v1::AskRequest* request) { request->set_max_sentences(1); }).text(),
+            "Bunkering stops when the wind reaches 25 knots.");
+}
+
+TEST_F(SpanAnswerTest, RiskChoosesTheThresholdByTheCalibration) {
+  generation_.reader = {{"25 knots", 0.6}};
+  generation_.calibration = {{0.9, 0.02, 0.1}, {0.7, 0.1, 0.3}, {0.5, 0.25, 0.6}, {0.2, 0.5, 0.9}};
+  auto with_risk = [](double risk) { return [risk](v1::AskRequest* request) { request->set_max_risk(risk); }; };
+  EXPECT_EQ(Ask("At what wind speed?").evidence_threshold(), 0.5) << "by default at most 0.3 are wrong";
+  EXPECT_EQ(Ask("At what wind speed?").answerability(), v1::ANSWERED);
+  const v1::Answer careful = Ask("At what wind speed?", with_risk(0.1));
+  EXPECT_EQ(careful.evidence_threshold(), 0.7);
+  EXPECT_EQ(careful.answerability(), v1::WEAK_EVIDENCE);
+  EXPECT_EQ(careful.claims_size(), 0);
+  EXPECT_EQ(Ask("At what wind speed?", with_risk(1)).evidence_threshold(), 0.2);
+  EXPECT_EQ(Ask("At what wind speed?", with_risk(0.01)).evidence_threshold(), 0.99) << "below all that was measured";
+  generation_.calibration.clear();
+  EXPECT_EQ(Ask("At what wind speed?", with_risk(0.25)).evidence_threshold(), 0.75);
+  const v1::Answer told = Ask("At what wind speed?", [](v1::AskRequest* request) {
+    request->set_max_risk(0);
+    request->set_min_evidence(0.6);
+  });
+  EXPECT_EQ(told.evidence_threshold(), 0.6) << "what is asked for outright wins";
+  EXPECT_EQ(told.answerability(), v1::ANSWERED);
+}
+
+TEST_F(SpanAnswerTest, DocumentsThatContradictEachOtherAreBothCited) {
+  const std::string other = "Bunkering stops when the wind reaches 30 miles an hour.";
+  retrieval_.Add("older.txt", other, other);
+  generation_.reader = {{"25 knots", 0.9}, {"30 miles an hour", 0.85}};
+  v1::Answer answer = Ask("At what wind speed does bunkering stop?");
+  EXPECT_EQ(answer.answerability(), v1::CONFLICTING);
+  EXPECT_EQ(answer.text(), "The documents contradict each other: 25 knots; 30 miles an hour");
+  ASSERT_EQ(answer.claims_size(), 2);
+  for (const v1::Claim& claim : answer.claims()) {
+    const v1::Citation& citation = claim.citations(0);
+    EXPECT_EQ(SourceOf(citation), citation.quote());
+    EXPECT_EQ(answer.text().substr(claim.range().begin(), claim.range().end() - claim.range().begin()),
+              AnswerInQuote(citation));
+  }
+  answer = Ask("At what wind speed?", [](v1::AskRequest* request) { request->set_min_evidence(0); });
+  EXPECT_EQ(answer.answerability(), v1::ANSWERED) << "who wants an answer at any evidence gets the likeliest";
+  EXPECT_EQ(answer.text(), "25 knots");
+}
+
+TEST_F(SpanAnswerTest, OnlySureAndDifferentAnswersOfDifferentDocumentsConflict) {
+  const std::string other = "Bunkering stops when the wind reaches 30 miles an hour, at 25 knots, or at night.";
+  retrieval_.Add("older.txt", other, other);
+  auto answerability = [&](std::vector<testing::FakeGeneration::Found> found) {
+    generation_.reader = std::move(found);
+    return Ask("At what wind speed does bunkering stop?").answerability();
+  };
+  EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"30 miles an hour", 0.89}}), v1::CONFLICTING);
+  EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"30 miles an hour", 0.75}}), v1::ANSWERED) << "less sure";
+  EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"at 25 knots", 0.89}}), v1::ANSWERED) << "the same";
+  EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"at night", 0.89}}), v1::ANSWERED) << "of another kind";
+  EXPECT_EQ(answerability({{"30 miles an hour", 0.9}, {"at 25 knots", 0.89}}), v1::ANSWERED) << "of one document";
+}
+
+TEST_F(SpanAnswerTest, AbstentionsTellWhy) {
+  generation_.reader = {{"25 knots", 0.2}};
+  EXPECT_EQ(Ask("Who signs?").answerability(), v1::WEAK_EVIDENCE);
+  generation_.reader = {{"25 knots", 0.01}};
+  EXPECT_EQ(Ask("Who signs?").answerability(), v1::WEAK_EVIDENCE) << "the passages are about it";
+  for (auto& [uri, hit] : retrieval_.hits) hit.set_dense_score(0.05);
+  const v1::Answer answer = Ask("Qual é a capital da Austrália?");
+  EXPECT_EQ(answer.answerability(), v1::OUT_OF_SCOPE);
+  EXPECT_THAT(answer.text(), HasSubstr("não é sobre os documentos"));
+  EXPECT_EQ(answer.claims_size(), 0);
+  retrieval_.hits.clear();
+  EXPECT_EQ(Ask("Who signs?").answerability(), v1::NO_HIT);
+}
+
+TEST_F(SpanAnswerTest, ReceiptsHoldTheReaderAndItsScores) {
+  generation_.reader = {{"25 knots", 0.9}};
+  v1::AskRequest request;
+  request.set_question("At what wind speed does bunkering stop?");
+  ASSERT_OK_AND_ASSIGN(const v1::Answer first, answerer_->Ask(request, {}));
+  EXPECT_EQ(first.receipt().reader_fingerprint(), "reader 1");
+  EXPECT_EQ(first.receipt().decoder_fingerprint(), "");
+  ASSERT_EQ(first.receipt().passages_size(), 2);
+  EXPECT_EQ(first.receipt().passages(0).relevance(), 1);
+  EXPECT_EQ(first.receipt().passages(0).answer_score(), 0.9);
+  EXPECT_TRUE(first.receipt().passages(0).used());
+  EXPECT_THAT(first.receipt().chunk_sha256(), ElementsAre(Sha256Hex(kBunkering), Sha256Hex(kRefunds)));
+  auto replay = [&] { return answer::CompareReceipts(first.receipt(), Ask(request.question())); };
+  EXPECT_EQ(replay().changes_size(), 0);
+  EXPECT_TRUE(replay().same());
+  generation_.relevance = 2;
+  EXPECT_THAT(replay().changes(), ElementsAre(HasSubstr("the reader's scores")));
+  generation_.reader_fingerprint = "reader 2";
+  EXPECT_THAT(replay().changes(), Contains("the reader was reader 1 and is reader 2"));
+  generation_.reader.reset();
+  EXPECT_THAT(replay().changes(), Contains("the reader was reader 1 and is none"));
+}
+
+TEST_F(SpanAnswerTest, WithoutAReaderSentencesAreQuotedAsBefore) {
+  v1::Answer answer = Ask("When does bunkering stop in the wind?");
+  EXPECT_EQ(answer.answerability(), v1::ANSWERED);
+  EXPECT_THAT(answer.text(), HasSubstr("Bunkering stops when the wind reaches 25 knots."));
+  EXPECT_EQ(answer.evidence_threshold(), 0.4);
+  EXPECT_EQ(answer.receipt().reader_fingerprint(), "");
+}
+
+TEST_F(SpanAnswerTest, AReaderThatFailsIsNoMissingReader) {
+  generation_.read_status = absl::UnavailableError("the generation role is away");
+  v1::AskRequest request;
+  request.set_question("When?");
+  EXPECT_THAT(answerer_->Ask(request, {}), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is away")));
+}
+
+// A reader in another process may be anything.
+TEST_F(SpanAnswerTest, SpansOutsideTheirPassageAreRefused) {
+  class Hostile : public testing::FakeGeneration {
+   public:
+    int64_t begin = 0, end = 0;
+    int readings = 2;
+    absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest&, const CallContext&) override {
+      v1::ReadResponse response;
+      for (int i = 0; i < readings; ++i) {
+        v1::ReadResponse::Span* span = response.add_readings()->add_spans();
+        span->mutable_range()->set_begin(begin);
+        span->mutable_range()->set_end(end);
+        span->set_probability(1);
+      }
+      return response;
+    }
+  } hostile;
+  auto answerer = MakeAnswerer(&retrieval_, &embedding_, &hostile);
+  v1::AskRequest request;
+  request.set_question("When?");
+  for (const auto& [begin, end] : {std::pair{-1, 4}, std::pair{4, 4}, std::pair{5, 4}, std::pair{0, 1'000'000}}) {
+    hostile.begin = begin;
+    hostile.end = end;
+    EXPECT_THAT(answerer->Ask(request, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("outside its passage")));
+  }
+  hostile.readings = 1;
+  EXPECT_THAT(answerer->Ask(request, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("1 readings of 2")));
+}
+
+// A text without letters may have no tokens, which the reader refuses: it must not spoil the others.
+TEST_F(SpanAnswerTest, WhatHasNothingToReadIsLeftOut) {
+  const std::string invisible = "\xe2\x80\x8b\xe2\x80\x8b -- \xcc\x81";
+  retrieval_.Add("a.txt", invisible, invisible);
+  const std::string giant = "Bunkering stops at 25 knots. " + std::string(70'000, 'x');
+  retrieval_.Add("b.txt", giant, giant);
+  generation_.reader = {{"25 knots", 0.9}};
+  const v1::Answer answer = Ask("At what wind speed does bunkering stop?");
+  EXPECT_EQ(answer.text(), "25 knots");
+  ASSERT_EQ(generation_.read_requests.size(), 1u);
+  for (const std::string& passage : generation_.read_requests[0].passages()) {
+    EXPECT_NE(passage, invisible);
+    EXPECT_LE(passage.size(), 65'536u);
+  }
+  EXPECT_FALSE(answer.receipt().passages(0).used());
+  retrieval_.hits.clear();
+  retrieval_.Add("a.txt", invisible, invisible);
+  EXPECT_EQ(Ask("At what wind speed?").answerability(), v1::NO_HIT);
+}
+
+TEST_F(SpanAnswerTest, NeverSendsAnAnswerOfChangedBytes) {
+  generation_.reader = {{"25 knots", 0.9}};
+  retrieval_.sources["bunkering.txt"][60] ^= 1;
+  v1::AskRequest request;
+  request.set_question("At what wind speed?");
+  EXPECT_THAT(answerer_->Ask(request, {}), StatusIs(absl::StatusCode::kAborted, HasSubstr("replaced or deleted")));
+}
+
+TEST_F(SpanAnswerTest, PassagesShowWhatWasFoundInThem) {
+  generation_.reader = {{"25 knots", 0.9}};
+  const v1::Answer answer = Ask("At what wind speed?", [](auto* request) { request->set_include_passages(true); });
+  ASSERT_EQ(answer.passages_size(), 2);
+  const v1::Passage& passage = answer.passages(0);
+  EXPECT_EQ(passage.text().substr(passage.answer_range().begin(),
+                                  passage.answer_range().end() - passage.answer_range().begin()),
+            "25 knots");
+  EXPECT_EQ(passage.answer_probability(), 0.9);
+}
+
+TEST_F(SpanAnswerTest, RefusesRisksAndChoicesThereAreNot) {
+  v1::AskRequest request;
+  request.set_question("When?");
+  for (double risk : {-0.1, 1.1, std::nan("")}) {
+    request.set_max_risk(risk);
+    EXPECT_THAT(answerer_->Ask(request, {}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_risk is")));
+  }
+  request.clear_max_risk();
+  request.set_unsupported(static_cast<v1::UnsupportedText>(7));
+  EXPECT_THAT(answerer_->Ask(request, {}), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("unsupported 7")));
+}
+
+TEST_F(SpanAnswerTest, WrittenTextIsSupportedByWhatSaysTheSame) {
+  const v1::Answer answer =
+      Generate("Bunkering must stop when wind reaches 25 knots. It stops at 30 knots. The captain dances at midnight.");
+  ASSERT_EQ(answer.claims_size(), 3);
+  EXPECT_TRUE(answer.claims(0).supported());
+  EXPECT_EQ(answer.claims(0).support(), v1::Claim::PARAPHRASE);
+  ASSERT_EQ(answer.claims(0).citations_size(), 1);
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), "Bunkering stops when the wind reaches 25 knots.");
+  EXPECT_EQ(SourceOf(answer.claims(0).citations(0)), answer.claims(0).citations(0).quote());
+  EXPECT_FALSE(answer.claims(1).supported());
+  EXPECT_FALSE(answer.claims(2).supported());
+  generation_.relevance = -1;  // the reader holds that it does not say so
+  EXPECT_FALSE(Generate("Bunkering must stop when wind reaches 25 knots.").claims(0).supported());
+}
+
+TEST_F(SpanAnswerTest, UnsupportedSentencesAreWithheldWhereAsked) {
+  const std::string text =
+      "The captain dances at midnight. Bunkering stops when the wind reaches 25 knots. Nobody sings. Hoses are kept in "
+      "locker nine.";
+  EXPECT_EQ(Generate(text).text(), text);
+  const v1::Answer answer = Generate(text, v1::UNSUPPORTED_TEXT_WITHHOLD);
+  EXPECT_EQ(answer.text(), "Bunkering stops when the wind reaches 25 knots. Hoses are kept in locker nine.");
+  ASSERT_EQ(answer.claims_size(), 2);
+  for (const v1::Claim& claim : answer.claims()) {
+    EXPECT_TRUE(claim.supported());
+    const v1::ByteRange& range = claim.citations(0).answer_range();
+    EXPECT_EQ(answer.text().substr(range.begin(), range.end() - range.begin()), claim.citations(0).quote());
+  }
+  EXPECT_EQ(Generate("The captain dances at midnight.", v1::UNSUPPORTED_TEXT_WITHHOLD).answerability(),
+            v1::WEAK_EVIDENCE);
+}
+
+TEST_F(SpanAnswerTest, WhatIsWithheldIsNotStreamedEither) {
+  generation_.generated = "The captain dances at midnight. Bunkering stops when the wind reaches 25 knots.";
+  generation_.reader = {{"25 knots", 0.9}};
+  v1::AskRequest request;
+  request.set_question("When does bunkering stop?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  request.set_unsupported(v1::UNSUPPORTED_TEXT_WITHHOLD);
+  std::string streamed;
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}, [&](const v1::AskStreamResponse& event) {
+    streamed += event.text_delta();
+    return absl::OkStatus();
+  }));
+  EXPECT_EQ(streamed, "Bunkering stops when the wind reaches 25 knots.");
+}
+
+TEST(ClaimCheck, NumbersNamesNegationAndOrderMustBeThere) {
+  const std::string source = "Anna pays the harbour fee of 300 euros to Bruno before the ship leaves.";
+  EXPECT_TRUE(answer::MaySay(source, "Anna pays a harbour fee of 300 euros to Bruno."));
+  EXPECT_TRUE(answer::MaySay(source, "The harbour fee is paid before ships leave."));
+  EXPECT_FALSE(answer::MaySay(source, "Bruno pays the harbour fee of 300 euros to Anna."));
+  EXPECT_FALSE(answer::MaySay(source, "Anna pays the harbour fee of 400 euros to Bruno."));
+  EXPECT_FALSE(answer::MaySay(source, "Anna pays the harbour fee of 300 euros to Carlos."));
+  EXPECT_FALSE(answer::MaySay(source, "Anna never pays the harbour fee to Bruno."));
+  EXPECT_FALSE(answer::MaySay(source, "Anna doesn't pay the harbour fee to Bruno."));
+  EXPECT_FALSE(answer::MaySay(source, "The pilot eats fish on Fridays."));
+  EXPECT_FALSE(answer::MaySay(source, "It is."));
+  EXPECT_TRUE(answer::MaySay("O navio não sai sem o prático.", "Um navio não sai sem prático."));
+  EXPECT_FALSE(answer::MaySay("O navio não sai de noite.", "O navio sai de noite."));
+}
+
+TEST(QuestionForm, TellsExplanationsFromFacts) {
+  for (const char* question :
+       {"Why was it built?", "How do I report a fault?", "And how does it work?", "Explain the rule.",
+        "List the documents to bring.", "Por que o navio parou?", "Como se faz o pedido?", "E como funciona?",
+        "Descreva o processo.", "How are refunds paid?"}) {
+    EXPECT_TRUE(answer::AsksToExplain(question)) << question;
+  }
+  for (const char* question :
+       {"How many days?", "How much does it cost?", "How old is the ship?", "When does it leave?", "Who pays?",
+        "Como se chama o navio?", "Como é chamada a ilha?", "Quantos dias?", "Onde fica?", "Of what, and how?", ""}) {
+    EXPECT_FALSE(answer::AsksToExplain(question)) << question;
+  }
+}
+
+TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
+  v1::Chunk chunk;
+  chunk.set_text("First one. Bring these:\n- a form\n- a pen\nLast one.");
+  v1::SourceSegment* segment = chunk.add_segments();
+  segment->set_text_length(static_cast<int64_t>(chunk.text().size()));
+  segment->set_source_length(static_cast<int64_t>(chunk.text().size()));
+  segment->set_verbatim(true);
+  auto around = [&](const std::string& words, const answer::CandidateLimits& limits = {}) {
+    const size_t begin = chunk.text().find(words);
+    return answer::SentenceAround(3, chunk, begin, begin + words.size(), limits).text;
+  };
+  EXPECT_EQ(around("First"), "First one.");
+  EXPECT_EQ(around("these"), "Bring these:\n- a form\n- a pen\nLast one.") << "and what it announces";
+  EXPECT_EQ(around("a pen"), "a pen");
+  EXPECT_EQ(around("one. Bring", {.max_announced_bytes = 0}), "First one. Bring these:");
+  EXPECT_EQ(around("Last one", {.max_bytes = 9}), "Last one.");
+  EXPECT_EQ(around("Last one", {.max_bytes = 8}), "Last one") << "the words alone where the sentence is too long";
+}
+
+}  // namespace
+}  // namespace lastro::services
