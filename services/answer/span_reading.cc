@@ -3,17 +3,21 @@
 #include <unicode/uchar.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "retrieval/source_map.h"
+#include "services/answer/candidates.h"
+#include "services/answer/citation.h"
 #include "services/proto_convert.h"
 
 namespace lastro::services::answer {
 namespace {
 
 constexpr int kSpansOfPassage = 3;
+constexpr double kSearchWeight = 4;
 constexpr size_t kMaxPassageBytes = 65'536;  // of GenerationService.Read
 
 // Text without a letter or digit, such as one of invisible characters alone, may have no tokens.
@@ -49,13 +53,26 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
   return absl::OkStatus();
 }
 
-void AddReading(int passage, const v1::Chunk& chunk, const v1::ReadResponse::Reading& reading, SpanReadings* readings) {
+// What search thinks of a passage counts beside the reader, which sees one passage at a time and is easily taken in by
+// one that is about something else: the log odds of its answers fall with the distance from the best hit.
+double WithSearch(double probability, double score, double best_score) {
+  if (probability <= 0 || score >= best_score) return probability;
+  const double distance = (best_score - score) / best_score;
+  return 1 / (1 + (1 - probability) / probability * std::exp(kSearchWeight * distance));
+}
+
+// Of spans whose sentences can be cited.
+void AddReading(int passage, const v1::SearchHit& hit, double best_score, const v1::ReadResponse::Reading& reading,
+                SpanReadings* readings) {
+  const v1::Chunk& chunk = hit.chunk();
   readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
   for (const v1::ReadResponse::Span& span : reading.spans()) {
     const auto begin = static_cast<uint64_t>(span.range().begin()), end = static_cast<uint64_t>(span.range().end());
-    if (!retrieval::MapToSource(segments, begin, end)) continue;
-    readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin), span.probability()});
+    const Candidate sentence = SentenceAround(passage, chunk, begin, end);
+    if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
+    readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin),
+                                 WithSearch(span.probability(), hit.score(), best_score)});
   }
 }
 
@@ -80,9 +97,11 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
   if (absl::IsUnimplemented(response.status())) return std::nullopt;
   LASTRO_RETURN_IF_ERROR(response.status());
   LASTRO_RETURN_IF_ERROR(CheckResponse(request, *response));
+  double best_score = 0;
+  for (int i : read) best_score = std::max(best_score, passages[static_cast<size_t>(i)].score());
   for (size_t i = 0; i < read.size(); ++i) {
-    const v1::Chunk& chunk = passages[static_cast<size_t>(read[i])].chunk();
-    AddReading(read[i], chunk, response->readings(static_cast<int>(i)), &readings);
+    AddReading(read[i], passages[static_cast<size_t>(read[i])], best_score, response->readings(static_cast<int>(i)),
+               &readings);
   }
   std::stable_sort(readings.answers.begin(), readings.answers.end(),
                    [](const SpanAnswer& a, const SpanAnswer& b) { return a.probability > b.probability; });

@@ -292,7 +292,8 @@ class MilvusStore final : public retrieval::OneModelStore {
     return Missing(found, document_id, "bytes of the original");
   }
 
-  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection, const std::string& fingerprint,
+  absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
+                                                              const std::string& fingerprint,
                                                               absl::Span<const std::string> text_sha256) override {
     LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(collection));
     LASTRO_RETURN_IF_ERROR(CheckHasVectorsOf(fingerprint, record.collection));

@@ -83,9 +83,20 @@ TEST_F(SpanAnswerTest, AFactIsItsWordsCitedByTheirSentence) {
   EXPECT_FALSE(generation_.last_prompt.has_grounded()) << "and no decoder asked";
 }
 
-TEST_F(SpanAnswerTest, TheLikeliestPassageAnswersWhateverTheSearchThought) {
+TEST_F(SpanAnswerTest, TheLikeliestPassageAnswersWhereverItWasFound) {
   generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
   EXPECT_EQ(Ask("How many days before?").text(), "seven days");  // refunds.txt is found last
+}
+
+TEST_F(SpanAnswerTest, WhatSearchThinksCountsBesideTheReader) {
+  retrieval_.hits["bunkering.txt"].set_score(0.9);
+  retrieval_.hits["refunds.txt"].set_score(0.3);
+  generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
+  EXPECT_EQ(Ask("How many days before?").text(), "25 knots");
+  generation_.reader = {{"25 knots", 0.05}, {"seven days", 0.8}};
+  const v1::Answer answer = Ask("How many days before?", [](v1::AskRequest* request) { request->set_min_evidence(0); });
+  EXPECT_EQ(answer.text(), "seven days");
+  EXPECT_NEAR(answer.evidence(), 0.2175, 0.001) << "log odds of 0.8, less 4 by two thirds";
 }
 
 TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {

@@ -191,6 +191,16 @@ class NoIngest : public IngestApi {
   }
   absl::Status WatchJob(const v1::GetJobRequest&, const CallContext&, const Sink<v1::Job>&) override { return Fake(); }
   absl::StatusOr<v1::Job> CancelJob(const v1::GetJobRequest&, const CallContext&) override { return Fake(); }
+  absl::StatusOr<v1::Job> Reembed(const v1::ReembedRequest&, const CallContext&) override { return Fake(); }
+  absl::StatusOr<v1::Reembedding> GetReembedding(const v1::GetReembeddingRequest&, const CallContext&) override {
+    return Fake();
+  }
+  absl::StatusOr<v1::Reembedding> SwitchEmbedding(const v1::SwitchEmbeddingRequest&, const CallContext&) override {
+    return Fake();
+  }
+  absl::StatusOr<v1::Reembedding> FinishReembedding(const v1::FinishReembeddingRequest&, const CallContext&) override {
+    return Fake();
+  }
   std::vector<std::string> contents;
 
  private:
