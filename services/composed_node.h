@@ -14,9 +14,9 @@ namespace lastro::services {
 // "embedding", "generation", "retrieval", "ingest", "ask".
 const char* RoleName(Role role);
 
-// The folder or file of the reader that `configured` (NodeConfig::reader_folder) asks for: "" where none is wanted, or
-// there is none among the built-in models.
-std::string FindReader(const std::string& configured);
+// The folder or file of the reader that `configured` (NodeConfig::reader_folder) asks for: "" where none is wanted.
+// NOT_FOUND: it is to be the built-in one, and the built-in models are nowhere.
+absl::StatusOr<std::string> FindReader(const std::string& configured);
 
 class ComposedNode : public Node {
  public:

@@ -115,7 +115,7 @@ class NodeImpl final : public ComposedNode {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
       LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
       folders.reranker = config_.reranker_folder;
-      folders.reader = FindReader(config_.reader_folder);
+      LASTRO_ASSIGN_OR_RETURN(folders.reader, FindReader(config_.reader_folder));
     }
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(folders.embedders, EmbedderFolders(config_));
@@ -326,16 +326,13 @@ const char* RoleName(Role role) {
   return "unknown";
 }
 
-std::string FindReader(const std::string& configured) {
+absl::StatusOr<std::string> FindReader(const std::string& configured) {
   if (configured == "none") return std::string();
-  if (!configured.empty()) return configured;
-  absl::StatusOr<std::string> models = FindBuiltInModels();
-  if (!models.ok()) return std::string();  // the other models were named
+  if (configured != "built-in") return configured;
+  LASTRO_ASSIGN_OR_RETURN(std::string models, FindBuiltInModels());
+  const std::string file = models + "/reader/reader.gguf";
   std::error_code ignored;
-  for (const char* place : {"/reader/reader.gguf", "/reader"}) {
-    if (std::filesystem::exists(*models + place, ignored)) return *models + place;
-  }
-  return std::string();
+  return std::filesystem::exists(file, ignored) ? file : models + "/reader";
 }
 
 absl::StatusOr<std::unique_ptr<ComposedNode>> ComposedNode::Create(const NodeConfig& config) {

@@ -39,7 +39,8 @@ absl::StatusOr<std::vector<std::string>> ModelsToVerify(const VerifyOptions& opt
   std::vector<std::string> models = global.embedders;
   if (models.empty()) models.push_back(built_in + "/embedder");
   models.push_back(global.decoder.empty() ? built_in + "/decoder" : global.decoder);
-  if (std::string reader = FindReader(global.reader); !reader.empty()) models.push_back(std::move(reader));
+  LASTRO_ASSIGN_OR_RETURN(std::string reader, FindReader(global.reader));
+  if (!reader.empty()) models.push_back(std::move(reader));
   return models;
 }
 

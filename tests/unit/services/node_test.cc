@@ -138,22 +138,25 @@ std::vector<v1::ModelRole> RolesOfModels(NodeConfig config) {
   return roles;
 }
 
-TEST(Node, ABuiltInReaderServesWhereThereIsOne) {
+TEST(Node, TheBuiltInReaderServesWhereItIsAskedFor) {
   const std::string reader = LASTRO_SOURCE_DIR "/tests/golden/models/bert-reader";
   TempFolder built_in;
   ScopedVariable here("LASTRO_MODELS", built_in.path());
   EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER));
   EXPECT_THAT(RolesOfModels({.reader_folder = reader}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
   std::filesystem::copy(reader, built_in / "reader");
-  EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
-  EXPECT_THAT(RolesOfModels({.reader_folder = "none"}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  EXPECT_THAT(RolesOfModels({.reader_folder = "built-in"}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
+  for (const char* none : {"", "none"}) {
+    EXPECT_THAT(RolesOfModels({.reader_folder = none}), ElementsAre(v1::MODEL_ROLE_DECODER)) << none;
+  }
   std::ofstream(built_in / "reader" + "/reader.gguf") << "GGUF";
-  EXPECT_EQ(FindReader(""), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
+  EXPECT_EQ(FindReader("built-in").value(), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
   std::filesystem::remove(built_in / "reader" + "/reader.gguf");
   // One that cannot be read is an error, not a node without a reader.
   std::filesystem::remove(built_in / "reader" + "/config.json");
-  EXPECT_THAT(Node::Create(
-                  {.roles = {Role::kGeneration}, .decoder_folder = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa"}),
+  EXPECT_THAT(Node::Create({.roles = {Role::kGeneration},
+                            .decoder_folder = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa",
+                            .reader_folder = "built-in"}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("config.json")));
 }
 
