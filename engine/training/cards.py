@@ -295,7 +295,7 @@ No title is in both parts; Pirá has no titles and is split by question, so that
 
 ## Use
 
-Re-ranking, extractive answers, checks of claims and abstention inside Lastro. Scores of two passages may be compared, also across languages.
+Re-ranking, extractive answers, checks of claims and abstention inside Lastro, with `--reader built-in`. Scores of two passages may be compared, also across languages.
 
 ## Data
 
