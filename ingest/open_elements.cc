@@ -52,9 +52,16 @@ std::string NameOf(absl::string_view tag) {
   return absl::AsciiStrToLower(tag.substr(0, end));
 }
 
+// Elements that a parser knows only within a table.
+bool IsTablePart(absl::string_view name) {
+  constexpr absl::string_view kNames[] = {"caption", "col", "colgroup", "tbody", "td", "tfoot", "th", "thead", "tr"};
+  return IsOneOf(name, kNames);
+}
+
 // Whether the element that `tag` opens is hidden by itself.
-bool OpensHidden(absl::string_view tag, const CallContext& context) {
-  const std::string html = absl::StrCat("<body>", tag, "x");
+bool OpensHidden(absl::string_view name, absl::string_view tag, const CallContext& context) {
+  const std::string html = IsTablePart(name) ? absl::StrCat("<body><div", tag.substr(1 + name.size()), "x")
+                                             : absl::StrCat("<body>", tag, "x");
   absl::StatusOr<HtmlTree> tree = HtmlTree::Parse(html, kTagMemoryBytes, context);
   if (!tree.ok()) return true;
   HiddenElements hidden(tree->root(), context);
@@ -70,38 +77,46 @@ bool OpensHidden(absl::string_view tag, const CallContext& context) {
 
 }  // namespace
 
-size_t OpenElements::MarkupLength() const {
-  const absl::string_view text = rest_;
-  if (absl::StartsWith(text, "<!--")) {
-    const size_t end = text.find("-->", 2);
-    return end == absl::string_view::npos ? 0 : end + 3;
+// Whether what is gathered may become a tag or comment; in raw text, its end tag.
+bool OpenElements::MayBeMarkup() const {
+  if (markup_.size() > kMaxMarkup) return false;
+  if (!raw_.empty()) {
+    const std::string end = absl::StrCat("</", raw_);
+    const size_t length = std::min(markup_.size(), end.size());
+    return absl::EqualsIgnoreCase(absl::string_view(markup_).substr(0, length), end.substr(0, length));
   }
-  char quote = 0;
-  for (size_t at = 1; at < text.size(); ++at) {
-    if (quote != 0) {
-      if (text[at] == quote) quote = 0;
-    } else if (text[at] == '>') {
-      return at + 1;
-    } else if ((text[at] == '"' || text[at] == '\'') && text[1] != '/') {
-      quote = text[at];
-    }
+  return markup_.size() < 2 || absl::ascii_isalpha(markup_[1]) || absl::StrContains("/!?", markup_[1]);
+}
+
+// Whether what is gathered ends with its last character.
+bool OpenElements::IsWholeMarkup() {
+  const char last = markup_.back();
+  if (absl::StartsWith(markup_, "<!--")) return absl::EndsWith(markup_, "-->");
+  if (quote_ != 0) {
+    if (last == quote_) quote_ = 0;
+    return false;
   }
-  return 0;
+  if ((last == '"' || last == '\'') && markup_[1] != '/') quote_ = last;
+  return last == '>';
+}
+
+void OpenElements::DropMarkup() {
+  markup_.clear();
+  quote_ = 0;
 }
 
 void OpenElements::Add(absl::string_view html) {
-  rest_.append(html.data(), html.size());
-  size_t at = rest_.find('<');
-  while (at != std::string::npos) {
-    rest_.erase(0, at);
-    const size_t length = MarkupLength();
-    if (length == 0 && rest_.size() <= kMaxMarkup) return;
-    const std::string markup = rest_.substr(0, std::max<size_t>(length, 1));
-    rest_.erase(0, markup.size());
-    AddTag(markup);
-    at = rest_.find('<');
+  for (const char c : html) {
+    if (markup_.empty() && c != '<') continue;
+    markup_.push_back(c);
+    if (!MayBeMarkup()) {
+      DropMarkup();
+      if (c == '<') markup_.push_back(c);
+    } else if (IsWholeMarkup()) {
+      AddTag(markup_);
+      DropMarkup();
+    }
   }
-  rest_.clear();
 }
 
 void OpenElements::AddTag(absl::string_view tag) {
@@ -109,20 +124,21 @@ void OpenElements::AddTag(absl::string_view tag) {
   const bool closes = tag[1] == '/';
   const std::string name = NameOf(tag.substr(closes ? 2 : 1));
   if (name.empty() || !absl::ascii_isalpha(name[0])) return;  // a comment, a declaration, a lone "<"
-  if (!raw_.empty() && (!closes || name != raw_)) return;
+  if (!raw_.empty() && name != raw_) return;
   raw_.clear();
   if (closes) return Close(name);
   if (IsVoid(name)) return;
   if (IsRaw(name)) raw_ = name;
-  const bool hidden = Hides() || open_.size() >= kMaxDepth || HidesByItself(tag);
-  if (open_.size() < kMaxDepth) open_.push_back({name, hidden});
+  if (open_.size() == kMaxDepth) return;  // in one that is hidden
+  const bool hidden = Hides() || open_.size() + 1 == kMaxDepth || HidesByItself(name, tag);
+  open_.push_back({name, hidden});
 }
 
-bool OpenElements::HidesByItself(absl::string_view tag) {
+bool OpenElements::HidesByItself(absl::string_view name, absl::string_view tag) {
   auto found = known_.find(tag);
   if (found != known_.end()) return found->second;
   if (known_.size() >= kMaxKnown) known_.clear();
-  return known_.emplace(tag, OpensHidden(tag, context_)).first->second;
+  return known_.emplace(tag, OpensHidden(name, tag, context_)).first->second;
 }
 
 void OpenElements::Close(absl::string_view name) {
@@ -134,13 +150,13 @@ void OpenElements::Close(absl::string_view name) {
 }
 
 void OpenElements::EndBlock() {
-  rest_.clear();
+  DropMarkup();
   raw_.clear();
   while (!open_.empty() && open_.back().name == "p") open_.pop_back();
 }
 
 void OpenElements::EndParagraph(size_t depth) {
-  rest_.clear();
+  DropMarkup();
   raw_.clear();
   if (open_.size() <= depth) return;
   bool hidden = depth > 0 && open_[depth - 1].hidden;

@@ -32,15 +32,17 @@ class OpenElements {
     std::string name;
     bool hidden;  // it, or one around it
   };
-  // The length of the tag or comment at the start of `rest_`; 0 when it is cut.
-  size_t MarkupLength() const;
+  bool MayBeMarkup() const;
+  bool IsWholeMarkup();
+  void DropMarkup();
   void AddTag(absl::string_view tag);
-  bool HidesByItself(absl::string_view tag);
+  bool HidesByItself(absl::string_view name, absl::string_view tag);
   void Close(absl::string_view name);
 
   const CallContext context_;
-  std::string rest_;  // behind the last whole tag, when a tag is cut
-  std::string raw_;   // "script": only its end tag counts until then
+  std::string markup_;  // a tag or comment that has begun
+  char quote_ = 0;      // around the attribute's value that it is cut in
+  std::string raw_;     // "script": only its end tag counts until then
   std::vector<Element> open_;
   absl::flat_hash_map<std::string, bool> known_;  // tags, and whether they hide
 };

@@ -86,7 +86,10 @@ TEST(MarkdownReaderTest, TextThatIsNotShownIsLeftOut) {
       "one\n\n<p hidden>secret\n\ntwo",
       "one <span hidden>secret\n\ntwo",
       "- one <em hidden>secret</em>\n- two",
-      "one\n\n<script>\n\nsecret </b>\n\n</script>\n\ntwo"};
+      "one\n\n<script>\n\nsecret </b>\n\n</script>\n\ntwo",
+      "one\n\n<script>if (a<b) c = \"'</b\" + \"</i\";</script >\n\ntwo",
+      "one\n\n<table><tr hidden>\n\n<td>\n\nsecret\n\n</td></tr></table>\n\ntwo",
+      "one\n\n<table><tr><td style='display:none'>\n\nsecret\n\n</td></tr></table>\n\ntwo"};
   for (const std::string& markdown : hidden) {
     std::string text;
     for (const std::string& block : TextsOf(Read(markdown))) text += block + " ";
@@ -101,6 +104,22 @@ TEST(MarkdownReaderTest, TextInElementsThatAreShownStays) {
       TextsOf(Read("a <span class=x>b</span> c<br>d <kbd>e</kbd> 1 < 2 > 0\n\n<details>\n<summary>f</summary>\n\ng\n\n"
                    "</details>\n\nh")),
       ElementsAre("a b c\nd e 1 < 2 > 0", "f", "g", "h"));
+}
+
+TEST(MarkdownReaderTest, WhatIsTooDeepIsLeftOut) {
+  std::string markdown = "one\n\n<div>";
+  for (int i = 0; i < 10'001; ++i) markdown += "<b>";
+  EXPECT_THAT(TextsOf(Read(markdown + "\n\n<span hidden>secret</span>\n")), ElementsAre("one"));
+}
+
+// Work that grows with the square of a block would take hours here.
+TEST(MarkdownReaderTest, ManyTagsInOneBlockAreLinearWork) {
+  for (const std::string& piece : std::vector<std::string>{"<b></b>", "<", "<!--", "</x>"}) {
+    std::string markdown = "<div>";
+    while (markdown.size() < (3u << 20)) markdown += piece;
+    const bool goes_on = piece == "<!--";  // to the end of the text
+    EXPECT_EQ(TextsOf(Read(markdown + "</div>\n\nend")).empty(), goes_on) << piece;
+  }
 }
 
 TEST(MarkdownReaderTest, FrontMatterGivesTheTitle) {
