@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,7 +21,7 @@ constexpr GumboTag kUnreadable[] = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,         G
                                     GUMBO_TAG_APPLET, GUMBO_TAG_ANNOTATION_XML};
 
 constexpr char kWhite[] = "#ffffff";
-constexpr uint64_t kCheckInterval = 1 << 14;  // elements looked at between two looks at the deadline
+constexpr uint64_t kCheckInterval = 1 << 14;  // names and elements looked at between two looks at the deadline
 
 // The name as the page writes it, in lower case.
 std::string TagName(const GumboNode* element) {
@@ -57,16 +58,6 @@ std::vector<absl::string_view> ClassesOf(const GumboNode* element) {
 std::string KeyOf(const CssCompound& compound) {
   if (!compound.id.empty()) return absl::StrCat("#", compound.id);
   return compound.classes.empty() ? compound.tag : absl::StrCat(".", compound.classes.front());
-}
-
-bool MatchesCompound(const CssCompound& compound, const GumboNode* element) {
-  if (!compound.tag.empty() && compound.tag != TagName(element)) return false;
-  const char* id = HtmlAttribute(element, "id");
-  if (!compound.id.empty() && (id == nullptr || compound.id != id)) return false;
-  const std::vector<absl::string_view> classes = ClassesOf(element);
-  return std::all_of(compound.classes.begin(), compound.classes.end(), [&](const std::string& name) {
-    return std::find(classes.begin(), classes.end(), name) != classes.end();
-  });
 }
 
 // The background that an element itself has; "" when it has none of its own.
@@ -109,16 +100,29 @@ HiddenElements::HiddenElements(const GumboNode* root, const CallContext& context
   for (size_t i = 0; i < rules_.size(); ++i) rules_of_[KeyOf(rules_[i].selector.back())].push_back(i);
 }
 
-bool HiddenElements::MayGoOn() {
-  if (++steps_ % kCheckInterval == 0) stopped_ = stopped_ || !context_.Check().ok();
+bool HiddenElements::MayGoOn(uint64_t steps) {
+  const uint64_t before = steps_ / kCheckInterval;
+  steps_ += steps;
+  if (steps_ / kCheckInterval != before) stopped_ = stopped_ || !context_.Check().ok();
   return !stopped_;
 }
 
+bool HiddenElements::Matches(const CssCompound& compound, const GumboNode* element) {
+  if (!compound.tag.empty() && compound.tag != TagName(element)) return false;
+  const char* id = HtmlAttribute(element, "id");
+  if (!compound.id.empty() && (id == nullptr || compound.id != id)) return false;
+  if (compound.classes.empty()) return true;
+  const std::vector<absl::string_view> classes = ClassesOf(element);
+  return std::all_of(compound.classes.begin(), compound.classes.end(), [&](const std::string& name) {
+    return MayGoOn(classes.size() + 1) && std::find(classes.begin(), classes.end(), name) != classes.end();
+  });
+}
+
 bool HiddenElements::Matches(const CssRule& rule, const GumboNode* element) {
-  if (!MatchesCompound(rule.selector.back(), element)) return false;
+  if (!Matches(rule.selector.back(), element)) return false;
   size_t left = rule.selector.size() - 1;
   for (const GumboNode* up = element->parent; left > 0 && up != nullptr && MayGoOn(); up = up->parent) {
-    if (up->type == GUMBO_NODE_ELEMENT && MatchesCompound(rule.selector[left - 1], up)) --left;
+    if (up->type == GUMBO_NODE_ELEMENT && Matches(rule.selector[left - 1], up)) --left;
   }
   return left == 0;
 }
@@ -132,7 +136,9 @@ CssDeclarations HiddenElements::DeclarationsOf(const GumboNode* element) {
   if (!rules_.empty()) {
     add(TagName(element));
     if (const char* id = HtmlAttribute(element, "id"); id != nullptr) add(absl::StrCat("#", id));
-    for (absl::string_view name : ClassesOf(element)) add(absl::StrCat(".", name));
+    const std::vector<absl::string_view> classes = ClassesOf(element);
+    const absl::flat_hash_set<absl::string_view> names(classes.begin(), classes.end());  // each may be there a lot
+    for (absl::string_view name : names) add(absl::StrCat(".", name));
   }
   std::sort(candidates.begin(), candidates.end());
   CssDeclarations declarations;

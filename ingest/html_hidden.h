@@ -33,7 +33,8 @@ class HiddenElements {
   bool Hides(const GumboNode* element);
 
  private:
-  bool MayGoOn();
+  bool MayGoOn(uint64_t steps = 1);
+  bool Matches(const CssCompound& compound, const GumboNode* element);
   CssDeclarations DeclarationsOf(const GumboNode* element);
   bool Matches(const CssRule& rule, const GumboNode* element);
   bool HasColourOfBackground(const GumboNode* element, const CssDeclarations& declarations);

@@ -12,6 +12,7 @@
 #include "retrieval/search_terms.h"
 #include "retrieval/stop_words.h"
 #include "retrieval/word_breaker.h"
+#include "services/answer/span_reading.h"
 
 namespace lastro::services::answer {
 namespace {
@@ -109,12 +110,8 @@ absl::StatusOr<std::optional<Candidate>> FindParaphrased(const std::string& clai
     candidates.push_back(std::move(sentence));
   }
   if (candidates.empty()) return std::nullopt;
-  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
-  if (absl::IsUnimplemented(response.status())) return std::nullopt;
-  LASTRO_RETURN_IF_ERROR(response.status());
-  if (response->readings_size() != request.passages_size()) {
-    return absl::InternalError("the reader did not read every sentence");
-  }
+  LASTRO_ASSIGN_OR_RETURN(const std::optional<v1::ReadResponse> response, AskReader(request, generation, context));
+  if (!response.has_value()) return std::nullopt;
   int best = 0;
   for (int i = 1; i < response->readings_size(); ++i) {
     if (response->readings(i).relevance() > response->readings(best).relevance()) best = i;

@@ -37,17 +37,49 @@ std::string Readable(const std::string& text) {
   return text.substr(0, end);
 }
 
+bool IsShare(double value) { return value >= 0 && value <= 1; }  // and is a number
+
+bool StartsCharacter(const std::string& text, size_t at) {
+  return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
+}
+
+absl::Status CheckSpan(const v1::ReadResponse::Span& span, const std::string& passage) {
+  const int64_t begin = span.range().begin(), end = span.range().end();
+  if (begin < 0 || begin >= end || end > static_cast<int64_t>(passage.size())) {
+    return absl::InternalError("the reader gave a span outside its passage");
+  }
+  if (!StartsCharacter(passage, static_cast<size_t>(begin)) || !StartsCharacter(passage, static_cast<size_t>(end))) {
+    return absl::InternalError("the reader gave a span that cuts a character");
+  }
+  if (IsShare(span.probability()) && std::isfinite(span.score())) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("the reader gave a span the probability ", span.probability(), " and the score ", span.score()));
+}
+
+absl::Status CheckReading(const v1::ReadResponse::Reading& reading, int max_spans, const std::string& passage) {
+  if (reading.spans().empty()) return absl::InternalError("the reader gave a reading without a span");
+  if (reading.spans_size() > max_spans) {
+    return absl::InternalError(
+        absl::StrCat("the reader gave ", reading.spans_size(), " spans where ", max_spans, " were asked for"));
+  }
+  if (!std::isfinite(reading.relevance())) return absl::InternalError("the reader gave a relevance that is no number");
+  for (const v1::ReadResponse::Span& span : reading.spans()) LASTRO_RETURN_IF_ERROR(CheckSpan(span, passage));
+  return absl::OkStatus();
+}
+
 absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadResponse& response) {
   if (response.readings_size() != request.passages_size()) {
     return absl::InternalError(absl::StrCat("the reader gave ", response.readings_size(), " readings of ",
                                             request.passages_size(), " passages"));
   }
+  const int max_spans = std::max(1, request.max_spans());
   for (int i = 0; i < response.readings_size(); ++i) {
-    if (response.readings(i).spans().empty()) return absl::InternalError("the reader gave a reading without a span");
-    for (const v1::ReadResponse::Span& span : response.readings(i).spans()) {
-      const bool inside = span.range().begin() >= 0 && span.range().begin() < span.range().end() &&
-                          span.range().end() <= static_cast<int64_t>(request.passages(i).size());
-      if (!inside) return absl::InternalError("the reader gave a span outside its passage");
+    LASTRO_RETURN_IF_ERROR(CheckReading(response.readings(i), max_spans, request.passages(i)));
+  }
+  for (const v1::ReadResponse::OperatingPoint& point : response.calibration()) {
+    if (!IsShare(point.threshold()) || !IsShare(point.risk())) {
+      return absl::InternalError(absl::StrCat("the reader's calibration has the threshold ", point.threshold(),
+                                              " and the risk ", point.risk(), "; both are shares"));
     }
   }
   return absl::OkStatus();
@@ -56,7 +88,7 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
 // What search thinks of a passage counts beside the reader, which sees one passage at a time and is easily taken in by
 // one that is about something else: the log odds of its answers fall with the distance from the best hit.
 double WithSearch(double probability, double score, double best_score) {
-  if (probability <= 0 || score >= best_score) return probability;
+  if (probability <= 0 || best_score <= 0 || score >= best_score) return probability;
   const double distance = (best_score - score) / best_score;
   return 1 / (1 + (1 - probability) / probability * std::exp(kSearchWeight * distance));
 }
@@ -78,6 +110,15 @@ void AddReading(int passage, const v1::SearchHit& hit, double best_score, const 
 
 }  // namespace
 
+absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
+                                                          const CallContext& context) {
+  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
+  if (absl::IsUnimplemented(response.status())) return std::nullopt;
+  LASTRO_RETURN_IF_ERROR(response.status());
+  LASTRO_RETURN_IF_ERROR(CheckResponse(request, *response));
+  return std::move(*response);
+}
+
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
                                                          absl::Span<const v1::SearchHit> passages,
                                                          GenerationApi& generation, const CallContext& context) {
@@ -93,10 +134,8 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
   SpanReadings readings;
   readings.passages.resize(passages.size());
   if (read.empty()) return readings;
-  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
-  if (absl::IsUnimplemented(response.status())) return std::nullopt;
-  LASTRO_RETURN_IF_ERROR(response.status());
-  LASTRO_RETURN_IF_ERROR(CheckResponse(request, *response));
+  LASTRO_ASSIGN_OR_RETURN(const std::optional<v1::ReadResponse> response, AskReader(request, generation, context));
+  if (!response.has_value()) return std::nullopt;
   double best_score = 0;
   for (int i : read) best_score = std::max(best_score, passages[static_cast<size_t>(i)].score());
   for (size_t i = 0; i < read.size(); ++i) {

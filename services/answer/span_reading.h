@@ -37,6 +37,12 @@ struct SpanReadings {
   std::string fingerprint, device;  // of the reader
 };
 
+// What the reader says to `request`, with as many readings and at most as many spans as asked for, all of them whole
+// characters of the passages, and numbers where they belong; INTERNAL when it is not so. nullopt when there is no
+// reader.
+absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
+                                                          const CallContext& context);
+
 // nullopt when there is no reader. Answers whose bytes have no source are left out.
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
                                                          absl::Span<const v1::SearchHit> passages,

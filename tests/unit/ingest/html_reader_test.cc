@@ -1,5 +1,9 @@
 #include "ingest/html_reader.h"
 
+#include <gumbo.h>
+
+#include "ingest/html_hidden.h"
+#include "ingest/html_tree.h"
 #include "ingest/reader.h"
 #include "tests/test_util.h"
 #include "tests/unit/ingest/fakes.h"
@@ -160,6 +164,30 @@ TEST(HtmlReaderTest, HostileStyleSheetsEndWithinTheLimit) {
   for (int i = 0; i < 2; ++i) rules += rules;
   EXPECT_THAT(ReadHtml("<style>" + rules + "</style><p>x", kMemory, CallContext()),
               StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("65536 rules")));
+}
+
+TEST(HtmlReaderTest, AClassNamedOftenCountsOnce) {
+  std::string rules, classes;
+  for (int i = 0; i < 60'000; ++i) rules += ".a{opacity:1}";
+  for (int i = 0; i < 100'000; ++i) classes += "a ";  // 6 billion pairs
+  EXPECT_THAT(TextsOf(Read("<style>" + rules + "</style><p class='" + classes + "'>shown").blocks),
+              ElementsAre("shown"));
+}
+
+TEST(HtmlReaderTest, SelectorsOfManyClassesEndWithinTheLimit) {
+  std::string selector, classes;
+  for (int i = 0; i < 300'000; ++i) selector += ".z";
+  for (int i = 0; i < 1'000'000; ++i) classes += "a ";
+  const CallContext ended = CallContext::Until(absl::Now() - absl::Seconds(1));
+  absl::StatusOr<HtmlTree> tree = HtmlTree::Parse(
+      "<style>" + selector + "{opacity:1}</style><p class='" + classes + "z'>x", kMemory, CallContext());
+  ASSERT_TRUE(tree.ok());
+  HiddenElements hidden(tree->root(), ended);
+  const GumboNode* node = tree->root();
+  while (HtmlTag(node) != GUMBO_TAG_P) {
+    node = static_cast<const GumboNode*>(node->v.element.children.data[node->v.element.children.length - 1]);
+  }
+  EXPECT_TRUE(hidden.Hides(node)) << "the context has ended";
 }
 
 TEST(HtmlReaderTest, ParagraphsOfLinksAloneAreMenus) {

@@ -100,6 +100,7 @@ class FakeGeneration : public GenerationApi {
       reading->set_relevance(relevance);
       for (const Found& found : *reader)
         AddSpan(passage.find(found.text), found.text.size(), found.probability, reading);
+      while (reading->spans_size() > std::max(1, request.max_spans())) reading->mutable_spans()->RemoveLast();
       if (reading->spans().empty()) AddSpan(0, std::min(passage.size(), passage.find(' ')), 0.01, reading);
     }
     for (const auto& [threshold, risk, coverage] : calibration) {

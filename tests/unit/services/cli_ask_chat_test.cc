@@ -112,6 +112,15 @@ TEST_F(AskChatTest, AQuestionThatCannotBeAskedEndsItButOnATerminal) {
   EXPECT_EQ(Lastro({"ask", "--chat"}), kExitUnavailable);
 }
 
+TEST_F(AskChatTest, WhatIsNoTextIsRefused) {
+  for (const std::string& line : {std::string("\xff\xfe\n"), std::string(5u << 20, 'x')}) {
+    input = "First?\n" + line + "\nLast?\n";
+    EXPECT_EQ(Lastro({"ask", "--chat"}), kExitUsage);
+    EXPECT_EQ(state.ask_request.question(), "First?");
+    EXPECT_THAT(err, HasSubstr(line.size() < 10 ? "UTF-8" : "a line is over 1048576 bytes"));
+  }
+}
+
 TEST_F(AskChatTest, WrongUsage) {
   EXPECT_EQ(Lastro({"ask"}), kExitUsage);
   EXPECT_EQ(Lastro({"ask", "-", "--chat"}), kExitUsage);

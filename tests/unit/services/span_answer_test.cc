@@ -2,6 +2,9 @@
 // held against the passages.
 #include "services/answer/span_answer.h"
 
+#include <limits>
+
+#include "base/status_macros.h"
 #include "services/answer/answerer.h"
 #include "services/answer/claim_check.h"
 #include "services/answer/question_form.h"
@@ -257,6 +260,71 @@ TEST_F(SpanAnswerTest, SpansOutsideTheirPassageAreRefused) {
   }
   hostile.readings = 1;
   EXPECT_THAT(answerer->Ask(request, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("1 readings of 2")));
+}
+
+TEST_F(SpanAnswerTest, NonsenseOfAReaderIsRefused) {
+  class Hostile : public testing::FakeGeneration {
+   public:
+    std::function<void(v1::ReadResponse*)> spoil;
+    absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
+      LASTRO_ASSIGN_OR_RETURN(v1::ReadResponse response, FakeGeneration::Read(request, context));
+      spoil(&response);
+      return response;
+    }
+  } hostile;
+  hostile.reader = {{"25 knots", 0.9}};
+  hostile.generated = "Bunkering must stop when wind reaches 25 knots.";
+  retrieval_.Add("a.txt", "Água na ponte.", "Água na ponte.");
+  auto answerer = MakeAnswerer(&retrieval_, &embedding_, &hostile);
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  auto refusal = [&](std::function<void(v1::ReadResponse*)> spoil) {
+    hostile.spoil = std::move(spoil);
+    v1::AskRequest request;
+    request.set_question("When does bunkering stop?");
+    const absl::Status status = answerer->Ask(request, {}).status();
+    return absl::IsInternal(status) ? std::string(status.message()) : status.ToString();
+  };
+  for (double probability : {nan, -0.1, 1.1, infinity}) {
+    EXPECT_THAT(
+        refusal([&](auto* response) { response->mutable_readings(1)->mutable_spans(0)->set_probability(probability); }),
+        HasSubstr("the probability"));
+  }
+  EXPECT_THAT(refusal([&](auto* response) { response->mutable_readings(0)->set_relevance(nan); }),
+              HasSubstr("relevance"));
+  EXPECT_THAT(refusal([](auto* response) {
+                for (int i = 0; i < 3; ++i)
+                  *response->mutable_readings(1)->add_spans() = response->readings(1).spans(0);
+              }),
+              HasSubstr("4 spans where 3"));
+  EXPECT_THAT(
+      refusal([](auto* response) { response->mutable_readings(0)->mutable_spans(0)->mutable_range()->set_begin(1); }),
+      HasSubstr("cuts a character"));
+  for (const auto& [threshold, risk] : {std::pair{-1.0, 0.1}, std::pair{0.5, nan}, std::pair{2.0, 0.1}}) {
+    EXPECT_THAT(refusal([&](auto* response) {
+                  response->add_calibration()->set_threshold(threshold);
+                  response->mutable_calibration(0)->set_risk(risk);
+                }),
+                HasSubstr("calibration"));
+  }
+  // As a claim is checked: the second time that it reads.
+  int read = 0;
+  hostile.spoil = [&](v1::ReadResponse* response) {
+    if (++read == 2) response->mutable_readings(0)->set_relevance(nan);
+  };
+  v1::AskRequest request;
+  request.set_question("When does bunkering stop?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  EXPECT_THAT(answerer->Ask(request, {}), StatusIs(absl::StatusCode::kInternal, HasSubstr("relevance")));
+}
+
+// As scores of other stores may be.
+TEST_F(SpanAnswerTest, ScoresOfSearchMayBeNegative) {
+  generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
+  retrieval_.hits["bunkering.txt"].set_score(-0.1);
+  retrieval_.hits["refunds.txt"].set_score(-0.2);
+  const v1::Answer answer = Ask("How many days before?");
+  EXPECT_EQ(answer.text(), "seven days");
+  EXPECT_EQ(answer.evidence(), 0.8);
 }
 
 // A text without letters may have no tokens, which the reader refuses: it must not spoil the others.
