@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
 
@@ -133,6 +134,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 void MappedFile::Forget(absl::Span<const uint8_t> part) const {
+  // Of other memory the contents would be lost.
+  LASTRO_CHECK(part.data() >= data_ && part.data() + part.size() <= data_ + size_);
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), data = reinterpret_cast<uintptr_t>(part.data());
   const uintptr_t begin = (data + page - 1) / page * page, end = (data + part.size()) / page * page;
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // advice: it may be refused

@@ -4,16 +4,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace lastro::engine {
 namespace {
 
 // Where what follows reused tokens is kept.
-KvScope ScopeOfInexact(const KvScope& scope) { return {absl::StrCat(scope.name, "\ninexact"), scope.version}; }
+KvScope ScopeOfInexact(const KvScope& scope) { return {scope.name, scope.version, /*exact=*/false}; }
 
-// The runs of both scopes: what is exact first, the rest in what lies between.
+// The runs of both scopes, what is exact first, the rest in what lies between; without their first kRecomputedTokens.
 std::vector<KnownRun> FindRuns(PrefixCache& cache, const KvScope& scope, absl::Span<const int32_t> prompt, int64_t from,
                                int64_t limit) {
   std::vector<KnownRun> runs;
@@ -28,41 +27,37 @@ std::vector<KnownRun> FindRuns(PrefixCache& cache, const KvScope& scope, absl::S
     runs.push_back(std::move(run));
   }
   add_between(from, limit);
+  for (KnownRun& run : runs) run.DropFirst(kRecomputedTokens);
   return runs;
 }
 
-// The run without its first kRecomputedTokens.
-void Shorten(int64_t block, KnownRun* run) {
-  const int64_t blocks_before = run->position / block;
-  run->begin += kRecomputedTokens;
-  run->position += kRecomputedTokens;
-  run->tokens -= kRecomputedTokens;
-  BlockTable table(run->table.pool());
-  table.Share(run->table.blocks().subspan(static_cast<size_t>(run->position / block - blocks_before)));
-  run->table = std::move(table);
+// Goes on with what lies before `run`, then with it. RESOURCE_EXHAUSTED as Splice, or when what holds the runs takes
+// the room that was promised.
+absl::Status GoOn(const KvScope& scope, absl::Span<const int32_t> prompt, KnownRun run, bool exact,
+                  const CallContext& context, CachedSession* session) {
+  const size_t held = static_cast<size_t>(session->length()), begin = static_cast<size_t>(run.begin);
+  LASTRO_RETURN_IF_ERROR(session->Extend(prompt.subspan(held, begin - held), LogitsOf::kNone, context, nullptr));
+  if (exact) session->core().prefixes->Add(scope, prompt.first(begin), session->table());
+  return session->Splice(std::move(run), context);
 }
 
 }  // namespace
 
 absl::StatusOr<int64_t> ReuseChunks(const KvScope& scope, absl::Span<const int32_t> prompt, int64_t limit,
                                     const CallContext& context, CachedSession* session) {
-  const DecoderCore& core = session->core();
-  PrefixCache& cache = *core.prefixes;
-  auto held = [&] { return prompt.first(static_cast<size_t>(session->length())); };
+  PrefixCache& cache = *session->core().prefixes;
   int64_t reused = 0;
   for (KnownRun& run : FindRuns(cache, scope, prompt, session->length(), limit)) {
-    Shorten(core.pool->shape().block_tokens, &run);
-    const size_t fresh = static_cast<size_t>(run.begin) - held().size();
-    LASTRO_RETURN_IF_ERROR(session->Extend(prompt.subspan(held().size(), fresh), LogitsOf::kNone, context, nullptr));
-    if (reused == 0) cache.Add(scope, held(), session->table());  // exact so far
-    const absl::Status spliced = session->Splice(run, context);
-    if (absl::IsResourceExhausted(spliced)) break;  // what holds the runs takes room: the rest is computed
-    LASTRO_RETURN_IF_ERROR(spliced);
-    reused += run.tokens;
+    const int64_t begin = run.begin;
+    const absl::Status status = GoOn(scope, prompt, std::move(run), reused == 0, context, session);
+    reused += std::max<int64_t>(0, session->length() - begin);
+    if (absl::IsResourceExhausted(status)) break;  // the rest is computed, when no runs are held any more
+    LASTRO_RETURN_IF_ERROR(status);
   }
   const KvScope kept = reused == 0 ? scope : ScopeOfInexact(scope);
-  cache.Add(kept, held(), session->table());
-  session->KeepFor(kept, held());
+  const absl::Span<const int32_t> held = prompt.first(static_cast<size_t>(session->length()));
+  cache.Add(kept, held, session->table());
+  session->KeepFor(kept, held);
   return reused;
 }
 

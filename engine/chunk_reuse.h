@@ -6,6 +6,9 @@
 // first kRecomputedTokens of each run are computed again, as attention leans on the beginning of what it reads (Hu et
 // al. 2024, "EPIC"). BENCHMARKS.md has what it costs in accuracy. What was computed behind reused tokens is kept apart
 // from what is exact: other prompts find it as chunks only, never as their beginning.
+//
+// So what a caller put before a chunk has a say in what later callers of the same scope are told of it, unlike with
+// PrefixCache alone: for scopes whose callers may trust each other.
 #pragma once
 
 #include "engine/decoder_session.h"

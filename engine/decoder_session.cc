@@ -1,5 +1,6 @@
 #include "engine/decoder_session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,8 @@ namespace {
 
 // Logits one request may return.
 constexpr int64_t kMaxLogits = int64_t{1} << 30;
+// Tokens that are moved before their blocks are given back.
+constexpr int64_t kMovedTokens = 128;
 
 }  // namespace
 
@@ -51,16 +54,21 @@ void CachedSession::KeepFor(KvScope scope, absl::Span<const int32_t> held) {
   shared_blocks_ = length_ / core_.pool->shape().block_tokens;
 }
 
-absl::Status CachedSession::Splice(const KnownRun& run, const CallContext& context) {
+absl::Status CachedSession::Splice(KnownRun run, const CallContext& context) {
   LASTRO_CHECK(!scope_.has_value() && run.begin == length_ && run.tokens <= capacity_ - length_);
   const int64_t block = core_.pool->shape().block_tokens;
   return core_.backend->queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(table_.Reserve(length_, length_ + run.tokens));
-    core_.backend->BeginStep({});
-    const KvMove move = {run.table.blocks(), run.position % block, table_.blocks(), length_, run.tokens};
-    core_.transformer->MoveKv(move, run.position, length_, core_.pool->store());
-    length_ += static_cast<int>(run.tokens);
-    return core_.backend->Synchronize();
+    while (run.tokens > 0) {
+      const int64_t tokens = std::min(run.tokens, kMovedTokens);
+      LASTRO_RETURN_IF_ERROR(table_.Reserve(length_, length_ + tokens));
+      core_.backend->BeginStep({});
+      const KvMove move = {run.table.blocks(), run.position % block, table_.blocks(), length_, tokens};
+      core_.transformer->MoveKv(move, run.position, length_, core_.pool->store());
+      LASTRO_RETURN_IF_ERROR(core_.backend->Synchronize());
+      length_ += static_cast<int>(tokens);
+      run.DropFirst(tokens);
+    }
+    return absl::OkStatus();
   });
 }
 

@@ -60,9 +60,10 @@ class CachedSession : public DecoderSession {
   // What the session holds from now on is kept for others of `scope`; `held` are its tokens so far.
   void KeepFor(KvScope scope, absl::Span<const int32_t> held);
 
-  // Goes on with `run`, which begins at length(), as it was computed elsewhere; a step of its own. RESOURCE_EXHAUSTED
-  // when the KV memory is full; CANCELLED, DEADLINE_EXCEEDED. REQUIRES: before KeepFor; within the capacity.
-  absl::Status Splice(const KnownRun& run, const CallContext& context);
+  // Goes on with `run`, which begins at length(), as it was computed elsewhere; a step of its own. What has been moved
+  // is given back, so that little more is held than the run has blocks. RESOURCE_EXHAUSTED when the KV memory is full:
+  // what found room was moved. CANCELLED, DEADLINE_EXCEEDED. REQUIRES: before KeepFor; within the capacity.
+  absl::Status Splice(KnownRun run, const CallContext& context);
 
   const DecoderCore& core() const { return core_; }
   const BlockTable& table() const { return table_; }

@@ -12,6 +12,16 @@ constexpr size_t kMaxScopes = 4096;
 
 }  // namespace
 
+void KnownRun::DropFirst(int64_t count) {
+  const int64_t block = table.pool().shape().block_tokens, dropped = (position + count) / block - position / block;
+  begin += count;
+  position += count;
+  tokens -= count;
+  BlockTable left(table.pool());
+  left.Share(table.blocks().subspan(static_cast<size_t>(dropped)));
+  table = std::move(left);
+}
+
 PrefixCache::PrefixCache(KvPool& pool, int64_t max_bytes, bool by_content)
     : pool_(pool), max_blocks_(std::max<int64_t>(0, max_bytes / pool.block_bytes())), by_content_(by_content) {
   pool_.SetReserve([this](int64_t count) { return GiveBack(count); });
@@ -29,11 +39,12 @@ int64_t PrefixCache::blocks() const {
 }
 
 PrefixCache::Root& PrefixCache::RootOf(const KvScope& scope) {
-  if (roots_.size() >= kMaxScopes && roots_.count(scope.name) == 0) {
+  const std::pair<std::string, bool> key = {scope.name, scope.exact};
+  if (roots_.size() >= kMaxScopes && roots_.count(key) == 0) {
     for (auto& [name, root] : roots_) DropAll(&root->node);
     roots_.clear();
   }
-  std::unique_ptr<Root>& root = roots_[scope.name];
+  std::unique_ptr<Root>& root = roots_[key];
   if (root == nullptr) {
     root = std::make_unique<Root>();
     root->version = scope.version;
@@ -180,8 +191,10 @@ std::vector<KnownRun> PrefixCache::FindRuns(const KvScope& scope, absl::Span<con
   absl::MutexLock lock(&mutex_);
   Root& root = Enter(scope);
   limit = std::min(limit, static_cast<int64_t>(tokens.size()));
+  std::vector<int32_t> block;
   for (int64_t at = from; at + size <= limit;) {
-    const auto found = root.by_content.find({tokens.begin() + at, tokens.begin() + at + size});
+    block.assign(tokens.begin() + at, tokens.begin() + at + size);
+    const auto found = root.by_content.find(block);
     const Run run = found == root.by_content.end() ? Run() : RunAround(found->second, tokens, at, from, limit);
     if (run.end - run.begin < least) {
       ++at;

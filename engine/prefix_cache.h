@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -29,6 +30,7 @@ namespace lastro::engine {
 struct KvScope {
   std::string name;
   int64_t version = 0;
+  bool exact = true;  // else a scope of its own: what stands behind tokens reused at other positions
 };
 
 // Tokens of a text that other texts of its scope have held, and the blocks that hold them.
@@ -37,6 +39,9 @@ struct KnownRun {
   int64_t tokens = 0;
   int64_t position = 0;  // of the first of them where they were computed
   BlockTable table;      // begins with the block of `position`
+
+  // Without its first `count` tokens; gives back the blocks that hold no others.
+  void DropFirst(int64_t count);
 };
 
 class PrefixCache {
@@ -100,7 +105,8 @@ class PrefixCache {
   const int64_t max_blocks_;
   const bool by_content_;
   mutable absl::Mutex mutex_;
-  std::map<std::string, std::unique_ptr<Root>> roots_ ABSL_GUARDED_BY(mutex_);
+  // By name and `exact`.
+  std::map<std::pair<std::string, bool>, std::unique_ptr<Root>> roots_ ABSL_GUARDED_BY(mutex_);
   Recent recent_ ABSL_GUARDED_BY(mutex_);  // the last used first
 };
 

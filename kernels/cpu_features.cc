@@ -63,7 +63,7 @@ void SetVnniForTest(bool use) { Vnni() = use && HasVnni(); }
 
 TileUse TilesInUse() { return UseVnni() ? Tiles().load() : TileUse::kNone; }
 void SetTilesForTest(TileUse use) {
-  const bool possible = use == TileUse::kHardware ? BestTiles() == use : HasVnni();
+  const bool possible = use == TileUse::kHardware ? BestTiles() == use : may_use_tiles && HasVnni();
   Tiles() = possible ? use : TileUse::kNone;
 }
 const char* TilesProblem() { return FailedCheck(); }

@@ -53,9 +53,11 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("SIZE")
       ->check(CLI::NonNegativeNumber)
       ->transform(CLI::AsSizeValue(false));
-  app->add_flag("--reuse-chunks", config->reuse_chunks,
-                "what is kept also where a prompt holds it at another place: the same passages in another order answer "
-                "sooner, a little less exactly; rotary models on the CPU, not with --deterministic");
+  app->add_flag(
+      "--reuse-chunks", config->reuse_chunks,
+      "what is kept also where a prompt holds it at another place: the same passages in another order answer "
+      "sooner, a little less exactly, and what callers of one tenant and labels ask has a say in each other's "
+      "answers; rotary models on the CPU, not with --deterministic");
   app->add_option("--kv-type", config->kv_type,
                   "how this memory is kept on the CPU: fp32, fp16, int8 (a quarter of fp32, less exact), or auto: fp16 "
                   "with bf16 compute, else fp32")

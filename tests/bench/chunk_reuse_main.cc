@@ -204,7 +204,7 @@ absl::Status Run(const Options& options) {
   LASTRO_ASSIGN_OR_RETURN(const auto exact, DecoderModel::Load(options.model, *plain_runtime));
   LASTRO_ASSIGN_OR_RETURN(const auto reuse, DecoderModel::Load(options.model, *reuse_runtime));
   const Tokens corpus = Corpus(options, exact->tokenizer());
-  const int64_t needed = 4 * int64_t{options.chunks} * options.chunk_tokens;
+  const int64_t needed = 4 * int64_t{options.chunks} * options.chunk_tokens + 2 * kQuestionTokens;
   if (static_cast<int64_t>(corpus.size()) < needed) {
     return absl::InvalidArgumentError(options.folder + " holds too little Markdown text for these chunks");
   }
@@ -228,8 +228,14 @@ int Main(int argc, char** argv) {
   if (argc > 4) options.chunk_tokens = std::max(1, std::atoi(argv[4]));
   if (argc > 5) options.trials = std::max(1, std::atoi(argv[5]));
   const std::string type = argc > 6 ? argv[6] : "auto";
-  if (type == "fp32") options.type = ComputeType::kFloat32;
-  if (type == "bf16") options.type = ComputeType::kBFloat16;
+  if (type == "fp32") {
+    options.type = ComputeType::kFloat32;
+  } else if (type == "bf16") {
+    options.type = ComputeType::kBFloat16;
+  } else if (type != "auto") {
+    std::cerr << "TYPE is " << type << "; it must be auto, fp32 or bf16\n";
+    return 2;
+  }
   const absl::Status status = Run(options);
   if (!status.ok()) std::cerr << status << "\n";
   return status.ok() ? 0 : 1;

@@ -18,9 +18,10 @@ using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::StatusIs;
 
-std::unique_ptr<Runtime> ChunkRuntime(ComputeType type = ComputeType::kFloat32) {
+std::unique_ptr<Runtime> ChunkRuntime(ComputeType type = ComputeType::kFloat32, int64_t kv_bytes = 0) {
   RuntimeOptions options;
   options.compute_type = type;
+  options.kv_bytes = kv_bytes;
   options.threads = 2;
   options.device = "cpu";
   options.reuse_chunks = true;
@@ -200,6 +201,62 @@ TEST(ChunkReuse, KeepsScopesApartAndForgetsAtRemovals) {
   EXPECT_GE(reused, kBoth);
   Logits(*model, Prompt({b, a}, 1), nullptr, &reused);
   EXPECT_EQ(reused, 0);
+}
+
+// What was computed behind reused tokens is never the beginning of another text: neither of its scope, nor of one whose
+// name was made up to look like where it is kept.
+TEST(ChunkReuse, WhatIsNotExactIsNoBeginning) {
+  std::unique_ptr<Runtime> runtime = ChunkRuntime();
+  auto model = *DecoderModel::Load(TinyModel("llama-gqa"), *runtime);
+  const std::vector<int32_t> a = Chunk(1, 100), b = Chunk(2, 90), c = Chunk(3, 40);
+  const KvScope scope = {"notes", 0};
+  int reused = 0;
+  Logits(*model, Prompt({a, b}, 0), &scope, &reused);
+  const std::vector<int32_t> prompt = Prompt({c, b, a}, 1);
+  ASSERT_OK_AND_ASSIGN(Opening opening, model->Open(prompt, 40, {nullptr, &scope}, CallContext()));
+  ASSERT_GE(opening.reused_tokens, 150);
+  std::vector<int32_t> all = prompt;
+  ASSERT_THAT(opening.session->Extend(opening.left(), LogitsOf::kNone, CallContext(), nullptr), IsOk());
+  for (int32_t id = 30; id < 70; ++id) all.push_back(id);
+  ASSERT_THAT(opening.session->Extend(absl::MakeConstSpan(all).last(40), LogitsOf::kNone, CallContext(), nullptr),
+              IsOk());
+  PrefixCache& cache = *static_cast<CachedSession&>(*opening.session).core().prefixes;
+  // Exact are c, and of b what is computed again.
+  const int64_t exact = 3 + 1 + 40 + 1 + kRecomputedTokens;
+  EXPECT_EQ(cache.Find(scope, all, 1 << 20).blocks().size(), static_cast<size_t>(exact / 16));
+  EXPECT_EQ(cache.Find({"notes", 0, false}, all, 1 << 20).blocks().size(), all.size() / 16);
+  for (const char* name : {"notes\ninexact", "notes\n", "inexact"}) {
+    const KvScope other = {name, 0};
+    Logits(*model, prompt, &other, &reused);
+    EXPECT_EQ(reused, 0) << name;
+  }
+}
+
+// Blocks that wait to be moved take no room that the text was promised: where the memory is full of them the rest is
+// computed, and a text that is all but one run needs little more than itself.
+TEST(ChunkReuse, FindsRoomWhereTheMemoryIsSmall) {
+  std::unique_ptr<Runtime> plain_runtime = NewRuntime();
+  auto plain = *DecoderModel::Load(TinyModel("llama-gqa"), *plain_runtime);
+  auto session = *plain->NewSession(10);
+  const int64_t block_bytes = static_cast<CachedSession&>(*session).core().pool->block_bytes();
+  const std::vector<int32_t> a = Chunk(1, 100), b = Chunk(2, 90), c = Chunk(3, 60), d = Chunk(4, 60);
+  const KvScope scope = {"notes", 0};
+  int reused = 0;
+  auto second_of = [&](int64_t blocks, const std::vector<int32_t>& first, const std::vector<int32_t>& second) {
+    std::unique_ptr<Runtime> runtime = ChunkRuntime(ComputeType::kFloat32, blocks * block_bytes);
+    auto model = *DecoderModel::Load(TinyModel("llama-gqa"), *runtime);
+    Logits(*model, first, &scope, &reused);
+    return Logits(*model, second, &scope, &reused).size();
+  };
+  const size_t vocab = static_cast<size_t>(plain->info().vocab_size);
+  // 21 blocks, and up to 13 that wait.
+  for (int64_t blocks = 21; blocks < 36; ++blocks) {
+    EXPECT_EQ(second_of(blocks, Prompt({a, b}, 0), Prompt({c, b, d, a}, 1)), vocab) << blocks;
+  }
+  EXPECT_GE(reused, 158);
+  const std::vector<int32_t> large = Chunk(5, 400);
+  EXPECT_EQ(second_of(27 + 9, Prompt({large}, 0), Prompt({d, large}, 1)), vocab);  // the second has 30 blocks
+  EXPECT_GE(reused, 400 - static_cast<int>(kRecomputedTokens) - 15);
 }
 
 TEST(ChunkReuse, GeneratedTextsAndTheirForksGoOn) {

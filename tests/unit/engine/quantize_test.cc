@@ -11,6 +11,7 @@
 #include "engine/decoder_model.h"
 #include "engine/embedding_model.h"
 #include "engine/gguf_model.h"
+#include "engine/hf_folder.h"
 #include "engine/perplexity.h"
 #include "tests/unit/engine/model_test_util.h"
 
@@ -153,6 +154,42 @@ INSTANTIATE_TEST_SUITE_P(Models, SameModelTest,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// What a model copied into another order is taken out of memory, and nothing is lost: neither the copies, nor what the
+// file says when it is hashed again.
+TEST(QuantizeTest, WhatIsForgottenIsReadAgain) {
+  RandomLlama model;
+  TempFolder folder;
+  ASSERT_THAT(Quantize(model.path(), folder / "m.gguf", "f32"), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto opened, GgufModel::Open(folder / "m.gguf"));
+  auto contents = [&] {
+    std::vector<std::string> all = {opened->Fingerprint({})};
+    for (const std::string& name : opened->weights().names()) {
+      const absl::Span<const uint8_t> data = (*opened->weights().Find(name))->data;
+      all.emplace_back(data.begin(), data.end());
+    }
+    return all;
+  };
+  const std::vector<std::string> before = contents();
+  opened->weights().ForgetReplaced();
+  EXPECT_TRUE(contents() == before);
+  FingerprintBuilder builder;
+  builder.Add("gguf", *ReadFile(folder / "m.gguf", 1 << 30));
+  EXPECT_EQ(before[0], builder.FinishHex());
+}
+
+// In pieces a file has the fingerprint that it has as a whole.
+TEST(QuantizeTest, FingerprintsOfMappedFilesAreThoseOfTheirBytes) {
+  const std::string large((size_t{33} << 20) + 5, 'x');
+  for (size_t size : {size_t{0}, size_t{5}, size_t{16} << 20, large.size()}) {
+    FingerprintBuilder whole, pieces;
+    whole.Add("gguf", absl::string_view(large).substr(0, size));
+    size_t calls = 0;
+    pieces.AddMapped("gguf", {reinterpret_cast<const uint8_t*>(large.data()), size}, [&] { ++calls; });
+    EXPECT_EQ(pieces.FinishHex(), whole.FinishHex()) << size;
+    EXPECT_EQ(calls, (size + (size_t{16} << 20) - 1) >> 24);
+  }
+}
 
 TEST(QuantizeTest, EncodersComeBackWithTheirPooling) {
   TempFolder folder;
