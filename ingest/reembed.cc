@@ -46,15 +46,13 @@ class Reembedder::Filling {
           absl::StrCat("the model ", info.model, " has another fingerprint than ", fingerprint_));
     }
     for (int pass = 0; pass < kMaxPasses; ++pass) {
-      absl::Status status = Pass();
-      if (status.ok()) status = store_.PrepareVectors(collection_, fingerprint_);
-      if (status.ok()) return status;
+      const absl::Status filled = Pass();
+      const absl::Status status = filled.ok() ? store_.PrepareVectors(collection_, fingerprint_) : filled;
       if (!absl::IsFailedPrecondition(status)) return status;
       LASTRO_ASSIGN_OR_RETURN(retrieval::Reembedding now, store_.GetReembedding(collection_));
       if (now.searched.fingerprint == fingerprint_) return absl::OkStatus();
-      const bool behind = now.other.has_value() && now.other->fingerprint == fingerprint_ &&
-                          now.other->vectors < now.chunks && !too_long_;
-      if (!behind) return status;
+      const bool is_there = now.other.has_value() && now.other->fingerprint == fingerprint_;
+      if (!filled.ok() || !is_there) return status;  // else documents came meanwhile
     }
     return absl::AbortedError(
         absl::StrCat("collection ", collection_, ": documents come faster than they are embedded; try again later"));
@@ -99,8 +97,7 @@ class Reembedder::Filling {
   }
 
   // The chunks were cut for another model.
-  absl::Status TooLong(const absl::Status& refusal) {
-    too_long_ = true;
+  absl::Status TooLong(const absl::Status& refusal) const {
     return absl::FailedPreconditionError(absl::StrCat(
         "collection ", collection_, ": the model cannot take a chunk: ", refusal.message(),
         "; chunks are never cut in silence: ingest the files into a new collection with this model instead"));
@@ -112,7 +109,6 @@ class Reembedder::Filling {
   const std::string& fingerprint_;
   const CallContext& context_;
   const Told told_;
-  bool too_long_ = false;
 };
 
 absl::StatusOr<retrieval::Job> Reembedder::Run(const std::string& fingerprint, retrieval::Job job,

@@ -99,6 +99,7 @@ absl::Status CheckCopy(const std::string& path, const CallContext& context, Back
   {
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Database::Open(path, /*read_only=*/false));
     db->SetContext(&context);
+    LASTRO_RETURN_IF_ERROR(PrepareSchema(*db));  // a store of an older version is not upgraded before it is backed up
     LASTRO_RETURN_IF_ERROR(CheckStoreIntegrity(*db));
     LASTRO_ASSIGN_OR_RETURN(manifest->commit, ReadCommit(*db));
     LASTRO_ASSIGN_OR_RETURN(manifest->documents, db->QueryInt("SELECT count(*) FROM documents"));

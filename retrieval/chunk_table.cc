@@ -11,6 +11,7 @@ namespace lastro::retrieval {
 namespace {
 
 constexpr char kColumns[] = "id, document, ordinal, tokens, text_sha256, layout, headings, text";
+enum Column { kLayout = 5, kHeadings, kText };
 
 absl::StatusOr<ChunkRow> Read(const Statement& row) {
   ChunkRow result;
@@ -20,8 +21,8 @@ absl::StatusOr<ChunkRow> Read(const Statement& row) {
   chunk.ordinal = static_cast<int32_t>(row.Int(2));
   chunk.tokens = static_cast<int32_t>(row.Int(3));
   chunk.text_sha256 = row.Text(4);
-  LASTRO_RETURN_IF_ERROR(DecodeLayout(row.Bytes(5), row.Bytes(6), &chunk));
-  chunk.text = row.Text(7);
+  LASTRO_RETURN_IF_ERROR(DecodeLayout(row.Bytes(kLayout), row.Bytes(kHeadings), &chunk));
+  chunk.text = row.Text(kText);
   return result;
 }
 
@@ -125,7 +126,7 @@ absl::StatusOr<ChunksWithoutVector> SelectChunksWithoutVector(Database& db, int6
     LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
     if (!more) break;
     LASTRO_ASSIGN_OR_RETURN(ChunkRow row, Read(query));
-    bytes += row.chunk.text.size();
+    for (int column : {kLayout, kHeadings, kText}) bytes += query.Bytes(column).size();
     found.last = row.chunk.id;
     found.chunks.push_back(std::move(row.chunk));
   }

@@ -34,7 +34,7 @@ absl::StatusOr<ChunkRow> SelectChunk(Database& db, int64_t id);  // NOT_FOUND
 absl::StatusOr<std::vector<int64_t>> SelectChunksAround(Database& db, int64_t document, int32_t ordinal, int reach);
 
 // Chunks without a vector in `set` with ids after `after`, by id, without vectors and document ids: at most `count`,
-// and at most `max_bytes` of text together but for one chunk. `last` is the id of the last of them.
+// and at most `max_bytes` of text, headings and segments together but for one chunk. `last` is the id of the last.
 struct ChunksWithoutVector {
   std::vector<Chunk> chunks;
   int64_t last = 0;

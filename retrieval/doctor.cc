@@ -153,11 +153,22 @@ class Doctor {
 
   absl::Status CheckIdentityOf(Database& db, Look* look) {
     absl::Status status = CheckIdentity(db);
-    if (status.ok()) return PrepareSchema(db);
+    if (status.ok()) return CheckVersion(db, look);
     absl::StatusOr<int64_t> commit = ReadCommit(db);
     look->commits_lost = commit.ok() && *commit < ReadNote(db.handle(), Note::kCommit);
     look->unusable = !look->commits_lost;
     return status;
+  }
+
+  // A damaged store of an older version cannot be upgraded, and what is looked at is this version's.
+  absl::Status CheckVersion(Database& db, Look* look) {
+    absl::Status status = PrepareSchema(db);
+    if (!IsDamage(status)) return status;
+    LASTRO_ASSIGN_OR_RETURN(int64_t version, db.QueryInt("PRAGMA user_version"));
+    if (version == kSchemaVersion) return status;
+    look->unusable = true;
+    return absl::DataLossError(absl::StrCat("schema version ", version, " cannot be upgraded to ", kSchemaVersion,
+                                            " while the store is damaged: mend it with the Lastro that wrote it"));
   }
 
   absl::Status CheckPages(Database& db, Finding& finding, Look* look) {
@@ -287,13 +298,7 @@ class Doctor {
   absl::Status MendDerived(Database& db, const Look& found) {
     bool pages = found.problems_of(kPages) > 0;
     if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
-    for (int64_t set : found.report.other_vectors) {  // computed anew by the next re-embedding
-      LASTRO_RETURN_IF_ERROR(Step(db, [&] { return EmptyVectorSet(db, set); }));
-      const std::string folder = IndexFolder(options_.folder, set);
-      for (int64_t generation : ListGenerations(folder)) {
-        LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(IndexFileName(folder, generation)));
-      }
-    }
+    for (int64_t set : found.report.other_vectors) LASTRO_RETURN_IF_ERROR(TakeOut(db, set));
     bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
     if (found.problems_of("jobs") > 0) {  // which of them a damaged page hurt cannot be told
@@ -306,6 +311,18 @@ class Doctor {
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
     }
     return absl::OkStatus();
+  }
+
+  // Takes out vectors that are not searched, which the next re-embedding computes anew. Their index goes first: it must
+  // not meet others.
+  absl::Status TakeOut(Database& db, int64_t set) {
+    const std::string folder = IndexFolder(options_.folder, set);
+    for (int64_t generation : ListGenerations(folder)) {
+      LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(IndexFileName(folder, generation)));
+    }
+    absl::Status emptied;
+    LASTRO_RETURN_IF_ERROR(Step(db, [&] { return emptied = EmptyVectorSet(db, set); }));
+    return IsDamage(emptied) ? Step(db, [&] { return RemakeVectorSet(db, set); }) : emptied;
   }
 
   absl::Status DropDocuments(Database& db, const std::vector<DamagedDocument>& documents) {

@@ -54,7 +54,7 @@ class ReembeddingStore {
   virtual absl::StatusOr<Reembedding> BeginReembedding(const std::string& collection, const VectorSet& model) = 0;
 
   // What of the other set `fingerprint` is missing among chunks with ids after `after`: at most `count`, and some MiB
-  // of text; none: there are no more. FAILED_PRECONDITION when the collection has no such set.
+  // of them; none: there are no more. FAILED_PRECONDITION when the collection has no such set.
   virtual absl::StatusOr<UnembeddedChunks> FindUnembedded(const std::string& collection, const std::string& fingerprint,
                                                           int64_t after, int count) = 0;
 

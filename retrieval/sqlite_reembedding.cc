@@ -12,7 +12,7 @@
 namespace lastro::retrieval {
 namespace {
 
-constexpr size_t kMaxTextBytesPerCall = 4u << 20;
+constexpr size_t kMaxBytesPerCall = 4u << 20;
 
 // The other set of the collection, when it is that of `fingerprint`.
 absl::StatusOr<VectorSetRow> OtherSet(const CollectionRow& row, const std::string& collection,
@@ -70,7 +70,7 @@ absl::StatusOr<UnembeddedChunks> SqliteReembedding::FindUnembedded(const std::st
   LASTRO_ASSIGN_OR_RETURN(CollectionRow row, Find(snapshot, collection));
   LASTRO_ASSIGN_OR_RETURN(VectorSetRow set, OtherSet(row, collection, fingerprint));
   LASTRO_ASSIGN_OR_RETURN(ChunksWithoutVector found, SelectChunksWithoutVector(snapshot.db(), row.row, set.id, after,
-                                                                               count, kMaxTextBytesPerCall));
+                                                                               count, kMaxBytesPerCall));
   return UnembeddedChunks{std::move(found.chunks), found.last};
 }
 

@@ -1,5 +1,7 @@
 #include "retrieval/vector_table.h"
 
+#include <sqlite3.h>
+
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +14,11 @@ namespace {
 absl::Status AddToCount(Database& db, int64_t set, int64_t vectors) {
   LASTRO_ASSIGN_OR_RETURN(Statement update, db.Prepare("UPDATE vector_sets SET vectors=vectors+?2 WHERE id=?1"));
   return update.Bind(1, set).Bind(2, vectors).Run();
+}
+
+absl::Status CreateVectorTable(Database& db, int64_t set) {
+  return db.Execute(
+      absl::StrCat("CREATE TABLE ", VectorTable(set), "(chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL)"));
 }
 
 }  // namespace
@@ -43,8 +50,7 @@ absl::StatusOr<int64_t> InsertVectorSet(Database& db, int64_t collection, const 
       .Bind(5, set.since);
   LASTRO_RETURN_IF_ERROR(insert.Run());
   const int64_t id = db.last_insert_id();
-  LASTRO_RETURN_IF_ERROR(
-      db.Execute(absl::StrCat("CREATE TABLE ", VectorTable(id), "(chunk INTEGER PRIMARY KEY, vector BLOB NOT NULL)")));
+  LASTRO_RETURN_IF_ERROR(CreateVectorTable(db, id));
   return id;
 }
 
@@ -55,6 +61,16 @@ absl::Status EraseVectorSet(Database& db, int64_t set) {
 absl::Status EmptyVectorSet(Database& db, int64_t set) {
   return db.Execute(
       absl::StrCat("DELETE FROM ", VectorTable(set), "; UPDATE vector_sets SET vectors=0 WHERE id=", set));
+}
+
+absl::Status RemakeVectorSet(Database& db, int64_t set) {
+  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+  absl::Status forgotten = db.Execute(absl::StrCat("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='",
+                                                   VectorTable(set), "'; PRAGMA writable_schema=RESET"));
+  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  LASTRO_RETURN_IF_ERROR(forgotten);
+  LASTRO_RETURN_IF_ERROR(CreateVectorTable(db, set));
+  return db.Execute(absl::StrCat("UPDATE vector_sets SET vectors=0 WHERE id=", set));
 }
 
 absl::Status InsertVectors(Database& db, int64_t set, absl::Span<const int64_t> ids,

@@ -34,6 +34,9 @@ absl::StatusOr<int64_t> InsertVectorSet(Database& db, int64_t collection, const 
 absl::Status EraseVectorSet(Database& db, int64_t set);
 // Takes all vectors out of a set without reading them.
 absl::Status EmptyVectorSet(Database& db, int64_t set);
+// The same where a damaged page is in the way: the table is made anew, and the pages of the one before belong to nobody
+// until a VACUUM.
+absl::Status RemakeVectorSet(Database& db, int64_t set);
 
 // vectors[i] for chunk ids[i]; an empty one is left out. Counts them.
 absl::Status InsertVectors(Database& db, int64_t set, absl::Span<const int64_t> ids,

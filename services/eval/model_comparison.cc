@@ -42,9 +42,11 @@ absl::StatusOr<std::vector<v1::Document>> SampleDocuments(RetrievalApi& retrieva
     LASTRO_ASSIGN_OR_RETURN(v1::ListDocumentsResponse page, retrieval.ListDocuments(request, context));
     for (v1::Document& document : *page.mutable_documents()) {
       ++seen;
-      const size_t place = taken.size() < count ? taken.size() : Below(seen, random);
-      if (place == taken.size()) taken.emplace_back();
-      if (place < taken.size()) taken[place] = std::move(document);
+      if (taken.size() < count) {
+        taken.push_back(std::move(document));
+      } else if (const size_t place = Below(seen, random); place < count) {
+        taken[place] = std::move(document);
+      }
     }
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -157,7 +159,7 @@ absl::StatusOr<std::vector<ComparedQuery>> SampleQueries(RetrievalApi& retrieval
                           SampleDocuments(retrieval, collection, count, random, context));
   std::vector<ComparedQuery> queries;
   // A collection of few documents is asked several times a document.
-  for (size_t i = 0; !documents.empty() && i < std::max(count, documents.size()); ++i) {
+  for (size_t i = 0; !documents.empty() && i < count; ++i) {
     const v1::Document& document = documents[i % documents.size()];
     v1::ListChunksRequest request;
     request.set_collection(collection);

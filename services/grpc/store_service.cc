@@ -185,6 +185,10 @@ class StoreGrpcService final : public v1::StoreService::Service {
   grpc::Status PutVectors(grpc::ServerContext* server, const v1::PutVectorsRequest* request,
                           v1::PutVectorsResponse* response) override {
     return Run(server, "StoreService/PutVectors", [&](Call&, retrieval::ChunkStore& store) -> absl::Status {
+      if (request->vectors_size() > kMaxVectorKeys) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(request->vectors_size(), " vectors; at most ", kMaxVectorKeys, " a call"));
+      }
       std::vector<retrieval::TextVector> vectors;
       for (const v1::PutVectorsRequest::TextVector& vector : request->vectors()) {
         vectors.push_back({vector.text_sha256(), {vector.values().begin(), vector.values().end()}});

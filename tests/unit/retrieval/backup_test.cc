@@ -44,6 +44,42 @@ TEST_F(BackupTest, ComesBackWhole) {
   EXPECT_EQ(Found(*store, SearchMode::kDense, "text number7").at(0), "text number7");
 }
 
+TEST_F(BackupTest, HasBothSetsOfVectors) {
+  PutSome(0, 9);
+  const VectorSet model = OtherModel();
+  ASSERT_THAT(store_->BeginReembedding(kCollection, model), IsOk());
+  ASSERT_THAT(FillOther(*store_, model, 4), IsOk());
+  ASSERT_THAT(BackUp(folder_.path(), backup_, CallContext()), IsOk());
+  ASSERT_THAT(store_->DropVectors(kCollection, model.fingerprint), IsOk());
+  ASSERT_THAT(Restore(backup_, data_, false, CallContext()), IsOk());
+  std::unique_ptr<SqliteStore> store = OpenStore(data_);
+  ASSERT_OK_AND_ASSIGN(Reembedding state, store->GetReembedding(kCollection));
+  ASSERT_TRUE(state.other.has_value());
+  EXPECT_EQ(state.other->vectors, 4);
+  EXPECT_EQ(FillOther(*store, model).value(), 5);
+  ASSERT_THAT(store->SwitchVectors(kCollection, model.fingerprint), IsOk());
+  EXPECT_THAT(store->CheckIntegrity(), IsOk());
+}
+
+TEST_F(BackupTest, IsOfAnOlderVersionBeforeItIsUpgraded) {
+  PutSome(0, 9);
+  store_.reset();
+  {
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", false));
+    MakeVersion3(*db);
+  }
+  ASSERT_OK_AND_ASSIGN(BackupManifest made, BackUp(folder_.path(), backup_, CallContext()));
+  EXPECT_EQ(made.documents, 9);
+  {
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", true));
+    EXPECT_EQ(db->QueryInt("PRAGMA user_version").value(), 3) << "the store itself was changed";
+  }
+  ASSERT_THAT(Restore(backup_, data_, false, CallContext()), IsOk());
+  std::unique_ptr<SqliteStore> store = OpenStore(data_);
+  EXPECT_THAT(store->CheckIntegrity(), IsOk());
+  EXPECT_EQ(Found(*store, SearchMode::kDense, "text number7").at(0), "text number7");
+}
+
 TEST_F(BackupTest, IsOfOneCommitWhileOthersWrite) {
   PutSome(0, 5);
   std::thread writer([this] { PutSome(5, 60); });

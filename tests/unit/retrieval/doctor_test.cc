@@ -16,6 +16,7 @@ namespace {
 using lastro::testing::IsOk;
 using lastro::testing::StatusIs;
 using ::testing::_;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr size_t kPage = 8192;
@@ -66,8 +67,8 @@ class DoctorTest : public StoreTest {
     std::ofstream(path, std::ios::binary) << file;
   }
 
-  // Flips a bit of the last page of a table or index.
-  void DamagePageOf(const std::string& name) {
+  // Flips a bit of the last page of a table or index, or all of them.
+  void DamagePageOf(const std::string& name, bool whole = false) {
     int64_t page = 0;
     {
       ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", true));
@@ -75,7 +76,8 @@ class DoctorTest : public StoreTest {
     }
     std::string path = folder_ / "lastro.db";
     std::string file = ReadFile(path, 1 << 30).value();
-    file[static_cast<size_t>(page) * kPage - 100] ^= 1;
+    const size_t end = static_cast<size_t>(page) * kPage;
+    for (size_t at = whole ? end - kPage : end - 100; at < (whole ? end : end - 99); ++at) file[at] ^= 1;
     std::ofstream(path, std::ios::binary) << file;
   }
 
@@ -212,6 +214,59 @@ TEST_F(DoctorTest, ADamagedPageOfChunksCostsOnlyItsDocuments) {
   EXPECT_EQ(gone.count("long3"), 1u);
   EXPECT_LT(gone.size(), 4u);
   ExpectAllFound(gone);
+}
+
+// Two vectors stand on a page.
+constexpr int kWide = 1000;
+
+TEST_F(DoctorTest, ADamagedPageOfVectorsCostsOnlyItsDocuments) {
+  Reopen();
+  ASSERT_THAT(store_->CreateCollection(MakeCollection("wide", kFingerprint, kWide)), IsOk());
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_THAT(Put(*store_, MakeDocument(absl::StrCat("wide", i), {absl::StrCat("wide text ", i)}, "wide", kWide)),
+                IsOk());
+  }
+  store_.reset();
+  DamagePageOf("vectors_2");
+  EXPECT_FALSE(Run(/*repair=*/true).healthy()) << "a damaged page was taken for sound";
+  DoctorReport report = Run(/*repair=*/true, /*drop_damaged=*/true);
+  EXPECT_TRUE(report.healthy());
+  EXPECT_TRUE(report.dropped);
+  EXPECT_GE(report.documents.size(), 1u);
+  EXPECT_LE(report.documents.size(), 2u);
+  ExpectAllFound();
+  EXPECT_EQ(store_->GetCollection("wide")->documents, 8 - static_cast<int64_t>(report.documents.size()));
+}
+
+TEST_F(DoctorTest, ADamagedPageOfVectorsThatAreNotSearchedCostsNoDocument) {
+  const VectorSet wide = OtherModel("wide", kWide);
+  for (bool whole : {false, true}) {
+    SCOPED_TRACE(whole);
+    Reopen();
+    ASSERT_THAT(store_->BeginReembedding(kCollection, wide), IsOk());
+    ASSERT_THAT(FillOther(*store_, wide), IsOk());
+    store_.reset();
+    DamagePageOf("vectors_2", whole);
+    DoctorReport report = Run(/*repair=*/true);
+    EXPECT_TRUE(report.healthy());
+    EXPECT_TRUE(report.documents.empty());
+    ExpectAllFound();
+    EXPECT_EQ(FillOther(*store_, wide).value(), 24);
+    ASSERT_THAT(store_->SwitchVectors(kCollection, "wide"), IsOk());
+    ASSERT_THAT(store_->SwitchVectors(kCollection, kFingerprint), IsOk());
+  }
+}
+
+TEST_F(DoctorTest, ADamagedStoreOfAnOlderVersionIsReported) {
+  {
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "lastro.db", false));
+    MakeVersion3(*db);
+  }
+  DamagePageOf("chunks");
+  DoctorReport report = Run(/*repair=*/true, /*drop_damaged=*/true);
+  EXPECT_FALSE(report.healthy());
+  ASSERT_FALSE(report.findings.empty());
+  EXPECT_THAT(report.findings[0].details, ElementsAre(HasSubstr("schema version 3 cannot be upgraded to 4")));
 }
 
 TEST_F(DoctorTest, ChangesNothingBesideDamageThatIsKept) {

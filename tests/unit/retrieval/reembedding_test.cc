@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/file.h"
 #include "retrieval/doctor.h"
 #include "retrieval/document_table.h"
@@ -313,7 +314,42 @@ TEST_F(ReembeddingTest, SearchesDuringTheTurnSeeOneModel) {
   EXPECT_GT(refused, 0);
 }
 
-TEST_F(ReembeddingTest, ACollectionGoesWithBothAndABackupHasBoth) {
+TEST_F(ReembeddingTest, AnAnswerIsSmallWhateverTheHeadings) {
+  for (int i = 0; i < 8; ++i) {
+    TestDocument test = MakeDocument(absl::StrCat("doc", i), {absl::StrCat("word", i)});
+    test.chunks[0].headings.assign(64, std::string(60'000, 'h'));
+    ASSERT_THAT(Put(*store_, test), IsOk());
+  }
+  ASSERT_THAT(store_->BeginReembedding(kCollection, new_), IsOk());
+  ASSERT_OK_AND_ASSIGN(UnembeddedChunks found, store_->FindUnembedded(kCollection, kOtherFingerprint, 0, 1000));
+  EXPECT_EQ(found.chunks.size(), 2u);
+  EXPECT_EQ(Fill(new_).value(), 8);
+}
+
+TEST_F(ReembeddingTest, VectorsMayBeDroppedWhileTheirIndexIsMade) {
+  Reopen(/*index_after_chunks=*/5);
+  PutSome(40);
+  for (int i = 0; i < 60 && !HasFailure(); ++i) {
+    ASSERT_THAT(store_->BeginReembedding(kCollection, new_), IsOk());
+    ASSERT_THAT(Fill(new_), IsOk());
+    std::atomic<bool> begun = false;
+    absl::Status prepared;
+    std::thread preparing([&] {
+      begun = true;
+      prepared = store_->PrepareVectors(kCollection, kOtherFingerprint);
+    });
+    while (!begun) std::this_thread::yield();
+    absl::SleepFor(absl::Microseconds(20 * i));
+    ASSERT_THAT(store_->DropVectors(kCollection, kOtherFingerprint), IsOk());
+    EXPECT_THAT(store_->Flush(), IsOk());
+    preparing.join();
+    EXPECT_TRUE(prepared.ok() || absl::IsFailedPrecondition(prepared)) << prepared;
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_ / "index"), {}), 1);
+  EXPECT_THAT(store_->CheckIntegrity(), IsOk());
+}
+
+TEST_F(ReembeddingTest, ACollectionGoesWithBoth) {
   PutSome(5);
   ASSERT_THAT(store_->BeginReembedding(kCollection, new_), IsOk());
   ASSERT_THAT(Fill(new_, 3), IsOk());

@@ -315,6 +315,16 @@ TEST_F(LocalReembeddingTest, TheModelsAreComparedOnASample) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no query")));
 }
 
+TEST_F(LocalReembeddingTest, ASampleIsNoLargerThanAskedFor) {
+  UploadSome(150);
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    ASSERT_OK_AND_ASSIGN(std::vector<eval::ComparedQuery> queries,
+                         eval::SampleQueries(*retrieval_, "default", 5, seed, CallContext()));
+    EXPECT_EQ(queries.size(), 5u) << seed;
+  }
+  EXPECT_TRUE(eval::SampleQueries(*retrieval_, "default", 0, 1, CallContext())->empty());
+}
+
 TEST(ModelComparison, ReadsQueries) {
   auto queries =
       eval::ReadQueries("how is a valve shut\n\n {\"question\": \"by whom\", \"document\": \"a.md\"}\n", "q");

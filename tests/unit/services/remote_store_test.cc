@@ -266,6 +266,9 @@ TEST_F(RemoteStoreTest, MovesACollectionToAnotherModel) {
                                                        {{Sha256Hex("ballast tank"), {1, 0, 0}},
                                                         {Sha256Hex("lifeboat deck"), {0, 1, 0}}}));
   EXPECT_EQ(put, 2);
+  const std::vector<retrieval::TextVector> too_many(16'385, {"a", {1, 0, 0}});
+  EXPECT_THAT(store_->PutVectors("default", "model-b", too_many),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 16384")));
   EXPECT_THAT(store_->PrepareVectors("default", "model-b"), IsOk());
   ASSERT_OK_AND_ASSIGN(state, store_->SwitchVectors("default", "model-b"));
   EXPECT_EQ(state.searched.fingerprint, "model-b");
