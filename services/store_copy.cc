@@ -94,9 +94,10 @@ absl::StatusOr<std::string> ReadWholeSource(ChunkStore& store, const std::string
   }
 }
 
-absl::StatusOr<WholeDocument> ReadParts(ChunkStore& store, const std::string& collection, const std::string& id) {
+absl::StatusOr<WholeDocument> ReadParts(ChunkStore& store, const std::string& collection, const Document& document) {
+  const std::string& id = document.id;
   WholeDocument whole;
-  LASTRO_ASSIGN_OR_RETURN(whole.document, store.GetDocument(collection, id));
+  whole.document = document;
   LASTRO_ASSIGN_OR_RETURN(whole.chunks, store.GetChunks(collection, id, /*with_vectors=*/true));
   LASTRO_ASSIGN_OR_RETURN(whole.original, store.ReadOriginal(collection, id));
   if (whole.document.source_kind == retrieval::SourceKind::kExtractedText) {
@@ -105,14 +106,14 @@ absl::StatusOr<WholeDocument> ReadParts(ChunkStore& store, const std::string& co
   return whole;
 }
 
-// The parts are read one after the other: of one version when the document is the same before and after.
+// The parts are read one after the other: of one version, and what went wrong believed, when the document is the same
+// before and after.
 absl::StatusOr<WholeDocument> ReadWhole(ChunkStore& store, const std::string& collection, const std::string& id) {
   for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    LASTRO_ASSIGN_OR_RETURN(WholeDocument whole, ReadParts(store, collection, id));
+    LASTRO_ASSIGN_OR_RETURN(Document before, store.GetDocument(collection, id));
+    absl::StatusOr<WholeDocument> whole = ReadParts(store, collection, before);
     LASTRO_ASSIGN_OR_RETURN(Document after, store.GetDocument(collection, id));
-    if (after.ingested_at == whole.document.ingested_at && after.content_sha256 == whole.document.content_sha256) {
-      return whole;
-    }
+    if (after.ingested_at == before.ingested_at && after.content_sha256 == before.content_sha256) return whole;
   }
   return absl::AbortedError(absl::StrCat("collection ", collection, ", document with id ", id,
                                          ": it was replaced again and again while it was read",
@@ -177,7 +178,8 @@ class StoreCopier {
       return absl::OkStatus();
     }
     LASTRO_RETURN_IF_ERROR(read.status());
-    WholeDocument& whole = *read;
+    const WholeDocument& whole = *read;
+    LASTRO_RETURN_IF_ERROR(CheckModel(collection));
     const std::string digest = DigestOf(whole);
     LASTRO_ASSIGN_OR_RETURN(bool equal, IsThere(collection.name, whole.document.uri, digest));
     if (!equal) LASTRO_RETURN_IF_ERROR(Put(collection, digest, whole));
@@ -187,6 +189,15 @@ class StoreCopier {
     report_.bytes += static_cast<int64_t>(whole.original.size());
     digests_.Add(digest);
     return absl::OkStatus();
+  }
+
+  // What was read until now has the vectors of the model that the copy began with.
+  absl::Status CheckModel(const Collection& collection) {
+    LASTRO_ASSIGN_OR_RETURN(Collection now, from_.GetCollection(collection.name));
+    if (now.embedding_fingerprint == collection.embedding_fingerprint) return absl::OkStatus();
+    return absl::AbortedError(absl::StrCat("collection ", collection.name, ": the source turned from the model \"",
+                                           collection.embedding_fingerprint, "\" to \"", now.embedding_fingerprint,
+                                           "\" while it was copied; delete the target's collection, then copy again"));
   }
 
   absl::StatusOr<bool> IsThere(const std::string& collection, const std::string& uri, const std::string& digest) {

@@ -38,7 +38,8 @@ absl::StatusOr<std::string> DocumentDigest(retrieval::ChunkStore& store, const s
 
 // Makes the target's collections hold what the source's do. Every document is read back from the target and compared.
 // NOT_FOUND: no such collection. FAILED_PRECONDITION: the target has a collection of the name with another embedding
-// model. ABORTED: a document of the source changed again and again while it was read. DATA_LOSS: what the target gives
+// model. ABORTED: a document of the source changed again and again while it was read, or a collection of it turned to
+// another embedding model. DATA_LOSS: what the target gives
 // back is not what was put, or it lacks documents at the end. CANCELLED and DEADLINE_EXCEEDED between documents.
 absl::StatusOr<StoreCopyReport> CopyStore(retrieval::ChunkStore& from, retrieval::ChunkStore& to,
                                           const StoreCopyOptions& options, const CallContext& context);

@@ -2,8 +2,7 @@
 // becomes comparisons with these that mean exactly what Filter::Matches does. Pure functions, thread-safe.
 //
 //   facets  array of texts: "k<field>" for each field that has a value, "k<field>t<type>" for each type among its
-//   values,
-//           "k<field>t<type>v<value>" for each value
+//           values, "k<field>t<type>v<value>" for each value
 //   ranges  JSON: "k<field>t<type>b" the least and "k<field>t<type>e" the greatest value of a type
 //   flat    text: "|k<field>v<value>" for each text among the values, then "|"
 //
@@ -32,7 +31,7 @@ inline constexpr int kMaxRangesBytes = 65536;  // of a JSON
 
 struct FacetColumns {
   std::vector<std::string> facets;
-  std::string ranges;
+  std::string ranges = "{}";
   std::string flat;
 
   void AddTo(MilvusRows* rows) const;

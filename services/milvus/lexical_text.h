@@ -13,10 +13,10 @@
 namespace lastro::services {
 
 struct LexicalColumns {
-  std::string terms;  // the terms of title, headings and text; those of title and headings more than once, which is
-                      // their weight
-  std::string
-      words;  // " token token ... " of each word's plain form in the text's order: what phrases are looked for in
+  // The terms of title, headings and text; those of title and headings more than once, which is their weight.
+  std::string terms;
+  // " token token ... " of each word's plain form in the text's order: what phrases are looked for in.
+  std::string words;
 };
 
 LexicalColumns LexicalColumnsOf(absl::string_view title, absl::Span<const std::string> headings,

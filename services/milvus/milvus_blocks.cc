@@ -65,9 +65,10 @@ absl::StatusOr<std::string> MilvusBlocks::ReadBlocks(const BlocksOf& of, uint64_
   std::vector<std::string> keys;
   for (uint64_t block = first; block < first + count; ++block) keys.push_back(BlockKey(of, block));
   const std::string expression = absl::StrCat(kKey, " in [\"", absl::StrJoin(keys, "\",\""), "\"]");
-  LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, {.expression = expression,
-                                                                         .columns = {kKey, kData},
-                                                                         .limit = static_cast<int>(count)}));
+  LASTRO_ASSIGN_OR_RETURN(
+      MilvusTable table,
+      client_.Query(collection_, {.expression = expression, .columns = {kKey, kData}, .limit = static_cast<int>(count)},
+                    {.latest = true}));
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> found, table.Texts(kKey));
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> data, table.Texts(kData));
   if (found.size() != data.size()) return absl::InternalError("the answer of Milvus is malformed: uneven columns");

@@ -26,7 +26,7 @@ class MilvusBlocks {
   MilvusBlocks(MilvusClient* client, const std::string& collection) : client_(*client), collection_(collection) {}
 
   absl::Status Put(const BlocksOf& of, absl::string_view bytes);
-  // Bytes [begin, end). REQUIRES: begin <= end <= the size of what was put.
+  // Bytes [begin, end), whatever the options' consistency. REQUIRES: begin <= end <= the size of what was put.
   absl::StatusOr<std::string> Read(const BlocksOf& of, uint64_t begin, uint64_t end);
   // Those of versions before `version`, or of this one.
   absl::Status DropBefore(const std::string& owner, const std::string& subject, int64_t version);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "services/grpc/limits.h"
 #include "services/milvus/lexical_text.h"
 #include "services/milvus/milvus_schema.h"
 #include "services/proto_convert.h"
@@ -20,7 +21,8 @@ using retrieval::Chunk;
 
 constexpr size_t kBytesPerInsert = 8u << 20;
 constexpr size_t kIdsPerCall = 1000;
-constexpr int64_t kChunksPerCall = 1000;
+constexpr int kBytesPerAnswer = kMaxResponseBytes / 2;  // Milvus puts something around what rows hold
+constexpr int kOtherBytesPerRow = 1024;                 // an id, a hash
 
 absl::Status TooLarge(const retrieval::Document& document, const Chunk& chunk, absl::string_view what, size_t bytes) {
   return absl::InvalidArgumentError(absl::StrCat("document ", document.uri, ", chunk ", chunk.ordinal, ": its ", what,
@@ -41,15 +43,14 @@ absl::StatusOr<Chunk> DecodedChunk(int64_t id, const std::string& body) {
   v1::Chunk proto;
   const bool parsed = absl::Base64Unescape(body, &bytes) && proto.ParseFromString(bytes);
   absl::StatusOr<Chunk> chunk = parsed ? FromProto(proto) : absl::DataLossError("");
-  if (chunk.ok()) return chunk;
+  if (chunk.ok() && chunk->id == id) return chunk;
   return absl::DataLossError(absl::StrCat("Milvus: chunk ", id, " cannot be read",
                                           "; put its document again, or copy the store from a good one"));
 }
 
-std::string TextHash(const std::string& text_sha256) {
-  const std::string hex = Hex(text_sha256);
-  return hex.substr(0, 256);
-}
+std::string TextHash(const std::string& text_sha256) { return Hex(text_sha256).substr(0, 256); }
+
+std::string WithIds(absl::Span<const int64_t> ids) { return absl::StrCat(kId, " in [", absl::StrJoin(ids, ","), "]"); }
 
 absl::Status Uneven() { return absl::InternalError("the answer of Milvus is malformed: uneven columns"); }
 
@@ -125,11 +126,17 @@ absl::StatusOr<std::vector<MilvusCandidate>> MilvusChunks::SearchText(const std:
   return candidates;
 }
 
+int MilvusChunks::RowsPerCall(bool with_bodies, bool with_vectors) const {
+  const int bytes = kOtherBytesPerRow + (with_bodies ? kMaxColumnBytes : 0) +
+                    (with_vectors ? dimension_ * static_cast<int>(sizeof(float)) : 0);
+  return std::clamp(kBytesPerAnswer / bytes, 1, kMilvusMaxRows);
+}
+
 absl::StatusOr<std::vector<Chunk>> MilvusChunks::ReadRows(const std::string& expression, int limit, bool with_vectors,
-                                                          const CallContext& context) {
+                                                          const MilvusReading& reading) {
   MilvusQuery query{.expression = expression, .columns = {kId, kBody}, .limit = limit};
   if (with_vectors) query.columns.push_back(kVector);
-  LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, query, context));
+  LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, query, reading));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> ids, table.Ints(kId));
   LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> bodies, table.Texts(kBody));
   std::vector<std::vector<float>> vectors;
@@ -146,13 +153,31 @@ absl::StatusOr<std::vector<Chunk>> MilvusChunks::ReadRows(const std::string& exp
   return chunks;
 }
 
+absl::StatusOr<std::map<int64_t, std::vector<float>>> MilvusChunks::ReadVectors(absl::Span<const int64_t> ids,
+                                                                                const CallContext& context) {
+  const size_t most = static_cast<size_t>(RowsPerCall(/*with_bodies=*/false, /*with_vectors=*/true));
+  std::map<int64_t, std::vector<float>> by_id;
+  for (size_t begin = 0; begin < ids.size(); begin += most) {
+    const absl::Span<const int64_t> some = ids.subspan(begin, most);
+    const MilvusQuery query{
+        .expression = WithIds(some), .columns = {kId, kVector}, .limit = static_cast<int>(some.size())};
+    LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, query, {context}));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> found, table.Ints(kId));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<std::vector<float>> vectors, table.Vectors(kVector, dimension_));
+    if (found.size() != vectors.size()) return Uneven();
+    for (size_t i = 0; i < found.size(); ++i) by_id[found[i]] = std::move(vectors[i]);
+  }
+  return by_id;
+}
+
 absl::StatusOr<std::vector<Chunk>> MilvusChunks::Read(absl::Span<const int64_t> ids, bool with_vectors,
                                                       const CallContext& context) {
+  const size_t most = static_cast<size_t>(RowsPerCall(/*with_bodies=*/true, with_vectors));
   std::vector<Chunk> chunks;
-  for (size_t begin = 0; begin < ids.size(); begin += kIdsPerCall) {
-    const absl::Span<const int64_t> some = ids.subspan(begin, kIdsPerCall);
-    LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> read, ReadRows(absl::StrCat(kId, " in [", absl::StrJoin(some, ","), "]"),
-                                                              static_cast<int>(some.size()), with_vectors, context));
+  for (size_t begin = 0; begin < ids.size(); begin += most) {
+    const absl::Span<const int64_t> some = ids.subspan(begin, most);
+    LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> read,
+                            ReadRows(WithIds(some), static_cast<int>(some.size()), with_vectors, {context}));
     std::move(read.begin(), read.end(), std::back_inserter(chunks));
   }
   return chunks;
@@ -160,14 +185,15 @@ absl::StatusOr<std::vector<Chunk>> MilvusChunks::Read(absl::Span<const int64_t> 
 
 absl::StatusOr<std::vector<Chunk>> MilvusChunks::ReadRange(const std::string& document_id, int64_t version,
                                                            int64_t begin, int64_t end, bool with_vectors,
-                                                           const CallContext& context) {
+                                                           const MilvusReading& reading) {
+  const int64_t most = RowsPerCall(/*with_bodies=*/true, with_vectors);
   std::vector<Chunk> chunks;
-  for (; begin < end; begin += kChunksPerCall) {
-    const int64_t until = std::min(end, begin + kChunksPerCall);
+  for (; begin < end; begin += most) {
+    const int64_t until = std::min(end, begin + most);
     const std::string expression = absl::StrCat(kDocument, " == \"", document_id, "\" and ", kVersion, " == ", version,
                                                 " and ", kOrdinal, " >= ", begin, " and ", kOrdinal, " < ", until);
     LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> read,
-                            ReadRows(expression, static_cast<int>(until - begin), with_vectors, context));
+                            ReadRows(expression, static_cast<int>(until - begin), with_vectors, reading));
     std::move(read.begin(), read.end(), std::back_inserter(chunks));
   }
   std::sort(chunks.begin(), chunks.end(),
@@ -183,10 +209,13 @@ absl::StatusOr<std::vector<std::vector<float>>> MilvusChunks::FindVectors(absl::
     for (const std::string& key : text_sha256.subspan(begin, kIdsPerCall)) {
       literals.push_back(absl::StrCat("\"", TextHash(key), "\""));
     }
-    // A text may be in many chunks, and one of each is enough, but there is no asking for that.
+    // A text may be in many chunks, and one of each is enough, but there is no asking for that: where the texts are in
+    // more chunks than an answer carries, some are not found.
     const std::string these = absl::StrCat(kTextHash, " in [", absl::StrJoin(literals, ","), "]");
-    LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, {.expression = AllOf(these, expression),
-                                                                           .columns = {kTextHash, kVector}}));
+    const MilvusQuery query{.expression = AllOf(these, expression),
+                            .columns = {kTextHash, kVector},
+                            .limit = RowsPerCall(/*with_bodies=*/false, /*with_vectors=*/true)};
+    LASTRO_ASSIGN_OR_RETURN(MilvusTable table, client_.Query(collection_, query));
     LASTRO_ASSIGN_OR_RETURN(std::vector<std::string> hashes, table.Texts(kTextHash));
     LASTRO_ASSIGN_OR_RETURN(std::vector<std::vector<float>> vectors, table.Vectors(kVector, dimension_));
     if (hashes.size() != vectors.size()) return Uneven();

@@ -1,6 +1,7 @@
 // The chunks of a collection in Milvus: writing them, and reading what searches and documents need. Thread-safe.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,13 +45,16 @@ class MilvusChunks {
   absl::StatusOr<std::vector<MilvusCandidate>> SearchText(const std::string& terms, const std::string& expression,
                                                           int limit, const CallContext& context);
 
+  // The vectors of those there are, by id.
+  absl::StatusOr<std::map<int64_t, std::vector<float>>> ReadVectors(absl::Span<const int64_t> ids,
+                                                                    const CallContext& context);
   // By id, those there are.
   absl::StatusOr<std::vector<retrieval::Chunk>> Read(absl::Span<const int64_t> ids, bool with_vectors,
                                                      const CallContext& context);
   // Of a version of a document, those with ordinals [begin, end), in their order.
   absl::StatusOr<std::vector<retrieval::Chunk>> ReadRange(const std::string& document_id, int64_t version,
                                                           int64_t begin, int64_t end, bool with_vectors,
-                                                          const CallContext& context);
+                                                          const MilvusReading& reading);
   // As ChunkStore::FindVectors, of the chunks that `expression` holds for.
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(absl::Span<const std::string> text_sha256,
                                                               const std::string& expression);
@@ -59,7 +63,9 @@ class MilvusChunks {
  private:
   absl::StatusOr<std::vector<MilvusCandidate>> Search(MilvusSearch search, const CallContext& context);
   absl::StatusOr<std::vector<retrieval::Chunk>> ReadRows(const std::string& expression, int limit, bool with_vectors,
-                                                         const CallContext& context);
+                                                         const MilvusReading& reading);
+  // How many rows one answer carries, whatever is in them.
+  int RowsPerCall(bool with_bodies, bool with_vectors) const;
 
   MilvusClient& client_;
   const std::string collection_;

@@ -1,5 +1,7 @@
 #include "services/milvus/milvus_client.h"
 
+#include <algorithm>
+#include <cmath>
 #include <type_traits>
 #include <utility>
 
@@ -39,6 +41,10 @@ constexpr KnownCode kKnownCodes[] = {
 constexpr int kOlderNotFound = 4;  // in the numbering before 2.3
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(const MilvusOptions& options) {
+  if (!options.tls && !options.tls_ca.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("authorities to trust (", options.tls_ca, ") without TLS towards ", "Milvus; turn TLS on"));
+  }
   if (!options.tls) return std::shared_ptr<grpc::ChannelCredentials>();
   grpc::SslCredentialsOptions ssl;
   if (!options.tls_ca.empty()) {
@@ -82,14 +88,6 @@ std::string Placeholders(const MilvusSearch& search) {
 }
 
 }  // namespace
-
-absl::StatusOr<MilvusConsistency> ParseMilvusConsistency(absl::string_view text) {
-  if (text == "strong") return MilvusConsistency::kStrong;
-  if (text == "bounded") return MilvusConsistency::kBounded;
-  if (text == "eventually") return MilvusConsistency::kEventually;
-  return absl::InvalidArgumentError(
-      absl::StrCat("consistency \"", text, "\" is none of strong, bounded and eventually"));
-}
 
 absl::StatusOr<std::unique_ptr<MilvusClient>> MilvusClient::Create(const MilvusOptions& options) {
   RemoteOptions remote{.role = "Milvus",
@@ -161,8 +159,8 @@ milvus_api::ConsistencyLevel MilvusClient::Level() const {
   return milvus_api::STRONG;
 }
 
-absl::StatusOr<bool> MilvusClient::HasCollection(const std::string& name, const CallContext& context) {
-  LASTRO_ASSIGN_OR_RETURN(auto response, Call("HasCollection", &Stub::AsyncHasCollection, Named(name), context));
+absl::StatusOr<bool> MilvusClient::HasCollection(const std::string& name) {
+  LASTRO_ASSIGN_OR_RETURN(auto response, Call("HasCollection", &Stub::AsyncHasCollection, Named(name), {}));
   return response.value();
 }
 
@@ -245,25 +243,26 @@ absl::Status MilvusClient::Delete(const std::string& collection, const std::stri
 }
 
 absl::StatusOr<MilvusTable> MilvusClient::Query(const std::string& collection, const MilvusQuery& query,
-                                                const CallContext& context) {
+                                                const MilvusReading& reading) {
   milvus_api::QueryRequest request;
   request.set_db_name(options_.database);
   request.set_collection_name(collection);
   request.set_expr(query.expression);
   for (const std::string& column : query.columns) request.add_output_fields(column);
-  request.set_consistency_level(Level());
-  request.set_guarantee_timestamp(GuaranteeTimestamp(options_.consistency));
+  if (!reading.latest) {  // otherwise the defaults: strong
+    request.set_consistency_level(Level());
+    request.set_guarantee_timestamp(GuaranteeTimestamp(options_.consistency));
+  }
   AddParam("limit", absl::StrCat(query.limit), request.mutable_query_params());
   if (query.by_key) {
     AddParam("iterator", "True", request.mutable_query_params());
     AddParam("reduce_stop_for_best", "True", request.mutable_query_params());
   }
-  LASTRO_ASSIGN_OR_RETURN(auto results, Call("Query", &Stub::AsyncQuery, request, context));
+  LASTRO_ASSIGN_OR_RETURN(auto results, Call("Query", &Stub::AsyncQuery, request, reading.context));
   return MilvusTable(std::move(*results.mutable_fields_data()));
 }
 
-absl::StatusOr<int64_t> MilvusClient::Count(const std::string& collection, const std::string& expression,
-                                            const CallContext& context) {
+absl::StatusOr<int64_t> MilvusClient::Count(const std::string& collection, const std::string& expression) {
   milvus_api::QueryRequest request;
   request.set_db_name(options_.database);
   request.set_collection_name(collection);
@@ -271,7 +270,7 @@ absl::StatusOr<int64_t> MilvusClient::Count(const std::string& collection, const
   request.add_output_fields("count(*)");
   request.set_consistency_level(Level());
   request.set_guarantee_timestamp(GuaranteeTimestamp(options_.consistency));
-  LASTRO_ASSIGN_OR_RETURN(auto results, Call("Query", &Stub::AsyncQuery, request, context));
+  LASTRO_ASSIGN_OR_RETURN(auto results, Call("Query", &Stub::AsyncQuery, request, CallContext()));
   MilvusTable table(std::move(*results.mutable_fields_data()));
   LASTRO_ASSIGN_OR_RETURN(std::vector<int64_t> counts, table.Ints("count(*)"));
   if (counts.size() == 1 && counts[0] >= 0) return counts[0];
@@ -301,9 +300,14 @@ absl::StatusOr<MilvusHits> MilvusClient::Search(const std::string& collection, c
   hits.ids.assign(results.ids().int_id().data().begin(), results.ids().int_id().data().end());
   hits.scores.assign(results.scores().begin(), results.scores().end());
   hits.columns = MilvusTable(std::move(*results.mutable_fields_data()));
-  if (hits.ids.size() == hits.scores.size()) return hits;
-  return absl::InternalError(absl::StrCat("the answer of Milvus at ", options_.address, " is malformed: ",
-                                          hits.ids.size(), " hits with ", hits.scores.size(), " scores"));
+  const std::string malformed = absl::StrCat("the answer of Milvus at ", options_.address, " is malformed: ");
+  if (hits.ids.size() != hits.scores.size()) {
+    return absl::InternalError(absl::StrCat(malformed, hits.ids.size(), " hits with ", hits.scores.size(), " scores"));
+  }
+  if (std::any_of(hits.scores.begin(), hits.scores.end(), [](float score) { return std::isnan(score); })) {
+    return absl::InternalError(absl::StrCat(malformed, "a score is no number"));
+  }
+  return hits;
 }
 
 }  // namespace lastro::services

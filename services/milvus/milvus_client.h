@@ -23,6 +23,12 @@ namespace lastro::services {
 // Milvus answers no query and no search with more rows than this.
 inline constexpr int kMilvusMaxRows = 16384;
 
+// How something is read.
+struct MilvusReading {
+  CallContext context = {};
+  bool latest = false;  // sees every acknowledged write, whatever the options' consistency
+};
+
 struct MilvusQuery {
   std::string expression = "";            // which rows; not empty
   std::vector<std::string> columns = {};  // that come back
@@ -41,16 +47,16 @@ struct MilvusSearch {
 
 struct MilvusHits {
   std::vector<int64_t> ids;
-  std::vector<float> scores;  // of the same length, as Milvus gave them, best first
+  std::vector<float> scores;  // of the same length, as Milvus gave them, best first; none is NaN
   MilvusTable columns;
 };
 
 class MilvusClient {
  public:
-  // Does not connect yet. INVALID_ARGUMENT: the address, or a file of authorities that cannot be read.
+  // Does not connect yet. INVALID_ARGUMENT: the address, or authorities without TLS. Errors of reading their file.
   static absl::StatusOr<std::unique_ptr<MilvusClient>> Create(const MilvusOptions& options);
 
-  absl::StatusOr<bool> HasCollection(const std::string& name, const CallContext& context = {});
+  absl::StatusOr<bool> HasCollection(const std::string& name);
   absl::Status CreateCollection(const milvus_api::CollectionSchema& schema, int shards);
   absl::Status DropCollection(const std::string& name);  // OK when it is not there
   absl::Status CreateIndex(const std::string& collection, const std::string& field, const std::string& index_type,
@@ -63,9 +69,8 @@ class MilvusClient {
   absl::Status Upsert(const std::string& collection, MilvusRows* rows);
   absl::Status Delete(const std::string& collection, const std::string& expression);
   absl::StatusOr<MilvusTable> Query(const std::string& collection, const MilvusQuery& query,
-                                    const CallContext& context = {});
-  absl::StatusOr<int64_t> Count(const std::string& collection, const std::string& expression,
-                                const CallContext& context = {});
+                                    const MilvusReading& reading = {});
+  absl::StatusOr<int64_t> Count(const std::string& collection, const std::string& expression);
   absl::StatusOr<MilvusHits> Search(const std::string& collection, const MilvusSearch& search,
                                     const CallContext& context);
 

@@ -1,5 +1,7 @@
 #include "services/milvus/milvus_rows.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -70,13 +72,6 @@ absl::StatusOr<const milvus_api::FieldData*> MilvusTable::Find(const std::string
   return Malformed(field, "is missing");
 }
 
-absl::StatusOr<int> MilvusTable::Rows(const std::string& field) const {
-  if (columns_.empty()) return 0;
-  LASTRO_ASSIGN_OR_RETURN(const milvus_api::FieldData* column, Find(field));
-  const milvus_api::ScalarField& scalars = column->scalars();
-  return scalars.has_long_data() ? scalars.long_data().data_size() : scalars.string_data().data_size();
-}
-
 absl::StatusOr<std::vector<int64_t>> MilvusTable::Ints(const std::string& field) const {
   if (columns_.empty()) return std::vector<int64_t>();
   LASTRO_ASSIGN_OR_RETURN(const milvus_api::FieldData* column, Find(field));
@@ -102,6 +97,9 @@ absl::StatusOr<std::vector<std::vector<float>>> MilvusTable::Vectors(const std::
   const auto& data = column->vectors().float_vector().data();
   if (data.size() % dimension != 0) {
     return Malformed(field, absl::StrCat("has ", data.size(), " numbers, no multiple of ", dimension));
+  }
+  if (!std::all_of(data.begin(), data.end(), [](float value) { return std::isfinite(value); })) {
+    return Malformed(field, "has something that is no number");
   }
   for (auto row = data.begin(); row != data.end(); row += dimension) vectors.emplace_back(row, row + dimension);
   return vectors;

@@ -47,8 +47,6 @@ class MilvusTable {
   explicit MilvusTable(google::protobuf::RepeatedPtrField<milvus_api::FieldData> columns)
       : columns_(std::move(columns)) {}
 
-  // Of all columns, by the one named.
-  absl::StatusOr<int> Rows(const std::string& field) const;
   absl::StatusOr<std::vector<int64_t>> Ints(const std::string& field) const;
   absl::StatusOr<std::vector<std::string>> Texts(const std::string& field) const;
   absl::StatusOr<std::vector<std::vector<float>>> Vectors(const std::string& field, int dimension) const;

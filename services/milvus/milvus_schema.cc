@@ -10,7 +10,6 @@ namespace {
 using milvus_api::CollectionSchema;
 using milvus_api::FieldSchema;
 
-constexpr int kMaxKeyBytes = 9000;  // a uri in hexadecimal digits, and something before it
 constexpr int kMaxNameBytes = 256;
 constexpr char kNothing[] = "nothing";
 constexpr int kNothingDimension = 2;  // the least that Milvus takes
@@ -51,7 +50,7 @@ void AddFacets(CollectionSchema* schema) {
 }
 
 void AddKey(CollectionSchema* schema) {
-  AddText(kKey, kMaxKeyBytes, schema)->set_is_primary_key(true);
+  AddText(kKey, static_cast<int>(kMaxKeyBytes), schema)->set_is_primary_key(true);
   AddText(kOwner, kMaxNameBytes, schema);
   AddText(kSubject, kMaxNameBytes, schema);
   AddField(kVersion, milvus_api::INT64, schema);
@@ -104,6 +103,8 @@ CollectionSchema ChunksSchema(const std::string& name, int dimension) {
 }  // namespace
 
 std::string CollectionKey(const std::string& name) { return absl::StrCat("c/", Hex(name)); }
+std::string CommitKey(const std::string& name) { return absl::StrCat("v/", Hex(name)); }
+std::string RemovalKey(const std::string& name) { return absl::StrCat("r/", Hex(name)); }
 std::string DocumentKey(const std::string& made, const std::string& uri) {
   return absl::StrCat("d/", made, "/", Hex(uri));
 }
@@ -111,10 +112,9 @@ std::string JobKey(const std::string& id) { return absl::StrCat("j/", Hex(id)); 
 
 absl::Status MilvusSchema::MakeUnlessThere(const CollectionSchema& schema) {
   LASTRO_ASSIGN_OR_RETURN(bool there, client_.HasCollection(schema.name()));
-  if (!there) {
-    LASTRO_RETURN_IF_ERROR(client_.CreateCollection(schema, /*shards=*/1));
-    LASTRO_RETURN_IF_ERROR(client_.CreateIndex(schema.name(), kNothing, kAnyIndex, "L2", "{}"));
-  }
+  if (!there) LASTRO_RETURN_IF_ERROR(client_.CreateCollection(schema, /*shards=*/1));
+  // Whoever made the collection may be about to do this, or was killed before; a second time does nothing.
+  LASTRO_RETURN_IF_ERROR(client_.CreateIndex(schema.name(), kNothing, kAnyIndex, "L2", "{}"));
   return client_.Load(schema.name());
 }
 
@@ -125,7 +125,13 @@ absl::Status MilvusSchema::Prepare() {
 
 absl::Status MilvusSchema::MakeChunks(const std::string& made, int dimension) {
   const std::string name = Chunks(made);
-  LASTRO_RETURN_IF_ERROR(client_.CreateCollection(ChunksSchema(name, dimension), shards_));
+  absl::Status made_whole = client_.CreateCollection(ChunksSchema(name, dimension), shards_);
+  if (made_whole.ok()) made_whole = PrepareChunks(name);
+  if (!made_whole.ok()) (void)client_.DropCollection(name);
+  return made_whole;
+}
+
+absl::Status MilvusSchema::PrepareChunks(const std::string& name) {
   LASTRO_RETURN_IF_ERROR(client_.CreateIndex(name, kVector, kAnyIndex, "IP", "{}"));
   LASTRO_RETURN_IF_ERROR(client_.CreateIndex(name, kSparse, "SPARSE_INVERTED_INDEX", "BM25", kBm25Params));
   return client_.Load(name);

@@ -135,7 +135,7 @@ class MilvusSearcher {
     }
     std::vector<std::string> ids;
     for (const auto& [id, versions] : versions_) ids.push_back(id);
-    LASTRO_ASSIGN_OR_RETURN(documents_, records_.FindDocuments(collection_, ids, context_));
+    LASTRO_ASSIGN_OR_RETURN(documents_, records_.FindDocuments(collection_, ids, {context_}));
     std::set<int64_t> others;
     for (const auto& [id, versions] : versions_) {
       auto document = documents_.find(id);
@@ -177,14 +177,11 @@ class MilvusSearcher {
     for (const ScoredChunk& chunk : *chunks) {
       if (chunk.dense_rank == 0) ids.push_back(chunk.chunk);
     }
-    LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> read, chunks_.Read(ids, /*with_vectors=*/true, context_));
-    std::map<int64_t, double> cosines;
-    for (const Chunk& chunk : read) {
-      cosines[chunk.id] = retrieval::DotProduct(vector_.data(), chunk.vector.data(), vector_.size());
-    }
+    LASTRO_ASSIGN_OR_RETURN(auto vectors, chunks_.ReadVectors(ids, context_));
     for (ScoredChunk& chunk : *chunks) {
-      if (chunk.dense_rank == 0)
-        chunk.dense_score = cosines[chunk.chunk];  // 0: it was replaced meanwhile, see Complete
+      auto found = vectors.find(chunk.chunk);
+      if (chunk.dense_rank != 0 || found == vectors.end()) continue;  // gone: it was replaced meanwhile, see Complete
+      chunk.dense_score = retrieval::DotProduct(vector_.data(), found->second.data(), vector_.size());
     }
     return absl::OkStatus();
   }
@@ -228,7 +225,7 @@ class MilvusSearcher {
         std::min<int64_t>(document.document.chunk_count, int64_t{hit->chunk.ordinal} + query_.context_chunks + 1);
     LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> around,
                             chunks_.ReadRange(document.document.id, document.version, begin, end,
-                                              /*with_vectors=*/false, context_));
+                                              /*with_vectors=*/false, {context_}));
     if (static_cast<int64_t>(around.size()) != end - begin) return false;
     for (Chunk& chunk : around) {
       if (chunk.id == hit->chunk.id) continue;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -35,6 +36,10 @@ constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxListedJobs = 1000;
 constexpr size_t kDeletesPerCall = 500;
+constexpr int kReadAttempts = 10;
+
+// Of what is about to be changed, or must be there because a record says so.
+MilvusReading Latest() { return {.latest = true}; }
 
 // The parts of a store, which all its views share.
 struct MilvusParts {
@@ -85,7 +90,8 @@ absl::StatusOr<Document> CompleteDocument(const Document& given, const std::stri
 absl::StatusOr<std::string> UriOfToken(const std::string& token) {
   std::string uri;
   if (token.empty()) return uri;
-  if (!absl::WebSafeBase64Unescape(token, &uri) || uri.empty() || !IsValidUtf8(uri)) {
+  if (!absl::WebSafeBase64Unescape(token, &uri) || uri.empty() || uri.size() > retrieval::kMaxUriBytes ||
+      !IsValidUtf8(uri)) {
     return absl::InvalidArgumentError("page_token is not one that a listing returned");
   }
   return uri;
@@ -119,7 +125,7 @@ class MilvusStore final : public retrieval::OneModelStore {
     made.collection.documents = made.collection.chunks = 0;
     made.collection.created_at = absl::Now();
     absl::MutexLock lock(&parts_->commit_mutex);
-    LASTRO_ASSIGN_OR_RETURN(auto there, records_.Find(CollectionKey(made.collection.name)));
+    LASTRO_ASSIGN_OR_RETURN(auto there, records_.Find(CollectionKey(made.collection.name), Latest()));
     if (there.has_value()) {
       return absl::AlreadyExistsError(absl::StrCat("there is a collection ", collection.name, " already"));
     }
@@ -150,8 +156,9 @@ class MilvusStore final : public retrieval::OneModelStore {
   absl::Status DeleteCollection(const std::string& name) override {
     LASTRO_RETURN_IF_ERROR(scope_.CheckSeesAll("deleting a collection"));
     absl::MutexLock lock(&parts_->commit_mutex);
-    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(name));
-    LASTRO_RETURN_IF_ERROR(records_.Erase({CollectionKey(record.collection.name)}));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(name, Latest()));
+    const std::string& stored = record.collection.name;
+    LASTRO_RETURN_IF_ERROR(records_.Erase({CollectionKey(stored), CommitKey(stored), RemovalKey(stored)}));
     // From here on it is not there for anybody.
     LASTRO_RETURN_IF_ERROR(parts_->client->DropCollection(parts_->schema.Chunks(record.made)));
     LASTRO_RETURN_IF_ERROR(records_.EraseAllOf(record.made));
@@ -164,7 +171,7 @@ class MilvusStore final : public retrieval::OneModelStore {
                                        absl::Span<const Chunk> chunks, const std::string& original,
                                        const std::string& extracted) override {
     LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(document.labels));
-    LASTRO_ASSIGN_OR_RETURN(CollectionRecord collection, Find(document.collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRecord collection, Find(document.collection, Latest()));
     LASTRO_RETURN_IF_ERROR(ValidatePut(document, chunks, collection.collection.dimension, original, extracted));
     if (fingerprint != collection.collection.embedding_fingerprint) {
       return Unsuitable(document, fingerprint, collection.collection);
@@ -174,18 +181,14 @@ class MilvusStore final : public retrieval::OneModelStore {
     put.document.collection = collection.collection.name;
     put.document.id = DocumentId(collection.collection.name, document.uri);
     put.made = collection.made;
+    // Before much is sent; and so the version is greater than that of what is there.
+    LASTRO_RETURN_IF_ERROR(Replaceable(DocumentKey(put.made, document.uri), document.uri).status());
     put.version = records_.NextVersion();
     const bool is_extracted = document.source_kind == retrieval::SourceKind::kExtractedText;
     put.source_bytes = is_extracted ? extracted.size() : original.size();
     LASTRO_ASSIGN_OR_RETURN(MilvusRecord record, ToRecord(put));
-    LASTRO_RETURN_IF_ERROR(MayReplace(record.key, document.uri));  // before much is sent
-    absl::Status sent = Send(put, collection, record.facets, chunks, original, extracted);
-    if (!sent.ok()) {  // nobody else knows of these rows
-      (void)ChunksOf(collection).Drop(put.document.id, put.version);
-      (void)blocks_.Drop(put.made, put.document.id, put.version);
-      return sent;
-    }
-    LASTRO_RETURN_IF_ERROR(Commit(collection, put, std::move(record)));
+    const absl::Status sent = Send(put, collection, record.facets, chunks, original, extracted);
+    LASTRO_RETURN_IF_ERROR(Commit(collection, put, std::move(record), sent));
     Document stored = put.document;
     stored.collection = document.collection;
     return stored;
@@ -194,10 +197,10 @@ class MilvusStore final : public retrieval::OneModelStore {
   absl::StatusOr<int64_t> DeleteDocuments(const std::string& collection,
                                           absl::Span<const std::string> document_ids) override {
     absl::MutexLock lock(&parts_->commit_mutex);
-    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(collection));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(collection, Latest()));
     int64_t deleted = 0;
     for (size_t begin = 0; begin < document_ids.size(); begin += kDeletesPerCall) {
-      LASTRO_ASSIGN_OR_RETURN(int64_t some, DeleteSome(&record, document_ids.subspan(begin, kDeletesPerCall)));
+      LASTRO_ASSIGN_OR_RETURN(int64_t some, DeleteSome(record, document_ids.subspan(begin, kDeletesPerCall)));
       deleted += some;
     }
     return deleted;
@@ -257,39 +260,45 @@ class MilvusStore final : public retrieval::OneModelStore {
 
   absl::StatusOr<std::vector<Chunk>> GetChunks(const std::string& collection, const std::string& document_id,
                                                bool with_vectors) override {
-    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(collection, document_id));
-    const int64_t count = found.document.document.chunk_count;
-    LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> chunks,
-                            ChunksOf(found.collection)
-                                .ReadRange(document_id, found.document.version, 0, count, with_vectors, CallContext()));
-    if (static_cast<int64_t>(chunks.size()) == count) return chunks;
-    return Missing(found, document_id, "chunks");
+    auto read = [&](const Found& found) -> absl::StatusOr<std::vector<Chunk>> {
+      const int64_t count = found.document.document.chunk_count;
+      MilvusChunks chunks = ChunksOf(found.collection);
+      LASTRO_ASSIGN_OR_RETURN(std::vector<Chunk> all,
+                              chunks.ReadRange(document_id, found.document.version, 0, count, with_vectors, Latest()));
+      if (static_cast<int64_t>(all.size()) == count) return all;
+      return Lacks(found, "chunks");
+    };
+    return ReadDocument(collection, document_id, read);
   }
 
   absl::StatusOr<std::string> ReadSource(const std::string& collection, const std::string& document_id, uint64_t begin,
                                          uint64_t end) override {
-    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(collection, document_id));
-    const uint64_t size = found.document.source_bytes;
-    end = std::min(end, size);
-    if (begin > end) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("read: bytes [", begin, ", ", end, ") of a source of ", size, " bytes"));
-    }
-    if (end - begin > kMaxReadBytes) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("read: ", end - begin, " bytes, more than ", kMaxReadBytes, " in one call"));
-    }
-    const bool is_extracted = found.document.document.source_kind == retrieval::SourceKind::kExtractedText;
-    return blocks_.Read(BlocksOfDocument(found, document_id, is_extracted ? 'x' : 'o'), begin, end);
+    auto read = [&](const Found& found) -> absl::StatusOr<std::string> {
+      const uint64_t size = found.document.source_bytes;
+      const uint64_t until = std::min(end, size);
+      if (begin > until) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("read: bytes [", begin, ", ", until, ") of a source of ", size, " bytes"));
+      }
+      if (until - begin > kMaxReadBytes) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("read: ", until - begin, " bytes, more than ", kMaxReadBytes, " in one call"));
+      }
+      const bool is_extracted = found.document.document.source_kind == retrieval::SourceKind::kExtractedText;
+      return blocks_.Read(BlocksOfDocument(found, document_id, is_extracted ? 'x' : 'o'), begin, until);
+    };
+    return ReadDocument(collection, document_id, read);
   }
 
   absl::StatusOr<std::string> ReadOriginal(const std::string& collection, const std::string& document_id) override {
-    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(collection, document_id));
-    const Document& document = found.document.document;
-    LASTRO_ASSIGN_OR_RETURN(std::string original,
-                            blocks_.Read(BlocksOfDocument(found, document_id, 'o'), 0, document.size_bytes));
-    if (Sha256Hex(original) == document.content_sha256) return original;
-    return Missing(found, document_id, "bytes of the original");
+    auto read = [&](const Found& found) -> absl::StatusOr<std::string> {
+      const Document& document = found.document.document;
+      LASTRO_ASSIGN_OR_RETURN(std::string original,
+                              blocks_.Read(BlocksOfDocument(found, document_id, 'o'), 0, document.size_bytes));
+      if (Sha256Hex(original) == document.content_sha256) return original;
+      return Lacks(found, "bytes of the original");
+    };
+    return ReadDocument(collection, document_id, read);
   }
 
   absl::StatusOr<std::vector<std::vector<float>>> FindVectors(const std::string& collection,
@@ -307,7 +316,7 @@ class MilvusStore final : public retrieval::OneModelStore {
     LASTRO_RETURN_IF_ERROR(context.Check());
     LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(query.collection));
     LASTRO_RETURN_IF_ERROR(ValidateQuery(query));
-    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(query.collection, context));
+    LASTRO_ASSIGN_OR_RETURN(CollectionRecord record, Find(query.collection, {context}));
     MilvusChunks chunks = ChunksOf(record);
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result,
                             RunMilvusSearch(query, record, scope_.visible(), records_, chunks, context));
@@ -320,20 +329,14 @@ class MilvusStore final : public retrieval::OneModelStore {
     LASTRO_RETURN_IF_ERROR(scope_.CheckMayGive(job.labels));
     Job stored = job;
     LASTRO_ASSIGN_OR_RETURN(stored.collection, scope_.StoredName(job.collection));
-    MilvusRecord record{JobKey(job.id),
-                        kJobs,
-                        Sha256Hex(job.id),
-                        records_.NextVersion(),
-                        0,
-                        ToStoredProto(stored).SerializeAsString(),
-                        {}};
-    record.facets.ranges = "{}";
     absl::MutexLock lock(&parts_->commit_mutex);
-    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, records_.Find(record.key));
+    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, records_.Find(JobKey(job.id), Latest()));
     if (old.has_value()) {
       LASTRO_ASSIGN_OR_RETURN(Job known, ToJob(*old));
       if (!Show(&known)) return absl::PermissionDeniedError(absl::StrCat("job ", job.id, " is somebody else's"));
     }
+    const MilvusRecord record{JobKey(job.id),         kJobs, Sha256Hex(job.id),
+                              records_.NextVersion(), 0,     ToStoredProto(stored).SerializeAsString()};
     LASTRO_RETURN_IF_ERROR(records_.Put({record}));
     if (old.has_value()) (void)blocks_.DropBefore(kJobs, record.subject, record.version);
     return absl::OkStatus();
@@ -381,19 +384,20 @@ class MilvusStore final : public retrieval::OneModelStore {
   }
 
   // The caller's collection `name`.
-  absl::StatusOr<CollectionRecord> Find(const std::string& name, const CallContext& context = {}) {
+  absl::StatusOr<CollectionRecord> Find(const std::string& name, const MilvusReading& reading = {}) {
     LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(name));
-    absl::StatusOr<CollectionRecord> record = records_.FindCollection(stored, context);
+    absl::StatusOr<CollectionRecord> record = records_.FindCollection(stored, reading);
     if (absl::IsNotFound(record.status())) {
       return absl::NotFoundError(absl::StrCat("there is no collection ", name));
     }
     return record;
   }
 
-  absl::StatusOr<Found> FindById(const std::string& collection, const std::string& id) {
+  absl::StatusOr<Found> FindById(const std::string& collection, const std::string& id,
+                                 const MilvusReading& reading = {}) {
     Found found;
-    LASTRO_ASSIGN_OR_RETURN(found.collection, Find(collection));
-    LASTRO_ASSIGN_OR_RETURN(auto documents, records_.FindDocuments(found.collection, {id}));
+    LASTRO_ASSIGN_OR_RETURN(found.collection, Find(collection, reading));
+    LASTRO_ASSIGN_OR_RETURN(auto documents, records_.FindDocuments(found.collection, {id}, reading));
     auto document = documents.find(id);
     if (document == documents.end() || !scope_.Sees(document->second.document.labels)) {
       return NoDocument(collection, absl::StrCat("with id ", id));
@@ -413,29 +417,37 @@ class MilvusStore final : public retrieval::OneModelStore {
     return collection;
   }
 
-  // The version that was read may have been replaced meanwhile, and its rows dropped.
-  absl::Status Missing(const Found& found, const std::string& id, absl::string_view what) {
-    LASTRO_ASSIGN_OR_RETURN(auto documents, records_.FindDocuments(found.collection, {id}));
-    auto document = documents.find(id);
-    if (document == documents.end()) return NoDocument(found.collection.collection.name, absl::StrCat("with id ", id));
-    if (document->second.version != found.document.version) {
-      return absl::AbortedError(
-          absl::StrCat("document ", found.document.document.uri, " was replaced while it was read; try again"));
+  // What `read` gives of the version of a document that counts. One that is replaced meanwhile loses its rows: then the
+  // next is read.
+  template <typename Read>
+  auto ReadDocument(const std::string& collection, const std::string& id, const Read& read)
+      -> decltype(read(std::declval<const Found&>())) {
+    LASTRO_ASSIGN_OR_RETURN(Found found, FindById(collection, id));
+    for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
+      auto result = read(found);
+      if (!absl::IsDataLoss(result.status())) return result;
+      LASTRO_ASSIGN_OR_RETURN(Found now, FindById(collection, id, Latest()));
+      if (now.document.version == found.document.version) return result;
+      found = std::move(now);
     }
+    return absl::AbortedError(absl::StrCat("document ", found.document.document.uri,
+                                           " was replaced faster than it could be read; try again"));
+  }
+
+  static absl::Status Lacks(const Found& found, absl::string_view what) {
     return absl::DataLossError(absl::StrCat("Milvus: document ", found.document.document.uri, " lacks ", what,
                                             "; put it again, or copy the store from a good one"));
   }
 
   // PERMISSION_DENIED when there is a document that the caller does not see. Its record, if any.
   absl::StatusOr<std::optional<MilvusRecord>> Replaceable(const std::string& key, const std::string& uri) {
-    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, records_.Find(key));
+    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, records_.Find(key, Latest()));
     if (!old.has_value()) return old;
     LASTRO_ASSIGN_OR_RETURN(DocumentRecord document, ToDocument(*old));
     if (scope_.Sees(document.document.labels)) return old;
     return absl::PermissionDeniedError(
         absl::StrCat("document ", uri, ": the collection has a document of this name with other access labels"));
   }
-  absl::Status MayReplace(const std::string& key, const std::string& uri) { return Replaceable(key, uri).status(); }
 
   absl::Status Send(const DocumentRecord& put, const CollectionRecord& collection, const FacetColumns& facets,
                     absl::Span<const Chunk> chunks, const std::string& original, const std::string& extracted) {
@@ -454,51 +466,63 @@ class MilvusStore final : public retrieval::OneModelStore {
     return ChunksOf(collection).Insert(put, facets, chunks, vectors, first_id);
   }
 
-  // The document's rows are there; now they count.
-  absl::Status Commit(const CollectionRecord& collection, const DocumentRecord& put, MilvusRecord record) {
-    absl::MutexLock lock(&parts_->commit_mutex);
-    LASTRO_ASSIGN_OR_RETURN(CollectionRecord latest, records_.FindCollection(collection.collection.name));
-    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, Replaceable(record.key, put.document.uri));
-    if (latest.made != collection.made || (old.has_value() && old->version > put.version)) {
+  enum class Turn { kFirst, kReplaces, kLate };  // kLate: a later version was put while this one was sent
+
+  // REQUIRES: the commit mutex is held.
+  absl::StatusOr<Turn> TurnOf(const CollectionRecord& collection, const DocumentRecord& put, const std::string& key) {
+    LASTRO_ASSIGN_OR_RETURN(CollectionRecord latest, records_.FindCollection(collection.collection.name, Latest()));
+    if (latest.made != collection.made) {
       return absl::AbortedError(
-          absl::StrCat("document ", put.document.uri, ": it, or its collection, was replaced meanwhile; try again"));
+          absl::StrCat("document ", put.document.uri, ": its collection was made anew meanwhile; try again"));
     }
-    Advance(old.has_value(), &latest);
-    LASTRO_RETURN_IF_ERROR(records_.Put({std::move(record), ToRecord(latest)}));
+    LASTRO_ASSIGN_OR_RETURN(std::optional<MilvusRecord> old, Replaceable(key, put.document.uri));
+    if (!old.has_value()) return Turn::kFirst;
+    return old->version > put.version ? Turn::kLate : Turn::kReplaces;
+  }
+
+  // The document's rows are there, when `sent` is OK; now they count. Otherwise, and when a later version of it was put
+  // meanwhile, which is as if it had been replaced at once, they go: nobody else knows of them.
+  absl::Status Commit(const CollectionRecord& collection, const DocumentRecord& put, MilvusRecord record,
+                      const absl::Status& sent) {
+    absl::MutexLock lock(&parts_->commit_mutex);
+    const absl::StatusOr<Turn> turn = sent.ok() ? TurnOf(collection, put, record.key) : absl::StatusOr<Turn>(sent);
+    if (!turn.ok() || *turn == Turn::kLate) {
+      (void)ChunksOf(collection).Drop(put.document.id, put.version);
+      (void)blocks_.Drop(put.made, put.document.id, put.version);
+      return turn.status();
+    }
+    LASTRO_RETURN_IF_ERROR(records_.Commit(collection, *turn == Turn::kReplaces, {std::move(record)}));
     // What stays when this fails counts for nobody; the next Put of the document drops it.
-    (void)ChunksOf(latest).DropBefore(put.document.id, put.version);
+    (void)ChunksOf(collection).DropBefore(put.document.id, put.version);
     (void)blocks_.DropBefore(put.made, put.document.id, put.version);
     return absl::OkStatus();
   }
 
-  void Advance(bool removes, CollectionRecord* collection) {
-    collection->commit = std::max(records_.NextVersion(), collection->commit + 1);
-    if (removes) collection->removed = collection->commit;
-  }
-
   // REQUIRES: the commit mutex is held.
-  absl::StatusOr<int64_t> DeleteSome(CollectionRecord* collection, absl::Span<const std::string> ids) {
-    LASTRO_ASSIGN_OR_RETURN(auto documents, records_.FindDocuments(*collection, ids));
+  absl::StatusOr<int64_t> DeleteSome(const CollectionRecord& collection, absl::Span<const std::string> ids) {
+    LASTRO_ASSIGN_OR_RETURN(auto documents, records_.FindDocuments(collection, ids, Latest()));
     std::erase_if(documents, [this](const auto& entry) { return !scope_.Sees(entry.second.document.labels); });
     if (documents.empty()) return 0;
-    std::vector<MilvusRecord> changed;
+    std::vector<MilvusRecord> gone;
     std::vector<std::string> keys;
     for (const auto& [id, document] : documents) {
-      MilvusRecord gone{DocumentKey(document.made, document.document.uri), kGone, id, document.version, 0, "", {}};
-      gone.facets.ranges = "{}";
-      keys.push_back(gone.key);
-      changed.push_back(std::move(gone));
+      keys.push_back(DocumentKey(document.made, document.document.uri));
+      gone.push_back({keys.back(), kGone, id, document.version});
     }
-    Advance(/*removes=*/true, collection);
-    changed.push_back(ToRecord(*collection));
-    LASTRO_RETURN_IF_ERROR(records_.Put(changed));
+    LASTRO_RETURN_IF_ERROR(records_.Commit(collection, /*removes=*/true, std::move(gone)));
     // From here on they are not there for anybody.
-    for (const auto& [id, document] : documents) {
-      (void)ChunksOf(*collection).DropBefore(id, document.version + 1);
-      (void)blocks_.DropBefore(document.made, id, document.version + 1);
-    }
+    DropRowsOf(collection, documents);
     (void)records_.Erase(keys);
     return static_cast<int64_t>(documents.size());
+  }
+
+  // As far as Milvus lets it: what stays counts for nobody.
+  void DropRowsOf(const CollectionRecord& collection, const std::map<std::string, DocumentRecord>& documents) {
+    MilvusChunks chunks = ChunksOf(collection);
+    for (const auto& [id, document] : documents) {
+      if (!chunks.DropBefore(id, document.version + 1).ok()) return;
+      if (!blocks_.DropBefore(document.made, id, document.version + 1).ok()) return;
+    }
   }
 
   // Makes a stored job the caller's own; false when it is not for him.
@@ -517,11 +541,12 @@ class MilvusStore final : public retrieval::OneModelStore {
 
 absl::Status CheckOptions(const MilvusOptions& options) {
   const bool plain = !options.prefix.empty() && options.prefix.size() <= 64 &&
-                     options.prefix.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+                     options.prefix.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos &&
+                     !absl::ascii_isdigit(static_cast<unsigned char>(options.prefix[0]));
   if (!plain) {
     return absl::InvalidArgumentError(absl::StrCat("the prefix \"", options.prefix,
                                                    "\" of a store in Milvus is not 1 to "
-                                                   "64 of a-z, 0-9 and '_'"));
+                                                   "64 of a-z, 0-9 and '_', no digit first"));
   }
   if (options.shards < 1 || options.shards > 16) {
     return absl::InvalidArgumentError(absl::StrCat("a store in Milvus has 1 to 16 shards, not ", options.shards));

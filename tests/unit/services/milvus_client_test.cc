@@ -3,6 +3,8 @@
 #include "services/milvus/milvus_client.h"
 
 #include <atomic>
+#include <limits>
+#include <set>
 #include <thread>
 
 #include "absl/synchronization/mutex.h"
@@ -47,6 +49,7 @@ class FakeMilvus final : public milvus_api::MilvusService::Service {
   std::string authorization;
   milvus_api::QueryRequest query_request;
   milvus_api::SearchRequest search_request;
+  std::set<std::string> indexed;  // collections that have an index, without which none is loaded
 
   MilvusOptions options;
 
@@ -63,9 +66,15 @@ class FakeMilvus final : public milvus_api::MilvusService::Service {
     response->set_value(true);
     return grpc::Status::OK;
   }
-  grpc::Status LoadCollection(grpc::ServerContext*, const milvus_api::CollectionRequest*,
+  grpc::Status LoadCollection(grpc::ServerContext*, const milvus_api::CollectionRequest* request,
                               milvus_api::Status* response) override {
     *response = refusal;
+    if (indexed.count(request->collection_name()) == 0) response->set_code(700);
+    return grpc::Status::OK;
+  }
+  grpc::Status CreateIndex(grpc::ServerContext*, const milvus_api::CreateIndexRequest* request,
+                           milvus_api::Status*) override {
+    indexed.insert(request->collection_name());
     return grpc::Status::OK;
   }
   grpc::Status GetLoadState(grpc::ServerContext*, const milvus_api::GetLoadStateRequest*,
@@ -106,7 +115,7 @@ milvus_api::FieldData* AddColumn(const std::string& name,
 }
 
 absl::Status QueryStatus(MilvusClient& client, const CallContext& context = {}) {
-  return client.Query("some", {.expression = "id >= 0", .columns = {"id"}}, context).status();
+  return client.Query("some", {.expression = "id >= 0", .columns = {"id"}}, {context}).status();
 }
 
 TEST(MilvusClientTest, RefusalsSayWhatWhereAndWhatToDo) {
@@ -178,6 +187,9 @@ TEST(MilvusClientTest, NonsenseIsAnErrorThatNamesTheColumn) {
   milvus.search_results.mutable_results()->mutable_ids()->mutable_int_id()->add_data(1);
   EXPECT_THAT(client->Search("some", {.field = "vector", .vector = {1, 2}}, {}),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("1 hits with 0 scores")));
+  milvus.search_results.mutable_results()->add_scores(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THAT(client->Search("some", {.field = "vector", .vector = {1, 2}}, {}),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("no number")));
   milvus.mutation_result.add_err_index(0);
   MilvusRows rows;
   rows.AddInt("id", 1);
@@ -216,8 +228,39 @@ TEST(MilvusClientTest, SendsTheTokenAndTheConsistency) {
   EXPECT_THAT(ParseMilvusConsistency("stronger"), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("stronger")));
 }
 
+// The server has the collections, as a process leaves them that is killed before it makes their indexes.
+TEST(MilvusClientTest, AStoreThatWasHalfMadeIsMadeWhole) {
+  FakeMilvus milvus;
+  EXPECT_THAT(OpenMilvusStore(milvus.options), IsOk());
+  EXPECT_EQ(milvus.indexed, (std::set<std::string>{"lastro_v1_blocks", "lastro_v1_records"}));
+}
+
+// Whatever readers are content with: what is changed is read as it is.
+TEST(MilvusClientTest, WritersReadAllThatWasWritten) {
+  FakeMilvus milvus;
+  milvus.options.consistency = MilvusConsistency::kEventually;
+  ASSERT_OK_AND_ASSIGN(auto store, OpenMilvusStore(milvus.options));
+  EXPECT_THAT(store->GetCollection("notes"), StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+  EXPECT_EQ(milvus.query_request.consistency_level(), milvus_api::EVENTUALLY);
+  const std::string id = "0123456789abcdef";
+  EXPECT_THAT(store->DeleteDocuments("notes", {&id, 1}), StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+  EXPECT_EQ(milvus.query_request.consistency_level(), milvus_api::STRONG);
+  EXPECT_EQ(milvus.query_request.guarantee_timestamp(), 0u);
+  milvus.query_request.Clear();
+  retrieval::Document document;
+  document.collection = "notes";
+  document.uri = "a";
+  EXPECT_THAT(store->PutDocument(document, "f", {}, "", ""), StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+  EXPECT_EQ(milvus.query_request.guarantee_timestamp(), 0u);
+}
+
+TEST(MilvusOptionsTest, AuthoritiesWithoutTlsAreRefused) {
+  EXPECT_THAT(OpenMilvusStore({.address = "127.0.0.1:1", .token = "root:Milvus", .tls_ca = "/etc/ca.pem"}),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("TLS")));
+}
+
 TEST(MilvusOptionsTest, UnsuitableNamesAreRefused) {
-  for (const char* prefix : {"", "Upper", "a b", "x-y", "\"; drop"}) {
+  for (const char* prefix : {"", "9lives", "Upper", "a b", "x-y", "\"; drop"}) {
     EXPECT_THAT(OpenMilvusStore({.address = "127.0.0.1:1", .prefix = prefix}),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("prefix")))
         << prefix;

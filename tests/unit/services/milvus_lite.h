@@ -1,5 +1,5 @@
-// A Milvus for tests: `milvus-lite server` (PyPI), a process of its own on this machine, started once per test program.
-// Its program is $LASTRO_MILVUS_LITE, or the milvus-lite of the PATH; without one, tests skip and say so.
+// A Milvus for tests: `milvus-lite server`, a process of its own on this machine, started once per test program. Its
+// program is $LASTRO_MILVUS_LITE, or the milvus-lite of the PATH; without one, tests skip and say so.
 #pragma once
 
 #include <arpa/inet.h>
@@ -20,6 +20,11 @@
 #include "tests/test_util.h"
 
 namespace lastro::services::testing {
+
+// Why a test skips.
+inline constexpr char kNoMilvusLite[] =
+    "there is no Milvus to test with: install the Python packages milvus-lite and pymilvus, and set "
+    "LASTRO_MILVUS_LITE to the program milvus-lite";
 
 class MilvusLite {
  public:

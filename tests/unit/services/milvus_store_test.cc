@@ -1,6 +1,9 @@
 // What is particular to the store on Milvus: rows that do not count, and several processes on one store.
 #include "services/milvus/milvus_store.h"
 
+#include <set>
+#include <thread>
+
 #include "retrieval/document_table.h"
 #include "services/milvus/milvus_chunks.h"
 #include "tests/unit/retrieval/store_fixture.h"
@@ -29,10 +32,7 @@ class MilvusStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
     testing::MilvusLite* server = testing::MilvusLite::Get();
-    if (server == nullptr) {
-      GTEST_SKIP() << "there is no Milvus to test with: install milvus-lite and pymilvus from PyPI, and set "
-                      "LASTRO_MILVUS_LITE to the program milvus-lite";
-    }
+    if (server == nullptr) GTEST_SKIP() << testing::kNoMilvusLite;
     static int stores = 0;
     options_.address = server->address();
     options_.prefix = "m" + std::to_string(++stores);
@@ -107,6 +107,48 @@ TEST_F(MilvusStoreTest, AnotherProcessSeesWhatWasPutAndDeleted) {
   EXPECT_EQ(store_->DeleteDocuments(kCollection, {&id, 1}).value(), 1);
   EXPECT_THAT(Found(*other, SearchMode::kHybrid, "zebra", 10), IsEmpty());
   EXPECT_THAT(other->GetDocument(kCollection, id), StatusIs(absl::StatusCode::kNotFound, ::testing::_));
+}
+
+// The clock of the process that wrote a document last was ahead by a day.
+TEST_F(MilvusStoreTest, AClockThatWentBackStopsNoWriter) {
+  constexpr int64_t kDay = 86'400'000'000 * MilvusRecords::kVersionStep;
+  ASSERT_THAT(Put(*store_, MakeDocument("a", {"zebra one"})), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto record, records_->Find(DocumentKey(collection_.made, "a")));
+  ASSERT_OK_AND_ASSIGN(DocumentRecord document, ToDocument(*record));
+  document.version += kDay;
+  ASSERT_OK_AND_ASSIGN(MilvusRecord ahead, ToRecord(document));
+  ASSERT_THAT(records_->Put({ahead}), IsOk());
+  ASSERT_THAT(Put(*store_, MakeDocument("a", {"zebra two"})), IsOk());
+  EXPECT_THAT(Found(*store_, SearchMode::kLexical, "zebra", 10), ElementsAre("zebra two"));
+}
+
+// A writer that loses against another takes its rows away again.
+TEST_F(MilvusStoreTest, WritersOfOneDocumentLeaveNoRowsBehind) {
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 4; ++i) {
+    writers.emplace_back([this] {
+      for (int round = 0; round < 5; ++round) EXPECT_THAT(Put(*store_, MakeDocument("a", {"zebra"})), IsOk());
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(Chunks().Count("id >= 0").value(), 1);
+  EXPECT_EQ(client_->Count(schema_->Blocks(), "version > 0").value(), 1);
+}
+
+// A search reports every removal, whatever other processes put meanwhile.
+TEST_F(MilvusStoreTest, NoProcessForgetsWhatAnotherRemoved) {
+  ASSERT_THAT(Put(*store_, MakeDocument("a", {"zebra"})), IsOk());
+  ASSERT_OK_AND_ASSIGN(auto other, OpenMilvusStore(options_));
+  std::set<int64_t> removals;
+  for (int round = 0; round < 10; ++round) {
+    std::thread adder(
+        [&] { EXPECT_THAT(Put(*other, MakeDocument("new" + std::to_string(round), {"zebra"})), IsOk()); });
+    EXPECT_THAT(Put(*store_, MakeDocument("a", {"zebra"})), IsOk());
+    adder.join();
+    ASSERT_OK_AND_ASSIGN(retrieval::SearchResult result,
+                         store_->Search(MakeQuery(SearchMode::kLexical, "zebra"), CallContext()));
+    EXPECT_TRUE(removals.insert(result.removed).second) << round;
+  }
 }
 
 TEST_F(MilvusStoreTest, StoresOfOtherPrefixesAreApart) {

@@ -1,5 +1,6 @@
 // What every ChunkStore promises, of each implementation: SQLite on a folder, and Milvus.
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <map>
 #include <set>
@@ -30,8 +31,7 @@ class StoreConformance : public ::testing::TestWithParam<Kind> {
  protected:
   void SetUp() override {
     if (GetParam() == Kind::kMilvus && testing::MilvusLite::Get() == nullptr) {
-      GTEST_SKIP() << "there is no Milvus to test with: install milvus-lite and pymilvus from PyPI, and set "
-                      "LASTRO_MILVUS_LITE to the program milvus-lite";
+      GTEST_SKIP() << testing::kNoMilvusLite;
     }
     Reopen();
     ASSERT_NE(store_, nullptr);
@@ -701,6 +701,77 @@ TEST_P(StoreConformance, NoSearchMixesVersions) {
   }
   writer.join();
   EXPECT_THAT(Found(SearchMode::kLexical, "zebra v" + std::to_string(kVersions)).size(), kChunks);
+}
+
+// What is read of a document while it is replaced again and again is of one version, and never missing.
+TEST_P(StoreConformance, ReadsGoOnWhileADocumentIsReplaced) {
+  constexpr int kVersions = 100;
+  auto text = [](int version) { return "version " + std::to_string(version) + "."; };
+  ASSERT_OK_AND_ASSIGN(Document stored, Put("a", {text(0)}));
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int version = 1; version <= kVersions; ++version) EXPECT_THAT(Put("a", {text(version)}), IsOk());
+    done = true;
+  });
+  while (!done) {
+    absl::StatusOr<std::string> original = store_->ReadOriginal(kCollection, stored.id);
+    EXPECT_THAT(original, IsOk());
+    EXPECT_THAT(original.value_or(""), HasSubstr("version "));
+    EXPECT_EQ(store_->ReadSource(kCollection, stored.id, 0, 8).value_or("lost"), "version ");
+    absl::StatusOr<std::vector<Chunk>> chunks = store_->GetChunks(kCollection, stored.id, false);
+    EXPECT_THAT(chunks, IsOk());
+    EXPECT_EQ(chunks.ok() ? chunks->size() : 0, 1u);
+  }
+  writer.join();
+  EXPECT_EQ(store_->ReadOriginal(kCollection, stored.id).value(), text(kVersions) + "\n");
+}
+
+TEST_P(StoreConformance, AJobIsReadWhileItIsReplaced) {
+  Job job;
+  job.id = "job";
+  job.collection = kCollection;
+  for (int i = 0; i < 1000; ++i) job.problems.push_back({"file" + std::to_string(i), std::string(100, 'x')});
+  ASSERT_THAT(store_->PutJob(job), IsOk());
+  std::atomic<bool> done{false};
+  std::thread writer([&] {
+    for (int i = 1; i <= 25; ++i) {
+      Job next = job;
+      next.files_found = i;
+      EXPECT_THAT(store_->PutJob(next), IsOk());
+    }
+    done = true;
+  });
+  while (!done) {
+    absl::StatusOr<Job> read = store_->GetJob(job.id);
+    EXPECT_THAT(read, IsOk());
+    absl::StatusOr<std::vector<Job>> jobs = store_->ListJobs();
+    EXPECT_THAT(jobs, IsOk());
+    EXPECT_EQ(jobs.ok() ? jobs->size() : 0, 1u);
+  }
+  writer.join();
+  EXPECT_EQ(store_->GetJob(job.id)->files_found, 25);
+}
+
+// All of them are put; what stays is one of them, whole.
+TEST_P(StoreConformance, OneDocumentIsPutByManyAtOnce) {
+  constexpr int kWriters = 4;
+  std::vector<std::thread> writers;
+  for (int i = 0; i < kWriters; ++i) {
+    writers.emplace_back([this, i] {
+      for (int round = 0; round < 5; ++round) {
+        const std::string text = "zebra " + std::to_string(i) + " " + std::to_string(round);
+        EXPECT_THAT(Put("a", {text, text + " again"}), IsOk());
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  const std::vector<std::string> found = Found(SearchMode::kLexical, "zebra");
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(store_->ReadOriginal(kCollection, DocumentId(kCollection, "a")).value(),
+            found[0].substr(0, 9) + "\n" + found[0].substr(0, 9) + " again\n");
+  ASSERT_OK_AND_ASSIGN(Collection collection, store_->GetCollection(kCollection));
+  EXPECT_EQ(collection.documents, 1);
+  EXPECT_EQ(collection.chunks, 2);
 }
 
 // Random puts, deletes, searches and reopenings against an obvious model.

@@ -135,6 +135,23 @@ TEST_F(StoreCopyTest, RefusesVectorsOfAnotherModelAndUnknownCollections) {
   EXPECT_THAT(Copy(*from_, *to_, "nope"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("nope")));
 }
 
+// Vectors of two models never meet, even where the source turns to another while it is copied.
+TEST_F(StoreCopyTest, ASourceThatTurnsToAnotherModelStopsTheCopy) {
+  const retrieval::VectorSet other = retrieval::testing::OtherModel("model-b", retrieval::testing::kDimension);
+  auto turn = [&](const std::string&, int64_t done, int64_t) {
+    if (done != 2) return;
+    ASSERT_THAT(from_->BeginReembedding(kCollection, other), IsOk());
+    for (const char* text : {"first text", "second text", "extracted words", "note"}) {
+      const retrieval::TextVector vector{Sha256Hex(text), retrieval::testing::VectorOf(uint64_t{99})};
+      ASSERT_THAT(from_->PutVectors(kCollection, other.fingerprint, {&vector, 1}), IsOk());
+    }
+    ASSERT_THAT(from_->SwitchVectors(kCollection, other.fingerprint), IsOk());
+  };
+  EXPECT_THAT(CopyStore(*from_, *to_, {.collection = "", .progress = turn}, CallContext()),
+              StatusIs(absl::StatusCode::kAborted, HasSubstr("model-b")));
+  EXPECT_EQ(to_->GetCollection(kCollection)->documents, 2);
+}
+
 TEST_F(StoreCopyTest, TenantsStayApart) {
   Scope acme_scope;
   acme_scope.tenant = "acme";
