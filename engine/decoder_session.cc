@@ -14,7 +14,7 @@ namespace {
 // Logits one request may return.
 constexpr int64_t kMaxLogits = int64_t{1} << 30;
 // Tokens that are moved before their blocks are given back.
-constexpr int64_t kMovedTokens = 128;
+constexpr int64_t kMovedTokens = 64;
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,6 +20,7 @@ constexpr GumboTag kUnreadable[] = {GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE,         G
                                     GUMBO_TAG_APPLET, GUMBO_TAG_ANNOTATION_XML};
 
 constexpr char kWhite[] = "#ffffff";
+constexpr size_t kMaxClassesHeld = 1 << 20;   // of elements looked at
 constexpr uint64_t kCheckInterval = 1 << 14;  // names and elements looked at between two looks at the deadline
 
 // The name as the page writes it, in lower case.
@@ -47,12 +47,6 @@ bool IsHiddenByName(const GumboNode* element) {
   if (tag != GUMBO_TAG_UNKNOWN) return false;
   const std::string name = TagName(element);
   return name == "annotation" || (name == "dialog" && !HasAttribute(element, "open"));
-}
-
-std::vector<absl::string_view> ClassesOf(const GumboNode* element) {
-  const char* classes = HtmlAttribute(element, "class");
-  if (classes == nullptr) return {};
-  return absl::StrSplit(classes, absl::ByAnyChar(" \t\r\n\f"), absl::SkipEmpty());
 }
 
 std::string KeyOf(const CssCompound& compound) {
@@ -107,15 +101,28 @@ bool HiddenElements::MayGoOn(uint64_t steps) {
   return !stopped_;
 }
 
+const HiddenElements::ClassSet& HiddenElements::ClassesOf(const GumboNode* element) {
+  auto found = classes_.find(element);
+  if (found != classes_.end()) return found->second;
+  const char* names = HtmlAttribute(element, "class");
+  ClassSet classes;
+  if (names != nullptr) classes = absl::StrSplit(names, absl::ByAnyChar(" \t\r\n\f"), absl::SkipEmpty());
+  if (classes_held_ > kMaxClassesHeld) {
+    classes_.clear();
+    classes_held_ = 0;
+  }
+  classes_held_ += classes.size() + 1;
+  return classes_.emplace(element, std::move(classes)).first->second;
+}
+
 bool HiddenElements::Matches(const CssCompound& compound, const GumboNode* element) {
   if (!compound.tag.empty() && compound.tag != TagName(element)) return false;
   const char* id = HtmlAttribute(element, "id");
   if (!compound.id.empty() && (id == nullptr || compound.id != id)) return false;
   if (compound.classes.empty()) return true;
-  const std::vector<absl::string_view> classes = ClassesOf(element);
-  return std::all_of(compound.classes.begin(), compound.classes.end(), [&](const std::string& name) {
-    return MayGoOn(classes.size() + 1) && std::find(classes.begin(), classes.end(), name) != classes.end();
-  });
+  const ClassSet& classes = ClassesOf(element);
+  return std::all_of(compound.classes.begin(), compound.classes.end(),
+                     [&](const std::string& name) { return MayGoOn() && classes.contains(name); });
 }
 
 bool HiddenElements::Matches(const CssRule& rule, const GumboNode* element) {
@@ -136,9 +143,7 @@ CssDeclarations HiddenElements::DeclarationsOf(const GumboNode* element) {
   if (!rules_.empty()) {
     add(TagName(element));
     if (const char* id = HtmlAttribute(element, "id"); id != nullptr) add(absl::StrCat("#", id));
-    const std::vector<absl::string_view> classes = ClassesOf(element);
-    const absl::flat_hash_set<absl::string_view> names(classes.begin(), classes.end());  // each may be there a lot
-    for (absl::string_view name : names) add(absl::StrCat(".", name));
+    for (absl::string_view name : ClassesOf(element)) add(absl::StrCat(".", name));
   }
   std::sort(candidates.begin(), candidates.end());
   CssDeclarations declarations;

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/string_view.h"
 #include "base/call_context.h"
 #include "ingest/css.h"
 
@@ -34,6 +36,9 @@ class HiddenElements {
 
  private:
   bool MayGoOn(uint64_t steps = 1);
+  using ClassSet = absl::flat_hash_set<absl::string_view>;
+  // Valid until the next call.
+  const ClassSet& ClassesOf(const GumboNode* element);
   bool Matches(const CssCompound& compound, const GumboNode* element);
   CssDeclarations DeclarationsOf(const GumboNode* element);
   bool Matches(const CssRule& rule, const GumboNode* element);
@@ -44,6 +49,8 @@ class HiddenElements {
   bool stopped_ = false;  // the context has ended
   std::vector<CssRule> rules_;
   absl::flat_hash_map<std::string, std::vector<size_t>> rules_of_;  // by id, class or tag of their last compound
+  absl::flat_hash_map<const GumboNode*, ClassSet> classes_;  // of the elements looked at lately; views of the tree
+  size_t classes_held_ = 0;
   bool has_sheets_ = false;
 };
 

@@ -17,7 +17,7 @@ namespace lastro::ingest {
 namespace {
 
 constexpr size_t kMaxDepth = 10'000;      // deeper ones are hidden: nobody writes them
-constexpr size_t kMaxMarkup = 64u << 10;  // of one tag or comment; what is longer is no tag
+constexpr size_t kMaxMarkup = 64u << 10;  // of one tag; what is longer is none
 constexpr uint64_t kTagMemoryBytes = 4u << 20;
 constexpr size_t kMaxKnown = 1'000;
 
@@ -77,7 +77,7 @@ bool OpensHidden(absl::string_view name, absl::string_view tag, const CallContex
 
 }  // namespace
 
-// Whether what is gathered may become a tag or comment; in raw text, its end tag.
+// Whether what is gathered may become a tag, or begin a comment; in raw text, its end tag.
 bool OpenElements::MayBeMarkup() const {
   if (markup_.size() > kMaxMarkup) return false;
   if (!raw_.empty()) {
@@ -91,7 +91,6 @@ bool OpenElements::MayBeMarkup() const {
 // Whether what is gathered ends with its last character.
 bool OpenElements::IsWholeMarkup() {
   const char last = markup_.back();
-  if (absl::StartsWith(markup_, "<!--")) return absl::EndsWith(markup_, "-->");
   if (quote_ != 0) {
     if (last == quote_) quote_ = 0;
     return false;
@@ -105,11 +104,26 @@ void OpenElements::DropMarkup() {
   quote_ = 0;
 }
 
+// Goes on in a comment.
+void OpenElements::AddToComment(char c) {
+  const bool ends = c == '>' && dashes_ >= 2;
+  dashes_ = c == '-' ? dashes_ + 1 : 0;
+  in_comment_ = !ends;
+}
+
 void OpenElements::Add(absl::string_view html) {
   for (const char c : html) {
+    if (in_comment_) {
+      AddToComment(c);
+      continue;
+    }
     if (markup_.empty() && c != '<') continue;
     markup_.push_back(c);
-    if (!MayBeMarkup()) {
+    if (raw_.empty() && markup_ == "<!--") {
+      DropMarkup();
+      in_comment_ = true;
+      dashes_ = 2;  // "<!-->" is whole
+    } else if (!MayBeMarkup()) {
       DropMarkup();
       if (c == '<') markup_.push_back(c);
     } else if (IsWholeMarkup()) {
@@ -123,7 +137,7 @@ void OpenElements::AddTag(absl::string_view tag) {
   if (tag.size() < 3) return;
   const bool closes = tag[1] == '/';
   const std::string name = NameOf(tag.substr(closes ? 2 : 1));
-  if (name.empty() || !absl::ascii_isalpha(name[0])) return;  // a comment, a declaration, a lone "<"
+  if (name.empty() || !absl::ascii_isalpha(name[0])) return;  // a declaration, a lone "<"
   if (!raw_.empty() && name != raw_) return;
   raw_.clear();
   if (closes) return Close(name);

@@ -2,6 +2,7 @@
 // sentence, the lines of a block), and whether one of them hides what stands there. Not thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,14 +25,15 @@ class OpenElements {
   void EndParagraph(size_t depth);
 
   size_t depth() const { return open_.size(); }
-  // What stands here is in a hidden element.
-  bool Hides() const { return !open_.empty() && open_.back().hidden; }
+  // What stands here is in a hidden element, or in a comment: one that nothing ends goes on to the end of the text.
+  bool Hides() const { return in_comment_ || (!open_.empty() && open_.back().hidden); }
 
  private:
   struct Element {
     std::string name;
     bool hidden;  // it, or one around it
   };
+  void AddToComment(char c);
   bool MayBeMarkup() const;
   bool IsWholeMarkup();
   void DropMarkup();
@@ -40,7 +42,9 @@ class OpenElements {
   void Close(absl::string_view name);
 
   const CallContext context_;
-  std::string markup_;  // a tag or comment that has begun
+  bool in_comment_ = false;
+  int64_t dashes_ = 0;  // that stand last in it
+  std::string markup_;  // a tag that has begun
   char quote_ = 0;      // around the attribute's value that it is cut in
   std::string raw_;     // "script": only its end tag counts until then
   std::vector<Element> open_;

@@ -113,9 +113,12 @@ std::string JobKey(const std::string& id) { return absl::StrCat("j/", Hex(id)); 
 absl::Status MilvusSchema::MakeUnlessThere(const CollectionSchema& schema) {
   LASTRO_ASSIGN_OR_RETURN(bool there, client_.HasCollection(schema.name()));
   if (!there) LASTRO_RETURN_IF_ERROR(client_.CreateCollection(schema, /*shards=*/1));
-  // Whoever made the collection may be about to do this, or was killed before; a second time does nothing.
-  LASTRO_RETURN_IF_ERROR(client_.CreateIndex(schema.name(), kNothing, kAnyIndex, "L2", "{}"));
-  return client_.Load(schema.name());
+  if (there && client_.Load(schema.name()).ok()) return absl::OkStatus();
+  // Without its index it cannot be loaded: whoever made the collection may be about to make that too, or was killed
+  // before. Some servers refuse to make it a second time.
+  const absl::Status indexed = client_.CreateIndex(schema.name(), kNothing, kAnyIndex, "L2", "{}");
+  const absl::Status loaded = client_.Load(schema.name());
+  return loaded.ok() || indexed.ok() ? loaded : indexed;
 }
 
 absl::Status MilvusSchema::Prepare() {

@@ -253,7 +253,7 @@ TEST(ChunkReuse, FindsRoomWhereTheMemoryIsSmall) {
   for (int64_t blocks = 21; blocks < 36; ++blocks) {
     EXPECT_EQ(second_of(blocks, Prompt({a, b}, 0), Prompt({c, b, d, a}, 1)), vocab) << blocks;
   }
-  EXPECT_GE(reused, 158);
+  EXPECT_GE(reused, 156);  // the end of b is in no whole block
   const std::vector<int32_t> large = Chunk(5, 400);
   EXPECT_EQ(second_of(27 + 9, Prompt({large}, 0), Prompt({d, large}, 1)), vocab);  // the second has 30 blocks
   EXPECT_GE(reused, 400 - static_cast<int>(kRecomputedTokens) - 15);

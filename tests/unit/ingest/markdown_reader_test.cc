@@ -87,6 +87,9 @@ TEST(MarkdownReaderTest, TextThatIsNotShownIsLeftOut) {
       "one <span hidden>secret\n\ntwo",
       "- one <em hidden>secret</em>\n- two",
       "one\n\n<script>\n\nsecret </b>\n\n</script>\n\ntwo",
+      "one two\n\n<div><!--\n\nsecret -- > secret\n\n<i>secret</i>\n\nsecret",
+      "one\n\n<div><!--\n\nsecret\n\n<p>\n--></div>\n\ntwo",
+      "one\n\n<div><!--></div>\n\ntwo",
       "one\n\n<script>if (a<b) c = \"'</b\" + \"</i\";</script >\n\ntwo",
       "one\n\n<table><tr hidden>\n\n<td>\n\nsecret\n\n</td></tr></table>\n\ntwo",
       "one\n\n<table><tr><td style='display:none'>\n\nsecret\n\n</td></tr></table>\n\ntwo"};
