@@ -50,6 +50,7 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
     : kernels_(kernels),
       quant_kernels_(UseFast(options, kernels) ? kernels::FastQuantKernels() : kernels::QuantKernelsOf(kernels)),
       gemm_kernels_(kernels::SimdGemmKernels()),
+      packed_kernels_(kernels::SimdPackedGemmKernels()),
       bf16_(options.bf16),
       exact_(options.exact),
       deterministic_(options.deterministic),
@@ -97,8 +98,15 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Spa
   // weights whose rows are at hand.
   const bool tiles = hints.few_rows && kernels::TilesInUse() != kernels::TileUse::kNone;
   const bool bf16_by_onednn = GetOneDnnSupport().amx && !tiles;
-  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || bf16_by_onednn);
-  return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
+  CpuLinear::Form form = CpuLinear::Form::kRows;
+  if (&kernels_ != &kernels::ReferenceKernels()) {
+    if (!bf16_ || bf16_by_onednn) {
+      form = CpuLinear::Form::kOneDnn;
+    } else if (hints.many_rows && !hints.few_rows) {
+      form = CpuLinear::Form::kPanels;
+    }
+  }
+  return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, form, kernels_);
 }
 
 template <class Body>
