@@ -55,7 +55,20 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
       exact_(options.exact),
       deterministic_(options.deterministic),
       kv_type_(options.kv_type),
-      pool_(options.threads) {}
+      pool_(options.threads) {
+  CpuBackendOptions of_one = options;
+  of_one.threads = 1;
+  for (int i = 0; i < pool_.threads() && pool_.threads() > 1; ++i) {
+    lanes_.push_back(std::make_unique<CpuBackend>(of_one, kernels));
+  }
+}
+
+void CpuBackend::OnLanes(absl::FunctionRef<void(size_t lane)> body) {
+  auto some = [&](int64_t begin, int64_t end) {
+    for (int64_t lane = begin; lane < end; ++lane) body(static_cast<size_t>(lane));
+  };
+  pool_.ParallelFor(static_cast<int64_t>(lanes_.size()), 1, std::ref(some));
+}
 
 std::string CpuBackend::Description() const {
   const bool scalar = &kernels_ == &kernels::ReferenceKernels();

@@ -46,6 +46,9 @@ class CpuBackend : public Backend {
   absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
+  // One a thread, where there are several.
+  absl::Span<const std::unique_ptr<Backend>> lanes() const override { return lanes_; }
+  void OnLanes(absl::FunctionRef<void(size_t lane)> body) override;
   bool moves_kv() const override { return true; }
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
@@ -120,6 +123,7 @@ class CpuBackend : public Backend {
   const bool deterministic_;
   const kernels::KvType kv_type_;
   ThreadPool pool_;
+  std::vector<std::unique_ptr<Backend>> lanes_;  // const after construction
   // Scratch of the current step, grown as needed.
   CpuMemory rounded_;  // bf16 left side of the current product
   // Rounded left side of the current product: codes of 16 bits, or of 8 in the same room.
