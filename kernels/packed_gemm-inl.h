@@ -102,23 +102,42 @@ HWY_INLINE void CopyRows(ConstRows from, int64_t rows, int64_t cols, MutRows to)
   for (int64_t r = 0; r < rows; ++r) std::copy_n(from.data + r * from.stride, cols, to.data + r * to.stride);
 }
 
-// All rows times one panel of `count` features, a few groups at a time; `out` begins at the first of them.
+// Piece `piece` of `pieces` of the groups behind [begin, end), as many, towards the second-level cache: while rows meet
+// what is there, what they meet next comes.
+HWY_INLINE void FetchNext(const PackedWeights* panel, int64_t begin, int64_t end, int64_t piece, int64_t pieces) {
+  constexpr int64_t kLine = 64;
+  const int64_t lines = (end - begin) * static_cast<int64_t>(sizeof(PackedWeights)) / kLine;
+  const char* next = reinterpret_cast<const char*>(panel + end);
+  for (int64_t line = lines * piece / pieces; line < lines * (piece + 1) / pieces; ++line) {
+    __builtin_prefetch(next + line * kLine, 0, 2);
+  }
+}
+
+// Block `index` of the rows times the groups [begin, end) of a panel of `count` features onto `out`, which begins at
+// the panel's first feature.
+HWY_INLINE void MultiplyPart(const PackedGemmArgs& args, const PackedWeights* panel, int64_t begin, int64_t end,
+                             const float* bias, int64_t count, int64_t index, MutRows out) {
+  HWY_ALIGN float some[kPackedRows * kPackedColumns];
+  const MutRows buffer = {some, kPackedColumns};
+  const int64_t row = index * kPackedRows, rows = std::min(kPackedRows, args.rows - row);
+  const bool whole = rows == kPackedRows && count == kPackedColumns;
+  const MutRows there = {out.data + row * out.stride, out.stride}, to = whole ? there : buffer;
+  if (!whole) std::fill(some, some + kPackedRows * kPackedColumns, 0.0f);
+  if (!whole && begin > 0) CopyRows({there.data, there.stride}, rows, count, buffer);
+  const ConstRows from = begin == 0 ? ConstRows{bias, 0} : ConstRows{to.data, to.stride};
+  MultiplyBlock(panel, FromBlock(args.x, index), begin, end, from, to);
+  if (!whole) CopyRows({some, kPackedColumns}, rows, count, there);
+}
+
+// All rows times one panel, a few groups at a time.
 HWY_INLINE void MultiplyRows(const PackedGemmArgs& args, const PackedWeights* panel, const float* bias, int64_t count,
                              MutRows out) {
-  HWY_ALIGN float some[kPackedRows * kPackedColumns] = {};
-  const MutRows buffer = {some, kPackedColumns};
+  const int64_t blocks = (args.rows + kPackedRows - 1) / kPackedRows;
   for (int64_t begin = 0; begin < args.x.groups; begin += kGroupsTogether) {
     const int64_t end = std::min(args.x.groups, begin + kGroupsTogether);
-    for (int64_t row = 0; row < args.rows; row += kPackedRows) {
-      const PackedRows block = FromBlock(args.x, row / kPackedRows);
-      const int64_t rows = std::min(kPackedRows, args.rows - row);
-      const MutRows to = {out.data + row * out.stride, out.stride};
-      const ConstRows so_far = {to.data, to.stride};
-      const bool whole = rows == kPackedRows && count == kPackedColumns;
-      if (!whole && begin > 0) CopyRows(so_far, rows, count, buffer);
-      const ConstRows from = begin == 0 ? ConstRows{bias, 0} : whole ? so_far : ConstRows{some, kPackedColumns};
-      MultiplyBlock(panel, block, begin, end, from, whole ? to : buffer);
-      if (!whole) CopyRows({some, kPackedColumns}, rows, count, to);
+    for (int64_t block = 0; block < blocks; ++block) {
+      FetchNext(panel, begin, end, block, blocks);
+      MultiplyPart(args, panel, begin, end, bias, count, block, out);
     }
   }
 }

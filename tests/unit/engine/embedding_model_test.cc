@@ -40,7 +40,7 @@ TEST_F(EmbeddingModelTest, ManyTextsOfAllLengthsInOrder) {
 
 // However texts divide among the cores, or do not: a text's vector is the same to the last bit.
 TEST_F(EmbeddingModelTest, VectorsDoNotDependOnTheNumberOfThreads) {
-  for (ComputeType compute : {ComputeType::kFloat32, ComputeType::kBfloat16}) {
+  for (ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
     std::vector<std::unique_ptr<Runtime>> runtimes;
     std::vector<std::unique_ptr<EmbeddingModel>> models;
     for (int threads : {1, 2, 3}) {
