@@ -44,6 +44,10 @@ void Backend::BeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repea
   DoBeginStep(sequences, repeats);
 }
 
+void Backend::OnLanes(absl::FunctionRef<void(size_t lane)> body) {
+  for (size_t lane = 0; lane < lanes().size(); ++lane) body(lane);
+}
+
 absl::StatusOr<std::unique_ptr<LinearWeight>> Backend::LoadLinear(absl::Span<const HostMatrix> parts,
                                                                   absl::Span<const float> bias, LinearHints hints) {
   LASTRO_CHECK(!parts.empty());

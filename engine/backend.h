@@ -188,6 +188,12 @@ class Backend {
   virtual std::string Description() const = 0;
   ComputeQueue& queue() { return queue_; }
 
+  // Backends of one core each, for parts of a step that have nothing to do with each other: they take the weights and
+  // memory of this one, which owns them, and run nothing but what OnLanes calls. Empty where a step is not divided so.
+  virtual absl::Span<const std::unique_ptr<Backend>> lanes() const { return {}; }
+  // body(i) for each lane, beside each other; returns when all are done. It must not throw.
+  virtual void OnLanes(absl::FunctionRef<void(size_t lane)> body);
+
   // Of what matrix products read and write between the fp32 residual stream and the fp32 logits. Operations take views
   // of this type and of kF32, mixed as TransformerScratch says.
   virtual DataType activation_type() const { return DataType::kF32; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "base/status_macros.h"
@@ -15,6 +16,8 @@ constexpr absl::Duration kPollPeriod = absl::Milliseconds(20);
 // Interactive steps for one of the background, where both wait.
 constexpr int kInteractiveSteps = 3;
 
+}  // namespace
+
 absl::Status RunStep(absl::FunctionRef<absl::Status()> step) {
   try {
     return step();
@@ -23,17 +26,15 @@ absl::Status RunStep(absl::FunctionRef<absl::Status()> step) {
   }
 }
 
-}  // namespace
-
-ComputeQueue::ComputeQueue() : thread_([this] { Loop(); }) {}
-
 ComputeQueue::~ComputeQueue() {
+  std::thread thread;
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
     work_ready_.Signal();
+    thread = std::move(thread_);
   }
-  thread_.join();
+  if (thread.joinable()) thread.join();
 }
 
 absl::Status ComputeQueue::Run(const CallContext& context, absl::FunctionRef<absl::Status()> step) {
@@ -42,6 +43,7 @@ absl::Status ComputeQueue::Run(const CallContext& context, absl::FunctionRef<abs
   absl::MutexLock lock(&mutex_);
   std::deque<Task*>& queue = QueueOf(context);
   queue.push_back(&task);
+  if (!thread_.joinable()) thread_ = std::thread([this] { Loop(); });
   work_ready_.Signal();
   while (!task.done) {
     const bool timed_out = task.finished.WaitWithTimeout(&mutex_, kPollPeriod);

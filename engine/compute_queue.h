@@ -18,10 +18,13 @@
 
 namespace lastro::engine {
 
+// The status of `step`; RESOURCE_EXHAUSTED when it runs out of memory.
+absl::Status RunStep(absl::FunctionRef<absl::Status()> step);
+
 class ComputeQueue {
  public:
-  ComputeQueue();
-  ~ComputeQueue();  // REQUIRES: no caller is inside Run
+  ComputeQueue() = default;  // the thread starts with the first step
+  ~ComputeQueue();           // REQUIRES: no caller is inside Run
   ComputeQueue(const ComputeQueue&) = delete;
   ComputeQueue& operator=(const ComputeQueue&) = delete;
 
@@ -55,7 +58,7 @@ class ComputeQueue {
   std::deque<Task*> background_ ABSL_GUARDED_BY(mutex_);
   int passed_over_ ABSL_GUARDED_BY(mutex_) = 0;  // interactive steps since the first of background_ could have run
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread thread_;
+  std::thread thread_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::engine

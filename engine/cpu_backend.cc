@@ -50,11 +50,25 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options, const kernels::Kernels&
     : kernels_(kernels),
       quant_kernels_(UseFast(options, kernels) ? kernels::FastQuantKernels() : kernels::QuantKernelsOf(kernels)),
       gemm_kernels_(kernels::SimdGemmKernels()),
+      packed_kernels_(kernels::SimdPackedGemmKernels()),
       bf16_(options.bf16),
       exact_(options.exact),
       deterministic_(options.deterministic),
       kv_type_(options.kv_type),
-      pool_(options.threads) {}
+      pool_(options.threads) {
+  CpuBackendOptions of_one = options;
+  of_one.threads = 1;
+  for (int i = 0; i < pool_.threads() && pool_.threads() > 1; ++i) {
+    lanes_.push_back(std::make_unique<CpuBackend>(of_one, kernels));
+  }
+}
+
+void CpuBackend::OnLanes(absl::FunctionRef<void(size_t lane)> body) {
+  auto some = [&](int64_t begin, int64_t end) {
+    for (int64_t lane = begin; lane < end; ++lane) body(static_cast<size_t>(lane));
+  };
+  pool_.ParallelFor(static_cast<int64_t>(lanes_.size()), 1, std::ref(some));
+}
 
 std::string CpuBackend::Description() const {
   const bool scalar = &kernels_ == &kernels::ReferenceKernels();
@@ -97,8 +111,15 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> CpuBackend::DoLoadLinear(absl::Spa
   // weights whose rows are at hand.
   const bool tiles = hints.few_rows && kernels::TilesInUse() != kernels::TileUse::kNone;
   const bool bf16_by_onednn = GetOneDnnSupport().amx && !tiles;
-  const bool use_onednn = &kernels_ != &kernels::ReferenceKernels() && (!bf16_ || bf16_by_onednn);
-  return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, use_onednn, kernels_);
+  CpuLinear::Form form = CpuLinear::Form::kRows;
+  if (&kernels_ != &kernels::ReferenceKernels()) {
+    if (!bf16_ || bf16_by_onednn) {
+      form = CpuLinear::Form::kOneDnn;
+    } else if (hints.many_rows && !hints.few_rows) {
+      form = CpuLinear::Form::kPanels;
+    }
+  }
+  return CpuLinear::Create(parts, bias, hints, bf16_ ? DataType::kBF16 : DataType::kF32, form, kernels_);
 }
 
 template <class Body>

@@ -1,12 +1,13 @@
 // CpuBackend: the operations on the CPU. Elementwise work, attention and matrix-vector products are our own SIMD
-// kernels (kernels/kernels.h); products with more rows are panels of integers (kernels/gemm.h) or oneDNN's. All run on
-// one pool of threads.
+// kernels (kernels/kernels.h); products with more rows are panels of integers (kernels/gemm.h, of encoders
+// kernels/packed_gemm.h) or oneDNN's. All run on one pool of threads.
 //
 // Precision: activations, norms and softmax are fp32, and so are all sums but those of integers, which are exact. Keys
 // and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32. With bf16 compute,
 // weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU with AMX,
-// otherwise to 14 bits on a scale per 32. That of quantised weights is rounded to 16 bits, and to 8 for more rows on a
-// CPU that multiplies bytes.
+// otherwise to 14 bits on a scale per 32; of encoders without AMX both sides are 13 bits on a scale per 128, which is
+// finer than bf16 (kernels/packed_gemm.h). The left side of quantised weights is rounded to 16 bits, and to 8 for more
+// rows on a CPU that multiplies bytes.
 #pragma once
 
 #include <memory>
@@ -19,6 +20,7 @@
 #include "engine/cpu_kv_store.h"
 #include "engine/cpu_weights.h"
 #include "kernels/gemm.h"
+#include "kernels/packed_gemm.h"
 #include "kernels/quant.h"
 
 namespace lastro::engine {
@@ -44,6 +46,9 @@ class CpuBackend : public Backend {
   absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
   absl::Status Synchronize() override { return absl::OkStatus(); }
+  // One a thread, where there are several.
+  absl::Span<const std::unique_ptr<Backend>> lanes() const override { return lanes_; }
+  void OnLanes(absl::FunctionRef<void(size_t lane)> body) override;
   bool moves_kv() const override { return true; }
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
@@ -98,6 +103,8 @@ class CpuBackend : public Backend {
   kernels::QuantizedRows QuantizeRows(MatrixView x);  // into the scratch of the current product
   void LinearByPanels(const CpuLinear& linear, MatrixView x, MatrixView out);
   void RoundRows(MatrixView x, kernels::RowCode code);
+  void LinearByPackedPanels(const CpuLinear& linear, MatrixView x, MatrixView out);
+  kernels::PackedRows RoundPackedRows(MatrixView x);
   bool LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out);
   void ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const;
   bool LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixView out);
@@ -110,11 +117,13 @@ class CpuBackend : public Backend {
   const kernels::Kernels& kernels_;
   const kernels::QuantKernels& quant_kernels_;
   const kernels::GemmKernels& gemm_kernels_;
+  const kernels::PackedGemmKernels& packed_kernels_;
   const bool bf16_;
   const bool exact_;
   const bool deterministic_;
   const kernels::KvType kv_type_;
   ThreadPool pool_;
+  std::vector<std::unique_ptr<Backend>> lanes_;  // const after construction
   // Scratch of the current step, grown as needed.
   CpuMemory rounded_;  // bf16 left side of the current product
   // Rounded left side of the current product: codes of 16 bits, or of 8 in the same room.

@@ -1,6 +1,7 @@
 // CpuBackend::Linear: which of the matrix products runs. Few rows: our matrix-vector product over the rows of W, split
 // by output features. More: panels of integers (kernels/gemm.h) for quantised and BF16 weights, split likewise; oneDNN
-// over pieces of rows, one thread each, for fp32, and for BF16 where the CPU has AMX.
+// over pieces of rows, one thread each, for fp32, and for BF16 where the CPU has AMX. Weights that never meet few rows
+// alone are packed at load where they would be BF16 without AMX (kernels/packed_gemm.h).
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -16,6 +17,8 @@ namespace {
 
 // Products below which another thread is not woken: about 20 microseconds of one core.
 constexpr int64_t kGemvWorkPerThread = 1 << 18;
+// The same of products of integers.
+constexpr int64_t kPackedWorkPerThread = 1 << 21;
 // Rows of one oneDNN call. The small piece divides short batches between threads; the large one reuses weights that do
 // not fit in a core's cache.
 constexpr int64_t kSmallPiece = 32;
@@ -43,6 +46,7 @@ bool HasPanels(const CpuLinear& linear) {
 
 void CpuBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   const CpuLinear& linear = static_cast<const CpuLinear&>(weight);
+  if (linear.panels() != nullptr) return LinearByPackedPanels(linear, x, out);
   const bool few = x.rows <= kernels::kMaxGemvRows && linear.few_rows();
   const bool reference = &kernels_ == &kernels::ReferenceKernels();
   if (deterministic_ || few || reference) return LinearByRows(linear, x, out);
@@ -162,6 +166,31 @@ void CpuBackend::RoundRows(MatrixView x, kernels::RowCode code) {
                              kernels::FromBlock(gemm_rows_, begin, code));
   };
   pool_.ParallelFor(blocks, std::max<int64_t>(1, kRoundWorkPerThread / (block * padded)), std::ref(body));
+}
+
+void CpuBackend::LinearByPackedPanels(const CpuLinear& linear, MatrixView x, MatrixView out) {
+  const kernels::PackedGemmArgs args = {linear.panels(), linear.bias(), RoundPackedRows(x), {out.floats(), out.stride},
+                                        x.rows,          linear.n()};
+  const int64_t panels = (linear.n() + kernels::kPackedColumns - 1) / kernels::kPackedColumns;
+  auto body = [&](int64_t begin, int64_t end) { packed_kernels_.gemm(args, begin, end); };
+  const int64_t work = kernels::kPackedColumns * x.cols * x.rows;
+  pool_.ParallelFor(panels, std::max<int64_t>(1, kPackedWorkPerThread / work), std::ref(body));
+}
+
+// x into the scratch of the current product.
+kernels::PackedRows CpuBackend::RoundPackedRows(MatrixView x) {
+  const int64_t blocks = (x.rows + kernels::kPackedRows - 1) / kernels::kPackedRows;
+  const int64_t groups = kernels::PackedGroups(x.cols), scales = blocks * groups * kernels::kPackedRows;
+  row_codes_.resize(static_cast<size_t>(scales * kernels::kPackedGroup));
+  row_scales_.resize(static_cast<size_t>(scales));
+  const kernels::PackedRows to = {row_codes_.data(), row_scales_.data(), groups};
+  auto body = [&](int64_t begin, int64_t end) {
+    const int64_t row = begin * kernels::kPackedRows, rows = std::min(end * kernels::kPackedRows, x.rows) - row;
+    packed_kernels_.round_rows({x.floats() + row * x.stride, x.stride}, rows, x.cols, FromBlock(to, begin));
+  };
+  const int64_t grain = kRoundWorkPerThread / (kernels::kPackedRows * x.cols);
+  pool_.ParallelFor(blocks, std::max<int64_t>(1, grain), std::ref(body));
+  return to;
 }
 
 // Many rows: the arithmetic outweighs the weights' bytes, so a tile of weights is turned into floats, which stay in the

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/status_macros.h"
 #include "kernels/quant.h"
@@ -98,9 +99,32 @@ absl::Status CpuLinear::AddApart(absl::Span<const HostMatrix> parts, const kerne
   return absl::OkStatus();
 }
 
+// The rows of `parts`, none quantised, as panels.
+absl::Status CpuLinear::Pack(absl::Span<const HostMatrix> parts, const kernels::Kernels& kernels) {
+  const int64_t groups = kernels::PackedGroups(k_), width = kernels::kPackedColumns;
+  const int64_t bytes = (n_ + width - 1) / width * groups * static_cast<int64_t>(sizeof(kernels::PackedWeights));
+  LASTRO_ASSIGN_OR_RETURN(panels_, CpuMemory::Allocate(bytes));
+  kernels::PackedWeights* panel = panels_.as<kernels::PackedWeights>();
+  std::vector<float> features(static_cast<size_t>(width * k_));
+  int64_t count = 0, left = n_;
+  for (const HostMatrix& part : parts) {
+    for (int64_t row = 0; row < part.rows; ++row) {
+      HostMatrix one = part;
+      one.data += row * kernels::RowBytes(part.type, part.cols);
+      one.rows = 1;
+      ConvertMatrix(one, DataType::kF32, kernels, reinterpret_cast<uint8_t*>(features.data() + count * k_));
+      if (++count < std::min(width, left)) continue;
+      kernels::SimdPackedGemmKernels().pack_panel({features.data(), k_}, count, k_, panel);
+      panel += groups;
+      left -= std::exchange(count, 0);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Create(absl::Span<const HostMatrix> parts,
                                                              absl::Span<const float> bias, LinearHints hints,
-                                                             DataType type, bool use_onednn,
+                                                             DataType type, Form form,
                                                              const kernels::Kernels& kernels) {
   auto result = std::make_unique<CpuLinear>();
   result->type_ = type;
@@ -110,8 +134,12 @@ absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Create(absl::Span<const Ho
   result->bias_.assign(bias.begin(), bias.end());
   const bool quantized =
       std::any_of(parts.begin(), parts.end(), [](const HostMatrix& m) { return kernels::IsQuantized(m.type); });
-  if (quantized || !use_onednn) {
+  if (quantized || form == Form::kRows) {
     LASTRO_RETURN_IF_ERROR(result->AddApart(parts, kernels));
+    return result;
+  }
+  if (form == Form::kPanels) {
+    LASTRO_RETURN_IF_ERROR(result->Pack(parts, kernels));
     return result;
   }
   LASTRO_RETURN_IF_ERROR(result->AddPlain(parts, kernels));

@@ -9,45 +9,125 @@
 namespace lastro::engine {
 namespace {
 
-// Tokens of one packed batch (one step of the queue): enough for efficient products while activations stay in cache.
-constexpr int64_t kBatchTokens = 512;
+// Tokens that one core packs together, and for each core of a step that all share: enough for efficient products while
+// activations stay in cache.
+constexpr int64_t kPackedTokens = 256;
+// Tokens of a step on a device without lanes, or with few.
+constexpr int64_t kStepTokens = 512;
+// By how much the largest share of a step may exceed the average: cores that wait for another are lost.
+constexpr double kMostUneven = 1.25;
+
+using Texts = absl::Span<const EncodedText>;
+
+int64_t TokensOf(Texts texts) {
+  int64_t tokens = 0;
+  for (const EncodedText& text : texts) tokens += static_cast<int64_t>(text.ids.size());
+  return tokens;
+}
+
+// The first of `texts`, as close to `target` tokens as their order allows; at least one, where there is one.
+Texts TakeShare(Texts texts, int64_t target) {
+  size_t count = 0;
+  int64_t tokens = 0;
+  while (count < texts.size()) {
+    const int64_t more = static_cast<int64_t>(texts[count].ids.size());
+    if (count > 0 && tokens + more - target > target - tokens) break;
+    tokens += more;
+    ++count;
+  }
+  return texts.first(count);
+}
+
+// Divides the first of `texts` among `lanes` cores; one share for all of them together where they do not divide.
+std::vector<Texts> DivideStep(Texts texts, int64_t lanes) {
+  if (lanes < 2) return {TakeShare(texts, kStepTokens)};
+  const int64_t target = std::min(kPackedTokens, (TokensOf(texts) + lanes - 1) / lanes);
+  std::vector<Texts> shares;
+  int64_t total = 0, most = 0;
+  Texts left = texts;
+  while (!left.empty() && static_cast<int64_t>(shares.size()) < lanes) {
+    shares.push_back(TakeShare(left, target));
+    left.remove_prefix(shares.back().size());
+    const int64_t tokens = TokensOf(shares.back());
+    total += tokens;
+    most = std::max(most, tokens);
+  }
+  if (static_cast<double>(most * lanes) <= kMostUneven * static_cast<double>(total)) return shares;
+  return {texts.first(texts.size() - left.size())};
+}
 
 }  // namespace
 
-absl::Status PackedEncoder::Reserve(int64_t blocks, int64_t texts) const {
-  const Architecture& a = transformer_.architecture();
-  if (kv_ == nullptr || kv_->shape().blocks < blocks) {
-    kv_ = nullptr;  // first the old memory goes
-    LASTRO_ASSIGN_OR_RETURN(kv_,
-                            backend_.AllocateKv({1, a.kv_heads, a.head_dim, backend_.kv_block_tokens(), blocks, true}));
+PackedEncoder::PackedEncoder(const Transformer& transformer, Backend& backend)
+    : backend_(backend), all_(std::make_unique<Place>(transformer, backend)) {
+  for (const std::unique_ptr<Backend>& lane : backend.lanes()) {
+    lane_transformers_.push_back(transformer.OnLane(*lane));
+    lanes_.push_back(std::make_unique<Place>(*lane_transformers_.back(), *lane));
+  }
+}
+
+absl::Status PackedEncoder::Place::Reserve(int64_t blocks, int64_t texts) {
+  const Architecture& a = transformer.architecture();
+  if (kv == nullptr || kv->shape().blocks < blocks) {
+    kv = nullptr;  // first the old memory goes
+    LASTRO_ASSIGN_OR_RETURN(kv,
+                            backend.AllocateKv({1, a.kv_heads, a.head_dim, backend.kv_block_tokens(), blocks, true}));
   }
   const int64_t bytes = texts * a.hidden_size * static_cast<int64_t>(sizeof(float));
-  if (pooled_ == nullptr || pooled_->bytes() < bytes) {
-    LASTRO_ASSIGN_OR_RETURN(pooled_, backend_.Allocate(bytes));
+  if (pooled == nullptr || pooled->bytes() < bytes) {
+    LASTRO_ASSIGN_OR_RETURN(pooled, backend.Allocate(bytes));
   }
   return absl::OkStatus();
 }
 
-absl::Status PackedEncoder::RunBatch(absl::Span<const EncodedText> batch, Pooling pooling, bool normalize,
-                                     const CallContext& context, Consumer consume) const {
-  std::vector<int32_t> ids;
-  std::vector<SequenceSpan> sequences;
-  for (const EncodedText& text : batch) {
+PackedEncoder::Pack::Pack(Texts texts, int64_t block_tokens) : texts(texts) {
+  for (const EncodedText& text : texts) {
     const int64_t rows = static_cast<int64_t>(text.ids.size());
     sequences.push_back({static_cast<int64_t>(ids.size()), rows, 0, {}, rows, text.second_segment});
     ids.insert(ids.end(), text.ids.begin(), text.ids.end());
   }
-  const std::vector<int32_t> blocks = AssignScratchBlocks(backend_.kv_block_tokens(), absl::MakeSpan(sequences));
-  const int64_t count = static_cast<int64_t>(batch.size()), width = transformer_.architecture().hidden_size;
+  blocks = AssignScratchBlocks(block_tokens, absl::MakeSpan(sequences));
+}
+
+absl::Status PackedEncoder::Encode(const Pack& pack, Pooling pooling, bool normalize, const CallContext& context,
+                                   Place* place) {
+  LASTRO_RETURN_IF_ERROR(
+      place->Reserve(static_cast<int64_t>(pack.blocks.size()), static_cast<int64_t>(pack.texts.size())));
+  LASTRO_RETURN_IF_ERROR(place->transformer.Forward(
+      pack.ids, pack.sequences, *place->kv, [&] { return context.Check(); }, &place->scratch));
+  place->transformer.NormOutput(&place->scratch);
+  const EncodedBatch batch = BatchOf(pack, *place);
+  place->backend.Pool(pooling, normalize, batch.sequences, place->scratch.hidden, batch.pooled);
+  return absl::OkStatus();
+}
+
+EncodedBatch PackedEncoder::BatchOf(const Pack& pack, const Place& place) {
+  const int64_t width = place.transformer.architecture().hidden_size;
+  return {pack.texts,
+          pack.sequences,
+          place.scratch.hidden.Rows(0, static_cast<int64_t>(pack.ids.size())),
+          {place.pooled->data(), static_cast<int64_t>(pack.texts.size()), width, width}};
+}
+
+absl::Status PackedEncoder::RunStepOf(absl::Span<const Texts> shares, Pooling pooling, bool normalize,
+                                      const CallContext& context, Consumer consume) const {
+  std::vector<Pack> packs;
+  for (Texts share : shares) packs.emplace_back(share, backend_.kv_block_tokens());
   return backend_.queue().Run(context, [&]() -> absl::Status {
-    LASTRO_RETURN_IF_ERROR(Reserve(static_cast<int64_t>(blocks.size()), count));
-    LASTRO_RETURN_IF_ERROR(transformer_.Forward(
-        ids, sequences, *kv_, [&] { return context.Check(); }, &scratch_));
-    transformer_.NormOutput(&scratch_);
-    const MatrixView pooled = {pooled_->data(), count, width, width};
-    backend_.Pool(pooling, normalize, sequences, scratch_.hidden, pooled);
-    const int64_t rows = static_cast<int64_t>(ids.size());
-    return consume({batch, sequences, scratch_.hidden.Rows(0, rows), pooled});
+    if (packs.size() == 1) {
+      LASTRO_RETURN_IF_ERROR(Encode(packs[0], pooling, normalize, context, all_.get()));
+      return consume(BatchOf(packs[0], *all_));
+    }
+    std::vector<absl::Status> statuses(packs.size());
+    backend_.OnLanes([&](size_t lane) {
+      if (lane >= packs.size()) return;
+      statuses[lane] = RunStep([&] { return Encode(packs[lane], pooling, normalize, context, lanes_[lane].get()); });
+    });
+    for (const absl::Status& status : statuses) LASTRO_RETURN_IF_ERROR(status);
+    for (size_t lane = 0; lane < packs.size(); ++lane) {
+      LASTRO_RETURN_IF_ERROR(consume(BatchOf(packs[lane], *lanes_[lane])));
+    }
+    return absl::OkStatus();
   });
 }
 
@@ -55,16 +135,11 @@ absl::Status PackedEncoder::Run(std::vector<EncodedText> texts, Pooling pooling,
                                 const CallContext& context, Consumer consume) const {
   std::stable_sort(texts.begin(), texts.end(),
                    [](const EncodedText& a, const EncodedText& b) { return a.ids.size() < b.ids.size(); });
-  size_t begin = 0;
-  while (begin < texts.size()) {
-    size_t end = begin;
-    int64_t tokens = 0;
-    do {
-      tokens += static_cast<int64_t>(texts[end++].ids.size());
-    } while (end < texts.size() && tokens + static_cast<int64_t>(texts[end].ids.size()) <= kBatchTokens);
-    LASTRO_RETURN_IF_ERROR(
-        RunBatch(absl::MakeConstSpan(texts).subspan(begin, end - begin), pooling, normalize, context, consume));
-    begin = end;
+  Texts left = texts;
+  while (!left.empty()) {
+    const std::vector<Texts> shares = DivideStep(left, static_cast<int64_t>(lanes_.size()));
+    LASTRO_RETURN_IF_ERROR(RunStepOf(shares, pooling, normalize, context, consume));
+    for (Texts share : shares) left.remove_prefix(share.size());
   }
   return absl::OkStatus();
 }

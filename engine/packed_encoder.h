@@ -1,5 +1,7 @@
 // PackedEncoder: runs an encoder over many sequences, several to a step: sorted by length, packed without padding,
-// pooled to one vector each. Thread-safe; steps run in the backend's queue.
+// pooled to one vector each. Where the backend has lanes and the texts of a step divide among them, each core takes its
+// own through all layers: nothing waits for another, and activations stay in that core's cache. Thread-safe; steps run
+// in the backend's queue.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +28,7 @@ struct EncodedText {
   int64_t second_segment = -1;  // SequenceSpan::second_segment
 };
 
-// One step's texts and what the encoder gives for them, in the same order; device memory, fp32, valid during the step.
+// Texts of one step and what the encoder gives for them, in the same order; device memory, fp32, valid during the step.
 struct EncodedBatch {
   absl::Span<const EncodedText> texts;
   absl::Span<const SequenceSpan> sequences;  // the rows of each text in `hidden`
@@ -37,7 +39,7 @@ struct EncodedBatch {
 class PackedEncoder {
  public:
   // Both must outlive the object.
-  PackedEncoder(const Transformer& transformer, Backend& backend) : transformer_(transformer), backend_(backend) {}
+  PackedEncoder(const Transformer& transformer, Backend& backend);
 
   // Calls consume for every batch, inside its step. Each sequence must have 1 to max_tokens tokens. CANCELLED and
   // DEADLINE_EXCEEDED between layers and batches; consume's errors as they are.
@@ -46,16 +48,36 @@ class PackedEncoder {
                    Consumer consume) const;
 
  private:
-  absl::Status RunBatch(absl::Span<const EncodedText> batch, Pooling pooling, bool normalize,
-                        const CallContext& context, Consumer consume) const;
-  absl::Status Reserve(int64_t blocks, int64_t texts) const;
+  // Where texts are encoded: all cores together, or one.
+  struct Place {
+    Place(const Transformer& transformer, Backend& backend) : transformer(transformer), backend(backend) {}
+    absl::Status Reserve(int64_t blocks, int64_t texts);
 
-  const Transformer& transformer_;
+    const Transformer& transformer;
+    Backend& backend;
+    // Used inside steps of the backend's queue only.
+    TransformerScratch scratch;
+    std::unique_ptr<KvStore> kv;  // scratch of one layer
+    std::unique_ptr<Buffer> pooled;
+  };
+  // Texts that are packed together.
+  struct Pack {
+    explicit Pack(absl::Span<const EncodedText> texts, int64_t block_tokens);
+    absl::Span<const EncodedText> texts;
+    std::vector<int32_t> ids, blocks;
+    std::vector<SequenceSpan> sequences;
+  };
+
+  absl::Status RunStepOf(absl::Span<const absl::Span<const EncodedText>> shares, Pooling pooling, bool normalize,
+                         const CallContext& context, Consumer consume) const;
+  static absl::Status Encode(const Pack& pack, Pooling pooling, bool normalize, const CallContext& context,
+                             Place* place);
+  static EncodedBatch BatchOf(const Pack& pack, const Place& place);
+
   Backend& backend_;
-  // Used inside steps of the backend's queue only.
-  mutable TransformerScratch scratch_;
-  mutable std::unique_ptr<KvStore> kv_;  // scratch of one layer
-  mutable std::unique_ptr<Buffer> pooled_;
+  std::vector<std::unique_ptr<Transformer>> lane_transformers_;  // of the lanes
+  std::unique_ptr<Place> all_;
+  std::vector<std::unique_ptr<Place>> lanes_;
 };
 
 // The tokenizer of `files`. INVALID_ARGUMENT when it has ids for which the model has no vectors.

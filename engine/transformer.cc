@@ -105,7 +105,17 @@ absl::Status TransformerScratch::ReserveLogits(Backend& backend, const Architect
 }
 
 Transformer::Transformer(Architecture architecture, TransformerWeights weights, Backend& backend)
-    : architecture_(std::move(architecture)), weights_(std::move(weights)), backend_(backend) {}
+    : Transformer(std::move(architecture), std::make_shared<const TransformerWeights>(std::move(weights)), backend) {}
+
+Transformer::Transformer(Architecture architecture, std::shared_ptr<const TransformerWeights> weights, Backend& backend)
+    : architecture_(std::move(architecture)),
+      shared_weights_(std::move(weights)),
+      weights_(*shared_weights_),
+      backend_(backend) {}
+
+std::unique_ptr<Transformer> Transformer::OnLane(Backend& lane) const {
+  return std::unique_ptr<Transformer>(new Transformer(architecture_, shared_weights_, lane));
+}
 
 NormParams Transformer::ParamsOf(const NormWeights& weights) const {
   const float* bias = weights.bias != nullptr ? weights.bias->floats() : nullptr;

@@ -61,6 +61,9 @@ class Transformer {
   // `backend` must outlive the object.
   Transformer(Architecture architecture, TransformerWeights weights, Backend& backend);
 
+  // The same model on a lane of its backend; both share the weights.
+  std::unique_ptr<Transformer> OnLane(Backend& lane) const;
+
   const Architecture& architecture() const { return architecture_; }
   const TransformerWeights& weights() const { return weights_; }
 
@@ -91,6 +94,8 @@ class Transformer {
   absl::Status Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
  private:
+  Transformer(Architecture architecture, std::shared_ptr<const TransformerWeights> weights, Backend& backend);
+
   absl::Status ReserveForAdapters(absl::Span<const SequenceSpan> sequences, TransformerScratch* scratch) const;
   void EmbedRows(absl::Span<const int32_t> ids, absl::Span<const SequenceSpan> sequences,
                  TransformerScratch* scratch) const;
@@ -121,7 +126,8 @@ class Transformer {
   MatrixView Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
   const Architecture architecture_;
-  const TransformerWeights weights_;
+  const std::shared_ptr<const TransformerWeights> shared_weights_;
+  const TransformerWeights& weights_;
   Backend& backend_;
 };
 

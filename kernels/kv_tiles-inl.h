@@ -175,6 +175,57 @@ HWY_INLINE void PackToken(const float* key, const float* value, int64_t head_dim
   }
 }
 
+#if HWY_TARGET != HWY_SCALAR
+// to[j][i] = from[i][j] of 8 by 8.
+HWY_INLINE void TransposeHalves(const hwy::float16_t* from, int64_t from_stride, hwy::float16_t* to,
+                                int64_t to_stride) {
+  const hn::CappedTag<uint16_t, 8> d16;
+  const hn::CappedTag<uint32_t, 4> d32;
+  const hn::CappedTag<uint64_t, 2> d64;
+  hn::Vec<decltype(d16)> r[8];
+  for (int i = 0; i < 8; ++i) r[i] = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(from + i * from_stride));
+  hn::Vec<decltype(d32)> pairs[8];  // pairs[4 h + i]: columns [4 h, 4 h + 4) of the rows 2 i and 2 i + 1
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = hn::BitCast(d32, hn::InterleaveLower(d16, r[2 * i], r[2 * i + 1]));
+    pairs[4 + i] = hn::BitCast(d32, hn::InterleaveUpper(d16, r[2 * i], r[2 * i + 1]));
+  }
+  for (int h = 0; h < 8; h += 4) {
+    for (int upper = 0; upper < 2; ++upper) {
+      auto four = [&](int i) {  // two columns of four rows
+        return hn::BitCast(d64, upper == 0 ? hn::InterleaveLower(d32, pairs[h + i], pairs[h + i + 1])
+                                           : hn::InterleaveUpper(d32, pairs[h + i], pairs[h + i + 1]));
+      };
+      const auto low = four(0), high = four(2);
+      uint16_t* at = reinterpret_cast<uint16_t*>(to + (h + 2 * upper) * to_stride);
+      hn::StoreU(hn::BitCast(d16, hn::InterleaveLower(d64, low, high)), d16, at);
+      hn::StoreU(hn::BitCast(d16, hn::InterleaveUpper(d64, low, high)), d16, at + to_stride);
+    }
+  }
+}
+
+// What PackToken does with all tokens of a block, in fp16; k and v begin at the head's first component.
+HWY_INLINE void PackBlockOfHalves(const float* k, int64_t k_stride, const float* v, int64_t v_stride, int64_t head_dim,
+                                  uint8_t* keys, uint8_t* values) {
+  auto *to_keys = reinterpret_cast<hwy::float16_t*>(keys), *to_values = reinterpret_cast<hwy::float16_t*>(values);
+  HWY_ALIGN hwy::float16_t rounded[kKvBlock][kKvGroup];
+  for (int64_t first = 0; first < head_dim; first += kKvGroup) {
+    const int64_t n = std::min(kKvGroup, head_dim - first), whole = n / 8 * 8;
+    for (int64_t t = 0; t < kKvBlock; ++t) {
+      RoundElements(k + t * k_stride + first, n, nullptr, rounded[t]);
+      RoundElements(v + t * v_stride + first, n, nullptr, to_values + t * head_dim + first);
+    }
+    for (int64_t t = 0; t < kKvBlock; t += 8) {
+      for (int64_t c = 0; c < whole; c += 8) {
+        TransposeHalves(&rounded[t][c], kKvGroup, to_keys + (first + c) * kKvBlock + t, kKvBlock);
+      }
+    }
+    for (int64_t c = whole; c < n; ++c) {
+      for (int64_t t = 0; t < kKvBlock; ++t) to_keys[(first + c) * kKvBlock + t] = rounded[t][c];
+    }
+  }
+}
+#endif
+
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels
 HWY_AFTER_NAMESPACE();

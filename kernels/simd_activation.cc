@@ -24,6 +24,12 @@ HWY_INLINE VF32 Sigmoid(F32 d, VF32 x) {
   return hn::Div(hn::Set(d, 1.0f), hn::Add(hn::Set(d, 1.0f), e));
 }
 
+// 1 / x to an ulp or two, x neither zero, infinite nor subnormal: a step of Newton's takes less than a division.
+HWY_INLINE VF32 Reciprocal(F32 d, VF32 x) {
+  const VF32 near = hn::ApproximateReciprocal(x);
+  return hn::Mul(near, hn::NegMulAdd(x, near, hn::Set(d, 2.0f)));
+}
+
 // erf on [-4, 4] (it is +-1 in fp32 beyond) as x P(x^2) / Q(x^2), the minimax fit used by Eigen and XLA; a few ulp.
 HWY_INLINE VF32 Erf(F32 d, VF32 x) {
   x = hn::Max(hn::Min(x, hn::Set(d, 4.0f)), hn::Set(d, -4.0f));
@@ -37,7 +43,7 @@ HWY_INLINE VF32 Erf(F32 d, VF32 x) {
   for (float c : {-2.13374055278905e-04f, -1.68282697438203e-03f, -7.37332916720468e-03f, -1.42647390514189e-02f}) {
     q = hn::MulAdd(q, x2, hn::Set(d, c));
   }
-  return hn::Div(hn::Mul(x, p), q);
+  return hn::Mul(hn::Mul(x, p), Reciprocal(d, q));
 }
 
 HWY_INLINE VF32 GeluErf(F32 d, VF32 x) {

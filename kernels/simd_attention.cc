@@ -354,6 +354,17 @@ HWY_NOINLINE void StoreRows(ConstRows k, ConstRows v, int64_t rows, const int32_
                             KvView cache) {
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t block = blocks[(position + r) / kKvBlock], slot = (position + r) % kKvBlock;
+#if HWY_TARGET != HWY_SCALAR
+    if (kType == KvType::kF16 && slot == 0 && rows - r >= kKvBlock) {
+      for (int64_t g = 0; g < cache.kv_heads; ++g) {
+        PackBlockOfHalves(k.data + r * k.stride + g * cache.head_dim, k.stride,
+                          v.data + r * v.stride + g * cache.head_dim, v.stride, cache.head_dim, cache.Keys(block, g),
+                          cache.Values(block, g));
+      }
+      r += kKvBlock - 1;
+      continue;
+    }
+#endif
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       PackToken<kType>(k.data + r * k.stride + g * cache.head_dim, v.data + r * v.stride + g * cache.head_dim,
                        cache.head_dim, slot, cache.Keys(block, g), cache.Values(block, g));

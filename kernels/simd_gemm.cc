@@ -1,10 +1,12 @@
-// Products of many rows (gemm.h): panels are packed chunk by chunk of 256 inputs, so that the one in use stays in the
-// first-level cache while all rows of x meet it.
+// Products of many rows (gemm.h, packed_gemm.h). Panels of gemm.h are packed chunk by chunk of 256 inputs, so that the
+// one in use stays in the first-level cache while all rows of x meet it.
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "kernels/cpu_features.h"
 #include "kernels/gemm.h"
+#include "kernels/packed_gemm.h"
 #include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -20,14 +22,17 @@ namespace HWY_NAMESPACE {
 
 #if HWY_TARGET == HWY_SCALAR
 const GemmKernels& Gemm() { return ReferenceGemmKernels(); }
+const PackedGemmKernels& PackedGemm() { return ReferencePackedGemmKernels(); }
 #else
 namespace gemm_plain {
 #define LASTRO_VNNI 0
 #include "kernels/gemm_tiles-inl.h"
 #undef LASTRO_VNNI
+#include "kernels/packed_gemm-inl.h"
 }  // namespace gemm_plain
 #if HWY_TARGET != HWY_AVX3
 const GemmKernels& Gemm() { return gemm_plain::Table(); }
+const PackedGemmKernels& PackedGemm() { return gemm_plain::PackedTable(); }
 #endif
 #endif
 
@@ -45,6 +50,7 @@ namespace gemm_vnni {
 #include "kernels/gemm_tiles-inl.h"
 #undef LASTRO_VNNI
 #include "kernels/gemm_amx-inl.h"
+#include "kernels/packed_gemm-inl.h"
 }  // namespace gemm_vnni
 const GemmKernels& Gemm() {
   switch (TilesInUse()) {
@@ -57,6 +63,7 @@ const GemmKernels& Gemm() {
   }
   return UseVnni() ? gemm_vnni::Table() : gemm_plain::Table();
 }
+const PackedGemmKernels& PackedGemm() { return UseVnni() ? gemm_vnni::PackedTable() : gemm_plain::PackedTable(); }
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels
 HWY_POP_ATTRIBUTES
@@ -65,6 +72,8 @@ HWY_POP_ATTRIBUTES
 #if HWY_ONCE
 namespace lastro::kernels {
 HWY_EXPORT(Gemm);
+HWY_EXPORT(PackedGemm);
 const GemmKernels& SimdGemmKernels() { return HWY_DYNAMIC_DISPATCH(Gemm)(); }
+const PackedGemmKernels& SimdPackedGemmKernels() { return HWY_DYNAMIC_DISPATCH(PackedGemm)(); }
 }  // namespace lastro::kernels
 #endif

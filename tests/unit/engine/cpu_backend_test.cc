@@ -2,6 +2,7 @@
 #include "engine/cpu_backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -137,6 +138,23 @@ TEST_P(CpuBackendTest, LinearFromSixteenBitAndUnalignedSources) {
     for (int64_t i = 0; i < n; ++i) EXPECT_EQ(out[static_cast<size_t>(i)], exact[static_cast<size_t>(i * k + 7)]);
     backend.Embed(*table, {11}, false, View(row, 1, k));
     for (int64_t j = 0; j < k; ++j) EXPECT_EQ(row[static_cast<size_t>(j)], exact[static_cast<size_t>(11 * k + j)]);
+    // An encoder's may be rounded, on a scale per row.
+    ASSERT_OK_AND_ASSIGN(auto encoders, backend.LoadLinear({source}, {}, LinearHints{false, true}));
+    backend.Linear(*encoders, View(x, 1, k), View(out, 1, n));
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_NEAR(out[static_cast<size_t>(i)], exact[static_cast<size_t>(i * k + 7)], 4.0 / 4095);
+    }
+  }
+}
+
+TEST_P(CpuBackendTest, EachLaneRunsOnce) {
+  EXPECT_TRUE(NewBackend(1).lanes().empty());
+  CpuBackend backend = NewBackend(3);
+  ASSERT_EQ(backend.lanes().size(), 3u);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> runs[3] = {};
+    backend.OnLanes([&](size_t lane) { ++runs[lane]; });
+    for (const std::atomic<int>& count : runs) EXPECT_EQ(count, 1);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "engine/embedding_model.h"
 
+#include <atomic>
 #include <cmath>
 #include <thread>
 
@@ -35,6 +36,42 @@ TEST_F(EmbeddingModelTest, ManyTextsOfAllLengthsInOrder) {
     const std::vector<float> alone = One(texts[i]);
     for (size_t d = 0; d < dimension_; ++d) ASSERT_NEAR(all[i * dimension_ + d], alone[d], 1e-6) << i;
   }
+}
+
+// However texts divide among the cores, or do not: a text's vector is the same to the last bit.
+TEST_F(EmbeddingModelTest, VectorsDoNotDependOnTheNumberOfThreads) {
+  for (ComputeType compute : {ComputeType::kFloat32, ComputeType::kBFloat16}) {
+    std::vector<std::unique_ptr<Runtime>> runtimes;
+    std::vector<std::unique_ptr<EmbeddingModel>> models;
+    for (int threads : {1, 2, 3}) {
+      runtimes.push_back(NewRuntime(compute, threads));
+      ASSERT_OK_AND_ASSIGN(auto model, EmbeddingModel::Load(TinyModel("bert-mean"), *runtimes.back()));
+      models.push_back(std::move(model));
+    }
+    const std::vector<std::vector<int>> calls = {{40},        {40, 40},        {40, 40, 40},
+                                                 {1, 2, 300}, {9, 9, 9, 9, 9}, {200, 200, 200, 200, 200, 200, 200}};
+    for (const std::vector<int>& lengths : calls) {
+      std::vector<std::string> texts;
+      for (int length : lengths) texts.push_back(Words(length + static_cast<int>(texts.size())));
+      ASSERT_OK_AND_ASSIGN(std::vector<float> want, models[0]->Embed(texts, false, CallContext()));
+      for (size_t i = 1; i < models.size(); ++i) {
+        ASSERT_OK_AND_ASSIGN(std::vector<float> got, models[i]->Embed(texts, false, CallContext()));
+        EXPECT_EQ(got, want) << lengths.size() << " texts, " << i + 1 << " threads";
+      }
+    }
+  }
+}
+
+// A cancel is seen within a step, wherever in it, and leaves nothing behind.
+TEST_F(EmbeddingModelTest, CancelledWhileCoresWorkOnTheirOwn) {
+  const std::vector<std::string> texts(64, Words(60));
+  ASSERT_OK_AND_ASSIGN(const std::vector<float> want, model_->Embed(texts, false, CallContext()));
+  for (int polls : {1, 70, 75, 90}) {  // each text is looked at once before its tokens are
+    std::atomic<int> left = polls;
+    const CallContext context = CallContext::Until(absl::InfiniteFuture(), [&] { return --left < 0; });
+    EXPECT_THAT(model_->Embed(texts, false, context), StatusIs(absl::StatusCode::kCancelled, ::testing::_)) << polls;
+  }
+  EXPECT_EQ(*model_->Embed(texts, false, CallContext()), want);
 }
 
 TEST_F(EmbeddingModelTest, NoTextsNoVectors) {

@@ -279,6 +279,28 @@ TEST_P(AttentionKernel, StoreKvTouchesItsTokensOnly) {
   }
 }
 
+// Many tokens at once leave the bytes that they leave one by one, and no others.
+TEST_P(AttentionKernel, StoreKvOfManyTokensEqualsOneByOne) {
+  for (int64_t head_dim : {1, 7, 8, 20, 32, 37, 64, 100}) {
+    const Shape s = {2, 2, head_dim};
+    const int64_t tokens = 53, position = 5;  // a block's end, whole blocks, a block's beginning
+    const GuardedMatrix k = GuardedMatrix::Random(tokens, 2 * head_dim, random_);
+    const GuardedMatrix v = GuardedMatrix::Random(tokens, 2 * head_dim, random_);
+    const int32_t blocks[] = {3, 1, 4, 0};
+    for (KvType type : kKvTypes) {
+      SCOPED_TRACE(::testing::Message() << head_dim << ", type " << static_cast<int>(type));
+      Cache many(s, 5, type), single(s, 5, type);
+      kernels().store_kv(k.in(), v.in(), tokens, blocks, position, many.view);
+      for (int64_t r = 0; r < tokens; ++r) {
+        kernels().store_kv({k.in().data + r * k.in().stride, k.in().stride},
+                           {v.in().data + r * v.in().stride, v.in().stride}, 1, blocks, position + r, single.view);
+      }
+      EXPECT_EQ(many.k, single.k);
+      EXPECT_EQ(many.v, single.v);
+    }
+  }
+}
+
 // What is not exact is rounded to the nearest; what fp16 does not reach is its largest; NaN and infinity stay bad.
 TEST_P(AttentionKernel, StoreKvRounds) {
   const Shape s = {1, 1, 40};

@@ -1,0 +1,64 @@
+// Products of many rows with weights that are packed once, when a model is loaded: an encoder's, which only ever meet
+// whole texts. Panels of 32 output features hold 13 bits of each weight, signs included, on a scale per feature and 128
+// inputs; x is rounded alike. 128 products of such codes fill the 31 bits of a sum, so that sums are exact; those of
+// the groups are added in fp32 in the order of K, so that a row's result does not depend on the rows beside it.
+//
+// What rounding leaves over of the 128 numbers of a group (the root of the sum of its squares) is at most 1.4e-3 of the
+// largest of them. Rounded to BF16, that one alone may be off by 2e-3.
+//
+// The rules of kernels.h hold: pure, thread-safe, trusting, nothing allocated.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace lastro::kernels {
+
+inline constexpr int64_t kPackedColumns = 32;  // output features of one panel
+inline constexpr int64_t kPackedRows = 8;      // rows of x that are stored together
+inline constexpr int64_t kPackedGroup = 128;   // inputs that share a scale
+inline constexpr float kPackedLimit = 4095;    // the largest code: 128 * 4095^2 < 2^31
+constexpr int64_t PackedGroups(int64_t k) { return (k + kPackedGroup - 1) / kPackedGroup; }
+
+// One group of a panel; a panel is PackedGroups(K) of them.
+struct alignas(64) PackedWeights {
+  float scales[kPackedColumns];
+  int16_t codes[kPackedGroup / 2][kPackedColumns][2];  // pairs of inputs that follow each other
+};
+
+// x [R, K] in blocks of 8 rows, the last filled up with zeros: value = scale * code.
+struct PackedRows {
+  int16_t* codes;  // [R / 8, 128 / 2 * PackedGroups(K), 8, 2]
+  float* scales;   // [R / 8, PackedGroups(K), 8]
+  int64_t groups;  // PackedGroups(K)
+};
+
+// The blocks of `rows` from block `first` on.
+inline PackedRows FromBlock(const PackedRows& rows, int64_t first) {
+  const int64_t scales = first * rows.groups * kPackedRows;
+  return {rows.codes + scales * kPackedGroup, rows.scales + scales, rows.groups};
+}
+
+struct PackedGemmArgs {
+  const PackedWeights* panels;  // [N / 32 rounded up, PackedGroups(K)]
+  const float* bias;            // [N] or null
+  PackedRows x;                 // [R, K]
+  MutRows out;                  // [R, N]
+  int64_t rows;                 // R
+  int64_t n;                    // N
+};
+
+struct PackedGemmKernels {
+  // One panel, to [PackedGroups(K)], of `count` features [count, K], at most 32. What is not finite stays so.
+  void (*pack_panel)(ConstRows features, int64_t count, int64_t k, PackedWeights* to);
+  // Rounds x [R, K] to nearest.
+  void (*round_rows)(ConstRows x, int64_t rows, int64_t k, PackedRows out);
+  // out = x W^T + bias of the panels [panel_begin, panel_end): the features from 32 panel_begin on.
+  void (*gemm)(const PackedGemmArgs& args, int64_t panel_begin, int64_t panel_end);
+};
+
+const PackedGemmKernels& SimdPackedGemmKernels();  // of what may be used now (cpu_features.h)
+const PackedGemmKernels& ReferencePackedGemmKernels();
+
+}  // namespace lastro::kernels
