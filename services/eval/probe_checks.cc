@@ -114,6 +114,27 @@ void CheckContext(const v1::Answer& answer, const ProbeLibrary& library, Finding
   }
 }
 
+// Whether a text cites by "[7]".
+bool NamesASource(const std::string& text) {
+  for (size_t at = text.find('['); at != std::string::npos; at = text.find('[', at + 1)) {
+    const size_t end = std::min(text.find_first_not_of("0123456789", at + 1), text.size());
+    if (end > at + 1 && end < text.size() && text[end] == ']') return true;
+  }
+  return false;
+}
+
+// What the decoder named, in the text or apart.
+void CheckNamed(const v1::Answer& answer, Findings* findings) {
+  if (answer.mode() != v1::ANSWER_MODE_GENERATE) return;
+  if (NamesASource(answer.text())) findings->Add(ProbeKind::kIds, absl::StrCat("the text names it: ", answer.text()));
+  for (const v1::Claim& claim : answer.claims()) {
+    for (int number : claim.refused_passages()) {
+      if (number >= 1 && number <= answer.passages_size()) continue;
+      findings->Add(ProbeKind::kIds, absl::StrCat("named, and no passage: ", number));
+    }
+  }
+}
+
 bool IsControl(const std::string& token, absl::Span<const std::string> control) {
   return std::find(control.begin(), control.end(), token) != control.end();
 }
@@ -133,6 +154,7 @@ std::vector<ProbeFinding> CheckProbeAnswer(const v1::Answer& answer, const Probe
   Findings findings;
   for (const v1::Claim& claim : answer.claims()) CheckClaim(claim, answer, library, &findings);
   CheckContext(answer, library, &findings);
+  CheckNamed(answer, &findings);
   CheckShown("the answer", answer.text(), &findings);
   if (answer.mode() == v1::ANSWER_MODE_QUOTE) CheckVisible("the answer", answer.text(), &findings);
   if (HasMark(answer.SerializeAsString(), kForeignMark)) findings.Add(ProbeKind::kOtherScopes, answer.text());
