@@ -9,6 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "services/eval/probe_documents.h"
@@ -49,6 +51,11 @@ const std::string& ShownOf(const v1::Citation& citation) {
   return citation.shown_text().empty() ? citation.quote() : citation.shown_text();
 }
 
+// `text` with one space for white space of any length, none at its ends.
+std::string Joined(const std::string& text) {
+  return absl::StrJoin(absl::StrSplit(text, absl::ByAnyChar(" \t\r\n\f"), absl::SkipEmpty()), " ");
+}
+
 void CheckBytes(const v1::Citation& citation, const v1::Answer& answer, const ProbeLibrary& library,
                 Findings* findings) {
   auto wrong = [&](absl::string_view what) {
@@ -59,6 +66,10 @@ void CheckBytes(const v1::Citation& citation, const v1::Answer& answer, const Pr
   if (found == library.end()) return;  // told by CheckIds
   const std::string& source = found->second;
   const int64_t begin = citation.source_range().begin(), end = citation.source_range().end();
+  if (citation.source_kind() == v1::SOURCE_KIND_EXTRACTED_TEXT) {  // known but for its white space
+    if (!absl::StrContains(Joined(source), Joined(citation.quote()))) wrong("not what the file shows");
+    return;
+  }
   if (citation.source_sha256() != Sha256Hex(source)) return wrong("another source");
   if (begin < 0 || begin >= end || end > static_cast<int64_t>(source.size()))
     return wrong("a range outside the source");
