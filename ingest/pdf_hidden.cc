@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "ingest/child_process.h"
 
 namespace lastro::ingest {
@@ -32,17 +33,19 @@ bool IsTooSmall(const PdfWord& word) {
   return !(width * height >= kMinLetterArea * static_cast<double>(CountRunes(word.text)));
 }
 
-// Pixels [begin, end) of a side of `pixels` that lie on [from, to) of `points`, but for the margins; empty beside it.
-std::pair<int, int> PixelsOf(double from, double to, double points, int pixels) {
-  const double scale = pixels / points, margin = kMargin * (to - from);
+// Those of `pixels` that [from, to) lies on at `scale`, [begin, end), but for the margins; empty beside them.
+std::pair<int, int> PixelsOf(double from, double to, double scale, int pixels) {
+  const double margin = kMargin * (to - from);
   // Of what is no number, 0.
   auto clamped = [&](double at) { return at > 0 ? static_cast<int>(std::min(at, static_cast<double>(pixels))) : 0; };
   return {clamped(std::floor((from + margin) * scale)), clamped(std::floor((to - margin) * scale) + 1)};
 }
 
 bool HasOneColour(const PdfBox& box, const PdfPage& page, const PdfDrawing& drawing) {
-  const auto [left, right] = PixelsOf(box.left, box.right, page.width, drawing.width);
-  const auto [top, bottom] = PixelsOf(box.top, box.bottom, page.height, drawing.height);
+  // The sides of a page that is turned are those before it was, its boxes and its drawing are turned.
+  const double scale = std::max(drawing.width, drawing.height) / std::max(page.width, page.height);
+  const auto [left, right] = PixelsOf(box.left, box.right, scale, drawing.width);
+  const auto [top, bottom] = PixelsOf(box.top, box.bottom, scale, drawing.height);
   int darkest = 255, lightest = 0;
   for (int y = top; y < bottom; ++y) {
     const char* row = drawing.pixels.data() + static_cast<ptrdiff_t>(y) * drawing.width;
@@ -54,16 +57,29 @@ bool HasOneColour(const PdfBox& box, const PdfPage& page, const PdfDrawing& draw
   return lightest - darkest < kMinContrast;
 }
 
+// Code points that are seen: no white space, and none of those that order lines of right-to-left text.
+size_t CountInk(absl::string_view text) {
+  size_t count = 0;
+  while (!text.empty()) {
+    const DecodedRune decoded = DecodeRune(text);
+    count += decoded.rune > ' ' && (decoded.rune < 0x2000 || decoded.rune > 0x206F);
+    text.remove_prefix(decoded.length);
+  }
+  return count;
+}
+
 // A page of its words that are not hidden.
 struct ShownPage {
   std::string text;
   bool hides = false;  // it has others
+  size_t ink = 0;      // code points that are seen in all its words
 };
 
 ShownPage ShownWords(const PdfPage& page, const PdfDrawing* drawing) {
   ShownPage shown;
   bool line_ended = false, block_ended = false;
   for (const PdfWord& word : page.words) {
+    shown.ink += CountInk(word.text);
     if (IsHidden(word, page, drawing)) {
       shown.hides = true;
     } else {
@@ -172,7 +188,8 @@ absl::StatusOr<std::string> WithoutHiddenText(absl::string_view pdf, const std::
   }
   std::string text;
   for (size_t i = 0; i < shown.size(); ++i) {
-    const bool as_it_was = !shown[i].hides && shown.size() == count;
+    // Text outside the part of the page that is shown is in none of the words.
+    const bool as_it_was = shown.size() == count && !shown[i].hides && CountInk(pages[i]) <= shown[i].ink;
     absl::StrAppend(&text, as_it_was ? pages[i] : absl::string_view(shown[i].text), "\f");
   }
   return text;

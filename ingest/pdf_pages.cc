@@ -49,6 +49,7 @@ bool TakeWord(absl::string_view* text, PdfPage* page) {
       text->substr(0, length),
       {{"&amp;", "&"}, {"&lt;", "<"}, {"&gt;", ">"}, {"&quot;", "\""}, {"&apos;", "'"}, {"&#39;", "'"}}));
   page->words.push_back(std::move(word));
+  text->remove_prefix(length);
   return Take("</word>", text);
 }
 

@@ -23,7 +23,7 @@ struct PdfWord {
 };
 
 struct PdfPage {
-  double width = 0, height = 0;  // points
+  double width = 0, height = 0;  // points; of a page that is turned, before it was
   std::vector<PdfWord> words;    // in reading order
 };
 
