@@ -110,7 +110,7 @@ class CitedAnswersTest : public ::testing::TestWithParam<Family> {
     const auto& passages = recorder_->request.prompt().grounded().passages();
     std::string text = recorder_->response.text();
     // Where max_new_tokens cut a character.
-    if (recorder_->response.finish_reason() == v1::MAX_TOKENS) text = absl::StripSuffix(text, "\uFFFD");
+    if (recorder_->response.finish_reason() == v1::MAX_TOKENS) text = std::string(absl::StripSuffix(text, "\uFFFD"));
     return FaultOf(text, {passages.begin(), passages.end()}, /*quotes=*/true);
   }
 
