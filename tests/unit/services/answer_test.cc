@@ -272,7 +272,7 @@ TEST(CitationFilter, TakesOutCitationsHoweverTheTextIsCut) {
       {"A b [1]. C [2][1] d", "A b. C d"}, {" \n[1] A", "A"},
       {"A [sic] [x1] [", "A [sic] [x1]"},  {"A [12", "A"},
       {"A [7] b [0] c", "A b c"},          {"A [1234567] b", "A [1234567] b"},
-      {"A  [1]  b [[1]]", "A  b []"},    {"[]A[1 ]", "[]A[1 ]"},
+      {"A  [1]  b [[1]]", "A  b []"},      {"[]A[1 ]", "[]A[1 ]"},
       {"A \"b [1]\"", "A \"b\""}};
   for (const auto& [text, expected] : cases) {
     const std::string whole(text);
