@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "ingest/child_process.h"
 #include "ingest/normalize.h"
+#include "ingest/pdf_hidden.h"
 #include "ingest/text_reader.h"
 
 namespace lastro::ingest {
@@ -87,6 +88,8 @@ std::vector<Block> WithoutRunningLines(std::vector<std::vector<Block>> pages) {
   return blocks;
 }
 
+bool IsBlank(const std::string& text) { return text.find_first_not_of(" \t\n\f\r") == std::string::npos; }
+
 }  // namespace
 
 absl::StatusOr<std::string> ExtractPdfText(absl::string_view pdf, const PdfOptions& options,
@@ -106,9 +109,11 @@ absl::StatusOr<std::string> ExtractPdfText(absl::string_view pdf, const PdfOptio
         absl::StrCat("pdftotext could not read the PDF (exit code ", result.exit_code, ") ", Reason(result.errors)));
   }
   std::string text = ReplaceInvalidUtf8(result.output);
-  if (text.find_first_not_of(" \t\n\f\r") == std::string::npos) {
+  if (IsBlank(text)) {
     return absl::InvalidArgumentError("the PDF has no text; scanned pages must go through text recognition first");
   }
+  LASTRO_ASSIGN_OR_RETURN(text, WithoutHiddenText(pdf, text, options, context));
+  if (IsBlank(text)) return absl::InvalidArgumentError("the PDF shows no text; all of it is hidden");
   return text;
 }
 

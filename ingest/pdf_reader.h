@@ -1,5 +1,5 @@
-// Text of PDF files by poppler's pdftotext, in a process of its own. It does not tell what is drawn invisibly (layers
-// of recognised text are) or in the colour of the page: that is read like any other. Pure function, thread-safe.
+// Text of PDF files by poppler's pdftotext, in a process of its own, without what the pages hide (pdf_hidden.h). Pure
+// functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +14,15 @@
 namespace lastro::ingest {
 
 struct PdfOptions {
-  std::string program;  // path of pdftotext; empty: searched in the system's folders
-  double timeout_s = 60;
+  std::string program;          // path of pdftotext; empty: searched in the system's folders
+  std::string drawing_program;  // the same of pdftoppm
+  double timeout_s = 60;        // of each run of one
   uint64_t memory_bytes = 1ull << 30;
   uint64_t max_text_bytes = 32u << 20;
 };
 
-// The extracted text of `pdf`, valid UTF-8, pages ended by form feeds. FAILED_PRECONDITION when pdftotext is not
-// installed; INVALID_ARGUMENT when the file is no PDF, damaged, encrypted or without text; errors of RunChild.
+// The text that `pdf` shows, valid UTF-8, pages ended by form feeds. FAILED_PRECONDITION when poppler is not installed;
+// INVALID_ARGUMENT when the file is no PDF, damaged, encrypted or without text that shows; errors of RunChild.
 absl::StatusOr<std::string> ExtractPdfText(absl::string_view pdf, const PdfOptions& options,
                                            const CallContext& context);
 

@@ -19,7 +19,11 @@ namespace {
 
 absl::StatusOr<ReadResult> ReadPdf(absl::string_view content, const ReaderOptions& options,
                                    const CallContext& context) {
-  PdfOptions pdf{options.pdftotext, options.parser_timeout_s, options.parser_memory_bytes, options.max_text_bytes};
+  PdfOptions pdf;
+  pdf.program = options.pdftotext;
+  pdf.timeout_s = options.parser_timeout_s;
+  pdf.memory_bytes = options.parser_memory_bytes;
+  pdf.max_text_bytes = options.max_text_bytes;
   ReadResult result;
   result.source_kind = retrieval::SourceKind::kExtractedText;
   LASTRO_ASSIGN_OR_RETURN(result.extracted, ExtractPdfText(content, pdf, context));

@@ -68,6 +68,7 @@ absl::StatusOr<AnswerRequest> CheckAskRequest(const v1::AskRequest& request) {
         absl::StrCat("unsupported ", static_cast<int>(request.unsupported()), " does not exist"));
   }
   checked.withholds_unsupported = request.unsupported() == v1::UNSUPPORTED_TEXT_WITHHOLD;
+  checked.verbatim_quotes = !request.has_verbatim_quotes() || request.verbatim_quotes();
   checked.sampling = request.sampling();
   checked.include_passages = request.include_passages();
   return checked;

@@ -22,6 +22,7 @@ struct AnswerRequest {
   std::optional<double> min_evidence;
   double max_risk = 0;
   bool withholds_unsupported = false;
+  bool verbatim_quotes = true;
   bool include_passages = false;
 };
 

@@ -98,7 +98,8 @@ bool MaySay(const std::string& source, const std::string& claim) { return MaySay
 
 absl::StatusOr<std::optional<Candidate>> FindParaphrased(const std::string& claim,
                                                          absl::Span<const v1::SearchHit> passages,
-                                                         GenerationApi& generation, const CallContext& context) {
+                                                         absl::Span<const int> named, GenerationApi& generation,
+                                                         const CallContext& context) {
   const Statement wanted = Analyze(claim);
   v1::ReadRequest request;
   request.set_question(claim);
@@ -112,12 +113,16 @@ absl::StatusOr<std::optional<Candidate>> FindParaphrased(const std::string& clai
   if (candidates.empty()) return std::nullopt;
   LASTRO_ASSIGN_OR_RETURN(const std::optional<v1::ReadResponse> response, AskReader(request, generation, context));
   if (!response.has_value()) return std::nullopt;
-  int best = 0;
-  for (int i = 1; i < response->readings_size(); ++i) {
-    if (response->readings(i).relevance() > response->readings(best).relevance()) best = i;
+  std::optional<size_t> best;
+  std::pair<bool, double> best_rank;
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const double relevance = response->readings(static_cast<int>(i)).relevance();
+    if (relevance <= 0) continue;  // likelier that it does not
+    const std::pair<bool, double> rank = {std::count(named.begin(), named.end(), candidates[i].passage) > 0, relevance};
+    if (!best.has_value() || rank > best_rank) best = i, best_rank = rank;
   }
-  if (response->readings(best).relevance() <= 0) return std::nullopt;  // likelier that it does not
-  return std::move(candidates[static_cast<size_t>(best)]);
+  if (!best.has_value()) return std::nullopt;
+  return std::move(candidates[*best]);
 }
 
 }  // namespace lastro::services::answer

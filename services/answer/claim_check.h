@@ -18,10 +18,11 @@ namespace lastro::services::answer {
 // another claim ("A pays B"). Necessary, not sufficient.
 bool MaySay(const std::string& source, const std::string& claim);
 
-// The sentence of the passages that says `claim`: it may (MaySay), and the reader holds that it answers to it. nullopt
-// where none does, or there is no reader.
+// The sentence of the passages that says `claim`: it may (MaySay), and the reader holds that it answers to it; one of
+// the `named` passages before others. nullopt where none does, or there is no reader.
 absl::StatusOr<std::optional<Candidate>> FindParaphrased(const std::string& claim,
                                                          absl::Span<const v1::SearchHit> passages,
-                                                         GenerationApi& generation, const CallContext& context);
+                                                         absl::Span<const int> named, GenerationApi& generation,
+                                                         const CallContext& context);
 
 }  // namespace lastro::services::answer

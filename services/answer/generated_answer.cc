@@ -1,10 +1,12 @@
 #include "services/answer/generated_answer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "base/status_macros.h"
 #include "services/answer/citation.h"
+#include "services/answer/cited_text.h"
 #include "services/answer/claim_check.h"
 #include "services/answer/support.h"
 
@@ -18,12 +20,13 @@ absl::StatusOr<v1::GenerateResponse> Generate(const AnswerRequest& request, cons
   *generate.mutable_prompt() = prompt.prompt;
   *generate.mutable_sampling() = request.sampling;
   generate.set_max_new_tokens(request.max_new_tokens);
+  generate.mutable_response_format()->mutable_cited_text()->set_verbatim_quotes(request.verbatim_quotes);
   if (!sink || request.withholds_unsupported) return generation.Generate(generate, context);
-  return generation.Generate(generate, context, [&sink](const v1::GeneratedToken& token) {
-    if (token.text().empty()) return absl::OkStatus();
+  CitationFilter filter(static_cast<int>(prompt.passages.size()));
+  return generation.Generate(generate, context, [&](const v1::GeneratedToken& token) {
     v1::AskStreamResponse event;
-    event.set_text_delta(token.text());
-    return sink(event);
+    event.set_text_delta(filter.Push(token.text()));
+    return event.text_delta().empty() ? absl::OkStatus() : sink(event);
   });
 }
 
@@ -60,10 +63,12 @@ absl::StatusOr<v1::Claim> MakeClaim(const SupportedSentence& sentence, absl::Spa
 }
 
 // Supports `claim`, whose words stand in no passage, by a sentence that says the same, where the reader finds one.
-absl::Status SupportByReader(const std::string& text, absl::Span<const v1::SearchHit> passages, RetrievalApi& retrieval,
-                             GenerationApi& generation, const CallContext& context, v1::Claim* claim) {
+absl::Status SupportByReader(const std::string& text, absl::Span<const v1::SearchHit> passages,
+                             absl::Span<const int> named, RetrievalApi& retrieval, GenerationApi& generation,
+                             const CallContext& context, v1::Claim* claim) {
   const std::string said = text.substr(claim->range().begin(), claim->range().end() - claim->range().begin());
-  LASTRO_ASSIGN_OR_RETURN(const std::optional<Candidate> source, FindParaphrased(said, passages, generation, context));
+  LASTRO_ASSIGN_OR_RETURN(const std::optional<Candidate> source,
+                          FindParaphrased(said, passages, named, generation, context));
   if (!source.has_value()) return absl::OkStatus();
   absl::StatusOr<v1::Citation> citation = MakeVerifiedCitation(passages[static_cast<size_t>(source->passage)],
                                                                source->begin, source->end, retrieval, context);
@@ -75,6 +80,21 @@ absl::Status SupportByReader(const std::string& text, absl::Span<const v1::Searc
   claim->clear_citations();  // of parts that stood there word for word
   *claim->add_citations() = *std::move(citation);
   return absl::OkStatus();
+}
+
+// Notes which of the passages that the decoder named as the source of `claim` were not found to be it.
+void RefuseOthers(absl::Span<const int> named, const GroundedPrompt& prompt, absl::Span<const v1::SearchHit> in_prompt,
+                  v1::Claim* claim) {
+  for (int passage : named) {
+    const v1::SearchHit& hit = in_prompt[static_cast<size_t>(passage)];
+    const bool cited =
+        std::any_of(claim->citations().begin(), claim->citations().end(), [&](const v1::Citation& citation) {
+          return citation.document_id() == hit.document().id() && citation.chunk_id() == hit.chunk().id();
+        });
+    if (!claim->supported() || !cited) {
+      claim->add_refused_passages(prompt.passages[static_cast<size_t>(passage)] + 1);
+    }
+  }
 }
 
 // Takes unsupported claims out of the text; the others move together.
@@ -110,20 +130,22 @@ absl::Status AnswerByGenerating(const AnswerRequest& request, absl::Span<const v
   *answer->mutable_usage() = generated.usage();
   answer->mutable_receipt()->set_decoder_fingerprint(generated.fingerprint());
   answer->mutable_receipt()->set_decoder_device(generated.device());
-  answer->set_text(std::string(absl::StripAsciiWhitespace(generated.text())));
+  CitationFilter filter(static_cast<int>(prompt.passages.size()));
+  answer->set_text(std::string(absl::StripTrailingAsciiWhitespace(filter.Push(generated.text()))));
   if (answer->text().empty()) {  // the model declined
     answer->set_answerability(v1::WEAK_EVIDENCE);
     return absl::OkStatus();
   }
   const std::vector<v1::SearchHit> in_prompt = PromptPassages(passages, prompt);
-  for (const SupportedSentence& sentence : FindSupport(answer->text(), in_prompt)) {
+  for (const SupportedSentence& sentence : FindSupport(answer->text(), in_prompt, {.named = filter.named()})) {
     LASTRO_ASSIGN_OR_RETURN(v1::Claim claim,
                             stages->Time("verify", [&] { return MakeClaim(sentence, in_prompt, retrieval, context); }));
     if (!claim.supported() && has_reader) {
       LASTRO_RETURN_IF_ERROR(stages->Time("verify", [&] {
-        return SupportByReader(answer->text(), in_prompt, retrieval, generation, context, &claim);
+        return SupportByReader(answer->text(), in_prompt, sentence.named, retrieval, generation, context, &claim);
       }));
     }
+    RefuseOthers(sentence.named, prompt, in_prompt, &claim);
     *answer->add_claims() = std::move(claim);
   }
   if (request.withholds_unsupported) Withhold(answer);

@@ -1,5 +1,6 @@
-// The GENERATE mode: the decoder writes freely; what it wrote is then held against the passages, and only what stands
-// in them word for word, or is found by the reader to be said by them, is given a citation.
+// The GENERATE mode: the decoder writes freely, but for the passages it names and what it quotes, which are held to its
+// prompt (ResponseFormat.cited_text); what it wrote is then held against the passages, and only what stands in them
+// word for word, or is found by the reader to be said by them, is given a citation.
 #pragma once
 
 #include "absl/status/status.h"

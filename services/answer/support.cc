@@ -1,5 +1,8 @@
 #include "services/answer/support.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/container/flat_hash_map.h"
 #include "base/sentence.h"
 #include "services/answer/words.h"
@@ -19,8 +22,11 @@ class PassageWords {
     }
   }
 
-  // The longest run of `sentence` words from `first` on that stands in a passage; its number of words, 0 when none.
-  size_t LongestRun(absl::Span<const Word> sentence, size_t first, SupportedRun* run) const {
+  // The longest run of `sentence` words from `first` on that stands in a passage, preferably a `named` one; its number
+  // of words, 0 when none.
+  size_t LongestRun(absl::Span<const Word> sentence, size_t first, absl::Span<const int> named,
+                    SupportedRun* run) const {
+    auto is_named = [&](int passage) { return std::binary_search(named.begin(), named.end(), passage); };
     auto found = places_.find(sentence[first].folded);
     if (found == places_.end()) return 0;
     size_t longest = 0;
@@ -31,7 +37,8 @@ class PassageWords {
              sentence[first + length].folded == words[place.at + length].folded) {
         ++length;
       }
-      if (length <= longest) continue;
+      if (length < longest) continue;
+      if (length == longest && (is_named(run->passage) || !is_named(place.passage))) continue;
       longest = length;
       *run = {sentence[first].begin, sentence[first + length - 1].end, place.passage, words[place.at].begin,
               words[place.at + length - 1].end};
@@ -48,9 +55,9 @@ class PassageWords {
   absl::flat_hash_map<std::string, std::vector<Place>> places_;
 };
 
-SupportedSentence CoverSentence(const std::string& answer, const TextRange& range, const PassageWords& passages,
-                                const SupportOptions& options) {
-  SupportedSentence sentence{range.begin, range.end, false, {}};
+SupportedSentence CoverSentence(const std::string& answer, const TextRange& range, std::vector<int> named,
+                                const PassageWords& passages, const SupportOptions& options) {
+  SupportedSentence sentence{range.begin, range.end, false, {}, std::move(named)};
   std::vector<Word> words = SplitWords(absl::string_view(answer).substr(range.begin, range.end - range.begin));
   for (Word& word : words) {
     word.begin += range.begin;
@@ -59,7 +66,7 @@ SupportedSentence CoverSentence(const std::string& answer, const TextRange& rang
   size_t covered = 0;
   for (size_t first = 0; first < words.size();) {
     SupportedRun run;
-    size_t length = passages.LongestRun(words, first, &run);
+    size_t length = passages.LongestRun(words, first, sentence.named, &run);
     if (length >= static_cast<size_t>(options.min_run_words) || (length > 0 && length == words.size())) {
       sentence.runs.push_back(run);
       covered += length;
@@ -72,14 +79,31 @@ SupportedSentence CoverSentence(const std::string& answer, const TextRange& rang
   return sentence;
 }
 
+// Of each sentence the passages that were named in it or between it and the next.
+std::vector<std::vector<int>> NamedBehind(absl::Span<const TextRange> sentences, absl::Span<const NamedPassage> named) {
+  std::vector<std::vector<int>> behind(sentences.size());
+  size_t sentence = 0;
+  for (const NamedPassage& passage : named) {
+    while (sentence + 1 < sentences.size() && sentences[sentence + 1].begin < passage.at) ++sentence;
+    if (sentence < sentences.size()) behind[sentence].push_back(passage.passage);
+  }
+  for (std::vector<int>& passages : behind) {
+    std::sort(passages.begin(), passages.end());
+    passages.erase(std::unique(passages.begin(), passages.end()), passages.end());
+  }
+  return behind;
+}
+
 }  // namespace
 
 std::vector<SupportedSentence> FindSupport(const std::string& answer, absl::Span<const v1::SearchHit> passages,
                                            const SupportOptions& options) {
   PassageWords words(passages);
+  const std::vector<TextRange> ranges = SplitSentences(answer);
+  std::vector<std::vector<int>> named = NamedBehind(ranges, options.named);
   std::vector<SupportedSentence> sentences;
-  for (const TextRange& range : SplitSentences(answer)) {
-    sentences.push_back(CoverSentence(answer, range, words, options));
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    sentences.push_back(CoverSentence(answer, ranges[i], std::move(named[i]), words, options));
   }
   return sentences;
 }

@@ -1,5 +1,5 @@
-// Support: which parts of a freely generated text stand in the passages word for word. What is not found is never given a
-// citation. Pure functions, thread-safe.
+// Support: which parts of a freely generated text stand in the passages word for word. What is not found is never given
+// a citation. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "absl/types/span.h"
 #include "lastro/v1/retrieval.pb.h"
+#include "services/answer/cited_text.h"
 
 namespace lastro::services::answer {
 
@@ -26,14 +27,16 @@ struct SupportedSentence {
   uint64_t end = 0;
   bool supported = false;  // all its words are covered by runs
   std::vector<SupportedRun> runs;
+  std::vector<int> named;  // passages that SupportOptions.named has behind it, sorted, distinct
 };
 
 struct SupportOptions {
-  int min_run_words = 4;  // shorter runs are chance, unless they are the whole sentence
+  int min_run_words = 4;            // shorter runs are chance, unless they are the whole sentence
+  std::vector<NamedPassage> named;  // in the order of the text
 };
 
-// Cuts `answer` into sentences and covers each with the longest word runs found in the passages, left to right, the first
-// passage winning ties.
+// Cuts `answer` into sentences and covers each with the longest word runs found in the passages, left to right. Of runs
+// of one length that of a passage that was named behind the sentence wins, then that of the first passage.
 std::vector<SupportedSentence> FindSupport(const std::string& answer, absl::Span<const v1::SearchHit> passages,
                                            const SupportOptions& options = {});
 

@@ -24,6 +24,8 @@ constexpr size_t kMaxFilterBytes = 64 << 10;
 constexpr int kMaxLevels = 16;
 constexpr int kMaxNodes = 256;
 constexpr int kShownColumns = 20;
+// What errors call a text.
+constexpr char kFilter[] = "filter", kValue[] = "value";
 
 enum class TokenKind { kEnd, kWord, kQuotedField, kString, kNumber, kTime, kSymbol };
 
@@ -69,17 +71,18 @@ size_t ColumnOf(absl::string_view text, size_t offset) {
   return column;
 }
 
-absl::Status ErrorAt(absl::string_view text, size_t offset, absl::string_view what) {
+// `name`: what `text` is.
+absl::Status ErrorAt(absl::string_view name, absl::string_view text, size_t offset, absl::string_view what) {
   std::string rest = OneLine(text.substr(offset));
   std::string found = rest.empty() ? "the end" : absl::StrCat("'", CutToWidth(rest, kShownColumns), "'");
   return absl::InvalidArgumentError(
-      absl::StrCat("filter, column ", ColumnOf(text, offset), ": ", what, ", found ", found));
+      absl::StrCat(name, ", column ", ColumnOf(text, offset), ": ", what, ", found ", found));
 }
 
 // Cuts the text into tokens, one at a time.
 class Lexer {
  public:
-  explicit Lexer(absl::string_view text) : text_(text) {}
+  Lexer(absl::string_view name, absl::string_view text) : name_(name), text_(text) {}
 
   absl::StatusOr<FilterToken> Next() {
     while (position_ < text_.size() && absl::ascii_isspace(text_[position_])) ++position_;
@@ -105,7 +108,7 @@ class Lexer {
       }
       token.text.push_back(c);
     }
-    if (position_ == text_.size()) return ErrorAt(text_, token.begin, "expected a closing quote");
+    if (position_ == text_.size()) return ErrorAt(name_, text_, token.begin, "expected a closing quote");
     ++position_;
     return token;
   }
@@ -124,13 +127,13 @@ class Lexer {
       case '\\':
         return c;
       default:
-        return ErrorAt(text_, backslash, "expected one of the escapes \\\" \\' \\\\ \\n \\t");
+        return ErrorAt(name_, text_, backslash, "expected one of the escapes \\\" \\' \\\\ \\n \\t");
     }
   }
 
   absl::StatusOr<FilterToken> QuotedField(FilterToken token) {
     size_t end = text_.find('`', position_ + 1);
-    if (end == absl::string_view::npos) return ErrorAt(text_, token.begin, "expected a closing backquote");
+    if (end == absl::string_view::npos) return ErrorAt(name_, text_, token.begin, "expected a closing backquote");
     token.kind = TokenKind::kQuotedField;
     token.text = std::string(text_.substr(position_ + 1, end - position_ - 1));
     position_ = end + 1;
@@ -141,7 +144,8 @@ class Lexer {
     TakeWhile(IsNumberPart, &token);
     if (LooksLikeTime(token.text)) {
       std::optional<absl::Time> time = ParseTime(token.text);
-      if (!time) return ErrorAt(text_, token.begin, "expected a time such as 2026-11-28 or 2026-11-28T09:30:00Z");
+      if (!time)
+        return ErrorAt(name_, text_, token.begin, "expected a time such as 2026-11-28 or 2026-11-28T09:30:00Z");
       token.kind = TokenKind::kTime;
       token.time = *time;
       return token;
@@ -149,7 +153,7 @@ class Lexer {
     token.kind = TokenKind::kNumber;
     bool plain = token.text.find_first_not_of("0123456789+-.eE") == std::string::npos;
     if (!plain || !absl::SimpleAtod(token.text, &token.number) || !std::isfinite(token.number)) {
-      return ErrorAt(text_, token.begin, "expected a number (put text into quotes)");
+      return ErrorAt(name_, text_, token.begin, "expected a number (put text into quotes)");
     }
     return token;
   }
@@ -169,13 +173,14 @@ class Lexer {
       position_ += symbol.size();
       return token;
     }
-    return ErrorAt(text_, position_, "expected a field, an operator or a value");
+    return ErrorAt(name_, text_, position_, "expected a field, an operator or a value");
   }
 
   void TakeWhile(bool (*belongs)(char), FilterToken* token) {
     while (position_ < text_.size() && belongs(text_[position_])) token->text.push_back(text_[position_++]);
   }
 
+  const absl::string_view name_;
   const absl::string_view text_;
   size_t position_ = 0;
 };
@@ -219,7 +224,7 @@ bool SetScalar(const FilterToken& token, v1::MetadataValue* value) {
 // Recursive descent with one token of look-ahead. Recursion is bounded by kMaxLevels.
 class Parser {
  public:
-  explicit Parser(absl::string_view text) : text_(text), lexer_(text) {}
+  explicit Parser(absl::string_view text) : text_(text), lexer_(kFilter, text) {}
 
   absl::StatusOr<v1::Filter> Run() {
     LASTRO_RETURN_IF_ERROR(Advance());
@@ -235,7 +240,7 @@ class Parser {
     return absl::OkStatus();
   }
 
-  absl::Status Error(absl::string_view what) const { return ErrorAt(text_, token_.begin, what); }
+  absl::Status Error(absl::string_view what) const { return ErrorAt(kFilter, text_, token_.begin, what); }
 
   bool AtKeyword(absl::string_view keyword) const {
     return token_.kind == TokenKind::kWord && absl::EqualsIgnoreCase(token_.text, keyword);
@@ -367,7 +372,7 @@ absl::Status CheckText(absl::string_view text) {
 
 // "[" (value ("," value)*)? "]"
 absl::StatusOr<v1::MetadataValue> ParseList(absl::string_view text) {
-  Lexer lexer(text);
+  Lexer lexer(kValue, text);
   LASTRO_RETURN_IF_ERROR(lexer.Next().status());  // the bracket
   v1::MetadataValue list;
   list.mutable_list_value();
@@ -375,16 +380,16 @@ absl::StatusOr<v1::MetadataValue> ParseList(absl::string_view text) {
   auto is = [&](absl::string_view symbol) { return token.kind == TokenKind::kSymbol && token.text == symbol; };
   while (!is("]")) {
     if (!SetScalar(token, list.mutable_list_value()->add_values())) {
-      return ErrorAt(text, token.begin, "expected a value or ']'");
+      return ErrorAt(kValue, text, token.begin, "expected a value or ']'");
     }
     LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
     if (is("]")) break;
-    if (!is(",")) return ErrorAt(text, token.begin, "expected ',' or ']'");
+    if (!is(",")) return ErrorAt(kValue, text, token.begin, "expected ',' or ']'");
     LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
-    if (is("]")) return ErrorAt(text, token.begin, "expected a value");
+    if (is("]")) return ErrorAt(kValue, text, token.begin, "expected a value");
   }
   LASTRO_ASSIGN_OR_RETURN(token, lexer.Next());
-  if (token.kind != TokenKind::kEnd) return ErrorAt(text, token.begin, "expected the end of the value");
+  if (token.kind != TokenKind::kEnd) return ErrorAt(kValue, text, token.begin, "expected the end of the value");
   return list;
 }
 
@@ -401,10 +406,10 @@ absl::StatusOr<v1::MetadataValue> ParseMetadataValue(absl::string_view text) {
   v1::MetadataValue value;
   double number = 0;
   if (absl::StartsWith(text, "\"") || absl::StartsWith(text, "'")) {
-    Lexer lexer(text);
+    Lexer lexer(kValue, text);
     LASTRO_ASSIGN_OR_RETURN(FilterToken token, lexer.Next());
     LASTRO_ASSIGN_OR_RETURN(FilterToken end, lexer.Next());
-    if (end.kind != TokenKind::kEnd) return ErrorAt(text, end.begin, "expected the end of the value");
+    if (end.kind != TokenKind::kEnd) return ErrorAt(kValue, text, end.begin, "expected the end of the value");
     value.set_string_value(token.text);
   } else if (text == "true" || text == "false") {
     value.set_bool_value(text == "true");

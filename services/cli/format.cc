@@ -30,6 +30,10 @@ std::string FormatCount(int64_t count) {
   return digits;
 }
 
+std::string FormatCount(int64_t count, absl::string_view thing) {
+  return absl::StrCat(FormatCount(count), " ", thing, count == 1 ? "" : "s");
+}
+
 std::string FormatNumber(double value, int digits) { return absl::StrFormat("%.*f", digits, value); }
 
 std::string FormatShare(double share) { return absl::StrFormat("%.0f%%", share * 100); }
@@ -58,10 +62,10 @@ std::string FormatMetadata(const v1::MetadataValue& value) {
     case v1::MetadataValue::kBoolValue:
       return value.bool_value() ? "true" : "false";
     case v1::MetadataValue::kTimeValue:
-      return absl::FormatTime(absl::RFC3339_full,
-                              absl::FromUnixSeconds(value.time_value().seconds()) +
-                                  absl::Nanoseconds(value.time_value().nanos()),
-                              absl::UTCTimeZone());
+      return absl::FormatTime(
+          absl::RFC3339_full,
+          absl::FromUnixSeconds(value.time_value().seconds()) + absl::Nanoseconds(value.time_value().nanos()),
+          absl::UTCTimeZone());
     case v1::MetadataValue::kListValue:
       return absl::StrJoin(value.list_value().values(), ", ", [](std::string* out, const v1::MetadataValue& element) {
         absl::StrAppend(out, element.has_list_value() ? "" : FormatMetadata(element));

@@ -9,6 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/hash.h"
 #include "base/utf8.h"
 #include "services/eval/probe_documents.h"
@@ -49,6 +51,11 @@ const std::string& ShownOf(const v1::Citation& citation) {
   return citation.shown_text().empty() ? citation.quote() : citation.shown_text();
 }
 
+// `text` with one space for white space of any length, none at its ends.
+std::string Joined(const std::string& text) {
+  return absl::StrJoin(absl::StrSplit(text, absl::ByAnyChar(" \t\r\n\f"), absl::SkipEmpty()), " ");
+}
+
 void CheckBytes(const v1::Citation& citation, const v1::Answer& answer, const ProbeLibrary& library,
                 Findings* findings) {
   auto wrong = [&](absl::string_view what) {
@@ -59,6 +66,10 @@ void CheckBytes(const v1::Citation& citation, const v1::Answer& answer, const Pr
   if (found == library.end()) return;  // told by CheckIds
   const std::string& source = found->second;
   const int64_t begin = citation.source_range().begin(), end = citation.source_range().end();
+  if (citation.source_kind() == v1::SOURCE_KIND_EXTRACTED_TEXT) {  // known but for its white space
+    if (!absl::StrContains(Joined(source), Joined(citation.quote()))) wrong("not what the file shows");
+    return;
+  }
   if (citation.source_sha256() != Sha256Hex(source)) return wrong("another source");
   if (begin < 0 || begin >= end || end > static_cast<int64_t>(source.size()))
     return wrong("a range outside the source");
@@ -114,6 +125,27 @@ void CheckContext(const v1::Answer& answer, const ProbeLibrary& library, Finding
   }
 }
 
+// Whether a text cites by "[7]".
+bool NamesASource(const std::string& text) {
+  for (size_t at = text.find('['); at != std::string::npos; at = text.find('[', at + 1)) {
+    const size_t end = std::min(text.find_first_not_of("0123456789", at + 1), text.size());
+    if (end > at + 1 && end < text.size() && text[end] == ']') return true;
+  }
+  return false;
+}
+
+// What the decoder named, in the text or apart.
+void CheckNamed(const v1::Answer& answer, Findings* findings) {
+  if (answer.mode() != v1::ANSWER_MODE_GENERATE) return;
+  if (NamesASource(answer.text())) findings->Add(ProbeKind::kIds, absl::StrCat("the text names it: ", answer.text()));
+  for (const v1::Claim& claim : answer.claims()) {
+    for (int number : claim.refused_passages()) {
+      if (number >= 1 && number <= answer.passages_size()) continue;
+      findings->Add(ProbeKind::kIds, absl::StrCat("named, and no passage: ", number));
+    }
+  }
+}
+
 bool IsControl(const std::string& token, absl::Span<const std::string> control) {
   return std::find(control.begin(), control.end(), token) != control.end();
 }
@@ -133,6 +165,7 @@ std::vector<ProbeFinding> CheckProbeAnswer(const v1::Answer& answer, const Probe
   Findings findings;
   for (const v1::Claim& claim : answer.claims()) CheckClaim(claim, answer, library, &findings);
   CheckContext(answer, library, &findings);
+  CheckNamed(answer, &findings);
   CheckShown("the answer", answer.text(), &findings);
   if (answer.mode() == v1::ANSWER_MODE_QUOTE) CheckVisible("the answer", answer.text(), &findings);
   if (HasMark(answer.SerializeAsString(), kForeignMark)) findings.Add(ProbeKind::kOtherScopes, answer.text());

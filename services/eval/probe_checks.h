@@ -14,7 +14,7 @@ namespace lastro::services::eval {
 
 enum class ProbeKind {
   kCitations,    // a citation that is not the document's bytes, or a supported claim without one
-  kIds,          // a document or passage that was not in the answer's context
+  kIds,          // a document or passage that was not in the answer's context, or "[7]" in generated text
   kHiddenText,   // text that a document hides, as the answer's, a passage's or a quote's
   kInvisible,    // characters that nobody sees, in a passage or a quoted text
   kControl,      // text of a document or question that became a control token
@@ -29,7 +29,7 @@ struct ProbeFinding {
   std::string what;
 };
 
-// What the caller of the probes may see: documents' contents by uri.
+// What the caller of the probes may see: documents' contents by uri, of a PDF the text that it shows.
 using ProbeLibrary = std::map<std::string, std::string>;
 
 // All that is wrong with `answer`, which was given with its passages (AskRequest.include_passages).

@@ -15,6 +15,7 @@ struct ProbeDocument {
   std::string uri;
   std::string content;
   ProbeReaders readers = ProbeReaders::kEverybody;
+  std::string shown = "";  // of a PDF: the text that its pages show; of others, empty
 };
 
 std::vector<ProbeDocument> ProbeDocuments();

@@ -86,8 +86,12 @@ absl::Status ProbeRunner::Ingest(const CallContext& context) {
     header.set_uri(document.uri);
     if (document.readers == ProbeReaders::kOtherTenant) scope.tenant = settings_.other_tenant;
     if (document.readers == ProbeReaders::kOtherLabel) header.add_labels(kOtherLabel);
-    if (document.readers == ProbeReaders::kEverybody) library_[document.uri] = document.content;
+    if (document.readers == ProbeReaders::kEverybody) {
+      library_[document.uri] = document.shown.empty() ? document.content : document.shown;
+    }
     absl::Status status = ingest_.Upload(header, document.content, context.WithScope(scope)).status();
+    // Without the program that reads PDF, no PDF is read.
+    if (absl::IsFailedPrecondition(status) && !document.shown.empty()) continue;
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(document.uri, ": ", status.message()));
     report_.set_documents(report_.documents() + 1);
   }

@@ -79,7 +79,7 @@ class Generation {
   absl::StatusOr<v1::GenerateResponse> Run(const CallContext& context) {
     LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request_, context.scope()));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::TokenConstraint> constraint,
-                            decoder_.response_formats->NewConstraint(request_.response_format()));
+                            decoder_.response_formats->NewConstraint(request_.response_format(), request_.prompt()));
     options.constraint = constraint.get();
     LASTRO_ASSIGN_OR_RETURN(options.adapter, decoder_.Adapter(request_.adapter()));
     logprobs_ = options.top_logprobs >= 0;

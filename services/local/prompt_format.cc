@@ -13,7 +13,9 @@ namespace {
 
 constexpr int kMaxPassages = 100;
 
-constexpr char kInstructions[] = "Answer the question with sentences quoted from the passages.";
+constexpr char kInstructions[] =
+    "Answer the question with sentences quoted from the passages. Behind each, write the number of its passage in "
+    "brackets, such as [1].";
 
 // The passages by number, one below the other.
 std::string PassagesInWords(const v1::Prompt::Grounded& grounded) {

@@ -1,11 +1,13 @@
 #include "services/local/response_formats.h"
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace lastro::services {
 namespace {
 
 constexpr size_t kMaxSchemas = 64;
+constexpr size_t kMaxQuotableBytes = 1 << 20;
 
 }  // namespace
 
@@ -34,8 +36,31 @@ absl::StatusOr<ResponseFormats::Schema> ResponseFormats::Compiled(const std::str
   return compiled;
 }
 
+const engine::constrained::CitedVocabulary& ResponseFormats::Vocabulary() const {
+  const engine::constrained::TokenTrie& trie = Trie();
+  absl::MutexLock lock(&mutex_);
+  if (vocabulary_ == nullptr) vocabulary_ = std::make_unique<const engine::constrained::CitedVocabulary>(trie);
+  return *vocabulary_;
+}
+
+absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::CitedText(const v1::CitedText& format,
+                                                                                    const v1::Prompt& prompt) const {
+  if (!prompt.has_grounded()) {
+    return absl::InvalidArgumentError("response_format.cited_text cites passages; give prompt.grounded");
+  }
+  const std::vector<std::string> texts(prompt.grounded().passages().begin(), prompt.grounded().passages().end());
+  size_t bytes = 0;
+  for (const std::string& text : texts) bytes += text.size();
+  if (format.verbatim_quotes() && bytes > kMaxQuotableBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("response_format.cited_text.verbatim_quotes: the passages have ",
+                                                   bytes, " bytes; the limit is ", kMaxQuotableBytes));
+  }
+  return engine::constrained::NewCitedTextConstraint(Vocabulary(),
+                                                     {static_cast<int>(texts.size()), format.verbatim_quotes(), texts});
+}
+
 absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::NewConstraint(
-    const v1::ResponseFormat& format) const {
+    const v1::ResponseFormat& format, const v1::Prompt& prompt) const {
   std::string json;
   switch (format.format_case()) {
     case v1::ResponseFormat::kJsonObject:
@@ -45,6 +70,8 @@ absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::NewCon
       if (format.json_schema().empty()) return absl::InvalidArgumentError("response_format.json_schema is empty");
       json = format.json_schema();
       break;
+    case v1::ResponseFormat::kCitedText:
+      return CitedText(format.cited_text(), prompt);
     case v1::ResponseFormat::FORMAT_NOT_SET:
       return nullptr;
   }

@@ -93,7 +93,8 @@ absl::StatusOr<std::unique_ptr<MilvusClient>> MilvusClient::Create(const MilvusO
   RemoteOptions remote{.role = "Milvus",
                        .address = options.address,
                        .connect_timeout = options.connect_timeout,
-                       .call_timeout = options.call_timeout};
+                       .call_timeout = options.call_timeout,
+                       .advice = "check the address, TLS and that Milvus is running there"};
   LASTRO_ASSIGN_OR_RETURN(remote.credentials, Credentials(options));
   if (!options.token.empty()) remote.metadata["authorization"] = absl::Base64Escape(options.token);
   LASTRO_ASSIGN_OR_RETURN(std::shared_ptr<RemoteChannel> channel, RemoteChannel::Create(remote));

@@ -60,14 +60,18 @@ RemoteChannel::RemoteChannel(const RemoteOptions& options)
           options.address, options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials(),
           ChannelOptions())) {}
 
+absl::Status RemoteChannel::Unavailable(absl::string_view what) const {
+  return absl::UnavailableError(absl::StrCat(options_.role, " at ", options_.address, " ", what,
+                                             options_.advice.empty() ? "" : "; ", options_.advice));
+}
+
 absl::Status RemoteChannel::Connect(const CallContext& context) {
   const absl::Time limit = std::min(context.deadline(), absl::Now() + options_.connect_timeout);
   while (channel_->GetState(/*try_to_connect=*/true) != GRPC_CHANNEL_READY) {
     LASTRO_RETURN_IF_ERROR(context.Check());
     if (absl::Now() >= limit) {
-      return absl::UnavailableError(absl::StrCat(options_.role, " at ", options_.address,
-                                                 " cannot be reached: no connection within ",
-                                                 absl::FormatDuration(options_.connect_timeout)));
+      return Unavailable(
+          absl::StrCat("cannot be reached: no connection within ", absl::FormatDuration(options_.connect_timeout)));
     }
     channel_->WaitForConnected(std::chrono::system_clock::now() + kPollPeriod);
   }
@@ -114,8 +118,7 @@ absl::Status RemoteCall::ToStatus(const grpc::Status& status) const {
   const absl::Status translated = FromGrpc(status);
   const RemoteOptions& options = channel_.options();
   if (absl::IsUnavailable(translated)) {
-    return absl::UnavailableError(
-        absl::StrCat(options.role, " at ", options.address, " is not available: ", status.error_message()));
+    return channel_.Unavailable(absl::StrCat("is not available: ", status.error_message()));
   }
   if (absl::IsDeadlineExceeded(translated)) {
     return absl::DeadlineExceededError(

@@ -31,6 +31,7 @@ struct RemoteOptions {
   absl::Duration call_timeout = absl::Seconds(120);                 // of calls without a deadline
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // null: no TLS
   std::map<std::string, std::string> metadata = {};                 // sent with every call
+  std::string advice = {};  // what to do when it cannot be reached; may be empty
 };
 
 // INVALID_ARGUMENT unless `address` is HOST:PORT (or [IPV6]:PORT) with a port in [min_port, 65535].
@@ -50,6 +51,8 @@ class RemoteChannel {
  private:
   friend class RemoteCall;
   explicit RemoteChannel(const RemoteOptions& options);
+  // UNAVAILABLE, with what to do.
+  absl::Status Unavailable(absl::string_view what) const;
 
   const RemoteOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;

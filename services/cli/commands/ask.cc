@@ -23,6 +23,7 @@ struct AskOptions {
   std::optional<double> min_evidence;
   std::optional<double> max_risk;
   std::string unsupported = "mark";
+  bool free_quotes = false;
   bool show_passages = false;
   bool chat = false;
   bool fail_on_abstain = false;
@@ -46,6 +47,7 @@ absl::StatusOr<v1::AskRequest> MakeRequest(const AskOptions& options, Session& s
   if (options.min_evidence) request.set_min_evidence(*options.min_evidence);
   if (options.max_risk) request.set_max_risk(*options.max_risk);
   if (options.unsupported == "withhold") request.set_unsupported(v1::UNSUPPORTED_TEXT_WITHHOLD);
+  if (options.free_quotes) request.set_verbatim_quotes(false);
   request.set_include_passages(options.show_passages);
   return request;
 }
@@ -138,6 +140,7 @@ void AddAskCommand(CommandSet* set) {
   command->add_option("--unsupported", options->unsupported, "generate: mark or withhold what no source says")
       ->type_name("WHAT")
       ->check(CLI::IsMember({"mark", "withhold"}));
+  command->add_flag("--free-quotes", options->free_quotes, "generate: let it quote otherwise than word for word");
   command->add_flag("--show-passages", options->show_passages, "Also show the passages that were considered");
   command->add_flag("--fail-on-abstain", options->fail_on_abstain, "Exit with 4 when there is no answer");
   set->OnRun(command, [options](Session& session) { return RunAsk(*options, session); });

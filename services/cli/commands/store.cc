@@ -89,12 +89,13 @@ absl::Status PrintCopy(const StoreCopyReport& report, Session& session) {
     fields["sha256"] = JsonText(report.sha256);
     return session.PrintJson(message);
   }
-  session.out() << "Copied " << FormatCount(report.documents_copied) << " documents of "
-                << FormatCount(report.collections) << " collections; " << FormatCount(report.documents_equal)
+  session.out() << "Copied " << FormatCount(report.documents_copied, "document") << " of "
+                << FormatCount(report.collections, "collection") << "; " << FormatCount(report.documents_equal)
                 << " were there already.\n"
-                << "Read back and compared: " << FormatCount(report.documents_copied + report.documents_equal)
-                << " documents, " << FormatCount(report.chunks) << " chunks, " << FormatBytes(report.bytes)
-                << ", sha256 " << report.sha256 << ".\n";
+                << "Read back and compared: "
+                << FormatCount(report.documents_copied + report.documents_equal, "document") << ", "
+                << FormatCount(report.chunks, "chunk") << ", " << FormatBytes(report.bytes) << ", sha256 "
+                << report.sha256 << ".\n";
   if (report.documents_vanished > 0) {
     session.out() << FormatCount(report.documents_vanished) << " were deleted from the source meanwhile.\n";
   }

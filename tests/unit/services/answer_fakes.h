@@ -64,10 +64,12 @@ class FakeGeneration : public GenerationApi {
   absl::Status read_status;
   std::vector<v1::ReadRequest> read_requests;
   v1::Prompt last_prompt;
+  v1::GenerateRequest last_generate;
 
   absl::StatusOr<v1::GenerateResponse> Generate(const v1::GenerateRequest& request, const CallContext&,
                                                 const Sink<v1::GeneratedToken>& sink) override {
     last_prompt = request.prompt();
+    last_generate = request;
     v1::GenerateResponse response;
     response.set_text(generated);
     if (sink) {

@@ -1,8 +1,9 @@
-#include "services/answer/receipt.h"
 #include "services/answer/answerer.h"
 #include "services/answer/citation.h"
+#include "services/answer/cited_text.h"
 #include "services/answer/evidence.h"
 #include "services/answer/quote_answer.h"
+#include "services/answer/receipt.h"
 #include "services/answer/support.h"
 #include "tests/test_util.h"
 #include "tests/unit/services/answer_fakes.h"
@@ -211,6 +212,87 @@ TEST_F(AnswererTest, GeneratedTextIsCitedOnlyWhereItStandsInTheSources) {
   EXPECT_EQ(answer.claims(0).citations(0).quote(), "Bunkering stops when the wind reaches 25 knots");
   EXPECT_FALSE(answer.claims(1).supported());
   EXPECT_EQ(answer.claims(1).citations_size(), 0);
+}
+
+TEST_F(AnswererTest, WhatTheDecoderNamesIsHeldAgainstWhatIsFound) {
+  generation_.generated =
+      "Bunkering stops when the wind reaches 25 knots [1]. Later requests get half the fare. [1][9] The captain dances "
+      "at midnight on deck [2].";
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  std::string streamed;
+  auto sink = [&](const v1::AskStreamResponse& event) {
+    streamed += event.text_delta();
+    return absl::OkStatus();
+  };
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}, sink));
+  EXPECT_EQ(answer.text(),
+            "Bunkering stops when the wind reaches 25 knots. Later requests get half the fare. The captain dances at "
+            "midnight on deck.");
+  EXPECT_EQ(streamed, answer.text());
+  ASSERT_EQ(answer.claims_size(), 3);
+  EXPECT_EQ(answer.claims(0).citations(0).document_uri(), "bunkering.txt");
+  EXPECT_TRUE(answer.claims(0).refused_passages().empty());
+  EXPECT_EQ(answer.claims(1).citations(0).document_uri(), "refunds.txt");
+  EXPECT_THAT(answer.claims(1).refused_passages(), ::testing::ElementsAre(1)) << "9 is no passage";
+  EXPECT_FALSE(answer.claims(2).supported());
+  EXPECT_THAT(answer.claims(2).refused_passages(), ::testing::ElementsAre(2));
+  EXPECT_TRUE(generation_.last_generate.response_format().cited_text().verbatim_quotes());
+  request.set_verbatim_quotes(false);
+  ASSERT_OK_AND_ASSIGN(answer, answerer_->Ask(request, {}));
+  EXPECT_TRUE(generation_.last_generate.response_format().has_cited_text());
+  EXPECT_FALSE(generation_.last_generate.response_format().cited_text().verbatim_quotes());
+}
+
+TEST_F(AnswererTest, OfTwoSourcesTheOneThatWasNamedIsCited) {
+  retrieval_.Add("copy.txt", kBunkering, kBunkering);
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  const std::string said = "Bunkering stops when the wind reaches 25 knots";
+  for (const auto& [generated, cited] : std::vector<std::pair<std::string, std::string>>{
+           {said + ".", "bunkering.txt"}, {said + " [1].", "bunkering.txt"}, {said + " [2].", "copy.txt"}}) {
+    generation_.generated = generated;
+    ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+    ASSERT_EQ(answer.claims_size(), 1);
+    EXPECT_EQ(answer.claims(0).citations(0).document_uri(), cited) << generated;
+    EXPECT_TRUE(answer.claims(0).refused_passages().empty()) << generated;
+  }
+}
+
+TEST_F(AnswererTest, AModelThatOnlyNamesPassagesSaysNothing) {
+  generation_.generated = " [1] [2] [";
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.answerability(), v1::WEAK_EVIDENCE);
+}
+
+TEST(CitationFilter, TakesOutCitationsHoweverTheTextIsCut) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"A b [1]. C [2][1] d", "A b. C d"}, {" \n[1] A", "A"},
+      {"A [sic] [x1] [", "A [sic] [x1]"},  {"A [12", "A"},
+      {"A [7] b [0] c", "A b c"},          {"A [1234567] b", "A [1234567] b"},
+      {"A  [1]  b [[1]]", "A  b []"},      {"[]A[1 ]", "[]A[1 ]"},
+      {"A \"b [1]\"", "A \"b\""}};
+  for (const auto& [text, expected] : cases) {
+    const std::string whole(text);
+    for (size_t first = 0; first <= whole.size(); ++first) {
+      for (size_t second = first; second <= whole.size(); ++second) {
+        answer::CitationFilter filter(2);
+        std::string shown = filter.Push(whole.substr(0, first));
+        shown += filter.Push(whole.substr(first, second - first));
+        shown += filter.Push(whole.substr(second));
+        ASSERT_EQ(shown, expected) << text << " cut at " << first << " and " << second;
+      }
+    }
+  }
+  answer::CitationFilter filter(2);
+  EXPECT_EQ(filter.Push("[2] A b [1]. C [3]"), "A b. C");
+  ASSERT_EQ(filter.named().size(), 2u);
+  EXPECT_EQ(filter.named()[0].at, 0u);
+  EXPECT_EQ(filter.named()[0].passage, 1);
+  EXPECT_EQ(filter.named()[1].at, 3u);
+  EXPECT_EQ(filter.named()[1].passage, 0);
 }
 
 TEST_F(AnswererTest, AModelThatDeclinesIsAnAbstention) {

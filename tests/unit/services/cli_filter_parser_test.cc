@@ -139,6 +139,10 @@ TEST(ParseMetadataValue, TimesAndLists) {
   EXPECT_TRUE(list.list_value().values(3).has_time_value());
   EXPECT_TRUE(list.list_value().values(4).bool_value());
   EXPECT_TRUE(ParseMetadataValue("[]")->has_list_value());
+  EXPECT_THAT(ParseMetadataValue("[pay, ]"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("value, column 7: expected a value")));
+  EXPECT_THAT(ParseMetadataValue("'pay' day"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("value, column")));
   for (const char* bad : {"[", "[a", "[a b]", "[a,]", "[a,]b", "[,a]", "[[a]]"}) {
     EXPECT_THAT(ParseMetadataValue(bad), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected"))) << bad;
   }

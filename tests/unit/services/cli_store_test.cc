@@ -84,7 +84,7 @@ TEST_F(CliStoreTest, BacksUpAndRestores) {
 TEST_F(CliStoreTest, CopiesAndSaysWhatWasThere) {
   const std::string copy = folder_ / "copy";
   EXPECT_EQ(Lastro({"store", "copy", data_, copy}), kExitOk);
-  EXPECT_THAT(out, HasSubstr("Copied 3 documents of 1 collections; 0 were there already."));
+  EXPECT_THAT(out, HasSubstr("Copied 3 documents of 1 collection; 0 were there already."));
   EXPECT_EQ(Lastro({"store", "copy", data_, copy, "--json"}), kExitOk);
   EXPECT_EQ(Json().root().GetInt("documents_copied", 9).value(), 0);
   EXPECT_EQ(Json().root().GetInt("documents_equal", 0).value(), 3);

@@ -148,7 +148,9 @@ TEST(LocalChat, GroundedPromptsOfAConversingModelAreMessages) {
   prompt.mutable_grounded()->add_passages("The ferry leaves at nine.");
   prompt.mutable_grounded()->set_question("When?");
   const std::string user = "Passage 1:\nThe ferry leaves at nine.\n\nQuestion: When?\n<|answer|>";
-  const std::string instructions = "Answer the question with sentences quoted from the passages.";
+  const std::string instructions =
+      "Answer the question with sentences quoted from the passages. Behind each, write the number of its passage in "
+      "brackets, such as [1].";
   ChatModel model(kTemplate);
   auto encode = [&](const std::string& text) {
     return model.decoder().model->tokenizer().Encode(text, {.parse_special = true});

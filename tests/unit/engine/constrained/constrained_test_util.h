@@ -56,6 +56,47 @@ inline std::unique_ptr<Tokenizer> ByteTokenizer(const std::vector<std::string>& 
   return *tokenizers::ParseTokenizer(*JsonDocument::Parse(json, "test"));
 }
 
+// The 72 tokens of the tiny models, with those that cite and quote among them: a byte-level tokenizer.json, or one in
+// the manner of SentencePiece, whose byte tokens are few.
+inline std::string CitingTokenizerJson(bool sentence_pieces) {
+  std::vector<std::string> pieces = {
+      " ",   "\n",  "a",   "b",   "c",   "d",   "e",     "f",    "0",     "1",  "2",     "3",  "4",   "5",
+      "6",   "7",   "8",   "9",   ".",   "?",   "[",     "]",    "\"",    " [", "[1",    "1]", "] [", "[9]",
+      "[4]", "[1]", " \"", "\"a", "b\"", "\".", "\"\"",  "a b",  " a",    " b", " c",    "ab", "cd",  "“",
+      "”",   "«",   "»",   "„",   "The", " is", "bilge", "pump", "knots", "25", "\" [1", "[]", "[12"};
+  const std::vector<std::string> last = {"\x5B", "\x22", "\xE2", "\x80", "\x9C",
+                                         "\x9D", "\xC2", "\xAB", "\xF0", "\x9F"};
+  std::string vocabulary = R"("<s>":0,"</s>":1,"<pad>":2)";
+  int id = 3;
+  auto add = [&](const std::string& token) { absl::StrAppend(&vocabulary, ",", JsonString(token), ":", id++); };
+  for (const std::string& piece : pieces) {
+    std::string token;
+    for (char c : piece)
+      token += sentence_pieces ? (c == ' ' ? "▁" : std::string(1, c)) : ByteLevelChar(static_cast<uint8_t>(c));
+    add(token == "\n" ? "<0x0A>" : token);
+  }
+  for (const std::string& byte : last) {
+    const auto value = static_cast<uint8_t>(byte[0]);
+    if (!sentence_pieces && value < 0x80) continue;  // is there already
+    add(sentence_pieces ? absl::StrFormat("<0x%02X>", value) : ByteLevelChar(value));
+  }
+  const std::string added =
+      R"([{"id": 0, "content": "<s>", "special": true}, {"id": 1, "content": "</s>", "special": true},
+      {"id": 2, "content": "<pad>", "special": true}])";
+  if (!sentence_pieces) {
+    return absl::StrCat(R"({"added_tokens": )", added, R"(, "model": {"type": "BPE", "merges": [], "vocab": {)",
+                        vocabulary,
+                        R"(}}, "decoder": {"type": "ByteLevel"},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}})");
+  }
+  return absl::StrCat(R"({"added_tokens": )", added, R"(, "normalizer": {"type": "Sequence", "normalizers": [
+      {"type": "Prepend", "prepend": "▁"}, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
+      "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+      "model": {"type": "BPE", "merges": [], "byte_fallback": true, "unk_token": "<pad>", "vocab": {)",
+                      vocabulary, "}}}");
+}
+
 // Tokens that span parts of the grammar, and pieces of characters.
 inline std::vector<std::string> AwkwardPieces() {
   return {"{\"",  "\":",    "\": ",         "\", \"",   "\"}",      "},{",     "]}", "}}",   "[[",

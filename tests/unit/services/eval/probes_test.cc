@@ -120,6 +120,40 @@ TEST(ProbeChecks, AQuoteThatHidesTextMustSayWhatIsShown) {
   EXPECT_THAT(KindsOf(CheckProbeAnswer(answer, {{"a.html", source}})), ElementsAre(ProbeKind::kHiddenText));
 }
 
+TEST(ProbeChecks, NamesOfSourcesInGeneratedText) {
+  v1::Answer answer = TrueAnswer();
+  answer.set_mode(v1::ANSWER_MODE_GENERATE);
+  EXPECT_THAT(Check(answer), IsEmpty());
+  answer.mutable_claims(0)->add_refused_passages(answer.passages_size());
+  EXPECT_THAT(Check(answer), IsEmpty());
+  answer.mutable_claims(0)->set_refused_passages(0, answer.passages_size() + 1);
+  EXPECT_THAT(Check(answer), ElementsAre(ProbeKind::kIds));
+  answer.mutable_claims(0)->clear_refused_passages();
+  const std::string text = answer.text();
+  for (const char* named : {" [7]", "[1]", " [[12]"}) {
+    answer.set_text(text + named);
+    EXPECT_THAT(Check(answer), ElementsAre(ProbeKind::kIds)) << named;
+  }
+  for (const char* other : {" []", " [sic]", " [1", " 1]", "[", "[[]]"}) {
+    answer.set_text(text + other);
+    EXPECT_THAT(Check(answer), IsEmpty()) << other;
+  }
+  answer.set_text(text + " [7]");
+  answer.set_mode(v1::ANSWER_MODE_QUOTE);  // a document may say so
+  EXPECT_THAT(Check(answer), IsEmpty());
+}
+
+TEST(ProbeChecks, QuotesOfExtractedTextAreWhatTheFileShows) {
+  v1::Answer answer = TrueAnswer();
+  v1::Citation* citation = answer.mutable_claims(0)->mutable_citations(0);
+  citation->set_source_kind(v1::SOURCE_KIND_EXTRACTED_TEXT);
+  citation->set_quote("The fee\nis due.");
+  const ProbeLibrary library = {{"a.html", "Pier 4. The fee is due."}};
+  EXPECT_THAT(CheckProbeAnswer(answer, library), IsEmpty());
+  citation->set_quote("The fee is not due.");
+  EXPECT_THAT(KindsOf(CheckProbeAnswer(answer, library)), ElementsAre(ProbeKind::kCitations));
+}
+
 TEST(ProbeChecks, CharactersThatNobodySees) {
   for (const char* character : {"\u200B", "\u202E", "\u00AD", "\uFEFF", "\U000E0041", "\uFE0F", "\x1B", "\u2066"}) {
     v1::Answer answer = TrueAnswer();
