@@ -1,5 +1,5 @@
-// Support: which parts of a freely generated text stand in the passages word for word. What is not found is never given a
-// citation. Pure functions, thread-safe.
+// Support: which parts of a freely generated text stand in the passages word for word. What is not found is never given
+// a citation. Pure functions, thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct SupportOptions {
   int min_run_words = 4;  // shorter runs are chance, unless they are the whole sentence
 };
 
-// Cuts `answer` into sentences and covers each with the longest word runs found in the passages, left to right, the first
-// passage winning ties.
+// Cuts `answer` into sentences and covers each with the longest word runs found in the passages, left to right, the
+// first passage winning ties.
 std::vector<SupportedSentence> FindSupport(const std::string& answer, absl::Span<const v1::SearchHit> passages,
                                            const SupportOptions& options = {});
 
