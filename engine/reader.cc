@@ -50,6 +50,7 @@ class LoadedReader : public Reader {
 
  private:
   absl::Status LoadParts(const std::string& path);
+  void AddContext(absl::string_view context, PairFrame* frame) const;
   absl::Status AddWindows(size_t index, const ReadPair& pair, PairTokens* tokens, std::vector<Window>* windows,
                           std::vector<EncodedText>* texts) const;
   absl::Status ApplyHeads(const EncodedBatch& batch, std::vector<WindowLogits>* logits) const;
@@ -89,16 +90,26 @@ absl::Status LoadedReader::LoadParts(const std::string& path) {
   info_.window_tokens = static_cast<int>(head_.window_tokens);
   info_.question_tokens = static_cast<int>(head_.question_tokens);
   info_.parameters = weights.parameters;
+  info_.context_tokens = static_cast<int>(head_.context_tokens);
   info_.calibration = head_.calibration;
+  info_.answer_weights = head_.answer_weights;
   transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
   encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
   return absl::OkStatus();
 }
 
+void LoadedReader::AddContext(absl::string_view context, PairFrame* frame) const {
+  if (context.empty() || head_.context_tokens == 0) return;
+  const std::vector<int32_t> ids = tokenizer_->Encode(absl::StrCat(context, ":"));
+  const size_t kept = std::min(ids.size(), static_cast<size_t>(head_.context_tokens));
+  frame->before.insert(frame->before.end(), ids.end() - static_cast<int64_t>(kept), ids.end());
+}
+
 absl::Status LoadedReader::AddWindows(size_t index, const ReadPair& pair, PairTokens* tokens,
                                       std::vector<Window>* windows, std::vector<EncodedText>* texts) const {
-  const PairFrame frame =
+  PairFrame frame =
       FramePair(*tokenizer_, pair.question, head_.pair_separators, static_cast<size_t>(head_.question_tokens));
+  AddContext(pair.context, &frame);
   tokens->passage = tokenizer_->EncodeWithOffsets(pair.passage);
   const size_t around = frame.before.size() + frame.after.size(), window = static_cast<size_t>(head_.window_tokens);
   if (frame.first_tokens == 0) return absl::InvalidArgumentError(absl::StrCat("question ", index, " has no tokens"));

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,18 @@ struct OperatingPoint {
   double coverage = 0;
 };
 
+// How likely a whole answer is right, of a passage that a search found: log odds as a weighted sum of what the reader
+// and the search think of it. Fitted on held-out questions.
+struct AnswerWeights {
+  double bias = 0;
+  double relevance = 0;        // of Reading.relevance
+  double span_score = 0;       // of ReadSpan.score
+  double sentence_cosine = 0;  // of question and the answer's sentence, by the embedder
+  double passage_cosine = 0;   // of question and passage
+  double word_overlap = 0;     // share of the question's words that the sentence holds, rare ones counting more
+  double search_distance = 0;  // how much lower than the best hit the search scored the passage, as a share
+};
+
 struct ReaderInfo {
   std::string name;              // the folder's last component
   std::string fingerprint;       // SHA-256 over weights, configuration and tokenizer
@@ -33,14 +46,18 @@ struct ReaderInfo {
   bool tells_relevance = false;  // has a head for it; else relevance is answerability
   int window_tokens = 0;         // read at once, question included; longer passages in several windows that overlap
   int question_tokens = 0;       // of a longer question the end is not read
+  int context_tokens = 0;        // of a longer context the beginning is not read; 0: contexts are not read
   int64_t parameters = 0;
   std::vector<OperatingPoint> calibration;  // by falling threshold; may be empty
+  std::optional<AnswerWeights> answer_weights;
 };
 
-// Neither is owned.
+// None is owned.
 struct ReadPair {
   absl::string_view question;
   absl::string_view passage;
+  absl::string_view context = {};  // what the passage stands under, its title and headings: read before it, never
+                                   // pointed at
 };
 
 // Bytes of the passage, from the first of a token to behind the last of one.

@@ -40,6 +40,24 @@ absl::Status ReadCalibration(const JsonValue& section, std::vector<OperatingPoin
   return absl::OkStatus();
 }
 
+// "answer_weights": {"bias": ..., "relevance": ..., ...}; one that is not named is 0.
+absl::Status ReadAnswerWeights(const JsonValue& section, std::optional<AnswerWeights>* weights) {
+  if (!section.Has("answer_weights")) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue fields, section.Get("answer_weights"));
+  if (!fields.is_object()) return absl::InvalidArgumentError(absl::StrCat(fields.path(), " must be an object"));
+  ConfigReader reader(fields);
+  const auto weight = [&](absl::string_view name) { return reader.Double(name, -kMaxWeight, kMaxWeight, 0.0); };
+  weights->emplace();
+  (*weights)->bias = weight("bias");
+  (*weights)->relevance = weight("relevance");
+  (*weights)->span_score = weight("span_score");
+  (*weights)->sentence_cosine = weight("sentence_cosine");
+  (*weights)->passage_cosine = weight("passage_cosine");
+  (*weights)->word_overlap = weight("word_overlap");
+  (*weights)->search_distance = weight("search_distance");
+  return reader.status();
+}
+
 // The limits of config.json's lastro_reader, those of the model without it.
 absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead* head) {
   head->window_tokens = max_tokens;
@@ -52,11 +70,13 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
   head->window_tokens = reader.Int("window_tokens", 1, max_tokens, head->window_tokens);
   head->overlap_tokens = reader.Int("overlap_tokens", 0, max_tokens, head->overlap_tokens);
   head->question_tokens = reader.Int("question_tokens", 1, max_tokens, head->question_tokens);
+  head->context_tokens = reader.Int("context_tokens", 0, max_tokens, 0);
   head->answer_tokens = reader.Int("answer_tokens", 1, max_tokens, head->answer_tokens);
   head->relevance_weight = reader.Double("relevance_weight", -kMaxWeight, kMaxWeight, head->relevance_weight);
   head->span_weight = reader.Double("span_weight", -kMaxWeight, kMaxWeight, head->span_weight);
   head->bias = reader.Double("bias", -kMaxWeight, kMaxWeight, head->bias);
   LASTRO_RETURN_IF_ERROR(reader.status());
+  LASTRO_RETURN_IF_ERROR(ReadAnswerWeights(section, &head->answer_weights));
   return ReadCalibration(section, &head->calibration);
 }
 
@@ -75,10 +95,11 @@ absl::StatusOr<ReaderHead> ReadReaderHead(const ModelFiles& files, const Archite
   head.pair_separators = family.pair_separators;
   LASTRO_RETURN_IF_ERROR(ReadLimits(files.config(), a.max_tokens, &head));
   const int64_t specials = 2 + head.pair_separators;
-  if (head.question_tokens + specials + head.overlap_tokens >= head.window_tokens) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        files.config().path(), ": a window of ", head.window_tokens, " tokens has no room for a passage beside ",
-        head.question_tokens, " of the question, ", specials, " special ones and an overlap of ", head.overlap_tokens));
+  if (head.question_tokens + head.context_tokens + specials + head.overlap_tokens >= head.window_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat(files.config().path(), ": a window of ", head.window_tokens,
+                                                   " tokens has no room for a passage beside ", head.question_tokens,
+                                                   " of the question, ", head.context_tokens, " of the context, ",
+                                                   specials, " special ones and an overlap of ", head.overlap_tokens));
   }
   if (!files.weights().Contains(absl::StrCat(family.out, ".weight"))) return head;
   LASTRO_ASSIGN_OR_RETURN(head.relevance, ReadClassifierHead(files));

@@ -25,10 +25,12 @@ struct ReaderHead {
   int64_t window_tokens = 0;    // question and special tokens included
   int64_t overlap_tokens = 0;   // that two neighbours share
   int64_t question_tokens = 0;  // of a longer question the end is cut
+  int64_t context_tokens = 0;   // of a longer context the beginning is cut
   int64_t answer_tokens = 0;    // the longest answer
   // probability = sigmoid(relevance_weight * relevance + span_weight * answerability + bias)
   double relevance_weight = 0, span_weight = 1, bias = 0;
-  std::vector<OperatingPoint> calibration;  // as ReaderInfo's
+  std::vector<OperatingPoint> calibration;      // as ReaderInfo's
+  std::optional<AnswerWeights> answer_weights;  // as ReaderInfo's
 };
 
 struct ReaderWeights {

@@ -1,10 +1,10 @@
-"""Calibrates a reader by the answers that `lastro eval` got with it, and stores how risky each threshold is.
+"""Calibrates a reader by the answers that `lastro eval` got with it: what speaks for an answer is weighed, and stored how risky each threshold is.
 
     python calibrate_reader.py --questions work/fit_en/questions.jsonl work/fit_pt/questions.jsonl --reader work/reader_model
 
 The questions are of held-out titles, asked of many passages, some without an answer (tests/bench/answer_sets.py makes them).
-The evidence of each answer becomes the probability that it is right: config.json's relevance_weight, span_weight and bias are
-scaled by a logistic fit, so that a second run changes nothing. `calibration` gets rows [threshold, risk, coverage].
+config.json's `answer_weights` become a logistic fit over what the reader found in each passage, then that of the answer that comes
+first by it, so that the probability is that the answer given is right. `calibration` gets rows [threshold, risk, coverage].
 """
 import argparse
 import json
@@ -15,24 +15,43 @@ from scipy.optimize import minimize
 
 import common
 
+NAMES = ("relevance", "span_score", "sentence_cosine", "passage_cosine", "word_overlap", "search_distance")
+# The sign that each weight may have: what speaks for an answer never speaks against it elsewhere.
+SIGNS = (1, 1, 1, 1, 1, -1)
+RIDGE = 2e-3  # of weights of standardised features: the questions are some hundreds
 FEWEST = 20  # answers behind a row of the table
 
 
 def attempts(paths):
-    """Evidence of each answer (nan: none was found) and whether it is right, for every question that can be judged."""
-    evidence, right = [], []
+    """Of each question that can be judged: the features of what was found in its passages, and which of it is right."""
     for path in paths:
         for line in path.read_text(encoding="utf-8").splitlines():
             question = json.loads(line)
-            answer = question.get("answer", {})
-            if not question.get("gold_answers") and question.get("answerable"):
+            if question.get("answerable") and not question.get("gold_answers"):
                 continue
-            evidence.append(answer.get("evidence", 0.0) if answer.get("text") else np.nan)
-            right.append(bool(answer.get("correct")))
-    return np.array(evidence), np.array(right)
+            readings = question.get("answer", {}).get("readings", [])
+            rows = [[reading.get("evidence", {}).get(name, 0.0) for name in NAMES] for reading in readings]
+            yield np.array(rows).reshape(-1, len(NAMES)), np.array([reading.get("correct", False) for reading in readings], bool)
 
 
-def fit(logits, right):
+def fit_weights(questions):
+    """-> (bias, weights): logistic regression over all readings, each question weighing the same."""
+    rows, right = np.concatenate([r for r, _ in questions]), np.concatenate([y for _, y in questions])
+    share = np.concatenate([np.full(len(y), 1 / max(1, len(y))) for _, y in questions]) / len(questions)
+    mean, scale = rows.mean(0), rows.std(0) + 1e-9
+    z = (rows - mean) / scale
+
+    def loss(w):
+        margin = np.where(right, -1, 1) * (w[0] + z @ w[1:])
+        pull = -share / (1 + np.exp(-margin)) * np.where(right, 1, -1)
+        return share @ np.logaddexp(0, margin) + RIDGE * w[1:] @ w[1:], np.concatenate(([pull.sum()], z.T @ pull + 2 * RIDGE * w[1:]))
+
+    bounds = [(None, None)] + [(0, None) if sign > 0 else (None, 0) for sign in SIGNS]
+    w = minimize(loss, np.zeros(1 + len(NAMES)), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return w[0] - w[1:] @ (mean / scale), w[1:] / scale
+
+
+def fit_scale(logits, right):
     """-> (scale, shift) of the logits by maximum likelihood."""
     loss = lambda w: np.mean(np.logaddexp(0, np.where(right, -1, 1) * (w[0] * logits + w[1])))
     return minimize(loss, [1.0, 0.0]).x
@@ -59,23 +78,21 @@ def main():
     ap.add_argument("--questions", required=True, type=Path, nargs="+", help="questions.jsonl of lastro eval --out")
     ap.add_argument("--reader", required=True, type=Path, help="the folder that answered; its config.json is rewritten")
     args = ap.parse_args()
-    evidence, right = attempts(args.questions)
-    found = ~np.isnan(evidence)
-    p = np.clip(evidence[found], 1e-9, 1 - 1e-9)
-    logits, right = np.log(p / (1 - p)), right[found]
-    scale, shift = fit(logits, right)
+    asked = list(attempts(args.questions))
+    questions = [q for q in asked if len(q[1])]
+    bias, weights = fit_weights(questions)
+    logits, right = (np.array(x) for x in zip(*[((bias + r @ weights).max(), y[(r @ weights).argmax()]) for r, y in questions]))
+    scale, shift = fit_scale(logits, right)
     assert scale > 0, "answers told with more evidence are not right more often"
     probability = 1 / (1 + np.exp(-(scale * logits + shift)))
     path = args.reader / "config.json"
     config = json.loads(path.read_text())
     section = config["lastro_reader"]
-    section["relevance_weight"] = round(scale * section["relevance_weight"], 6)
-    section["span_weight"] = round(scale * section["span_weight"], 6)
-    section["bias"] = round(scale * section["bias"] + shift, 6)
-    section["calibration"] = table(probability, right, len(evidence))
+    section["answer_weights"] = {n: round(float(w), 5) for n, w in zip(("bias", *NAMES), (scale * bias + shift, *(scale * weights)))}
+    section["calibration"] = table(probability, right, len(asked))
     common.write_json(path, config)
-    print(f"{len(evidence)} questions, {right.mean():.3f} answered rightly; calibration error {calibration_error(p, right):.3f} before, "
-          f"{calibration_error(probability, right):.3f} after (of the same questions)")
+    print(f"{len(asked)} questions, {right.mean():.3f} answered rightly; calibration error {calibration_error(probability, right):.3f} (of the same questions)")
+    print(section["answer_weights"])
     for row in section["calibration"][::10]:
         print("threshold %.2f risk %.3f coverage %.3f" % tuple(row))
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import evaluate_reader
 import export
-from reader_model import LONGEST_QUESTION, LONGEST_SPAN
+from reader_model import LONGEST_CONTEXT, LONGEST_QUESTION, LONGEST_SPAN
+
+# Until calibrate_reader.py fits them.
+FIRST_WEIGHTS = {"bias": -2.0, "relevance": 0.0, "span_score": 0.3, "sentence_cosine": 3.0, "passage_cosine": 0.0, "word_overlap": 1.0, "search_distance": -6.0}
 
 
 def main():
@@ -21,7 +24,8 @@ def main():
     args = ap.parse_args()
     fitted = json.loads(args.eval.read_text())["calibration"]
     settings = {"window_tokens": evaluate_reader.WINDOW, "overlap_tokens": evaluate_reader.OVERLAP, "question_tokens": LONGEST_QUESTION,
-                "answer_tokens": LONGEST_SPAN, **{k: round(fitted[k], 4) for k in ("relevance_weight", "span_weight", "bias")}}
+                "context_tokens": LONGEST_CONTEXT, "answer_tokens": LONGEST_SPAN, **{k: round(fitted[k], 4) for k in ("relevance_weight", "span_weight", "bias")},
+                "answer_weights": FIRST_WEIGHTS}
     export.reader(evaluate_reader.load(args.checkpoint, args.embedder).state(), args.embedder, args.out, settings)
 
 

@@ -12,7 +12,7 @@ from bert_model import Bert
 
 CLS, SEP = 101, 102
 MASKED = -1e4
-LONGEST_QUESTION, LONGEST_SPAN = 48, 30  # tokens
+LONGEST_QUESTION, LONGEST_CONTEXT, LONGEST_SPAN = 48, 32, 30  # tokens
 
 
 class Reader(nn.Module):
@@ -47,10 +47,15 @@ class Reader(nn.Module):
         return relevance, start, end
 
 
-def join(question, passage):
-    """-> ([CLS] question [SEP] passage [SEP], segment ids, offset of the passage's first token)."""
-    q = question[:LONGEST_QUESTION]
-    return [CLS, *q, SEP, *passage, SEP], [0] * (len(q) + 2) + [1] * (len(passage) + 1), len(q) + 2
+def context_ids(tokenizer, text):
+    """Of what a passage stands under, its title and headings; of a long one the end."""
+    return tokenizer.encode(text + ":", add_special_tokens=False).ids[-LONGEST_CONTEXT:] if text else []
+
+
+def join(question, passage, context=()):
+    """-> ([CLS] question [SEP] context passage [SEP], segment ids, offset of the passage's first token)."""
+    before = [CLS, *question[:LONGEST_QUESTION], SEP, *context]
+    return [*before, *passage, SEP], [0] * len(before) + [1] * (len(passage) + 1), len(before)
 
 
 def collate(rows, multiple=8):

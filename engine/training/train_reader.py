@@ -20,13 +20,14 @@ from tokenizers import Tokenizer
 
 import evaluate_reader
 from bert_model import load_state
-from reader_model import Reader, collate, join, span_loss, token_span
+from reader_model import Reader, collate, context_ids, join, span_loss, token_span
 
 # share of the draws
-MIX = {"squad_dev": 0.33, "squad_unanswerable": 0.16, "glossed": 0.14, "qamr": 0.05, "fairytaleqa": 0.08, "nq_oracle (lost-in-the-middle)": 0.07,
+MIX = {"squad_dev": 0.31, "squad_unanswerable": 0.16, "altered_en": 0.08, "altered_pt": 0.05, "glossed": 0.13, "qamr": 0.05, "fairytaleqa": 0.08, "nq_oracle (lost-in-the-middle)": 0.07,
        "covid-qa": 0.03, "qed": 0.01, "squad_v1.1_pt_sample": 0.07, "faquad": 0.035, "pira": 0.03, "selqa": 0.02, "medquad": 0.02, "faq": 0.015,
        "clapnq": 0.01, "cloze_en": 0.03, "cloze_pt": 0.08}
 CHUNK = 1024  # draws that are sorted by length together
+TITLED = 0.5  # of the passages that have a title: it is read before them
 
 
 def read_pools(folders):
@@ -57,6 +58,7 @@ class Draws:
         flat = [e for v in self.groups.values() for e in v]
         need = sorted({i for e in flat for i in [e["passage"], *e["negatives"]]})
         self.tokens = dict(zip(need, ((t.ids, t.offsets) for t in encode([self.passages[i]["text"] for i in need]))))
+        self.titles = dict(zip(need, (context_ids(tokenizer, self.passages[i]["title"]) for i in need)))
         for e, t in zip(flat, encode([e["question"] for e in flat])):
             e["ids"] = t.ids
             offsets = self.tokens[e["passage"]][1]
@@ -81,7 +83,7 @@ class Draws:
     def draw(self, name, r):
         group = self.groups[name]
         e = group[r.randint(len(group))]
-        ids, spans = self.tokens[e["passage"]][0], e["token_spans"]
+        ids, spans, title = self.tokens[e["passage"]][0], e["token_spans"], self.titles[e["passage"]]
         relevant, teaches_span, u = e["answerable"], bool(spans) or not e["answerable"], r.rand()
         if name == "qamr":  # among sentences of other articles
             before, after = ([t for _ in range(r.randint(0, 3)) for t in self.tokens[group[r.randint(len(group))]["passage"]][0]] for _ in range(2))
@@ -90,9 +92,10 @@ class Draws:
             a, b = e["token_cut"]
             ids, spans, relevant = ids[:a] + ids[b + 1:], [], False
         elif relevant and u < 0.38 and e["negatives"]:
-            ids, spans, relevant, teaches_span = self.tokens[e["negatives"][r.randint(len(e["negatives"]))]][0], [], False, True
+            other = e["negatives"][r.randint(len(e["negatives"]))]
+            ids, spans, title, relevant, teaches_span = self.tokens[other][0], [], self.titles[other], False, True
         ids, spans = self.window(ids, spans, r)
-        row, types, at = join(e["ids"], ids)
+        row, types, at = join(e["ids"], ids, title if r.rand() < TITLED else [])
         return row, types, [(a + at, b + at) for a, b in spans] or [(0, 0)], float(relevant), float(teaches_span)
 
     def chunk(self, n):
@@ -191,7 +194,7 @@ def train(rank, args, draws, probe):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--pools", required=True, type=Path, nargs="+", help="of data_reader.py, data_cloze.py")
+    ap.add_argument("--pools", required=True, type=Path, nargs="+", help="of data_reader.py, data_cloze.py, data_altered.py")
     ap.add_argument("--embedder", required=True, type=Path)
     ap.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to begin with")
     ap.add_argument("--work", required=True, type=Path)

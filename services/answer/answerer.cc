@@ -45,6 +45,7 @@ void NoteAnswers(const SpanReadings& readings, google::protobuf::RepeatedPtrFiel
     passage.mutable_answer_range()->set_begin(static_cast<int64_t>(found.begin));
     passage.mutable_answer_range()->set_end(static_cast<int64_t>(found.end));
     passage.set_answer_probability(found.probability);
+    if (found.evidence.has_value()) *passage.mutable_answer_evidence() = *found.evidence;
   }
 }
 
@@ -98,7 +99,7 @@ class Answerer : public AskApi {
     reuse.set_name(absl::StrCat("collection ", request.collection));
     reuse.set_version(found.removed_documents());
     LASTRO_ASSIGN_OR_RETURN(const std::optional<SpanReadings> readings, stages->Time("read", [&] {
-      return ReadPassages(request.question, passages, generation_, context);
+      return ReadPassages(request.question, passages, found.embedding_fingerprint(), generation_, embedding_, context);
     }));
     if (readings.has_value()) {
       return FillFromReadings(request, passages, *readings, reuse, context, sink, stages, answer);

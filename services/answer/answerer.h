@@ -1,5 +1,6 @@
 // Answerer: the local AskApi. Question -> search -> reading, or candidates and their evidence -> answer with citations,
-// or an abstention with its reason. No model and no store of its own: it works on the other components, local or remote.
+// or an abstention with its reason. No model and no store of its own: it works on the other components, local or
+// remote.
 #pragma once
 
 #include <memory>

@@ -63,22 +63,23 @@ WordTerms QuestionWords(retrieval::SearchTerms& terms, const std::string& questi
 }  // namespace
 
 std::vector<double> WordOverlap(const std::string& question, absl::Span<const Candidate> candidates,
-                                absl::Span<const v1::SearchHit> passages) {
+                                absl::Span<const Candidate> sentences, absl::Span<const v1::SearchHit> passages) {
   retrieval::SearchTerms terms;
   const WordTerms words = QuestionWords(terms, question);
-  std::vector<TermSet> sentences, surroundings;
-  for (const Candidate& candidate : candidates) sentences.push_back(TermsOf(terms, candidate.text));
+  std::vector<TermSet> of_candidates, of_sentences, surroundings;
+  for (const Candidate& candidate : candidates) of_candidates.push_back(TermsOf(terms, candidate.text));
+  for (const Candidate& sentence : sentences) of_sentences.push_back(TermsOf(terms, sentence.text));
   for (const v1::SearchHit& passage : passages) surroundings.push_back(TermsOf(terms, Surroundings(passage)));
 
   std::vector<double> overlap(candidates.size(), 0.0);
   double total = 0;
   for (const std::vector<std::string>& word : words) {
-    int64_t having = std::count_if(sentences.begin(), sentences.end(),
+    int64_t having = std::count_if(of_sentences.begin(), of_sentences.end(),
                                    [&](const TermSet& sentence) { return ContainsAny(sentence, word); });
-    double rarity = std::log(1.0 + static_cast<double>(candidates.size() + 1) / static_cast<double>(having + 1));
+    double rarity = std::log(1.0 + static_cast<double>(sentences.size() + 1) / static_cast<double>(having + 1));
     total += rarity;
     for (size_t i = 0; i < candidates.size(); ++i) {
-      if (ContainsAny(sentences[i], word)) {
+      if (ContainsAny(of_candidates[i], word)) {
         overlap[i] += rarity;
       } else if (ContainsAny(surroundings[static_cast<size_t>(candidates[i].passage)], word)) {
         overlap[i] += kSurroundingShare * rarity;

@@ -1,6 +1,6 @@
-// Evidence: how well a candidate answers the question, as one number in [0, 1] made of three views: the embedder's (cosine
-// of question and sentence), the words' (rare words of the question found in the sentence or above it), and the decoder's
-// (how likely it is to answer with this sentence, among all candidates). Pure functions, thread-safe.
+// Evidence: how well a candidate answers the question, as one number in [0, 1] made of three views: the embedder's
+// (cosine of question and sentence), the words' (rare words of the question found in the sentence or above it), and the
+// decoder's (how likely it is to answer with this sentence, among all candidates). Pure functions, thread-safe.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@
 
 namespace lastro::services::answer {
 
-// The decoder's view orders candidates and does not count as evidence: it is relative to the other candidates. The first
-// built-in decoder ranks little better than chance (see its card), so it only decides between near equals.
+// The decoder's view orders candidates and does not count as evidence: it is relative to the other candidates. The
+// first built-in decoder ranks little better than chance (see its card), so it only decides between near equals.
 struct EvidenceWeights {
   double sentence_cosine = 0.35;
   double passage_cosine = 0.15;
@@ -32,10 +32,10 @@ struct CandidateEvidence {
   double rank_score = 0;       // evidence with the decoder's view: what candidates are ordered by
 };
 
-// For each candidate the share of the question's rarity-weighted words that it covers; words found only in the passage's
-// headings, title or neighbouring sentences count in part. Rarity is measured among the candidates themselves.
+// For each candidate the share of the question's rarity-weighted words that it covers; words found only in the
+// passage's headings, title or neighbouring sentences count in part. Rarity is measured among `sentences`.
 std::vector<double> WordOverlap(const std::string& question, absl::Span<const Candidate> candidates,
-                                absl::Span<const v1::SearchHit> passages);
+                                absl::Span<const Candidate> sentences, absl::Span<const v1::SearchHit> passages);
 
 // Fills `evidence` and `rank_score` from the other fields.
 void CombineEvidence(const EvidenceWeights& weights, CandidateEvidence* evidence);

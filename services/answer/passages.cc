@@ -73,25 +73,36 @@ std::pair<absl::string_view, int64_t> PlaceOf(const v1::SearchHit& passage) {
 
 }  // namespace
 
+absl::StatusOr<std::vector<CandidateEvidence>> EvidenceOf(const std::string& question,
+                                                          absl::Span<const Candidate> candidates,
+                                                          absl::Span<const Candidate> sentences,
+                                                          absl::Span<const v1::SearchHit> passages,
+                                                          const EvidenceWeights& weights, const std::string& model,
+                                                          EmbeddingApi& embedding, const CallContext& context) {
+  LASTRO_ASSIGN_OR_RETURN(const std::vector<double> cosines,
+                          SentenceCosines(question, candidates, model, embedding, context));
+  const std::vector<double> overlap = WordOverlap(question, candidates, sentences, passages);
+  std::vector<CandidateEvidence> found(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    found[i].sentence_cosine = cosines[i];
+    found[i].passage_cosine = passages[static_cast<size_t>(candidates[i].passage)].dense_score();
+    found[i].word_overlap = overlap[i];
+    found[i].discount = LooksLikeLabel(candidates[i].text) ? kLabelDiscount : 1.0;
+    CombineEvidence(weights, &found[i]);
+  }
+  return found;
+}
+
 absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,
                                                              absl::Span<const v1::SearchHit> passages,
                                                              const EvidenceWeights& weights, const std::string& model,
                                                              EmbeddingApi& embedding, const CallContext& context) {
   std::vector<Candidate> candidates = FindCandidates(passages);
   if (candidates.size() > kMaxCandidates) candidates.resize(kMaxCandidates);
-  LASTRO_ASSIGN_OR_RETURN(std::vector<double> cosines,
-                          SentenceCosines(question, candidates, model, embedding, context));
-  std::vector<double> overlap = WordOverlap(question, candidates, passages);
+  LASTRO_ASSIGN_OR_RETURN(const std::vector<CandidateEvidence> evidence,
+                          EvidenceOf(question, candidates, candidates, passages, weights, model, embedding, context));
   std::vector<ScoredCandidate> scored;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    CandidateEvidence evidence;
-    evidence.sentence_cosine = cosines[i];
-    evidence.passage_cosine = passages[static_cast<size_t>(candidates[i].passage)].dense_score();
-    evidence.word_overlap = overlap[i];
-    evidence.discount = LooksLikeLabel(candidates[i].text) ? kLabelDiscount : 1.0;
-    CombineEvidence(weights, &evidence);
-    scored.push_back({std::move(candidates[i]), evidence});
-  }
+  for (size_t i = 0; i < candidates.size(); ++i) scored.push_back({std::move(candidates[i]), evidence[i]});
   std::stable_sort(scored.begin(), scored.end(), [](const ScoredCandidate& a, const ScoredCandidate& b) {
     return a.evidence.evidence > b.evidence.evidence;
   });

@@ -19,6 +19,15 @@ struct ScoredCandidate {
   CandidateEvidence evidence;
 };
 
+// The evidence of each candidate, the decoder's view not yet in it; words are rare that few of `sentences` hold.
+// `model` as below.
+absl::StatusOr<std::vector<CandidateEvidence>> EvidenceOf(const std::string& question,
+                                                          absl::Span<const Candidate> candidates,
+                                                          absl::Span<const Candidate> sentences,
+                                                          absl::Span<const v1::SearchHit> passages,
+                                                          const EvidenceWeights& weights, const std::string& model,
+                                                          EmbeddingApi& embedding, const CallContext& context);
+
 // All sentences of `passages` with their evidence, the decoder's view not yet in it, strongest first. `model`: by whose
 // vectors the passages were found (EmbedRequest.model); empty: the first one there is.
 absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& question,

@@ -39,7 +39,7 @@ bool ShareAWord(const std::string& a, const std::string& b) {
 absl::Status AppendSpan(absl::Span<const v1::SearchHit> passages, const SpanAnswer& found, RetrievalApi& retrieval,
                         const CallContext& context, Stages* stages, v1::Answer* answer) {
   const v1::SearchHit& passage = passages[static_cast<size_t>(found.passage)];
-  const Candidate sentence = SentenceAround(found.passage, passage.chunk(), found.begin, found.end);
+  const Candidate& sentence = found.sentence;
   LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
     return MakeVerifiedCitation(passage, sentence.begin, sentence.end, retrieval, context);
   }));

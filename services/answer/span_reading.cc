@@ -6,18 +6,19 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "retrieval/source_map.h"
 #include "services/answer/candidates.h"
 #include "services/answer/citation.h"
+#include "services/answer/span_evidence.h"
 #include "services/proto_convert.h"
 
 namespace lastro::services::answer {
 namespace {
 
 constexpr int kSpansOfPassage = 3;
-constexpr double kSearchWeight = 4;
 constexpr size_t kMaxPassageBytes = 65'536;  // of GenerationService.Read
 
 // Text without a letter or digit, such as one of invisible characters alone, may have no tokens.
@@ -85,27 +86,27 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
   return absl::OkStatus();
 }
 
-// What search thinks of a passage counts beside the reader, which sees one passage at a time and is easily taken in by
-// one that is about something else: the log odds of its answers fall with the distance from the best hit.
-double WithSearch(double probability, double score, double best_score) {
-  if (probability <= 0 || best_score <= 0 || score >= best_score) return probability;
-  const double distance = (best_score - score) / best_score;
-  return 1 / (1 + (1 - probability) / probability * std::exp(kSearchWeight * distance));
-}
-
 // Of spans whose sentences can be cited.
-void AddReading(int passage, const v1::SearchHit& hit, double best_score, const v1::ReadResponse::Reading& reading,
+void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::Reading& reading,
                 SpanReadings* readings) {
   const v1::Chunk& chunk = hit.chunk();
   readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
   for (const v1::ReadResponse::Span& span : reading.spans()) {
     const auto begin = static_cast<uint64_t>(span.range().begin()), end = static_cast<uint64_t>(span.range().end());
-    const Candidate sentence = SentenceAround(passage, chunk, begin, end);
+    Candidate sentence = SentenceAround(passage, chunk, begin, end);
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
-    readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin),
-                                 WithSearch(span.probability(), hit.score(), best_score)});
+    readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin), std::move(sentence),
+                                 reading.relevance(), span.score(), span.probability()});
   }
+}
+
+// What the passage stands under: the title of its document and its headings.
+std::string ContextOf(const v1::SearchHit& hit) {
+  std::vector<absl::string_view> parts(hit.chunk().headings().begin(), hit.chunk().headings().end());
+  const std::string& title = hit.document().title();
+  if (!title.empty() && (parts.empty() || parts[0] != title)) parts.insert(parts.begin(), title);
+  return Readable(absl::StrJoin(parts, ", "));
 }
 
 }  // namespace
@@ -121,7 +122,8 @@ absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest&
 
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
                                                          absl::Span<const v1::SearchHit> passages,
-                                                         GenerationApi& generation, const CallContext& context) {
+                                                         const std::string& model, GenerationApi& generation,
+                                                         EmbeddingApi& embedding, const CallContext& context) {
   v1::ReadRequest request;
   request.set_question(question);
   request.set_max_spans(kSpansOfPassage);
@@ -129,6 +131,7 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
   for (size_t i = 0; i < passages.size(); ++i) {
     if (!HasWords(passages[i].chunk().text())) continue;
     request.add_passages(Readable(passages[i].chunk().text()));
+    request.add_contexts(ContextOf(passages[i]));
     read.push_back(static_cast<int>(i));
   }
   SpanReadings readings;
@@ -136,12 +139,10 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
   if (read.empty()) return readings;
   LASTRO_ASSIGN_OR_RETURN(const std::optional<v1::ReadResponse> response, AskReader(request, generation, context));
   if (!response.has_value()) return std::nullopt;
-  double best_score = 0;
-  for (int i : read) best_score = std::max(best_score, passages[static_cast<size_t>(i)].score());
   for (size_t i = 0; i < read.size(); ++i) {
-    AddReading(read[i], passages[static_cast<size_t>(read[i])], best_score, response->readings(static_cast<int>(i)),
-               &readings);
+    AddReading(read[i], passages[static_cast<size_t>(read[i])], response->readings(static_cast<int>(i)), &readings);
   }
+  LASTRO_RETURN_IF_ERROR(WeighAnswers(question, passages, *response, model, embedding, context, &readings.answers));
   std::stable_sort(readings.answers.begin(), readings.answers.end(),
                    [](const SpanAnswer& a, const SpanAnswer& b) { return a.probability > b.probability; });
   readings.calibration.assign(response->calibration().begin(), response->calibration().end());
@@ -175,7 +176,7 @@ std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Spa
   std::vector<ScoredCandidate> sentences;
   for (const SpanAnswer& found : readings.answers) {
     const v1::Chunk& chunk = passages[static_cast<size_t>(found.passage)].chunk();
-    ScoredCandidate scored{SentenceAround(found.passage, chunk, found.begin, found.end), {}};
+    ScoredCandidate scored{found.sentence, {}};
     scored.evidence.evidence = scored.evidence.rank_score = found.probability;
     sentences.push_back(std::move(scored));
   }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "base/call_context.h"
+#include "lastro/v1/ask.pb.h"
 #include "services/answer/passages.h"
 #include "services/api.h"
 
@@ -21,7 +22,10 @@ struct SpanAnswer {
   uint64_t begin = 0;
   uint64_t end = 0;
   std::string text;
-  double probability = 0;  // that it is right
+  Candidate sentence;                          // that it stands in
+  double relevance = 0, score = 0;             // as the reader gave them
+  double probability = 0;                      // that it is right
+  std::optional<v1::AnswerEvidence> evidence;  // that it is made of, where the reader's folder weighs it
 };
 
 struct SpanReadings {
@@ -44,9 +48,11 @@ absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest&
                                                           const CallContext& context);
 
 // nullopt when there is no reader. Answers whose bytes have no source are left out.
+// `model` as in passages.h.
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
                                                          absl::Span<const v1::SearchHit> passages,
-                                                         GenerationApi& generation, const CallContext& context);
+                                                         const std::string& model, GenerationApi& generation,
+                                                         EmbeddingApi& embedding, const CallContext& context);
 
 // Notes which reader read what of the passages that `receipt` has.
 void NoteReadings(const SpanReadings& readings, v1::Receipt* receipt);

@@ -122,6 +122,7 @@ absl::Status Evaluator::Answer(const Question& question, const CallContext& cont
   request.set_collection(settings_.collection);
   request.set_question(question.text);
   request.set_mode(settings_.mode);
+  request.set_include_passages(true);
   if (settings_.given_passages) {
     LASTRO_ASSIGN_OR_RETURN(*request.mutable_filter(), OwnPassages(question));
   }
@@ -148,6 +149,7 @@ absl::Status Evaluator::Answer(const Question& question, const CallContext& cont
       if (std::find(known.begin(), known.end(), passage) == known.end()) measured->add_cited_passages(passage);
     }
   }
+  AddReadings(question, answer, measured);
   AddAnswerMetrics(question, *measured, result->mutable_metrics());
   return absl::OkStatus();
 }
@@ -166,6 +168,19 @@ absl::StatusOr<v1::Filter> Evaluator::OwnPassages(const Question& question) cons
     comparison->add_values()->set_string_value(found == uri_of_passage_.end() ? passage : found->second);
   }
   return filter;
+}
+
+void Evaluator::AddReadings(const Question& question, const v1::Answer& answer, v1::EvalAnswer* measured) const {
+  for (const v1::Passage& passage : answer.passages()) {
+    if (!passage.has_answer_range()) continue;
+    v1::EvalReading* reading = measured->add_readings();
+    const auto begin = static_cast<size_t>(passage.answer_range().begin());
+    reading->set_passage(PassageOf(passage.document_uri()));
+    reading->set_text(passage.text().substr(begin, static_cast<size_t>(passage.answer_range().end()) - begin));
+    reading->set_probability(passage.answer_probability());
+    *reading->mutable_evidence() = passage.answer_evidence();
+    reading->set_correct(IsCorrect(question, reading->text()));
+  }
 }
 
 std::string Evaluator::PassageOf(const std::string& uri) const {

@@ -46,6 +46,7 @@ class Evaluator {
   absl::Status Rank(const Question& question, const Stage& stage, const CallContext& context,
                     v1::EvalQuestion* result) const;
   absl::Status Answer(const Question& question, const CallContext& context, v1::EvalQuestion* result) const;
+  void AddReadings(const Question& question, const v1::Answer& answer, v1::EvalAnswer* measured) const;
   std::string PassageOf(const std::string& uri) const;
   absl::StatusOr<v1::Filter> OwnPassages(const Question& question) const;
 

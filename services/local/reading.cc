@@ -26,6 +26,15 @@ absl::Status CheckRequest(const v1::ReadRequest& request) {
     return absl::InvalidArgumentError(absl::StrCat("passage ", i, " has ", request.passages(i).size(),
                                                    " bytes; the limit is ", kMaxPassageBytes, ": split it"));
   }
+  if (!request.contexts().empty() && request.contexts_size() != request.passages_size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("contexts has ", request.contexts_size(), " entries; passages ", request.passages_size()));
+  }
+  for (int i = 0; i < request.contexts_size(); ++i) {
+    if (request.contexts(i).size() <= kMaxPassageBytes) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("context ", i, " has ", request.contexts(i).size(), " bytes; the limit is ", kMaxPassageBytes));
+  }
   if (request.ByteSizeLong() > kMaxBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("question and passages have ", request.ByteSizeLong(), " bytes; the limit is ", kMaxBytes));
@@ -50,13 +59,28 @@ v1::ReadResponse::Reading ToProto(const engine::Reading& reading) {
   return out;
 }
 
+v1::ReadResponse::AnswerWeights ToProto(const engine::AnswerWeights& weights) {
+  v1::ReadResponse::AnswerWeights out;
+  out.set_bias(weights.bias);
+  out.set_relevance(weights.relevance);
+  out.set_span_score(weights.span_score);
+  out.set_sentence_cosine(weights.sentence_cosine);
+  out.set_passage_cosine(weights.passage_cosine);
+  out.set_word_overlap(weights.word_overlap);
+  out.set_search_distance(weights.search_distance);
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ReadResponse> ReadPassages(const engine::Reader& reader, const v1::ReadRequest& request,
                                               const CallContext& context) {
   LASTRO_RETURN_IF_ERROR(CheckRequest(request));
   std::vector<engine::ReadPair> pairs;
-  for (const std::string& passage : request.passages()) pairs.push_back({request.question(), passage});
+  for (int i = 0; i < request.passages_size(); ++i) {
+    pairs.push_back({request.question(), request.passages(i)});
+    if (!request.contexts().empty()) pairs.back().context = request.contexts(i);
+  }
   LASTRO_ASSIGN_OR_RETURN(std::vector<engine::Reading> readings,
                           reader.Read(pairs, std::max(1, request.max_spans()), context));
   v1::ReadResponse response;
@@ -67,6 +91,8 @@ absl::StatusOr<v1::ReadResponse> ReadPassages(const engine::Reader& reader, cons
     to->set_risk(point.risk);
     to->set_coverage(point.coverage);
   }
+  if (reader.info().answer_weights.has_value())
+    *response.mutable_answer_weights() = ToProto(*reader.info().answer_weights);
   response.set_model(reader.info().name);
   response.set_fingerprint(reader.info().fingerprint);
   return response;

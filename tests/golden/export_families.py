@@ -257,17 +257,18 @@ class LastroReader(BertForSequenceClassification):
         return SimpleNamespace(relevance=self.classifier(out.pooler_output)[0, 0], start_logits=start, end_logits=end)
 
 
-def read_windows(model, tokenizer, question, passage, limits):
+def read_windows(model, tokenizer, question, passage, context, limits):
     """(relevance or None, [(score, first, last)] of all spans) of a passage read in windows; tokens of the whole passage."""
     frame = tokenizer.encode(question, "")  # special tokens stand around both
     specials = sum(frame.special_tokens_mask)
     asked = tokenizer.encode(question, add_special_tokens=False).ids[:limits["question_tokens"]]
+    above = tokenizer.encode(context + ":", add_special_tokens=False).ids[-limits["context_tokens"]:] if context else []
     tokens = tokenizer.encode(passage, add_special_tokens=False)
-    room = limits["window_tokens"] - specials - len(asked)
+    room = limits["window_tokens"] - specials - len(asked) - len(above)
     relevance, spans, at = [], [], 0
     while True:
         part = tokens.ids[at:at + room]
-        ids = [frame.ids[0], *asked, *frame.ids[len(frame.ids) - specials + 1:-1], *part, frame.ids[-1]]
+        ids = [frame.ids[0], *asked, *frame.ids[len(frame.ids) - specials + 1:-1], *above, *part, frame.ids[-1]]
         first = len(ids) - len(part) - 1
         inputs = {"input_ids": torch.tensor([ids])}
         if getattr(model.config, "type_vocab_size", 0) > 1:
@@ -284,7 +285,7 @@ def read_windows(model, tokenizer, question, passage, limits):
 
 
 def export_reader(name, seed, family, model_class, config, tokenizer, dtype=torch.bfloat16, limits=None, perturb=None):
-    """Readings of pairs (question, passage): relevance, probability, then bytes and score of the two best spans that do not
+    """Readings of pairs (question, passage, context where the model reads one): relevance, probability, then bytes and score of the two best spans that do not
     overlap, NaN where there is no second."""
     config._attn_implementation = "eager"
     model = model_class(config).eval()
@@ -294,11 +295,13 @@ def export_reader(name, seed, family, model_class, config, tokenizer, dtype=torc
     texts = [text for text in plain_texts() if text.strip()]
     pairs = [[texts[i - 1], text] for i, text in enumerate(texts)]
     pairs.append([texts[0], " ".join(texts)])
+    if limits and "context_tokens" in limits:
+        pairs += [[*pair, texts[i - 3]] for i, pair in enumerate(pairs)]
     readings = []
     most = config.max_position_embeddings - (2 if "roberta" in config.model_type else 0)
     used = limits or {"window_tokens": most, "overlap_tokens": min(128, most // 3), "question_tokens": min(64, most // 3), "answer_tokens": 30}
-    for question, passage in pairs:
-        relevance, spans, offsets = read_windows(model, tokenizer, question, passage, used)
+    for question, passage, *context in pairs:
+        relevance, spans, offsets = read_windows(model, tokenizer, question, passage, "".join(context), used)
         best = max(spans)
         apart = max((s for s in spans if s[2] < best[1] or s[1] > best[2]), default=None)
         relevance = best[0] if relevance is None else relevance
@@ -550,8 +553,8 @@ def bert():
         tokenizer, perturb={"layer_norm_eps": 1e-2})
     export_reader("bert-spans", 341, "BERT reader", BertForQuestionAnswering, config(tokenizer), tokenizer)
     export_reader("bert-reader", 342, "Lastro reader", LastroReader, config(tokenizer, num_labels=1), tokenizer, torch.float16,
-                  {"window_tokens": 32, "overlap_tokens": 8, "question_tokens": 12, "answer_tokens": 5}, perturb={
-                      "lastro_reader.window_tokens": 26, "lastro_reader.overlap_tokens": 3, "lastro_reader.question_tokens": 5,
+                  {"window_tokens": 32, "overlap_tokens": 8, "question_tokens": 12, "context_tokens": 4, "answer_tokens": 5}, perturb={
+                      "lastro_reader.window_tokens": 28, "lastro_reader.overlap_tokens": 3, "lastro_reader.question_tokens": 5, "lastro_reader.context_tokens": 2,
                       "lastro_reader.answer_tokens": 2, "lastro_reader.bias": 1.5})
     small = dict(dim=36, n_layers=2, n_heads=3, hidden_dim=40, vocab_size=tokenizer.get_vocab_size(),
                  max_position_embeddings=290)

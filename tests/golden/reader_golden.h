@@ -1,4 +1,4 @@
-// The goldens of readers: questions, passages and what the reference reads in them (export_families.py).
+// The goldens of readers: questions, passages, contexts and what the reference reads in them (export_families.py).
 #pragma once
 
 #include <algorithm>
@@ -23,13 +23,14 @@ class GoldenReadings {
       const std::vector<JsonValue> texts = *item.AsArray();
       questions_.push_back(std::string(*texts[0].AsString()));
       passages_.push_back(std::string(*texts[1].AsString()));
+      contexts_.push_back(texts.size() > 2 ? std::string(*texts[2].AsString()) : "");
     }
     expected_ = ReadGolden(*file, "readings").floats;
   }
 
   std::vector<engine::ReadPair> pairs() const {
     std::vector<engine::ReadPair> pairs;
-    for (size_t i = 0; i < questions_.size(); ++i) pairs.push_back({questions_[i], passages_[i]});
+    for (size_t i = 0; i < questions_.size(); ++i) pairs.push_back({questions_[i], passages_[i], contexts_[i]});
     return pairs;
   }
 
@@ -59,7 +60,7 @@ class GoldenReadings {
   // Infinite where one is not a number, so that no comparison overlooks it.
   static double Difference(double a, double b) { return std::isnan(a - b) ? INFINITY : std::abs(a - b); }
 
-  std::vector<std::string> questions_, passages_;
+  std::vector<std::string> questions_, passages_, contexts_;
   std::vector<float> expected_;
 };
 

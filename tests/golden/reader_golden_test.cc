@@ -100,13 +100,14 @@ TEST(ReaderTest, EmptySidesAndLongQuestions) {
   EXPECT_TRUE(none.empty());
 }
 
-// What `lastro quantize` writes of a reader reads the same: heads, limits and calibration are in the file.
+// What `lastro quantize` writes of a reader reads the same: heads, limits, weights and calibration are in the file.
 TEST(ReaderTest, AGgufFileOfAReaderReadsTheSame) {
   auto runtime = NewRuntime(ComputeType::kFloat32);
   const testing::GoldenReadings golden("bert-reader");
   testing::TempFolder folder;
   EditedModel calibrated("bert-reader");
-  calibrated.Edit("config.json", "\"bias\": -0.125", "\"bias\": -0.125, \"calibration\": [[0.5, 0.25, 0.75]]");
+  calibrated.Edit("config.json", "\"bias\": -0.125",
+                  "\"bias\": -0.125, \"calibration\": [[0.5, 0.25, 0.75]], \"answer_weights\": {\"span_score\": 0.5}");
   for (const char* type : {"f32", "f16", "q8_0"}) {  // its rows are no whole blocks: q8_0 is f16 here
     SCOPED_TRACE(type);
     const std::string file = folder / "reader.gguf";
@@ -116,6 +117,8 @@ TEST(ReaderTest, AGgufFileOfAReaderReadsTheSame) {
     EXPECT_LE(golden.LargestDifference(readings), testing::Tolerance("bert-reader"));
     ASSERT_EQ(model->info().calibration.size(), 1u);
     EXPECT_EQ(model->info().calibration[0].risk, 0.25);
+    ASSERT_TRUE(model->info().answer_weights.has_value());
+    EXPECT_EQ(model->info().answer_weights->span_score, 0.5);
     EXPECT_EQ(model->info().window_tokens, 32);
     ASSERT_OK_AND_ASSIGN(auto classifier, SequenceClassifier::Load(file, *runtime));
     ASSERT_OK_AND_ASSIGN(ClassifierScores scores, classifier->Score({{"the cat", "the river"}}, false, CallContext()));

@@ -60,6 +60,7 @@ class FakeGeneration : public GenerationApi {
   std::optional<std::vector<Found>> reader;
   double relevance = 1;  // of everything that is read
   std::vector<std::array<double, 3>> calibration;
+  std::optional<v1::ReadResponse::AnswerWeights> answer_weights;
   std::string reader_fingerprint = "reader 1";
   absl::Status read_status;
   std::vector<v1::ReadRequest> read_requests;
@@ -111,6 +112,7 @@ class FakeGeneration : public GenerationApi {
       point->set_risk(risk);
       point->set_coverage(coverage);
     }
+    if (answer_weights.has_value()) *response.mutable_answer_weights() = *answer_weights;
     response.set_fingerprint(reader_fingerprint);
     return response;
   }

@@ -351,7 +351,8 @@ TEST(Evidence, RareWordsCountMoreThanCommonOnes) {
   std::vector<answer::Candidate> candidates = {{0, 0, 0, "The valve is opened by hand."},
                                                {0, 0, 0, "The pump is opened by key seventeen."},
                                                {0, 0, 0, "The door is opened by the mate."}};
-  std::vector<double> overlap = answer::WordOverlap("Which key is opened for the valve?", candidates, passages);
+  std::vector<double> overlap =
+      answer::WordOverlap("Which key is opened for the valve?", candidates, candidates, passages);
   EXPECT_NEAR(overlap[0], overlap[1], 1e-9);  // one rare word each
   EXPECT_GT(overlap[0], overlap[2]);
   EXPECT_LE(overlap[0], 1.0);
@@ -361,7 +362,7 @@ TEST(Evidence, InflectedWordsMatch) {
   std::vector<v1::SearchHit> passages(1);
   std::vector<answer::Candidate> candidates = {{0, 0, 0, "A citação foi verificada."},
                                                {0, 0, 0, "O porto está fechado."}};
-  std::vector<double> overlap = answer::WordOverlap("Como se verificam as citações?", candidates, passages);
+  std::vector<double> overlap = answer::WordOverlap("Como se verificam as citações?", candidates, candidates, passages);
   EXPECT_GT(overlap[0], 0.0);
   EXPECT_EQ(overlap[1], 0.0);
 }

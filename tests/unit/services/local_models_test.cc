@@ -513,6 +513,54 @@ TEST_F(LocalReadTest, ReadingsAreTheModels) {
   EXPECT_TRUE(response.calibration().empty());
 }
 
+TEST_F(LocalReadTest, ContextsAreReadBeforeTheirPassages) {
+  auto models = Models(Folder("bert-reader"));
+  ASSERT_OK_AND_ASSIGN(const engine::Reader* model, models->Reader());
+  EXPECT_EQ(model->info().context_tokens, 4);
+  v1::ReadRequest request = Request();
+  for (const char* context : {"", "river", "the boat and the cat"}) request.add_contexts(context);
+  auto generation = MakeLocalGeneration(models.get());
+  ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, generation->Read(request, CallContext()));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_OK_AND_ASSIGN(std::vector<engine::Reading> direct,
+                         model->Read({{request.question(), request.passages(i), request.contexts(i)}}, 1, {}));
+    EXPECT_NEAR(response.readings(i).relevance(), direct[0].relevance, 1e-5) << i;
+    ASSERT_OK_AND_ASSIGN(direct, model->Read({{request.question(), request.passages(i)}}, 1, {}));
+    EXPECT_EQ(std::abs(response.readings(i).relevance() - direct[0].relevance) < 1e-5, i == 0);
+    EXPECT_LE(response.readings(i).spans(0).range().end(), static_cast<int64_t>(request.passages(i).size()));
+  }
+  request.mutable_contexts()->RemoveLast();
+  EXPECT_THAT(generation->Read(request, {}), StatusIs(kInvalid, HasSubstr("contexts has 2 entries; passages 3")));
+  request.add_contexts(std::string(65'537, 'x'));
+  EXPECT_THAT(generation->Read(request, {}), StatusIs(kInvalid, HasSubstr("context 2 has 65537 bytes")));
+}
+
+TEST_F(LocalReadTest, GivesTheWeightsOfTheFolder) {
+  TempFolder copy;
+  const std::string folder = copy / "reader";
+  std::filesystem::copy(Folder("bert-reader"), folder);
+  std::ifstream in(folder + "/config.json");
+  const std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string bias = "\"bias\": -0.125";
+  auto with = [&](const std::string& weights) {
+    std::string changed = config;
+    std::ofstream(folder + "/config.json")
+        << changed.replace(changed.find(bias), bias.size(), bias + ", \"answer_weights\": " + weights);
+    auto models = Models(folder);
+    return MakeLocalGeneration(models.get())->Read(Request(), CallContext());
+  };
+  ASSERT_OK_AND_ASSIGN(v1::ReadResponse response,
+                       with("{\"bias\": 1, \"relevance\": 2, \"span_score\": 3, \"sentence_cosine\": 4, "
+                            "\"passage_cosine\": 5, \"word_overlap\": 6, \"search_distance\": -7}"));
+  const v1::ReadResponse::AnswerWeights& weights = response.answer_weights();
+  EXPECT_EQ((std::vector<double>{weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
+                                 weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}),
+            (std::vector<double>{1, 2, 3, 4, 5, 6, -7}));
+  for (const char* bad : {"7", "{\"relevance\": \"x\"}", "{\"bias\": 1e300}"}) {
+    EXPECT_THAT(with(bad), StatusIs(kInvalid, HasSubstr("answer_weights"))) << bad;
+  }
+}
+
 TEST_F(LocalReadTest, GivesTheCalibrationOfTheFolder) {
   TempFolder copy;
   const std::string folder = copy / "reader";

@@ -102,6 +102,53 @@ TEST_F(SpanAnswerTest, WhatSearchThinksCountsBesideTheReader) {
   EXPECT_NEAR(answer.evidence(), 0.2175, 0.001) << "log odds of 0.8, less 4 by two thirds";
 }
 
+// The reader's folder says how what speaks for an answer is weighed: here the question's words in its sentence alone.
+TEST_F(SpanAnswerTest, AnswersAreWeighedAsTheReaderSays) {
+  generation_.reader = {{"25 knots", 0.9}, {"seven days", 0.1}, {"chief engineer", 0.8}};
+  generation_.answer_weights.emplace();
+  generation_.answer_weights->set_bias(-1);
+  generation_.answer_weights->set_word_overlap(4);
+  const v1::Answer answer =
+      Ask("Who signs the form of the chief engineer?", [](auto* request) { request->set_include_passages(true); });
+  EXPECT_EQ(answer.text(), "chief engineer");
+  const v1::Passage& first = answer.passages(0);
+  EXPECT_EQ(first.answer_probability(), answer.evidence());
+  const double overlap = first.answer_evidence().word_overlap();
+  EXPECT_GT(overlap, 0.9) << "all of the question's words that say something";
+  EXPECT_NEAR(answer.evidence(), 1 / (1 + std::exp(1 - 4 * overlap)), 1e-9);
+  EXPECT_EQ(first.answer_evidence().relevance(), 1);
+  EXPECT_EQ(first.answer_evidence().span_score(), 0.8);
+  EXPECT_GT(first.answer_evidence().sentence_cosine(), 0.3);
+  EXPECT_LT(answer.passages(1).answer_evidence().word_overlap(), overlap);
+  for (const auto& [text, role] : embedding_.roles) {
+    EXPECT_EQ(role, text == "Who signs the form of the chief engineer?" ? v1::QUERY : v1::DOCUMENT) << text;
+  }
+  EXPECT_LE(embedding_.roles.size(), 5u) << "the question, and the sentences of what was pointed at";
+}
+
+TEST_F(SpanAnswerTest, PassagesFarBelowTheBestHitAreWeighedDown) {
+  retrieval_.hits["bunkering.txt"].set_score(0.9);
+  retrieval_.hits["refunds.txt"].set_score(0.3);
+  generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
+  generation_.answer_weights.emplace();
+  generation_.answer_weights->set_span_score(10);
+  EXPECT_EQ(Ask("How many days before?").text(), "seven days");
+  generation_.answer_weights->set_search_distance(-3);
+  EXPECT_EQ(Ask("How many days before?").text(), "25 knots");
+}
+
+TEST_F(SpanAnswerTest, TheReaderIsToldWhatPassagesStandUnder) {
+  generation_.reader = {{"25 knots", 0.9}};
+  retrieval_.hits["bunkering.txt"].mutable_document()->set_title("Fuel");
+  for (const char* heading : {"Fuel", "Weather"}) {
+    retrieval_.hits["bunkering.txt"].mutable_chunk()->add_headings(heading);
+  }
+  Ask("At what wind speed does bunkering stop?");
+  const v1::ReadRequest& request = generation_.read_requests.at(0);
+  ASSERT_EQ(request.contexts_size(), request.passages_size());
+  EXPECT_EQ(request.contexts(0), "Fuel, Weather");
+}
+
 TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {
   generation_.reader = {{"when the wind reaches 25 knots", 0.9}};
   EXPECT_EQ(Ask("When does bunkering stop?").text(), "when the wind reaches 25 knots");

@@ -42,6 +42,7 @@ class FakeAsk : public AskApi {
   double threshold = 0.4;
   std::vector<std::string> cited;
   std::vector<v1::AskRequest> requests;
+  std::vector<v1::Passage> passages;
   absl::StatusOr<v1::Answer> Ask(const v1::AskRequest& request, const CallContext&,
                                  const Sink<v1::AskStreamResponse>&) override {
     requests.push_back(request);
@@ -49,6 +50,7 @@ class FakeAsk : public AskApi {
     const double wanted = request.has_min_evidence() ? request.min_evidence() : threshold;
     answer.set_evidence(evidence);
     answer.set_evidence_threshold(wanted);
+    if (request.include_passages()) *answer.mutable_passages() = {passages.begin(), passages.end()};
     answer.mutable_usage()->set_prompt_tokens(100);
     answer.set_answerability(evidence >= wanted ? v1::ANSWERED : v1::WEAK_EVIDENCE);
     answer.set_text(evidence >= wanted ? text : "I do not know.");
@@ -77,6 +79,31 @@ class EvaluatorTest : public ::testing::Test {
   const Question question_{
       .id = "q", .text = "which?", .group = "g", .answers = {"thirty days"}, .judgements = {{"zero", 1}}};
 };
+
+TEST_F(EvaluatorTest, WhatTheReaderFoundInEachPassageIsKept) {
+  v1::Passage found, unread;
+  found.set_document_uri("p0");
+  found.set_text("within thirty days");
+  found.mutable_answer_range()->set_begin(7);
+  found.mutable_answer_range()->set_end(18);
+  found.set_answer_probability(0.7);
+  found.mutable_answer_evidence()->set_span_score(2.5);
+  unread.set_document_uri("p1");
+  ask_.passages = {unread, found, found};
+  ask_.passages[2].mutable_answer_range()->set_end(13);
+  const v1::EvalQuestion result = Evaluate(question_);
+  ASSERT_EQ(result.answer().readings_size(), 2);
+  const v1::EvalReading& reading = result.answer().readings(0);
+  EXPECT_EQ(reading.passage(), "zero");
+  EXPECT_EQ(reading.text(), "thirty days");
+  EXPECT_EQ(reading.probability(), 0.7);
+  EXPECT_EQ(reading.evidence().span_score(), 2.5);
+  EXPECT_TRUE(reading.correct());
+  EXPECT_EQ(result.answer().readings(1).text(), "thirty");
+  Question unanswerable = question_;
+  unanswerable.answers.clear();
+  EXPECT_FALSE(Evaluate(unanswerable).answer().readings(0).correct());
+}
 
 TEST_F(EvaluatorTest, EveryStageIsRanked) {
   const v1::EvalQuestion result = Evaluate(question_, {.collection = "c", .answer = false, .depth = 20});

@@ -1,0 +1,66 @@
+#include "services/answer/span_evidence.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/status_macros.h"
+#include "services/answer/candidates.h"
+#include "services/answer/evidence.h"
+#include "services/answer/passages.h"
+
+namespace lastro::services::answer {
+namespace {
+
+constexpr double kSearchWeight = 4;  // without weights
+
+// Share by which a passage's score is below the best one.
+double SearchDistance(double score, double best) { return best > 0 && score < best ? (best - score) / best : 0; }
+
+double Sigmoid(double log_odds) { return 1 / (1 + std::exp(-log_odds)); }
+
+double Moved(double probability, double distance) {
+  if (probability <= 0 || probability >= 1 || distance == 0) return probability;
+  return Sigmoid(std::log(probability / (1 - probability)) - kSearchWeight * distance);
+}
+
+double Weighed(const v1::ReadResponse::AnswerWeights& weights, const v1::AnswerEvidence& evidence) {
+  return Sigmoid(
+      weights.bias() + weights.relevance() * evidence.relevance() + weights.span_score() * evidence.span_score() +
+      weights.sentence_cosine() * evidence.sentence_cosine() + weights.passage_cosine() * evidence.passage_cosine() +
+      weights.word_overlap() * evidence.word_overlap() + weights.search_distance() * evidence.search_distance());
+}
+
+}  // namespace
+
+absl::Status WeighAnswers(const std::string& question, absl::Span<const v1::SearchHit> passages,
+                          const v1::ReadResponse& response, const std::string& model, EmbeddingApi& embedding,
+                          const CallContext& context, std::vector<SpanAnswer>* answers) {
+  double best = 0;
+  for (const v1::SearchHit& passage : passages) best = std::max(best, passage.score());
+  const auto distance = [&](const SpanAnswer& answer) {
+    return SearchDistance(passages[static_cast<size_t>(answer.passage)].score(), best);
+  };
+  if (!response.has_answer_weights()) {
+    for (SpanAnswer& answer : *answers) answer.probability = Moved(answer.probability, distance(answer));
+    return absl::OkStatus();
+  }
+  std::vector<Candidate> sentences;
+  for (const SpanAnswer& answer : *answers) sentences.push_back(answer.sentence);
+  LASTRO_ASSIGN_OR_RETURN(const std::vector<CandidateEvidence> found,
+                          EvidenceOf(question, sentences, FindCandidates(passages), passages, EvidenceWeights(), model,
+                                     embedding, context));
+  for (size_t i = 0; i < answers->size(); ++i) {
+    SpanAnswer& answer = (*answers)[i];
+    v1::AnswerEvidence& evidence = answer.evidence.emplace();
+    evidence.set_relevance(answer.relevance);
+    evidence.set_span_score(answer.score);
+    evidence.set_sentence_cosine(found[i].sentence_cosine);
+    evidence.set_passage_cosine(found[i].passage_cosine);
+    evidence.set_word_overlap(found[i].word_overlap);
+    evidence.set_search_distance(distance(answer));
+    answer.probability = Weighed(response.answer_weights(), evidence);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lastro::services::answer
