@@ -123,13 +123,13 @@ uint64_t SumOfCodes(const QuantizedVectors& vectors, RowRange rows) {
   return total;
 }
 
+constexpr uint32_t kPieceRows = 1024;
 using PieceWork = std::function<void(RowRange)>;
 
 // All rows in pieces, each thread its share from the first to the last, by work of its own, so that no piece is still
 // in the cache when its turn comes again. The rate of the median piece times the threads: what else the machine does in
 // between lengthens some pieces, not that one.
 double PieceRate(uint32_t rows, double bytes_per_row, int threads, const std::function<PieceWork()>& make_work) {
-  constexpr uint32_t kPieceRows = 4096;
   std::vector<std::vector<double>> seconds(static_cast<size_t>(threads));
   auto share = [&](size_t t) {
     const PieceWork work = make_work();
@@ -146,7 +146,6 @@ double PieceRate(uint32_t rows, double bytes_per_row, int threads, const std::fu
   for (std::thread& thread : others) thread.join();
   std::vector<double> all;
   for (const std::vector<double>& some : seconds) all.insert(all.end(), some.begin(), some.end());
-  if (all.empty()) return 0;
   std::sort(all.begin(), all.end());
   return threads * kPieceRows * bytes_per_row / all[all.size() / 2] / 1e9;
 }
@@ -155,6 +154,7 @@ double PieceRate(uint32_t rows, double bytes_per_row, int threads, const std::fu
 void BenchBandwidth(const Data& data, const QuantizedVectors& vectors, int threads) {
   constexpr int kPasses = 5;
   const auto rows = static_cast<uint32_t>(vectors.size());
+  if (rows < 10 * kPieceRows) return;  // no pieces to tell a median from
   std::vector<double> read, searched, shares;
   std::atomic<uint64_t> sink{0};
   for (int pass = 0; pass < kPasses; ++pass) {
