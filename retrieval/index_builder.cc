@@ -43,7 +43,7 @@ absl::StatusOr<int64_t> CountChunksAfter(Database& db, int64_t collection, int64
 }
 
 // Up to which chunk an index of a set that is not searched can be made: the last one there is, or, while some have no
-// vector, the last that is known to have one.
+// vector, the last that is known to have one. NOT_FOUND: the set was dropped.
 absl::StatusOr<int64_t> LastIndexable(Database& db, const VectorCatalog::Entry& entry) {
   LASTRO_ASSIGN_OR_RETURN(int64_t lacking, db.QueryInt(absl::StrCat("SELECT c.chunks-s.vectors FROM collections c "
                                                                     "JOIN vector_sets s ON s.collection=c.id "
@@ -147,8 +147,10 @@ absl::Status IndexBuilder::Prepare(int64_t set) {
     LASTRO_ASSIGN_OR_RETURN(ReadSnapshot snapshot, pool_->Snapshot());
     LASTRO_ASSIGN_OR_RETURN(int64_t lacking, CountChunksAfter(snapshot.db(), entry->collection, entry->covers));
     if (lacking <= LongTail(*entry)) return absl::OkStatus();
-    LASTRO_ASSIGN_OR_RETURN(int64_t last, LastIndexable(snapshot.db(), *entry));
-    if (last == entry->covers) return absl::FailedPreconditionError("vector index: chunks still lack vectors");
+    absl::StatusOr<int64_t> last = LastIndexable(snapshot.db(), *entry);
+    if (absl::IsNotFound(last.status())) return absl::FailedPreconditionError("vector index: its vectors were dropped");
+    LASTRO_RETURN_IF_ERROR(last.status());
+    if (*last == entry->covers) return absl::FailedPreconditionError("vector index: chunks still lack vectors");
   }
   return BuildAll({set}, /*purge=*/false);
 }
@@ -295,7 +297,9 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(const
       added = entry.log->Snapshot().UpTo(view.last_chunk).RowsOf(live);
     } else {
       const int64_t after = entry.index == nullptr ? 0 : entry.index->position().last_chunk;
-      LASTRO_ASSIGN_OR_RETURN(position.last_chunk, LastIndexable(snapshot.db(), entry));
+      absl::StatusOr<int64_t> last = LastIndexable(snapshot.db(), entry);
+      if (absl::IsNotFound(last.status())) return std::shared_ptr<const VectorIndex>();  // nothing to index any more
+      LASTRO_ASSIGN_OR_RETURN(position.last_chunk, std::move(last));
       LASTRO_ASSIGN_OR_RETURN(added, StoredRows(snapshot.db(), entry, after, position.last_chunk));
     }
     if (entry.index != nullptr) kept = entry.index->ids().RowsOfDocuments(live);

@@ -31,6 +31,7 @@ constexpr int kVerifyPages = 0x4C535401;
 constexpr int kWriteNote = 0x4C535402;
 constexpr int kReadNote = 0x4C535403;
 constexpr int kFindDiffering = 0x4C535404;
+constexpr int kPaceWrites = 0x4C535405;
 
 struct NoteArgument {
   Note note;
@@ -87,6 +88,7 @@ struct SummedFile {
   int64_t page_size;  // 0: nothing was written yet
   bool verify;
   bool sums_changed;  // since the latest sync
+  const std::function<void(int64_t)>* pace;
 };
 
 SummedFile* Of(sqlite3_file* file) { return reinterpret_cast<SummedFile*>(file); }
@@ -147,8 +149,10 @@ int Write(sqlite3_file* base, const void* data, int amount, sqlite3_int64 offset
     if (code != SQLITE_OK) return code;
   }
   if (amount != file->page_size || offset % amount != 0) return SQLITE_IOERR_WRITE;
-  return WriteSum(file, offset / amount + 1,
+  code = WriteSum(file, offset / amount + 1,
                   absl::string_view(static_cast<const char*>(data), static_cast<size_t>(amount)));
+  if (file->pace != nullptr) (*file->pace)(amount);
+  return code;
 }
 
 int Truncate(sqlite3_file* base, sqlite3_int64 size) {
@@ -212,6 +216,9 @@ int FileControl(sqlite3_file* base, int operation, void* argument) {
     }
     case kReadNote:
       return file->sums == nullptr ? SQLITE_OK : ReadNote(file, static_cast<NoteArgument*>(argument));
+    case kPaceWrites:
+      file->pace = static_cast<const std::function<void(int64_t)>*>(argument);
+      return SQLITE_OK;
     case kFindDiffering:
       return FindDiffering(file, static_cast<std::vector<DifferingPage>*>(argument));
     default:
@@ -390,6 +397,10 @@ absl::Status RegisterPageSums() {
 std::string PageSumsFile(const std::string& database) { return database + "-sums"; }
 
 void VerifyPages(sqlite3* db, bool on) { (void)sqlite3_file_control(db, "main", kVerifyPages, &on); }
+
+void PaceWrites(sqlite3* db, const std::function<void(int64_t bytes)>* pace) {
+  (void)sqlite3_file_control(db, "main", kPaceWrites, const_cast<std::function<void(int64_t)>*>(pace));
+}
 
 void WriteNote(sqlite3* db, Note note, int64_t value) {
   NoteArgument argument{note, value};

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ std::string PageSumsFile(const std::string& database);
 
 // Of a connection of that VFS: whether pages are compared when they are read (they are, unless told otherwise).
 void VerifyPages(sqlite3* db, bool on);
+
+// Of a connection of that VFS: from now on calls (*pace)(bytes) after each page that it writes into the database, so
+// that a checkpoint can be slowed down; null: no more. Not owned.
+void PaceWrites(sqlite3* db, const std::function<void(int64_t bytes)>* pace);
 
 enum class Note { kCommit, kStore };
 // Best effort: a failure leaves what was noted before.

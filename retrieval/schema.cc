@@ -1,5 +1,6 @@
 #include "retrieval/schema.h"
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -238,12 +239,27 @@ std::string FtsTable(int64_t collection) { return absl::StrCat("fts_", collectio
 std::string FtsView(int64_t collection) { return absl::StrCat("fts_source_", collection); }
 
 absl::Status CreateFtsTable(Database& db, int64_t collection) {
-  return db.Execute(absl::StrCat("CREATE VIEW ", FtsView(collection),
-                                 " AS SELECT c.id AS id, d.title AS title, c.headings AS headings, c.text AS body",
-                                 " FROM chunks c JOIN documents d ON d.row=c.document WHERE c.collection=", collection,
-                                 ";", "CREATE VIRTUAL TABLE ", FtsTable(collection),
-                                 " USING fts5(title, headings, body, content='", FtsView(collection),
-                                 "', content_rowid='id', tokenize='lastro');"));
+  LASTRO_RETURN_IF_ERROR(db.Execute(
+      absl::StrCat("CREATE VIEW ", FtsView(collection),
+                   " AS SELECT c.id AS id, d.title AS title, c.headings AS headings, c.text AS body",
+                   " FROM chunks c JOIN documents d ON d.row=c.document WHERE c.collection=", collection, ";",
+                   "CREATE VIRTUAL TABLE ", FtsTable(collection), " USING fts5(title, headings, body, content='",
+                   FtsView(collection), "', content_rowid='id', tokenize='lastro');")));
+  return SetUpFullText(db, collection);
+}
+
+absl::Status SetUpFullText(Database& db, int64_t collection) {
+  const std::string table = FtsTable(collection);
+  // In proportion to what is written from 16 segments of a size on, all of them at once from 64 on.
+  constexpr std::pair<const char*, int64_t> kSettings[] = {{"automerge", 16}, {"crisismerge", 64}};
+  for (const auto& [name, value] : kSettings) {
+    absl::StatusOr<int64_t> set = db.QueryInt(absl::StrCat("SELECT v FROM ", table, "_config WHERE k='", name, "'"));
+    if (set.ok() && *set == value) continue;
+    if (!set.ok() && !absl::IsNotFound(set.status())) return set.status();
+    LASTRO_RETURN_IF_ERROR(
+        db.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ", rank) VALUES('", name, "', ", value, ")")));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status DropFtsTable(Database& db, int64_t collection) {

@@ -19,6 +19,8 @@ absl::Status PrepareSchema(Database& db);
 std::string FtsTable(int64_t collection);
 std::string FtsView(int64_t collection);
 absl::Status CreateFtsTable(Database& db, int64_t collection);
+// Has commits merge its segments only where they are so many that the background does not follow (store_upkeep.cc).
+absl::Status SetUpFullText(Database& db, int64_t collection);
 absl::Status DropFtsTable(Database& db, int64_t collection);
 absl::Status RebuildFtsTable(Database& db, int64_t collection);  // from the chunks as they are
 

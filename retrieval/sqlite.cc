@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -160,6 +161,12 @@ absl::StatusOr<std::unique_ptr<Database>> Database::OpenWithoutLog(const std::st
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, bool read_only) {
   int flags = SQLITE_OPEN_READWRITE | (read_only ? 0 : SQLITE_OPEN_CREATE);
   LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, OpenHandle(path, path, flags));
+  if (!read_only) {
+    // A new database can give pages back; one of an earlier version can from its next purge on.
+    LASTRO_RETURN_IF_ERROR(db->Execute("PRAGMA page_size=8192;"));
+    LASTRO_ASSIGN_OR_RETURN(int64_t pages, db->QueryInt("PRAGMA page_count"));
+    if (pages == 0) LASTRO_RETURN_IF_ERROR(db->Execute("PRAGMA auto_vacuum=INCREMENTAL;"));
+  }
   // FULL: a commit is on the disk when it returns, so that it survives a power cut too.
   LASTRO_RETURN_IF_ERROR(
       db->Execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
@@ -198,6 +205,45 @@ absl::StatusOr<int64_t> Database::QueryInt(absl::string_view sql) {
 
 int64_t Database::last_insert_id() const { return sqlite3_last_insert_rowid(handle_.get()); }
 int64_t Database::changes() const { return sqlite3_changes64(handle_.get()); }
+int64_t Database::total_changes() const { return sqlite3_total_changes64(handle_.get()); }
+
+int64_t Database::page_bytes() {
+  if (page_bytes_ == 0) page_bytes_ = QueryInt("PRAGMA page_size").value_or(0);
+  return page_bytes_;
+}
+
+int64_t Database::bytes_written() {
+  int pages = 0, highest = 0;
+  (void)sqlite3_db_status(handle_.get(), SQLITE_DBSTATUS_CACHE_WRITE, &pages, &highest, /*resetFlg=*/0);
+  return pages * page_bytes();
+}
+
+void Database::LeaveLogAlone(std::function<void(int64_t log_bytes)> hear) {
+  hear_log_ = std::move(hear);
+  (void)page_bytes();  // a hook must not use the connection
+  sqlite3_wal_hook(
+      handle_.get(),
+      [](void* self, sqlite3*, const char*, int pages) {
+        auto* db = static_cast<Database*>(self);
+        db->hear_log_(pages * db->page_bytes_);
+        return SQLITE_OK;
+      },
+      this);
+}
+
+absl::StatusOr<Database::LogState> Database::MoveLog(bool begin_anew) {
+  int pages = 0, moved = 0;
+  const int mode = begin_anew ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+  int code = sqlite3_wal_checkpoint_v2(handle_.get(), "main", mode, &pages, &moved);
+  if (code != SQLITE_OK && code != SQLITE_BUSY) return Error(code, "put the log into the database");
+  LogState state;
+  state.bytes = std::max(0, pages) * page_bytes();
+  state.moved = std::max(0, moved) * page_bytes();
+  state.anew = begin_anew && code == SQLITE_OK;
+  return state;
+}
+
+void Database::SetBusyTimeout(int busy_ms) { sqlite3_busy_timeout(handle_.get(), busy_ms); }
 
 void Database::SetContext(const CallContext* context) {
   context_ = context;

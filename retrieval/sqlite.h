@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,22 @@ class Database {
   absl::StatusOr<int64_t> QueryInt(absl::string_view sql);  // the first column of the first row; NOT_FOUND: no row
   int64_t last_insert_id() const;
   int64_t changes() const;  // rows changed by the latest statement
+  // Since the connection was opened, with those of full-text indexes' own tables.
+  int64_t total_changes() const;
+  int64_t bytes_written();  // pages given to the disk since then
+
+  // From now on commits do not put the log into the database: `hear` is told after each how long the log is, in bytes.
+  void LeaveLogAlone(std::function<void(int64_t log_bytes)> hear);
+  struct LogState {
+    int64_t bytes = 0;  // length of the log
+    int64_t moved = 0;  // of them in the database
+    bool anew = false;  // the next commit begins the log anew
+  };
+  // Puts into the database what the log has, up to what the oldest reader needs. `begin_anew`: waits for readers, each
+  // step of that no longer than SetBusyTimeout says, so that the log can begin anew. REQUIRES: no other connection does
+  // so at the same time; with `begin_anew`, nobody writes.
+  absl::StatusOr<LogState> MoveLog(bool begin_anew);
+  void SetBusyTimeout(int busy_ms);  // how long a lock is waited for
 
   // While set, every statement checks `context` now and then and fails with its status. nullptr: no check. Not owned.
   void SetContext(const CallContext* context);
@@ -90,10 +107,13 @@ class Database {
   static absl::StatusOr<std::unique_ptr<Database>> OpenHandle(const std::string& path, const std::string& name,
                                                               int flags);
   absl::Status Error(int code, absl::string_view doing) const;
+  int64_t page_bytes();
 
   const std::string path_;
   std::unique_ptr<sqlite3, Closer> handle_;
   const CallContext* context_ = nullptr;
+  std::function<void(int64_t)> hear_log_;
+  int64_t page_bytes_ = 0;  // 0: not known yet
 };
 
 // BEGIN on construction; rolled back at the end of its life unless committed.

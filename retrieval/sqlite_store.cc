@@ -44,7 +44,7 @@ struct StoreParts {
         results(options.result_cache_bytes),
         filters(options.filter_cache_bytes),
         builder({options.folder, number, options.index_after_chunks, options.vector_index}, &pool, &catalog),
-        writer(std::move(db), commit, &catalog, &builder) {}
+        writer(std::move(db), commit, &catalog, &builder, options.upkeep) {}
 
   const std::unique_ptr<FolderLock> lock;
   ConnectionPool pool;
@@ -290,6 +290,7 @@ class SqliteStoreImpl : public SqliteStore {
 
   int64_t commit() const override { return writer_.commit(); }
   absl::Status Flush() override { return builder_.Flush(); }
+  absl::Status FinishUpkeep() override { return writer_.FinishUpkeep(); }
   absl::Status CheckIntegrity() override { return writer_.CheckIntegrity(); }
 
   absl::StatusOr<PurgeReceipt> Purge() override { return Cleared(writer_.Purge()); }
@@ -419,6 +420,11 @@ absl::Status CheckOptions(const SqliteStoreOptions& options) {
   if (options.folder.empty()) return absl::InvalidArgumentError("store: no data folder given");
   if (options.index_after_chunks < 0 || options.vector_index.exact_up_to_chunks < 0) {
     return absl::InvalidArgumentError("store: index_after_chunks and exact_up_to_chunks must not be negative");
+  }
+  const UpkeepOptions& upkeep = options.upkeep;
+  if (upkeep.bytes_per_second < 1 || upkeep.log_bytes < 1 || upkeep.max_log_bytes < upkeep.log_bytes ||
+      upkeep.free_bytes < 0) {
+    return absl::InvalidArgumentError("store: a limit of the upkeep is out of range");
   }
   return absl::OkStatus();
 }

@@ -10,13 +10,15 @@
 #include "retrieval/chunk_store.h"
 #include "retrieval/index_kind.h"
 #include "retrieval/purge_table.h"
+#include "retrieval/upkeep.h"
 
 namespace lastro::retrieval {
 
 struct SqliteStoreOptions {
   std::string folder;                     // made when it does not exist
   int64_t index_after_chunks = 5000;      // a collection's tail beyond this is moved into a new generation of its index
-  IndexKindRule vector_index;             // which kind of index a generation has
+  IndexKindRule vector_index = {};        // which kind of index a generation has
+  UpkeepOptions upkeep = {};              // the database's own work in the background
   size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
   size_t filter_cache_bytes = 64u << 20;  // of the documents that filters and scopes select, until then
 };
@@ -31,6 +33,9 @@ class SqliteStore : public ChunkStore {
   virtual int64_t commit() const = 0;
   // Waits until derived indexes have caught up with the commit at the time of the call.
   virtual absl::Status Flush() = 0;
+  // Does at once what is done in the background by and by: full-text indexes merged, the log put into the database,
+  // free pages given back.
+  virtual absl::Status FinishUpkeep() = 0;
   // Reads everything and compares: SQLite's pages and keys, full-text indexes, counts, orphans, vectors, layouts,
   // content hashes. OK, or DATA_LOSS with the first problems found. Writers wait meanwhile.
   virtual absl::Status CheckIntegrity() = 0;

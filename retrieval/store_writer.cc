@@ -19,6 +19,7 @@ namespace lastro::retrieval {
 namespace fs = std::filesystem;
 
 StoreWriter::~StoreWriter() {
+  upkeep_->Stop();
   absl::MutexLock lock(&mutex_);
   // Tidies the log away; what is in it is durable already, so a failure is harmless.
   (void)db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -65,6 +66,7 @@ absl::Status StoreWriter::DeleteCollection(const std::string& name) {
   LASTRO_ASSIGN_OR_RETURN(CollectionRow collection, FindCollection(*db_, name));
   LASTRO_RETURN_IF_ERROR(EraseEverythingIn(collection));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  collections_.erase(collection.row);
   for (const VectorSetRow* set : collection.Sets()) builder_->Forget(set->id);
   return absl::OkStatus();
 }
@@ -144,6 +146,7 @@ absl::StatusOr<Document> StoreWriter::PutDocument(Put put, const StoreScope& sco
   LASTRO_RETURN_IF_ERROR(AddToCounts(*db_, collection.row, 1, put.document.chunk_count));
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  ++collections_[collection.row].commits;
   catalog_->Publish(collection.searched.id, row, ids, put.vectors);
   NoteDeleted(collection, remains.chunks);
   return std::move(put.document);
@@ -168,6 +171,7 @@ absl::StatusOr<int64_t> StoreWriter::DeleteDocuments(const std::string& collecti
   if (deleted == 0) return 0;
   LASTRO_RETURN_IF_ERROR(DropUnreferencedContents(*db_, remains.contents));
   LASTRO_RETURN_IF_ERROR(Commit(transaction));
+  ++collections_[row.row].commits;
   NoteDeleted(row, remains.chunks);
   return deleted;
 }
@@ -183,6 +187,7 @@ absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
 }
 
 absl::Status StoreWriter::CheckIntegrity() {
+  Upkeep::Pause pause(upkeep_.get());  // pages and their checksums are compared as they are on the disk
   absl::MutexLock lock(&mutex_);
   return CheckStoreIntegrity(*db_);
 }
@@ -204,6 +209,7 @@ absl::StatusOr<int64_t> StoreWriter::MergeFullText() {
 }
 
 absl::StatusOr<PurgeReceipt> StoreWriter::Purge() {
+  Upkeep::Pause pause(upkeep_.get());  // SQLite does not wait for another who works on the log
   absl::MutexLock lock(&mutex_);
   PurgeReceipt receipt;
   LASTRO_ASSIGN_OR_RETURN(receipt.from_commit, db_->QueryInt("SELECT coalesce(max(to_commit), 0) FROM purges"));
@@ -214,6 +220,8 @@ absl::StatusOr<PurgeReceipt> StoreWriter::Purge() {
   LASTRO_RETURN_IF_ERROR(RemoveTree(SetAsideLogPath(folder)));
   LASTRO_ASSIGN_OR_RETURN(receipt.vector_indexes, builder_->Purge());
   LASTRO_ASSIGN_OR_RETURN(receipt.full_text_indexes, MergeFullText());
+  LASTRO_ASSIGN_OR_RETURN(int64_t gives_back, db_->QueryInt("PRAGMA auto_vacuum"));
+  if (gives_back == 0) LASTRO_RETURN_IF_ERROR(db_->Execute("PRAGMA auto_vacuum=INCREMENTAL"));
   LASTRO_RETURN_IF_ERROR(db_->Execute("VACUUM"));
   LASTRO_RETURN_IF_ERROR(EmptyLog());
   receipt.bytes_after = FolderBytes(folder);

@@ -217,6 +217,7 @@ int BenchStore(size_t chunks, const std::string& kind) {
   LASTRO_CHECK(mkdtemp(folder.data()) != nullptr);
   SqliteStoreOptions options;
   options.folder = folder;
+  options.result_cache_bytes = 0;  // queries come again
   absl::StatusOr<std::optional<IndexKind>> wanted = ParseIndexKind(kind);
   LASTRO_CHECK(wanted.ok(), wanted.status().ToString());
   options.vector_index.always = *wanted;

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -107,55 +108,69 @@ void Print(const std::string& what, double recall, const Rate& one, const Rate& 
 
 // --- what memory can do
 
-// Reads memory in order, sixteen sums side by side so that nothing but memory is waited for.
-double ReadBandwidth(const std::vector<float>& memory, int threads) {
-  double best = 0;
-  for (int pass = 0; pass < 3; ++pass) {
-    std::atomic<uint64_t> sink{0};
-    const size_t words = memory.size() / 2;
-    auto work = [&](int t) {
-      const auto* p = reinterpret_cast<const uint64_t*>(memory.data());
-      uint64_t sums[16] = {};
-      const size_t begin = words * static_cast<size_t>(t) / static_cast<size_t>(threads);
-      const size_t end = words * static_cast<size_t>(t + 1) / static_cast<size_t>(threads);
-      for (size_t i = begin; i + 16 <= end; i += 16) {
-        __builtin_prefetch(p + i + 512);
-        __builtin_prefetch(p + i + 520);
-        for (size_t j = 0; j < 16; ++j) sums[j] += p[i + j];
-      }
-      for (uint64_t sum : sums) sink += sum;
-    };
-    const double start = Seconds();
-    std::vector<std::thread> others;
-    for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
-    work(0);
-    for (std::thread& thread : others) thread.join();
-    best = std::max(best, static_cast<double>(memory.size() * sizeof(float)) / (Seconds() - start) / 1e9);
+// Reads them in order, sixteen sums side by side so that nothing but memory is waited for.
+uint64_t SumOfCodes(const QuantizedVectors& vectors, RowRange rows) {
+  const auto* begin = reinterpret_cast<const uint64_t*>(vectors.codes(rows.begin));
+  const auto* end = reinterpret_cast<const uint64_t*>(vectors.codes(rows.end));
+  uint64_t sums[16] = {};
+  for (const uint64_t* p = begin; p + 16 <= end; p += 16) {
+    __builtin_prefetch(p + 512);
+    __builtin_prefetch(p + 520);
+    for (size_t j = 0; j < 16; ++j) sums[j] += p[j];
   }
-  return best;
+  uint64_t total = 0;
+  for (uint64_t sum : sums) total += sum;
+  return total;
 }
 
-// Scans by one thread, and by two that share the rows.
-double ScanBandwidth(const Data& data, const QuantizedVectors& vectors, int threads) {
-  double best = 0;
-  const uint32_t rows = static_cast<uint32_t>(vectors.size());
-  for (size_t i = 0; i < std::min<size_t>(5, data.queries); ++i) {
-    const QueryVector query(data.question(i));
-    auto work = [&](int t) {
-      TopRows top(2 * kBest + 32);
-      const uint32_t begin = static_cast<uint32_t>(uint64_t{rows} * static_cast<uint64_t>(t) / threads);
-      const uint32_t end = static_cast<uint32_t>(uint64_t{rows} * static_cast<uint64_t>(t + 1) / threads);
-      ScanRange(vectors, query, {begin, end}, &top);
-    };
-    const double start = Seconds();
-    std::vector<std::thread> others;
-    for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
-    work(0);
-    for (std::thread& thread : others) thread.join();
-    best = std::max(best,
-                    static_cast<double>(rows * QuantizedVectors::BytesPerRow(kDimension)) / (Seconds() - start) / 1e9);
+constexpr uint32_t kPieceRows = 1024;
+using PieceWork = std::function<void(RowRange)>;
+
+// All rows in pieces, each thread its share from the first to the last, by work of its own, so that no piece is still
+// in the cache when its turn comes again. The rate of the median piece times the threads: what else the machine does in
+// between lengthens some pieces, not that one.
+double PieceRate(uint32_t rows, double bytes_per_row, int threads, const std::function<PieceWork()>& make_work) {
+  std::vector<std::vector<double>> seconds(static_cast<size_t>(threads));
+  auto share = [&](size_t t) {
+    const PieceWork work = make_work();
+    const auto limit = [&](size_t i) { return static_cast<uint32_t>(uint64_t{rows} * i / seconds.size()); };
+    for (uint32_t begin = limit(t); begin + kPieceRows <= limit(t + 1); begin += kPieceRows) {
+      const double start = Seconds();
+      work({begin, begin + kPieceRows});
+      seconds[t].push_back(Seconds() - start);
+    }
+  };
+  std::vector<std::thread> others;
+  for (size_t t = 1; t < seconds.size(); ++t) others.emplace_back(share, t);
+  share(0);
+  for (std::thread& thread : others) thread.join();
+  std::vector<double> all;
+  for (const std::vector<double>& some : seconds) all.insert(all.end(), some.begin(), some.end());
+  std::sort(all.begin(), all.end());
+  return threads * kPieceRows * bytes_per_row / all[all.size() / 2] / 1e9;
+}
+
+// An exact search beside a loop that only reads the same codes, in turn.
+void BenchBandwidth(const Data& data, const QuantizedVectors& vectors, int threads) {
+  constexpr int kPasses = 5;
+  const auto rows = static_cast<uint32_t>(vectors.size());
+  if (rows < 10 * kPieceRows) return;  // no pieces to tell a median from
+  std::vector<double> read, searched, shares;
+  std::atomic<uint64_t> sink{0};
+  for (int pass = 0; pass < kPasses; ++pass) {
+    read.push_back(PieceRate(rows, kDimension, threads,
+                             [&] { return [&](RowRange piece) { sink += SumOfCodes(vectors, piece); }; }));
+    const QueryVector query(data.question(static_cast<size_t>(pass) % data.queries));
+    searched.push_back(PieceRate(rows, QuantizedVectors::BytesPerRow(kDimension), threads, [&] {
+      auto top = std::make_shared<TopRows>(2 * kBest + 32);
+      return [&, top](RowRange piece) { ScanRange(vectors, query, piece, top.get()); };
+    }));
+    shares.push_back(searched.back() / read.back());
   }
-  return best;
+  for (std::vector<double>* rates : {&read, &searched, &shares}) std::sort(rates->begin(), rates->end());
+  std::printf("%d thread(s), %.0f MB of codes: read at %.1f GB/s, searched at %.1f GB/s, %.0f %% (%.0f to %.0f)\n",
+              threads, rows * static_cast<double>(kDimension) / 1e6, read[kPasses / 2], searched[kPasses / 2],
+              100 * shares[kPasses / 2], 100 * shares.front(), 100 * shares.back());
 }
 
 // --- indexes
@@ -334,12 +349,7 @@ int Main(size_t rows, size_t queries, bool peer, const std::string& kinds) {
     return vectors;
   };
   std::unique_ptr<RowIndex> exact = BuildRowIndex(IndexKind::kExact, quantize(), 2);
-  for (int threads : {1, 2}) {
-    const double ceiling = ReadBandwidth(data.vectors, threads);
-    const double scan = ScanBandwidth(data, *exact->vectors(), threads);
-    std::printf("%d thread(s): memory is read at %.1f GB/s, scanned at %.1f GB/s (%.0f %%)\n", threads, ceiling, scan,
-                100 * scan / ceiling);
-  }
+  for (int threads : {1, 2}) BenchBandwidth(data, *exact->vectors(), threads);
   double reads = 0;
   const std::vector<Found> truth = Truth(data, *exact, nullptr, &reads);
   std::printf("an exact search for %zu reads %.1f stored vectors\n", kBest, reads);

@@ -76,7 +76,7 @@ class KillPointTest : public ::testing::Test {
 
   static std::string Check(const std::string& folder, const std::vector<const StoreContents*>& possible, bool go_on) {
     absl::StatusOr<std::unique_ptr<SqliteStore>> store =
-        SqliteStore::Open({.folder = folder, .index_after_chunks = kWorkloadIndexAfter});
+        SqliteStore::Open({.folder = folder, .index_after_chunks = kWorkloadIndexAfter, .upkeep = kWorkloadUpkeep});
     if (!store.ok()) return store.status().ToString();
     if (absl::Status status = (*store)->CheckIntegrity(); !status.ok()) return status.ToString();
     if (std::filesystem::exists(folder + "/backup")) {  // then it is whole

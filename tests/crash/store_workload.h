@@ -13,6 +13,9 @@
 namespace lastro::retrieval::testing {
 
 inline constexpr int64_t kWorkloadIndexAfter = 8;
+// So small that the workload gives each step of it something to do.
+inline constexpr UpkeepOptions kWorkloadUpkeep = {
+    .log_bytes = 64 << 10, .max_log_bytes = 256 << 10, .free_bytes = 64 << 10};
 
 inline std::string NoiseOf(uint64_t seed, size_t size) {  // text that does not compress well
   std::mt19937_64 random(seed);
@@ -51,7 +54,7 @@ class StoreWorkload {
   absl::Status Open() {
     store_.reset();
     absl::StatusOr<std::unique_ptr<SqliteStore>> store =
-        SqliteStore::Open({.folder = folder_, .index_after_chunks = kWorkloadIndexAfter});
+        SqliteStore::Open({.folder = folder_, .index_after_chunks = kWorkloadIndexAfter, .upkeep = kWorkloadUpkeep});
     if (!store.ok()) return store.status();
     store_ = *std::move(store);
     return absl::OkStatus();
@@ -117,6 +120,10 @@ class StoreWorkload {
     Add("flush", [this] { return store_->Flush(); });
   }
 
+  void AddUpkeep() {
+    Add("upkeep", [this] { return store_->FinishUpkeep(); });
+  }
+
   void AddPurge() {
     Add("purge", [this] { return store_->Purge().status(); });
   }
@@ -146,11 +153,13 @@ class StoreWorkload {
     AddPut(kCollection, 2, 2, /*noise=*/60000);
     AddPut(kCollection, 3, 2);
     AddDelete(kCollection, {0, 1});
+    AddUpkeep();
     AddOpen();
     AddPut(kCollection, 6, 1, /*noise=*/200000);
     AddPut("decoy", 2, 1);
     AddFlush();
     AddDelete(kCollection, {6});
+    AddUpkeep();
     AddPut(kCollection, 7, 1);
     AddPut(kCollection, 7, 2);
     AddDrop("decoy");

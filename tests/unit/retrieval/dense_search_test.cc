@@ -21,7 +21,7 @@ class DenseSearchTest : public ::testing::Test {
   void SetUp() override {
     ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(folder_ / "x.db", false));
     ASSERT_THAT(PrepareSchema(*db), IsOk());
-    writer_ = std::make_unique<StoreWriter>(std::move(db), 0, &catalog_, &builder_);
+    writer_ = std::make_unique<StoreWriter>(std::move(db), 0, &catalog_, &builder_, UpkeepOptions());
     ASSERT_THAT(writer_->CreateCollection(MakeCollection()), IsOk());
   }
 

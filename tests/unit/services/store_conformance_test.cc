@@ -38,6 +38,12 @@ class StoreConformance : public ::testing::TestWithParam<Kind> {
     ASSERT_THAT(store_->CreateCollection(MakeCollection()), IsOk());
   }
 
+  void TearDown() override {
+    if (auto* sqlite = dynamic_cast<SqliteStore*>(store_.get()); sqlite != nullptr) {
+      EXPECT_THAT(sqlite->CheckIntegrity(), IsOk());
+    }
+  }
+
   // The same store, by another process as it were.
   void Reopen() {
     static int stores = 0;
@@ -227,6 +233,7 @@ TEST_P(StoreConformance, ReadsRangesOfLargeContents) {
                             {48'000, 96'000},
                             {100, 500'000},
                             {262'143, 262'145},
+                            {262'144, 524'288},
                             {test.original.size() - 1, test.original.size()},
                             {test.original.size(), test.original.size() + 9},
                             {7, 7}}) {
