@@ -186,7 +186,8 @@ TEST_F(StoreUpkeepTest, AReaderMakesTheLogLongButStopsNobody) {
     PutMany(document, document + 5);
     ASSERT_THAT(store_->FinishUpkeep(), IsOk());
   }
-  EXPECT_LE(LogBytes(), longest + (1 << 20));
+  // The first of these, some 1 MB, still come behind what the reader held up; all of them have some 20 MB.
+  EXPECT_LE(LogBytes(), longest + (2 << 20));
   ExpectWhole(0, 160);
 }
 
