@@ -24,10 +24,11 @@ double Moved(double probability, double distance) {
 }
 
 double Weighed(const v1::ReadResponse::AnswerWeights& weights, const v1::AnswerEvidence& evidence) {
-  return Sigmoid(
+  const double log_odds =
       weights.bias() + weights.relevance() * evidence.relevance() + weights.span_score() * evidence.span_score() +
       weights.sentence_cosine() * evidence.sentence_cosine() + weights.passage_cosine() * evidence.passage_cosine() +
-      weights.word_overlap() * evidence.word_overlap() + weights.search_distance() * evidence.search_distance());
+      weights.word_overlap() * evidence.word_overlap() + weights.search_distance() * evidence.search_distance();
+  return std::isnan(log_odds) ? 0 : Sigmoid(log_odds);  // of what is beyond all numbers on both sides
 }
 
 }  // namespace

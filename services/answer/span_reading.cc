@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kSpansOfPassage = 3;
 constexpr size_t kMaxPassageBytes = 65'536;  // of GenerationService.Read
+constexpr size_t kMaxContextBytes = 1'024;   // more than a reader looks at
 
 // Text without a letter or digit, such as one of invisible characters alone, may have no tokens.
 bool HasWords(absl::string_view text) {
@@ -77,6 +78,11 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
   for (int i = 0; i < response.readings_size(); ++i) {
     LASTRO_RETURN_IF_ERROR(CheckReading(response.readings(i), max_spans, request.passages(i)));
   }
+  const v1::ReadResponse::AnswerWeights& weights = response.answer_weights();
+  for (double weight : {weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
+                        weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}) {
+    if (!std::isfinite(weight)) return absl::InternalError("the reader gave a weight that is no number");
+  }
   for (const v1::ReadResponse::OperatingPoint& point : response.calibration()) {
     if (!IsShare(point.threshold()) || !IsShare(point.risk())) {
       return absl::InternalError(absl::StrCat("the reader's calibration has the threshold ", point.threshold(),
@@ -101,12 +107,16 @@ void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::R
   }
 }
 
-// What the passage stands under: the title of its document and its headings.
+// What the passage stands under: the title of its document and its headings; of much the end, whole characters.
 std::string ContextOf(const v1::SearchHit& hit) {
   std::vector<absl::string_view> parts(hit.chunk().headings().begin(), hit.chunk().headings().end());
   const std::string& title = hit.document().title();
   if (!title.empty() && (parts.empty() || parts[0] != title)) parts.insert(parts.begin(), title);
-  return Readable(absl::StrJoin(parts, ", "));
+  std::string context = absl::StrJoin(parts, ", ");
+  if (context.size() <= kMaxContextBytes) return context;
+  size_t begin = context.size() - kMaxContextBytes;
+  while (begin < context.size() && !StartsCharacter(context, begin)) ++begin;
+  return context.substr(begin);
 }
 
 }  // namespace

@@ -147,6 +147,11 @@ TEST_F(SpanAnswerTest, TheReaderIsToldWhatPassagesStandUnder) {
   const v1::ReadRequest& request = generation_.read_requests.at(0);
   ASSERT_EQ(request.contexts_size(), request.passages_size());
   EXPECT_EQ(request.contexts(0), "Fuel, Weather");
+  std::string heading = "Wind";
+  while (heading.size() < 5'000) heading.insert(0, "\xc3\xa1");
+  retrieval_.hits["bunkering.txt"].mutable_chunk()->set_headings(1, heading);
+  Ask("At what wind speed does bunkering stop?");
+  EXPECT_EQ(generation_.read_requests.at(1).contexts(0), heading.substr(heading.size() - 1'024));
 }
 
 TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {
@@ -353,6 +358,7 @@ TEST_F(SpanAnswerTest, NonsenseOfAReaderIsRefused) {
                 }),
                 HasSubstr("calibration"));
   }
+  EXPECT_THAT(refusal([&](auto* response) { response->mutable_answer_weights()->set_bias(nan); }), HasSubstr("weight"));
   // As a claim is checked: the second time that it reads.
   int read = 0;
   hostile.spoil = [&](v1::ReadResponse* response) {
