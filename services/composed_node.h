@@ -14,7 +14,7 @@ namespace lastro::services {
 // "embedding", "generation", "retrieval", "ingest", "ask".
 const char* RoleName(Role role);
 
-// The folder or file of the reader that `configured` (NodeConfig::reader_folder) asks for: "" where none is wanted.
+// The folder or file of the reader that `configured` (NodeConfig::reader_folder) asks for: "" where there is to be none.
 // NOT_FOUND: it is to be the built-in one, and the built-in models are nowhere.
 absl::StatusOr<std::string> FindReader(const std::string& configured);
 

@@ -92,7 +92,7 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
       ->allow_extra_args(false);
   app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
   app->add_option("--reader", node.reader_folder,
-                  "folder of a reader that points at answers, built-in or none; default: none");
+                  "folder of a reader that points at answers, or none; default: the built-in one");
   app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")
       ->allow_extra_args(false);
   AddComputeOptions(app, &node.compute);

@@ -328,11 +328,14 @@ const char* RoleName(Role role) {
 
 absl::StatusOr<std::string> FindReader(const std::string& configured) {
   if (configured == "none") return std::string();
-  if (configured != "built-in") return configured;
-  LASTRO_ASSIGN_OR_RETURN(std::string models, FindBuiltInModels());
-  const std::string file = models + "/reader/reader.gguf";
+  if (!configured.empty() && configured != "built-in") return configured;
+  absl::StatusOr<std::string> models = FindBuiltInModels();
+  if (configured.empty() && !models.ok()) return std::string();
+  LASTRO_RETURN_IF_ERROR(models.status());
+  const std::string folder = *models + "/reader", file = folder + "/reader.gguf";
   std::error_code ignored;
-  return std::filesystem::exists(file, ignored) ? file : models + "/reader";
+  if (std::filesystem::exists(file, ignored)) return file;
+  return configured.empty() && !std::filesystem::exists(folder, ignored) ? std::string() : folder;
 }
 
 absl::StatusOr<std::unique_ptr<ComposedNode>> ComposedNode::Create(const NodeConfig& config) {

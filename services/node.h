@@ -30,7 +30,7 @@ struct NodeConfig {
   // lazy_models the built-in one comes after those given.
   std::vector<std::string> embedder_folders;
   std::string reranker_folder;        // of the generation role; empty: none
-  std::string reader_folder;          // of the generation role, "built-in", or "none" as empty
+  std::string reader_folder;          // of the generation role; empty: the built-in one, where there is one; "none"
   std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
   ComputeConfig compute;
   bool lazy_models = false;         // load a model at its first use (the CLI) rather than at start (the daemon)

@@ -134,7 +134,7 @@ void AddAskCommand(CommandSet* set) {
   command->add_option("--min-evidence", options->min_evidence, "Abstain below this evidence, 0 to 1")
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--max-risk", options->max_risk, "Put up with so many wrong answers, 0 to 1 (default 0.3)")
+  command->add_option("--max-risk", options->max_risk, "Put up with so many wrong answers, 0 to 1 (default 0.38)")
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0));
   command->add_option("--unsupported", options->unsupported, "generate: mark or withhold what no source says")

@@ -138,17 +138,18 @@ std::vector<v1::ModelRole> RolesOfModels(NodeConfig config) {
   return roles;
 }
 
-TEST(Node, TheBuiltInReaderServesWhereItIsAskedFor) {
+TEST(Node, TheBuiltInReaderServesUnlessAnotherOrNoneIsAskedFor) {
   const std::string reader = LASTRO_SOURCE_DIR "/tests/golden/models/bert-reader";
   TempFolder built_in;
   ScopedVariable here("LASTRO_MODELS", built_in.path());
-  EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  EXPECT_THAT(RolesOfModels({}), ElementsAre(v1::MODEL_ROLE_DECODER)) << "there is none";
   EXPECT_THAT(RolesOfModels({.reader_folder = reader}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
   std::filesystem::copy(reader, built_in / "reader");
-  EXPECT_THAT(RolesOfModels({.reader_folder = "built-in"}), ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
-  for (const char* none : {"", "none"}) {
-    EXPECT_THAT(RolesOfModels({.reader_folder = none}), ElementsAre(v1::MODEL_ROLE_DECODER)) << none;
+  for (const char* built_in_one : {"", "built-in"}) {
+    EXPECT_THAT(RolesOfModels({.reader_folder = built_in_one}),
+                ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
   }
+  EXPECT_THAT(RolesOfModels({.reader_folder = "none"}), ElementsAre(v1::MODEL_ROLE_DECODER));
   std::ofstream(built_in / "reader" + "/reader.gguf") << "GGUF";
   EXPECT_EQ(FindReader("built-in").value(), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
   std::filesystem::remove(built_in / "reader" + "/reader.gguf");

@@ -182,7 +182,7 @@ TEST_F(SpanAnswerTest, RiskChoosesTheThresholdByTheCalibration) {
   generation_.reader = {{"25 knots", 0.6}};
   generation_.calibration = {{0.9, 0.02, 0.1}, {0.7, 0.1, 0.3}, {0.5, 0.25, 0.6}, {0.2, 0.5, 0.9}};
   auto with_risk = [](double risk) { return [risk](v1::AskRequest* request) { request->set_max_risk(risk); }; };
-  EXPECT_EQ(Ask("At what wind speed?").evidence_threshold(), 0.5) << "by default at most 0.3 are wrong";
+  EXPECT_EQ(Ask("At what wind speed?").evidence_threshold(), 0.5) << "by default at most 0.38 are wrong";
   EXPECT_EQ(Ask("At what wind speed?").answerability(), v1::ANSWERED);
   const v1::Answer careful = Ask("At what wind speed?", with_risk(0.1));
   EXPECT_EQ(careful.evidence_threshold(), 0.7);
