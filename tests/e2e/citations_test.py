@@ -93,13 +93,18 @@ def check_citation(citation, answer, library):
     expect(0 <= citation.answer_range.begin < citation.answer_range.end <= len(text), "a range outside the answer")
     said = text[citation.answer_range.begin:citation.answer_range.end].decode()
     markup = citation.document_uri.endswith((".html", ".md"))
-    quoted = words(re.sub(r"&(\w+|#\w+);", lambda m: html.unescape(m.group()), citation.quote))
+    part = citation.quote
+    if citation.HasField("answer_in_quote"):  # a few words of it are the answer
+        begin, end = citation.answer_in_quote.begin, citation.answer_in_quote.end
+        expect(0 <= begin < end <= len(part.encode()), "an answer outside the quote")
+        part = part.encode()[begin:end].decode()
+    quoted = words(re.sub(r"&(\w+|#\w+);", lambda m: html.unescape(m.group()), part))
     expect(follows(words(said), quoted) if markup else words(said) == quoted, "words that the quote does not say")
 
 
 def check_answer(answer, library):
     """The number of its citations; raises Problem."""
-    expect(answer.answerability == ask_pb.ANSWERED or not answer.claims, "claims of no answer")
+    expect(answer.answerability in (ask_pb.ANSWERED, ask_pb.CONFLICTING) or not answer.claims, "claims of no answer")
     citations = [citation for claim in answer.claims for citation in claim.citations]
     for claim in answer.claims:
         expect(claim.citations or not claim.supported, "a supported claim without a citation")
@@ -190,6 +195,16 @@ class Citations(unittest.TestCase):
                 getattr(citation, name).begin, getattr(citation, name).end = range
                 with self.assertRaises(Problem, msg=f"{name} {range}"):
                     check_answer(bad, library)
+            for range in ((0, 3), (0, 99)):  # other words than the answer's, and none of the quote's
+                bad, citation = answer()
+                citation.answer_in_quote.begin, citation.answer_in_quote.end = range
+                with self.assertRaises(Problem, msg=f"answer_in_quote {range}"):
+                    check_answer(bad, library)
+            good, citation = answer()
+            good.text = "café"
+            citation.answer_range.end = claim_end = len("café".encode())
+            citation.answer_in_quote.begin, citation.answer_in_quote.end = 12, 12 + claim_end
+            self.assertEqual(check_answer(good, library), 1)
             bad, citation = answer()
             del bad.claims[0].citations[:]
             with self.assertRaises(Problem):
