@@ -50,6 +50,11 @@ def follows(needle, haystack):
     return all(word in rest for word in needle)
 
 
+def within(needle, haystack):
+    """The words of `needle` stand in `haystack` in this order, nothing between them."""
+    return any(haystack[i:i + len(needle)] == needle for i in range(len(haystack) - len(needle) + 1))
+
+
 class Problem(Exception):
     pass
 
@@ -99,7 +104,10 @@ def check_citation(citation, answer, library):
         expect(0 <= begin < end <= len(part.encode()), "an answer outside the quote")
         part = part.encode()[begin:end].decode()
     quoted = words(re.sub(r"&(\w+|#\w+);", lambda m: html.unescape(m.group()), part))
-    expect(follows(words(said), quoted) if markup else words(said) == quoted, "words that the quote does not say")
+    if encoding != "UTF-8":  # where in a transcription the words stand is not told
+        expect(within(words(said), quoted), "words that the quote does not say")
+    else:
+        expect(follows(words(said), quoted) if markup else words(said) == quoted, "words that the quote does not say")
 
 
 def check_answer(answer, library):
