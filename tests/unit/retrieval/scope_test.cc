@@ -48,7 +48,8 @@ class ScopeTest : public ::testing::Test {
 
   static std::vector<std::string> Uris(ChunkStore& store, const SearchQuery& query) {
     std::vector<std::string> uris;
-    for (const SearchHit& hit : store.Search(query, CallContext()).value().hits) {
+    const SearchResult found = store.Search(query, CallContext()).value();
+    for (const SearchHit& hit : found.hits) {
       EXPECT_EQ(hit.document.collection, kCollection);
       uris.push_back(hit.document.uri);
     }
