@@ -1,9 +1,12 @@
 #include "services/answer/span_answer.h"
 
+#include <unicode/uchar.h>
+
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "services/answer/abstention.h"
 #include "services/answer/citation.h"
 #include "services/answer/question_form.h"
@@ -24,8 +27,17 @@ bool StandsAlone(const std::string& question, const SpanAnswer& found) {
   return SplitWords(found.text).size() <= (AsksToExplain(question) ? kMaxShortWordsOfExplanation : kMaxShortWords);
 }
 
-bool HasDigit(const std::string& text) {
-  return std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+// What other answers can contradict one: numbers numbers, names names. Other words may say the same in another way.
+enum class AnswerKind { kNumber, kName, kWords };
+
+AnswerKind KindOf(const std::string& text) {
+  if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) return AnswerKind::kNumber;
+  const std::vector<Word> words = SplitWords(text);
+  const bool has_name = std::any_of(words.begin(), words.end(), [&](const Word& word) {
+    const DecodedRune first = DecodeRune(absl::string_view(text).substr(word.begin));
+    return first.valid && u_isupper(static_cast<UChar32>(first.rune));
+  });
+  return has_name ? AnswerKind::kName : AnswerKind::kWords;
 }
 
 bool ShareAWord(const std::string& a, const std::string& b) {
@@ -77,10 +89,11 @@ std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<cons
   const auto document = [&](const SpanAnswer& found) {
     return absl::string_view(passages[static_cast<size_t>(found.passage)].document().id());
   };
-  for (size_t i = 1; i < readings.answers.size(); ++i) {
+  const AnswerKind kind = KindOf(best.text);
+  for (size_t i = 1; kind != AnswerKind::kWords && i < readings.answers.size(); ++i) {
     const SpanAnswer& other = readings.answers[i];
     if (other.probability < std::max(threshold, kNearlyAsLikely * best.probability)) return std::nullopt;
-    if (document(other) == document(best) || HasDigit(other.text) != HasDigit(best.text)) continue;
+    if (document(other) == document(best) || KindOf(other.text) != kind) continue;
     if (SplitWords(other.text).size() <= kMaxShortWords && !ShareAWord(other.text, best.text)) return i;
   }
   return std::nullopt;

@@ -164,15 +164,8 @@ TEST_P(CitedAnswersTest, WithoutTheConstraintTheyDo) {
   EXPECT_GT(faults, 3);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CitedAnswersTest,
-                         ::testing::Combine(::testing::Values("llama-gqa", "qwen2-tied", "qwen3-tied", "gemma",
-                                                              "phi3-window", "mistral-window", "gpt2"),
-                                            ::testing::Bool()),
-                         [](const auto& info) {
-                           std::string name = std::get<0>(info.param);
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name + (std::get<1>(info.param) ? "_sentence_pieces" : "_byte_level");
-                         });
+INSTANTIATE_TEST_SUITE_P(All, CitedAnswersTest, engine::constrained::FamiliesAndVocabularies(),
+                         engine::constrained::FamilyAndVocabulary);
 
 TEST(CitedText, NeedsPassages) {
   const std::filesystem::path source(LASTRO_SOURCE_DIR);

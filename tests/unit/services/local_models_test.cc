@@ -472,6 +472,18 @@ class LocalReadTest : public ::testing::Test {
     return std::make_unique<ModelProvider>(ModelFolders{.reader = folder},
                                            engine::RuntimeOptions{1, engine::ComputeType::kFloat32, "cpu"});
   }
+  // What a reader says whose folder's lastro_reader has `field` too.
+  static absl::StatusOr<v1::ReadResponse> ReadWith(const std::string& field) {
+    TempFolder copy;
+    const std::string folder = copy / "reader";
+    std::filesystem::copy(Folder("bert-reader"), folder);
+    std::ifstream in(folder + "/config.json");
+    std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    const std::string bias = "\"bias\": -0.125";
+    std::ofstream(folder + "/config.json") << config.replace(config.find(bias), bias.size(), bias + ", " + field);
+    auto models = Models(folder);
+    return MakeLocalGeneration(models.get())->Read(Request(), CallContext());
+  }
   static v1::ReadRequest Request() {
     v1::ReadRequest request;
     request.set_question("the cat");
@@ -536,19 +548,7 @@ TEST_F(LocalReadTest, ContextsAreReadBeforeTheirPassages) {
 }
 
 TEST_F(LocalReadTest, GivesTheWeightsOfTheFolder) {
-  TempFolder copy;
-  const std::string folder = copy / "reader";
-  std::filesystem::copy(Folder("bert-reader"), folder);
-  std::ifstream in(folder + "/config.json");
-  const std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const std::string bias = "\"bias\": -0.125";
-  auto with = [&](const std::string& weights) {
-    std::string changed = config;
-    std::ofstream(folder + "/config.json")
-        << changed.replace(changed.find(bias), bias.size(), bias + ", \"answer_weights\": " + weights);
-    auto models = Models(folder);
-    return MakeLocalGeneration(models.get())->Read(Request(), CallContext());
-  };
+  auto with = [](const std::string& weights) { return ReadWith("\"answer_weights\": " + weights); };
   ASSERT_OK_AND_ASSIGN(v1::ReadResponse response,
                        with("{\"bias\": 1, \"relevance\": 2, \"span_score\": 3, \"sentence_cosine\": 4, "
                             "\"passage_cosine\": 5, \"word_overlap\": 6, \"search_distance\": -7}"));
@@ -562,19 +562,7 @@ TEST_F(LocalReadTest, GivesTheWeightsOfTheFolder) {
 }
 
 TEST_F(LocalReadTest, GivesTheCalibrationOfTheFolder) {
-  TempFolder copy;
-  const std::string folder = copy / "reader";
-  std::filesystem::copy(Folder("bert-reader"), folder);
-  std::ifstream in(folder + "/config.json");
-  std::string config((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  const std::string bias = "\"bias\": -0.125";
-  auto with = [&](const std::string& table) {
-    std::string changed = config;
-    std::ofstream(folder + "/config.json")
-        << changed.replace(changed.find(bias), bias.size(), bias + ", \"calibration\": " + table);
-    auto models = Models(folder);
-    return MakeLocalGeneration(models.get())->Read(Request(), CallContext());
-  };
+  auto with = [](const std::string& table) { return ReadWith("\"calibration\": " + table); };
   ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, with("[[0.9, 0.05, 0.2], [0.5, 0.25, 0.75]]"));
   ASSERT_EQ(response.calibration_size(), 2);
   EXPECT_EQ(response.calibration(1).threshold(), 0.5);

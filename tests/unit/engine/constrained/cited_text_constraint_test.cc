@@ -306,15 +306,7 @@ TEST_P(CitedGenerationTest, RandomModelsCiteAndQuoteTheirPassagesOnly) {
   EXPECT_GT(drafted, 50);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, CitedGenerationTest,
-                         ::testing::Combine(::testing::Values("llama-gqa", "qwen2-tied", "qwen3-tied", "gemma",
-                                                              "phi3-window", "mistral-window", "gpt2"),
-                                            ::testing::Bool()),
-                         [](const auto& info) {
-                           std::string name = std::get<0>(info.param);
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name + (std::get<1>(info.param) ? "_sentence_pieces" : "_byte_level");
-                         });
+INSTANTIATE_TEST_SUITE_P(All, CitedGenerationTest, FamiliesAndVocabularies(), FamilyAndVocabulary);
 
 }  // namespace
 }  // namespace lastro::engine::constrained

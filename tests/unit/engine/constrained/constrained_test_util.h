@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,8 +13,22 @@
 #include "base/utf8.h"
 #include "engine/tokenizer.h"
 #include "engine/tokenizers/json_tokenizer.h"
+#include "gtest/gtest.h"
 
 namespace lastro::engine::constrained {
+
+// Tiny random models of tests/golden/models, each with a byte-level vocabulary and one of pieces: parameters of a test.
+inline auto FamiliesAndVocabularies() {
+  return ::testing::Combine(
+      ::testing::Values("llama-gqa", "qwen2-tied", "qwen3-tied", "gemma", "phi3-window", "mistral-window", "gpt2"),
+      ::testing::Bool());
+}
+
+inline std::string FamilyAndVocabulary(const ::testing::TestParamInfo<std::tuple<const char*, bool>>& info) {
+  std::string name = std::get<0>(info.param);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name + (std::get<1>(info.param) ? "_sentence_pieces" : "_byte_level");
+}
 
 // The text of a byte in a byte-level vocabulary.
 inline std::string ByteLevelChar(uint8_t byte) {
