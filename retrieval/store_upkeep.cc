@@ -3,7 +3,8 @@
 // The log (WAL) goes into the database beside commits and searches, by a connection of its own. SQLite begins it anew
 // only when no search reads it, which under searches that overlap may never be; where it gets too long, a commit waits
 // for those that read it, a moment at most, and while they go on again after the log has grown by a quarter of the
-// limit. A search that goes on for long makes the log long, but stops nobody.
+// limit. A search that goes on for long makes the log long, but stops nobody. Nor do commits that follow each other at
+// once: there is no rest where the log is too long, and at four times the limit they wait until it is moved.
 //
 // Every commit adds a segment to the full-text index of its collection; they are merged from four of a size on. A
 // commit itself merges only where the background falls behind (SetUpFullText), in proportion to what it writes.
@@ -24,6 +25,7 @@ namespace {
 
 constexpr int kWaitForReadersMs = 100;
 constexpr int64_t kPaceBytes = 1 << 20;  // the log is put into the database in pieces of this size
+constexpr int64_t kOutrun = 4;           // times max_log_bytes: commits are too fast for the background
 constexpr int64_t kMergeAfterCommits = 8;
 // A step of these takes some 10 ms.
 constexpr int kMergePages = 128;  // of about 4 KB
@@ -42,7 +44,7 @@ StoreWriter::StoreWriter(std::unique_ptr<Database> db, int64_t commit, VectorCat
   absl::MutexLock lock(&mutex_);
   db_->LeaveLogAlone([this](int64_t bytes) {
     log_bytes_.store(bytes, std::memory_order_relaxed);
-    upkeep_->Nudge(/*urgent=*/bytes >= options_.max_log_bytes);
+    upkeep_->Nudge(/*urgent=*/bytes >= begin_anew_at_);
   });
 }
 
@@ -61,7 +63,7 @@ absl::Status StoreWriter::OpenLogConnection() {
     unpaced += bytes;
     if (unpaced < kPaceBytes) return;
     // Where the log is too long already, there is no time to lose.
-    if (log_bytes_.load(std::memory_order_relaxed) < options_.max_log_bytes) upkeep_->Pace(unpaced);
+    if (log_bytes_.load(std::memory_order_relaxed) < begin_anew_at_) upkeep_->Pace(unpaced);
     unpaced = 0;
   };
   PaceWrites(log_db_->handle(), &pace_);
@@ -75,9 +77,11 @@ absl::StatusOr<int64_t> StoreWriter::MoveLog() {
   const int64_t moved = log.moved >= moved_ ? log.moved - moved_ : log.moved;  // it was begun anew in between
   moved_ = log.moved;
   if (log.bytes < options_.max_log_bytes) begin_anew_at_ = options_.max_log_bytes;
-  // What a commit would wait for must be little; else once more without one that waits.
+  // What a commit would wait for must be little; else once more without one that waits, unless commits come faster than
+  // the log can be moved beside them.
   const bool little = log.bytes - log.moved < options_.max_log_bytes;
-  if (log.bytes >= begin_anew_at_ && little) LASTRO_RETURN_IF_ERROR(BeginLogAnew());
+  const bool outrun = log.bytes >= kOutrun * options_.max_log_bytes;
+  if (log.bytes >= begin_anew_at_ && (little || outrun)) LASTRO_RETURN_IF_ERROR(BeginLogAnew());
   return moved;
 }
 

@@ -105,14 +105,14 @@ class StoreWriter {
   IndexBuilder* const builder_;
 
   const UpkeepOptions options_;
-  std::atomic<int64_t> log_bytes_ = 0;  // how long the log is
+  std::atomic<int64_t> log_bytes_ = 0;      // how long the log is
+  std::atomic<int64_t> begin_anew_at_ = 0;  // length from which it is begun anew; steps set it
   absl::flat_hash_map<int64_t, CollectionUpkeep> collections_ ABSL_GUARDED_BY(mutex_);
   bool giving_back_ ABSL_GUARDED_BY(mutex_) = false;  // pages, until half of what may be free is left
   // Of steps alone, which run one at a time.
   std::unique_ptr<Database> log_db_;   // puts the log into the database beside commits; null: not opened yet
   std::function<void(int64_t)> pace_;  // its writes
   int64_t moved_ = 0;                  // bytes of the log that it knows to be in the database
-  int64_t begin_anew_at_ = 0;          // length from which the log is begun anew
   std::unique_ptr<Upkeep> upkeep_;     // last: its steps use the others
 };
 

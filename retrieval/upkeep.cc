@@ -66,7 +66,7 @@ absl::Duration Upkeep::RestAfter(int64_t bytes, absl::Duration took, int64_t byt
 
 void Upkeep::Rest(absl::Duration rest) {
   absl::MutexLock lock(&mutex_);
-  auto in_haste = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return in_haste_ > 0; };
+  auto in_haste = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return in_haste_ > 0 || urgent_; };
   mutex_.AwaitWithTimeout(absl::Condition(&in_haste), rest);
 }
 
@@ -94,6 +94,10 @@ absl::StatusOr<int64_t> Upkeep::RunInBackground(const Step& step) {
 }
 
 bool Upkeep::RunRound() {
+  {
+    absl::MutexLock lock(&mutex_);
+    nudged_ = urgent_ = false;
+  }
   bool more = false;
   for (const Step& step : steps_) {
     absl::StatusOr<int64_t> bytes = RunInBackground(step);
@@ -112,7 +116,6 @@ void Upkeep::Run() {
       absl::MutexLock lock(&mutex_);
       mutex_.Await(absl::Condition(&ready));
       if (stopping_) return;
-      nudged_ = urgent_ = false;
     }
     while (RunRound()) {
     }

@@ -19,7 +19,8 @@ namespace lastro::retrieval {
 struct UpkeepOptions {
   int64_t bytes_per_second = 64 << 20;  // written in the background, not counting vector indexes
   int64_t log_bytes = 8 << 20;          // a longer log (WAL) is put into the database
-  int64_t max_log_bytes = 64 << 20;     // a longer one at once, and begun anew: the next commit waits for that
+  int64_t max_log_bytes = 64 << 20;     // a longer one at once, and begun anew: the next commit waits for that, and
+                                        // for all that is left to be moved from four times as many bytes on
   int64_t free_bytes = 64 << 20;        // more free pages, and more than an eighth of all, are given back to the disk
 };
 
@@ -34,7 +35,8 @@ class Upkeep {
   // No step runs any more; one that has begun is finished first, in haste.
   void Stop();
 
-  // There may be something to do, which is looked at in a moment, at once when urgent. Cheap.
+  // There may be something to do, which is looked at in a moment; when urgent, at once and without the rests that the
+  // budget wants of the steps until then. Cheap.
   void Nudge(bool urgent = false);
   // Does in haste all that there is to do; the first error. In the background a step that fails is tried again when
   // nudged: it lives on the same disk as the commits, which say what is wrong with it.
@@ -65,7 +67,7 @@ class Upkeep {
   // Takes each step once; true when one had something to do.
   bool RunRound();
   absl::StatusOr<int64_t> RunInBackground(const Step& step);
-  // Until `rest` is over or somebody is in haste.
+  // Until `rest` is over, or somebody is in haste or something urgent.
   void Rest(absl::Duration rest);
   void SetHaste(int change);
 

