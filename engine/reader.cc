@@ -93,6 +93,7 @@ absl::Status LoadedReader::LoadParts(const std::string& path) {
   info_.context_tokens = static_cast<int>(head_.context_tokens);
   info_.calibration = head_.calibration;
   info_.answer_weights = head_.answer_weights;
+  info_.probability_weights = head_.probability_weights;
   transformer_ = std::make_unique<Transformer>(std::move(a), std::move(weights), *backend_);
   encoder_ = std::make_unique<PackedEncoder>(*transformer_, *backend_);
   return absl::OkStatus();

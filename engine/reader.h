@@ -27,8 +27,8 @@ struct OperatingPoint {
   double coverage = 0;
 };
 
-// How likely a whole answer is right, of a passage that a search found: log odds as a weighted sum of what the reader
-// and the search think of it. Fitted on held-out questions.
+// What speaks for a whole answer, of a passage that a search found: log odds as a weighted sum of what the reader and
+// the search think of it. Fitted on held-out questions.
 struct AnswerWeights {
   double bias = 0;
   double relevance = 0;        // of Reading.relevance
@@ -48,8 +48,9 @@ struct ReaderInfo {
   int question_tokens = 0;       // of a longer question the end is not read
   int context_tokens = 0;        // of a longer context the beginning is not read; 0: contexts are not read
   int64_t parameters = 0;
-  std::vector<OperatingPoint> calibration;  // by falling threshold; may be empty
-  std::optional<AnswerWeights> answer_weights;
+  std::vector<OperatingPoint> calibration;           // by falling threshold; may be empty
+  std::optional<AnswerWeights> answer_weights;       // which answer is the likeliest
+  std::optional<AnswerWeights> probability_weights;  // how likely it is right; absent: by answer_weights too
 };
 
 // None is owned.

@@ -40,13 +40,14 @@ absl::Status ReadCalibration(const JsonValue& section, std::vector<OperatingPoin
   return absl::OkStatus();
 }
 
-// "answer_weights": {"bias": ..., "relevance": ..., ...}; one that is not named is 0.
-absl::Status ReadAnswerWeights(const JsonValue& section, std::optional<AnswerWeights>* weights) {
-  if (!section.Has("answer_weights")) return absl::OkStatus();
-  LASTRO_ASSIGN_OR_RETURN(JsonValue fields, section.Get("answer_weights"));
+// `name`: {"bias": ..., "relevance": ..., ...}; one that is not named is 0.
+absl::Status ReadAnswerWeights(const JsonValue& section, absl::string_view name,
+                               std::optional<AnswerWeights>* weights) {
+  if (!section.Has(name)) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(JsonValue fields, section.Get(name));
   if (!fields.is_object()) return absl::InvalidArgumentError(absl::StrCat(fields.path(), " must be an object"));
   ConfigReader reader(fields);
-  const auto weight = [&](absl::string_view name) { return reader.Double(name, -kMaxWeight, kMaxWeight, 0.0); };
+  const auto weight = [&](absl::string_view of) { return reader.Double(of, -kMaxWeight, kMaxWeight, 0.0); };
   weights->emplace();
   (*weights)->bias = weight("bias");
   (*weights)->relevance = weight("relevance");
@@ -76,7 +77,8 @@ absl::Status ReadLimits(const JsonValue& config, int64_t max_tokens, ReaderHead*
   head->span_weight = reader.Double("span_weight", -kMaxWeight, kMaxWeight, head->span_weight);
   head->bias = reader.Double("bias", -kMaxWeight, kMaxWeight, head->bias);
   LASTRO_RETURN_IF_ERROR(reader.status());
-  LASTRO_RETURN_IF_ERROR(ReadAnswerWeights(section, &head->answer_weights));
+  LASTRO_RETURN_IF_ERROR(ReadAnswerWeights(section, "answer_weights", &head->answer_weights));
+  LASTRO_RETURN_IF_ERROR(ReadAnswerWeights(section, "probability_weights", &head->probability_weights));
   return ReadCalibration(section, &head->calibration);
 }
 

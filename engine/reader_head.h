@@ -29,8 +29,10 @@ struct ReaderHead {
   int64_t answer_tokens = 0;    // the longest answer
   // probability = sigmoid(relevance_weight * relevance + span_weight * answerability + bias)
   double relevance_weight = 0, span_weight = 1, bias = 0;
-  std::vector<OperatingPoint> calibration;      // as ReaderInfo's
-  std::optional<AnswerWeights> answer_weights;  // as ReaderInfo's
+  // As ReaderInfo's.
+  std::vector<OperatingPoint> calibration;
+  std::optional<AnswerWeights> answer_weights;
+  std::optional<AnswerWeights> probability_weights;
 };
 
 struct ReaderWeights {

@@ -12,6 +12,7 @@ namespace lastro::retrieval {
 namespace {
 
 constexpr size_t kProbedShare = 16;     // one of so many lists is looked into
+constexpr size_t kFilteredProbes = 6;   // times as many with a filter, whose rows are farther away, and fewer to score
 constexpr size_t kScoredPerWanted = 4;  // rows scored, at least, for each that is wanted
 constexpr size_t kBlockRows = 256;
 
@@ -21,7 +22,7 @@ constexpr size_t kTrainingRows = 16384;
 
 template <typename Score>
 void IvfIndex::Probe(const QueryVector& query, bool filtered, size_t enough, const Score& score) const {
-  const size_t probes = std::max(kLeastProbes, lists_.lists() / kProbedShare) * (filtered ? 2 : 1);
+  const size_t probes = std::max(kLeastProbes, lists_.lists() / kProbedShare) * (filtered ? kFilteredProbes : 1);
   size_t probed = 0, scored = 0;
   for (const ScoredRow& list : centroids_.Ranked(query)) {
     if (probed++ >= probes && scored >= enough) return;
@@ -107,8 +108,7 @@ std::unique_ptr<RowIndex> IvfSqIndex::Updated(const std::vector<RowRange>& kept,
   rows.Append(added, 0, added.size());
   if (centroids_.size() == 0) return Build(std::move(rows), threads);
   RowLists lists = UpdatedLists(kept, centroids_.Assign(added, threads));
-  return std::unique_ptr<RowIndex>(
-      new IvfSqIndex(std::move(rows), centroids_, std::move(lists), made_for_));
+  return std::unique_ptr<RowIndex>(new IvfSqIndex(std::move(rows), centroids_, std::move(lists), made_for_));
 }
 
 void IvfSqIndex::Write(IndexSink sink) const {
@@ -283,8 +283,8 @@ std::unique_ptr<RowIndex> IvfPqIndex::Updated(const std::vector<RowRange>& kept,
   codes.Append(added_codes.data(), added_codes.size());
   RowLists lists = UpdatedLists(kept, added_lists);
   HugeArray<uint8_t> ordered = InListOrder(lists, codes, code_bytes());
-  return std::unique_ptr<RowIndex>(new IvfPqIndex(centroids_, std::move(lists), made_for_, quantizer_,
-                                                  error_, std::move(ordered)));
+  return std::unique_ptr<RowIndex>(
+      new IvfPqIndex(centroids_, std::move(lists), made_for_, quantizer_, error_, std::move(ordered)));
 }
 
 void IvfPqIndex::Write(IndexSink sink) const {
@@ -309,8 +309,8 @@ absl::StatusOr<std::unique_ptr<RowIndex>> IvfPqIndex::Read(int dimension, size_t
   LASTRO_ASSIGN_OR_RETURN(ProductQuantizer parts, ProductQuantizer::Read(dimension, reader));
   auto quantizer = std::make_shared<const ProductQuantizer>(std::move(parts));
   LASTRO_RETURN_IF_ERROR(reader->Read(rows * quantizer->code_bytes(), &codes));
-  return std::unique_ptr<RowIndex>(new IvfPqIndex(std::move(centroids), std::move(lists), made_for,
-                                                  std::move(quantizer), error, std::move(codes)));
+  return std::unique_ptr<RowIndex>(
+      new IvfPqIndex(std::move(centroids), std::move(lists), made_for, std::move(quantizer), error, std::move(codes)));
 }
 
 }  // namespace lastro::retrieval

@@ -27,8 +27,8 @@ class IvfIndex : public RowIndex {
   IvfIndex(Centroids centroids, RowLists lists, size_t made_for)
       : centroids_(std::move(centroids)), lists_(std::move(lists)), made_for_(made_for) {}
 
-  // Calls score(list, its centroid's score), which returns how many rows it scored, for the nearest lists: twice as many
-  // of them with a filter, whose rows are farther away, and in any case until `enough` rows were scored.
+  // Calls score(list, its centroid's score), which returns how many rows it scored, for the nearest lists, more
+  // of them with a filter, and in any case until `enough` rows were scored.
   template <typename Score>
   void Probe(const QueryVector& query, bool filtered, size_t enough, const Score& score) const;
   // The list of each kept row, and of `added`, whose own are `added_lists`.

@@ -3,8 +3,9 @@
     python calibrate_reader.py --questions work/fit_en/questions.jsonl work/fit_pt/questions.jsonl --reader work/reader_model
 
 The questions are of held-out titles, asked of many passages, some without an answer (tests/bench/answer_sets.py makes them).
-config.json's `answer_weights` become a logistic fit over what the reader found in each passage, then that of the answer that comes
-first by it, so that the probability is that the answer given is right. `calibration` gets rows [threshold, risk, coverage].
+config.json's `answer_weights`, by which the likeliest answer is told, become a logistic fit over what the reader found in each
+passage; `probability_weights` one over the answers that come first by it: how likely the answer given is right. `calibration` gets
+rows [threshold, risk, coverage].
 """
 import argparse
 import json
@@ -35,7 +36,7 @@ def attempts(paths):
 
 
 def fit_weights(questions):
-    """-> (bias, weights): logistic regression over all readings, each question weighing the same."""
+    """-> (bias, weights): logistic regression over the readings, [rows [n, features], right [n]] of each question weighing the same."""
     rows, right = np.concatenate([r for r, _ in questions]), np.concatenate([y for _, y in questions])
     share = np.concatenate([np.full(len(y), 1 / max(1, len(y))) for _, y in questions]) / len(questions)
     mean, scale = rows.mean(0), rows.std(0) + 1e-9
@@ -49,12 +50,6 @@ def fit_weights(questions):
     bounds = [(None, None)] + [(0, None) if sign > 0 else (None, 0) for sign in SIGNS]
     w = minimize(loss, np.zeros(1 + len(NAMES)), jac=True, bounds=bounds, method="L-BFGS-B").x
     return w[0] - w[1:] @ (mean / scale), w[1:] / scale
-
-
-def fit_scale(logits, right):
-    """-> (scale, shift) of the logits by maximum likelihood."""
-    loss = lambda w: np.mean(np.logaddexp(0, np.where(right, -1, 1) * (w[0] * logits + w[1])))
-    return minimize(loss, [1.0, 0.0]).x
 
 
 def table(probability, right, questions):
@@ -81,18 +76,19 @@ def main():
     asked = list(attempts(args.questions))
     questions = [q for q in asked if len(q[1])]
     bias, weights = fit_weights(questions)
-    logits, right = (np.array(x) for x in zip(*[((bias + r @ weights).max(), y[(r @ weights).argmax()]) for r, y in questions]))
-    scale, shift = fit_scale(logits, right)
-    assert scale > 0, "answers told with more evidence are not right more often"
-    probability = 1 / (1 + np.exp(-(scale * logits + shift)))
+    likeliest = [(r[[k]], y[[k]]) for r, y in questions for k in [(r @ weights).argmax()]]
+    p_bias, p_weights = fit_weights(likeliest)
+    right = np.concatenate([y for _, y in likeliest])
+    probability = 1 / (1 + np.exp(-(p_bias + np.concatenate([r for r, _ in likeliest]) @ p_weights)))
     path = args.reader / "config.json"
     config = json.loads(path.read_text())
     section = config["lastro_reader"]
-    section["answer_weights"] = {n: round(float(w), 5) for n, w in zip(("bias", *NAMES), (scale * bias + shift, *(scale * weights)))}
+    for name, values in (("answer_weights", (bias, *weights)), ("probability_weights", (p_bias, *p_weights))):
+        section[name] = {n: round(float(w), 5) for n, w in zip(("bias", *NAMES), values)}
+        print(name, section[name])
     section["calibration"] = table(probability, right, len(asked))
     common.write_json(path, config)
     print(f"{len(asked)} questions, {right.mean():.3f} answered rightly; calibration error {calibration_error(probability, right):.3f} (of the same questions)")
-    print(section["answer_weights"])
     for row in section["calibration"][::10]:
         print("threshold %.2f risk %.3f coverage %.3f" % tuple(row))
 

@@ -27,7 +27,7 @@ MIX = {"squad_dev": 0.31, "squad_unanswerable": 0.16, "altered_en": 0.08, "alter
        "covid-qa": 0.03, "qed": 0.01, "squad_v1.1_pt_sample": 0.07, "faquad": 0.035, "pira": 0.03, "selqa": 0.02, "medquad": 0.02, "faq": 0.015,
        "clapnq": 0.01, "cloze_en": 0.03, "cloze_pt": 0.08}
 CHUNK = 1024  # draws that are sorted by length together
-TITLED = 0.5  # of the passages that have a title: it is read before them
+TITLED = 0.8  # of the passages that have a title: it is read before them
 
 
 def read_pools(folders):

@@ -16,15 +16,14 @@
 namespace lastro::services::answer {
 namespace {
 
-// Words up to which an answer stands alone; of an explanation a few words say too little.
-constexpr size_t kMaxShortWords = 12;
-constexpr size_t kMaxShortWordsOfExplanation = 4;
-constexpr double kNearlyAsLikely = 0.9;       // of the likeliest answer's probability: two such contradict each other
+constexpr size_t kMaxWordsOfExplanation = 4;  // that stand alone: the whole explanation, or too little of it
+constexpr size_t kMaxConflictWords = 12;      // of an answer that contradicts another
+constexpr double kNearlyAsLikely = 0.9;       // of the likeliest answer's rank: two such contradict each other
 constexpr double kOutOfScopeCosine = 0.2;     // below: passages are about something else than the question
 constexpr double kOutOfScopeEvidence = 0.05;  // probability of an answer
 
 bool StandsAlone(const std::string& question, const SpanAnswer& found) {
-  return SplitWords(found.text).size() <= (AsksToExplain(question) ? kMaxShortWordsOfExplanation : kMaxShortWords);
+  return !AsksToExplain(question) || SplitWords(found.text).size() <= kMaxWordsOfExplanation;
 }
 
 // What other answers can contradict one: numbers numbers, names names. Other words may say the same in another way.
@@ -92,9 +91,9 @@ std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<cons
   const AnswerKind kind = KindOf(best.text);
   for (size_t i = 1; kind != AnswerKind::kWords && i < readings.answers.size(); ++i) {
     const SpanAnswer& other = readings.answers[i];
-    if (other.probability < std::max(threshold, kNearlyAsLikely * best.probability)) return std::nullopt;
-    if (document(other) == document(best) || KindOf(other.text) != kind) continue;
-    if (SplitWords(other.text).size() <= kMaxShortWords && !ShareAWord(other.text, best.text)) return i;
+    if (other.rank < kNearlyAsLikely * best.rank) return std::nullopt;
+    if (other.probability < threshold || document(other) == document(best) || KindOf(other.text) != kind) continue;
+    if (SplitWords(other.text).size() <= kMaxConflictWords && !ShareAWord(other.text, best.text)) return i;
   }
   return std::nullopt;
 }

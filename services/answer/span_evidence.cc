@@ -42,7 +42,7 @@ absl::Status WeighAnswers(const std::string& question, absl::Span<const v1::Sear
     return SearchDistance(passages[static_cast<size_t>(answer.passage)].score(), best);
   };
   if (!response.has_answer_weights()) {
-    for (SpanAnswer& answer : *answers) answer.probability = Moved(answer.probability, distance(answer));
+    for (SpanAnswer& answer : *answers) answer.rank = answer.probability = Moved(answer.probability, distance(answer));
     return absl::OkStatus();
   }
   std::vector<Candidate> sentences;
@@ -59,7 +59,9 @@ absl::Status WeighAnswers(const std::string& question, absl::Span<const v1::Sear
     evidence.set_passage_cosine(found[i].passage_cosine);
     evidence.set_word_overlap(found[i].word_overlap);
     evidence.set_search_distance(distance(answer));
-    answer.probability = Weighed(response.answer_weights(), evidence);
+    answer.rank = Weighed(response.answer_weights(), evidence);
+    answer.probability =
+        response.has_probability_weights() ? Weighed(response.probability_weights(), evidence) : answer.rank;
   }
   return absl::OkStatus();
 }

@@ -69,6 +69,14 @@ absl::Status CheckReading(const v1::ReadResponse::Reading& reading, int max_span
   return absl::OkStatus();
 }
 
+absl::Status CheckWeights(const v1::ReadResponse::AnswerWeights& weights) {
+  for (double weight : {weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
+                        weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}) {
+    if (!std::isfinite(weight)) return absl::InternalError("the reader gave a weight that is no number");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadResponse& response) {
   if (response.readings_size() != request.passages_size()) {
     return absl::InternalError(absl::StrCat("the reader gave ", response.readings_size(), " readings of ",
@@ -78,11 +86,8 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
   for (int i = 0; i < response.readings_size(); ++i) {
     LASTRO_RETURN_IF_ERROR(CheckReading(response.readings(i), max_spans, request.passages(i)));
   }
-  const v1::ReadResponse::AnswerWeights& weights = response.answer_weights();
-  for (double weight : {weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
-                        weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}) {
-    if (!std::isfinite(weight)) return absl::InternalError("the reader gave a weight that is no number");
-  }
+  LASTRO_RETURN_IF_ERROR(CheckWeights(response.answer_weights()));
+  LASTRO_RETURN_IF_ERROR(CheckWeights(response.probability_weights()));
   for (const v1::ReadResponse::OperatingPoint& point : response.calibration()) {
     if (!IsShare(point.threshold()) || !IsShare(point.risk())) {
       return absl::InternalError(absl::StrCat("the reader's calibration has the threshold ", point.threshold(),
@@ -103,7 +108,7 @@ void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::R
     Candidate sentence = SentenceAround(passage, chunk, begin, end);
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
     readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin), std::move(sentence),
-                                 reading.relevance(), span.score(), span.probability()});
+                                 reading.relevance(), span.score(), span.probability(), span.probability()});
   }
 }
 
@@ -154,7 +159,7 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& ques
   }
   LASTRO_RETURN_IF_ERROR(WeighAnswers(question, passages, *response, model, embedding, context, &readings.answers));
   std::stable_sort(readings.answers.begin(), readings.answers.end(),
-                   [](const SpanAnswer& a, const SpanAnswer& b) { return a.probability > b.probability; });
+                   [](const SpanAnswer& a, const SpanAnswer& b) { return a.rank > b.rank; });
   readings.calibration.assign(response->calibration().begin(), response->calibration().end());
   readings.fingerprint = response->fingerprint();
   readings.device = response->device();
@@ -187,7 +192,8 @@ std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Spa
   for (const SpanAnswer& found : readings.answers) {
     const v1::Chunk& chunk = passages[static_cast<size_t>(found.passage)].chunk();
     ScoredCandidate scored{found.sentence, {}};
-    scored.evidence.evidence = scored.evidence.rank_score = found.probability;
+    scored.evidence.evidence = found.probability;
+    scored.evidence.rank_score = found.rank;
     sentences.push_back(std::move(scored));
   }
   return sentences;

@@ -24,7 +24,8 @@ struct SpanAnswer {
   std::string text;
   Candidate sentence;                          // that it stands in
   double relevance = 0, score = 0;             // as the reader gave them
-  double probability = 0;                      // that it is right
+  double rank = 0;                             // a share; the likeliest answer has the highest
+  double probability = 0;                      // that it is right, being the likeliest
   std::optional<v1::AnswerEvidence> evidence;  // that it is made of, where the reader's folder weighs it
 };
 

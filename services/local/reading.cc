@@ -91,8 +91,11 @@ absl::StatusOr<v1::ReadResponse> ReadPassages(const engine::Reader& reader, cons
     to->set_risk(point.risk);
     to->set_coverage(point.coverage);
   }
-  if (reader.info().answer_weights.has_value())
-    *response.mutable_answer_weights() = ToProto(*reader.info().answer_weights);
+  const engine::ReaderInfo& info = reader.info();
+  if (info.answer_weights.has_value()) *response.mutable_answer_weights() = ToProto(*info.answer_weights);
+  if (info.probability_weights.has_value()) {
+    *response.mutable_probability_weights() = ToProto(*info.probability_weights);
+  }
   response.set_model(reader.info().name);
   response.set_fingerprint(reader.info().fingerprint);
   return response;

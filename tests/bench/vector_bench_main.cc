@@ -1,6 +1,7 @@
 // Vector search, measured:
-//   vector_bench [--rows N] [--queries N] [--peer 0|1] [--kinds exact,hnsw,...]   indexes in memory
-//   vector_bench --store N [--kinds KIND]                                         a store of N chunks (store_bench.h)
+//   vector_bench [--rows N] [--queries N] [--data islands|overlapping] [--peer M] [--kinds exact,hnsw,...]
+//                                         indexes in memory; of FAISS with M links, 0: without it, default 16 and 32
+//   vector_bench --store N [--kinds KIND]  a store of N chunks (store_bench.h)
 //
 // Clustered unit vectors of 384 numbers (vector_data.h). Recall is recall@10 against the exact search by fp32 vectors.
 // A search of ours is what the store does without SQLite: the index's candidates, scored by the fp32 vectors, which
@@ -8,6 +9,7 @@
 // with the same number of rows held while it is built. Rates are medians of three passes over the queries.
 #include <faiss/IndexHNSW.h>
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,6 +24,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/check.h"
 #include "retrieval/hnsw_index.h"
 #include "retrieval/row_index.h"
 #include "tests/bench/store_bench.h"
@@ -75,6 +78,22 @@ struct Rate {
   double per_second = 0, p50_ms = 0, p99_ms = 0;
 };
 
+// Keeps the calling thread on one core while it lives: threads that begin for a moment often share one for as long.
+class Pinned {
+ public:
+  explicit Pinned(int core) {
+    LASTRO_CHECK(pthread_getaffinity_np(pthread_self(), sizeof(before_), &before_) == 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core % CPU_SETSIZE, &one);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(one), &one);  // may not be allowed there
+  }
+  ~Pinned() { (void)pthread_setaffinity_np(pthread_self(), sizeof(before_), &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
 // search(i) for every query, by `threads` threads.
 Rate Measure(size_t queries, int threads, const std::function<void(size_t)>& search) {
   constexpr int kPasses = 3;
@@ -82,7 +101,8 @@ Rate Measure(size_t queries, int threads, const std::function<void(size_t)>& sea
   for (int pass = 0; pass < kPasses; ++pass) {
     std::atomic<size_t> next{0};
     const double start = Seconds();
-    auto work = [&] {
+    auto work = [&](int thread) {
+      const Pinned pinned(thread);
       for (size_t i; (i = next++) < queries;) {
         const double begin = Seconds();
         search(i);
@@ -90,8 +110,8 @@ Rate Measure(size_t queries, int threads, const std::function<void(size_t)>& sea
       }
     };
     std::vector<std::thread> others;
-    for (int t = 1; t < threads; ++t) others.emplace_back(work);
-    work();
+    for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
+    work(0);
     for (std::thread& thread : others) thread.join();
     rates.push_back(static_cast<double>(queries) / (Seconds() - start));
   }
@@ -227,7 +247,7 @@ void BenchIndex(const Data& data, const RowIndex& index, double build_s, const s
 }
 
 // The least breadth with the wanted recall.
-constexpr int kBreadths[] = {10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+constexpr int kBreadths[] = {10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512};
 
 struct TwoRates {
   double one = 0, two = 0;
@@ -257,12 +277,11 @@ TwoRates BenchPeer(const Data& data, int links, const std::vector<Found>& truth)
   const size_t bytes =
       kDimension * sizeof(float) + index.hnsw.neighbors.size() * sizeof(int) / data.rows + sizeof(size_t) + sizeof(int);
   for (int breadth : kBreadths) {
+    index.hnsw.efSearch = breadth;  // by SearchParametersHNSW, FAISS 1.7.3 goes no farther than this one's default
     auto search = [&](size_t i) {
-      faiss::SearchParametersHNSW parameters;
-      parameters.efSearch = breadth;
       float scores[kBest];
       faiss::Index::idx_t rows[kBest];
-      index.search(1, data.question(i).data(), kBest, scores, rows, &parameters);
+      index.search(1, data.question(i).data(), kBest, scores, rows);
       return Found(rows, rows + kBest);
     };
     const double recall = RecallOf(data, truth, search);
@@ -334,11 +353,12 @@ void BenchRemoval(const Data& data, const RowIndex& index) {
               std::string(IndexKindName(index.kind())).c_str(), seconds, recall);
 }
 
-int Main(size_t rows, size_t queries, bool peer, const std::string& kinds) {
+int Main(size_t rows, size_t queries, VectorData kind_of_data, const std::vector<int>& peers,
+         const std::string& kinds) {
   Data data;
   data.rows = rows;
   data.queries = queries;
-  ClusteredVectors source(kDimension, rows);
+  ClusteredVectors source(kDimension, rows, kind_of_data);
   data.vectors = source.Take(rows, 2);
   data.questions = source.Take(queries, 3);
   std::printf("%zu rows of %d numbers, %zu queries\n", rows, kDimension, queries);
@@ -367,8 +387,7 @@ int Main(size_t rows, size_t queries, bool peer, const std::string& kinds) {
     if (kind != IndexKind::kExact) BenchFilters(data, *exact, *index);
     BenchRemoval(data, *index);
   }
-  for (int links : {16, 32}) {
-    if (!peer) break;
+  for (int links : peers) {
     const TwoRates theirs = BenchPeer(data, links, truth);
     if (theirs.one == 0) {
       std::printf("FAISS HNSWFlat, M %d: below recall 0.95 at every efSearch up to 512\n", links);
@@ -385,7 +404,8 @@ int Main(size_t rows, size_t queries, bool peer, const std::string& kinds) {
 
 int main(int argc, char** argv) {
   size_t rows = 10000, queries = 1000, store = 0;
-  bool peer = true;
+  std::vector<int> peers = {16, 32};
+  lastro::bench::VectorData data = lastro::bench::VectorData::kIslands;
   std::string kinds = "exact,hnsw,ivf-sq,ivf-pq";
   bool understood = argc % 2 == 1;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -398,7 +418,12 @@ int main(int argc, char** argv) {
     } else if (option == "--queries") {
       queries = std::strtoull(value, nullptr, 10);
     } else if (option == "--peer") {
-      peer = std::strcmp(value, "0") != 0;
+      const int links = std::atoi(value);
+      peers = links > 0 ? std::vector<int>{links} : std::vector<int>();
+    } else if (option == "--data") {
+      using lastro::bench::VectorData;
+      data = std::strcmp(value, "overlapping") == 0 ? VectorData::kOverlapping : VectorData::kIslands;
+      understood &= data == VectorData::kOverlapping || std::strcmp(value, "islands") == 0;
     } else if (option == "--kinds") {
       kinds = value;
     } else {
@@ -406,12 +431,12 @@ int main(int argc, char** argv) {
     }
   }
   if (!understood || rows == 0 || queries == 0) {
-    std::fprintf(
-        stderr,
-        "vector_bench [--rows N] [--queries N] [--peer 0] [--kinds exact,hnsw,ivf-sq,ivf-pq]: indexes in memory\n"
-        "vector_bench --store CHUNKS [--kinds KIND]: a store beside ingestion, deletion and repair\n");
+    std::fprintf(stderr,
+                 "vector_bench [--rows N] [--queries N] [--data islands|overlapping] [--peer M]\n"
+                 "    [--kinds exact,hnsw,ivf-sq,ivf-pq]: indexes in memory\n"
+                 "vector_bench --store CHUNKS [--kinds KIND]: a store beside ingestion, deletion and repair\n");
     return 2;
   }
   if (store > 0) return lastro::bench::BenchStore(store, kinds.find(',') == std::string::npos ? kinds : "auto");
-  return lastro::bench::Main(rows, queries, peer, kinds);
+  return lastro::bench::Main(rows, queries, data, peers, kinds);
 }

@@ -60,7 +60,7 @@ class FakeGeneration : public GenerationApi {
   std::optional<std::vector<Found>> reader;
   double relevance = 1;  // of everything that is read
   std::vector<std::array<double, 3>> calibration;
-  std::optional<v1::ReadResponse::AnswerWeights> answer_weights;
+  std::optional<v1::ReadResponse::AnswerWeights> answer_weights, probability_weights;
   std::string reader_fingerprint = "reader 1";
   absl::Status read_status;
   std::vector<v1::ReadRequest> read_requests;
@@ -113,6 +113,7 @@ class FakeGeneration : public GenerationApi {
       point->set_coverage(coverage);
     }
     if (answer_weights.has_value()) *response.mutable_answer_weights() = *answer_weights;
+    if (probability_weights.has_value()) *response.mutable_probability_weights() = *probability_weights;
     response.set_fingerprint(reader_fingerprint);
     return response;
   }

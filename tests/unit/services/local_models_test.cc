@@ -556,8 +556,15 @@ TEST_F(LocalReadTest, GivesTheWeightsOfTheFolder) {
   EXPECT_EQ((std::vector<double>{weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
                                  weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}),
             (std::vector<double>{1, 2, 3, 4, 5, 6, -7}));
+  EXPECT_FALSE(response.has_probability_weights());
+  ASSERT_OK_AND_ASSIGN(response, ReadWith("\"probability_weights\": {\"span_score\": 0.5}"));
+  EXPECT_FALSE(response.has_answer_weights());
+  EXPECT_EQ(response.probability_weights().span_score(), 0.5);
   for (const char* bad : {"7", "{\"relevance\": \"x\"}", "{\"bias\": 1e300}"}) {
     EXPECT_THAT(with(bad), StatusIs(kInvalid, HasSubstr("answer_weights"))) << bad;
+    EXPECT_THAT(ReadWith(absl::StrCat("\"probability_weights\": ", bad)),
+                StatusIs(kInvalid, HasSubstr("probability_weights")))
+        << bad;
   }
 }
 

@@ -126,6 +126,22 @@ TEST_F(SpanAnswerTest, AnswersAreWeighedAsTheReaderSays) {
   EXPECT_LE(embedding_.roles.size(), 5u) << "the question, and the sentences of what was pointed at";
 }
 
+// One set of weights tells which answer is the likeliest, another how likely that is.
+TEST_F(SpanAnswerTest, HowLikelyTheLikeliestIsMayBeWeighedByItself) {
+  generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
+  generation_.answer_weights.emplace();
+  generation_.answer_weights->set_span_score(10);
+  generation_.probability_weights.emplace();
+  generation_.probability_weights->set_bias(2);
+  generation_.probability_weights->set_span_score(-2);  // by which the other one would be the likeliest
+  const v1::Answer answer = Ask("How many days before?", [](auto* request) { request->set_include_passages(true); });
+  EXPECT_EQ(answer.text(), "seven days");
+  EXPECT_NEAR(answer.evidence(), 1 / (1 + std::exp(-2 + 2 * 0.8)), 1e-6);
+  EXPECT_NEAR(answer.passages(0).answer_probability(), 1 / (1 + std::exp(-2 + 2 * 0.7)), 1e-6);
+  generation_.probability_weights->set_bias(-2);
+  EXPECT_EQ(Ask("How many days before?").answerability(), v1::WEAK_EVIDENCE);
+}
+
 TEST_F(SpanAnswerTest, PassagesFarBelowTheBestHitAreWeighedDown) {
   retrieval_.hits["bunkering.txt"].set_score(0.9);
   retrieval_.hits["refunds.txt"].set_score(0.3);
@@ -154,7 +170,7 @@ TEST_F(SpanAnswerTest, TheReaderIsToldWhatPassagesStandUnder) {
   EXPECT_EQ(generation_.read_requests.at(1).contexts(0), heading.substr(heading.size() - 1'024));
 }
 
-TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {
+TEST_F(SpanAnswerTest, ExplanationsAreSentences) {
   generation_.reader = {{"when the wind reaches 25 knots", 0.9}};
   EXPECT_EQ(Ask("When does bunkering stop?").text(), "when the wind reaches 25 knots");
   for (const char* question : {"Why does bunkering stop?", "Por que para o abastecimento?"}) {
@@ -163,8 +179,10 @@ TEST_F(SpanAnswerTest, ExplanationsAndLongAnswersAreSentences) {
     EXPECT_EQ(answer.claims(0).citations(0).quote(), answer.text());
     EXPECT_FALSE(answer.claims(0).citations(0).has_answer_in_quote());
   }
-  generation_.reader = {{"is paid until seven days before departure. Later requests get half the fare, less", 0.9}};
-  EXPECT_EQ(Ask("What is paid?").text(), kRefunds) << "both sentences that it lies in";
+  constexpr char kLong[] = "paid until seven days before departure. Later requests get half the fare, less the cost";
+  generation_.reader = {{kLong, 0.9}};
+  EXPECT_EQ(Ask("Why is it paid?").text(), kRefunds) << "both sentences that it lies in";
+  EXPECT_EQ(Ask("What is paid?").text(), kLong) << "what was pointed at, however long";
   generation_.reader = {{"knots", 0.9}};
   EXPECT_EQ(Ask("How is wind measured?").text(), "knots") << "a word may be the whole explanation";
 }
@@ -363,6 +381,8 @@ TEST_F(SpanAnswerTest, NonsenseOfAReaderIsRefused) {
                 HasSubstr("calibration"));
   }
   EXPECT_THAT(refusal([&](auto* response) { response->mutable_answer_weights()->set_bias(nan); }), HasSubstr("weight"));
+  EXPECT_THAT(refusal([&](auto* response) { response->mutable_probability_weights()->set_relevance(nan); }),
+              HasSubstr("weight"));
   // As a claim is checked: the second time that it reads.
   int read = 0;
   hostile.spoil = [&](v1::ReadResponse* response) {
