@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Lastro beside llama.cpp on this machine: the same GGUF files, in turn, medians and their ratio.
+"""Lastro beside llama.cpp on this machine: the same GGUF files, in turn, medians and their ratio; and beside what memory
+gives: how many tokens a second it would be if a token took no longer than reading every weight once (read_rate, in turn).
 
     tests/bench/beside_llama_cpp.py LLAMA_BENCH [--build build/release] [--files FOLDER] [--threads 2] [--types bf16 ...]
 
@@ -49,11 +50,20 @@ def ours(build, file, prompt, generated, threads):
     return {"prompt": result["prompt_tokens_per_s"], "generated": result["gen_tokens_per_s"], "peak": peak}
 
 
+def read_rate(build, threads):
+    """Bytes a second."""
+    result, _ = run_and_peak([build / "tests/bench/read_rate", "--threads", threads])
+    return result["gb_per_s"] * 1e9
+
+
 def compare(args, file, prompt, generated, repeats):
-    runs = [(peer(args.llama_bench, file, prompt, generated, args.threads),
-             ours(args.build, file, prompt, generated, args.threads)) for _ in range(repeats)]
-    return {key: tuple(statistics.median(pair[side][key] for pair in runs) for side in (0, 1))
-            for key in runs[0][1]}
+    runs, ceilings = [], []
+    for _ in range(repeats):
+        ceilings.append(read_rate(args.build, args.threads) / file.stat().st_size)
+        runs.append((peer(args.llama_bench, file, prompt, generated, args.threads),
+                     ours(args.build, file, prompt, generated, args.threads)))
+    medians = {key: tuple(statistics.median(pair[side][key] for pair in runs) for side in (0, 1)) for key in runs[0][1]}
+    return medians, statistics.median(ceilings)
 
 
 def line(name, what, pair, unit=1.0, digits=1):
@@ -74,11 +84,13 @@ def main():
     print("| file | what | llama.cpp | Lastro | ratio |\n|---|---|---|---|---|")
     for t in args.types:
         file = args.files / f"{t}.gguf"
-        short = compare(args, file, 512, 64, args.repeats)
+        short, ceiling = compare(args, file, 512, 64, args.repeats)
         line(t, "prompt of 512, tokens/s", short["prompt"])
         line(t, "64 generated, tokens/s", short["generated"])
+        shares = [f"{rate / ceiling:.2f}" for rate in short["generated"]]
+        print(f"| {t} | share of the {ceiling:.1f} tokens/s that memory gives | {shares[0]} | {shares[1]} | |", flush=True)
         line(t, "peak memory, MB", short["peak"], 1e6, 0)
-        line(t, "prompt of 2048, tokens/s", compare(args, file, 2048, 1, max(3, args.repeats // 2))["prompt"])
+        line(t, "prompt of 2048, tokens/s", compare(args, file, 2048, 1, max(3, args.repeats // 2))[0]["prompt"])
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@
 #include "base/check.h"
 #include "retrieval/hnsw_index.h"
 #include "retrieval/row_index.h"
+#include "tests/bench/memory_rate.h"
 #include "tests/bench/store_bench.h"
 #include "tests/bench/vector_data.h"
 
@@ -128,19 +129,9 @@ void Print(const std::string& what, double recall, const Rate& one, const Rate& 
 
 // --- what memory can do
 
-// Reads them in order, sixteen sums side by side so that nothing but memory is waited for.
 uint64_t SumOfCodes(const QuantizedVectors& vectors, RowRange rows) {
-  const auto* begin = reinterpret_cast<const uint64_t*>(vectors.codes(rows.begin));
-  const auto* end = reinterpret_cast<const uint64_t*>(vectors.codes(rows.end));
-  uint64_t sums[16] = {};
-  for (const uint64_t* p = begin; p + 16 <= end; p += 16) {
-    __builtin_prefetch(p + 512);
-    __builtin_prefetch(p + 520);
-    for (size_t j = 0; j < 16; ++j) sums[j] += p[j];
-  }
-  uint64_t total = 0;
-  for (uint64_t sum : sums) total += sum;
-  return total;
+  return SumOf(reinterpret_cast<const uint64_t*>(vectors.codes(rows.begin)),
+               reinterpret_cast<const uint64_t*>(vectors.codes(rows.end)));
 }
 
 constexpr uint32_t kPieceRows = 1024;

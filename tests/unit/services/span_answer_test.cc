@@ -132,12 +132,12 @@ TEST_F(SpanAnswerTest, HowLikelyTheLikeliestIsMayBeWeighedByItself) {
   generation_.answer_weights.emplace();
   generation_.answer_weights->set_span_score(10);
   generation_.probability_weights.emplace();
-  generation_.probability_weights->set_bias(2);
+  generation_.probability_weights->set_bias(3);
   generation_.probability_weights->set_span_score(-2);  // by which the other one would be the likeliest
   const v1::Answer answer = Ask("How many days before?", [](auto* request) { request->set_include_passages(true); });
   EXPECT_EQ(answer.text(), "seven days");
-  EXPECT_NEAR(answer.evidence(), 1 / (1 + std::exp(-2 + 2 * 0.8)), 1e-6);
-  EXPECT_NEAR(answer.passages(0).answer_probability(), 1 / (1 + std::exp(-2 + 2 * 0.7)), 1e-6);
+  EXPECT_NEAR(answer.evidence(), 1 / (1 + std::exp(-3 + 2 * 0.8)), 1e-6);
+  EXPECT_NEAR(answer.passages(0).answer_probability(), 1 / (1 + std::exp(-3 + 2 * 0.7)), 1e-6);
   generation_.probability_weights->set_bias(-2);
   EXPECT_EQ(Ask("How many days before?").answerability(), v1::WEAK_EVIDENCE);
 }
