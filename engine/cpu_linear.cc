@@ -209,7 +209,9 @@ void CpuBackend::DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, 
   // Of gated maps the second half must begin with a panel.
   const bool apart = !gated || second.k() % kernels::kPackedColumns == 0;
   if (first.panels() == nullptr || second.panels() == nullptr || !apart) {
-    return Backend::DoMlp(w1, kind, gated, w2, x, mlp, activated, out);
+    DoLinear(w1, x, mlp);
+    DoActivation(kind, gated, mlp, activated);
+    return DoLinear(w2, activated, out);
   }
   MultiplyPacked(second, ActivateFeatures(first, kind, gated, RoundPackedRows(x), mlp), out);
 }
