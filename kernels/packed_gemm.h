@@ -1,7 +1,8 @@
 // Products of many rows with weights that are packed once, when a model is loaded: an encoder's, which only ever meet
-// whole texts; and the attention of such texts. Panels of 32 output features hold 13 bits of each weight, signs included, on a scale per feature and 128
-// inputs; x is rounded alike. 128 products of such codes fill the 31 bits of a sum, so that sums are exact; those of
-// the groups are added in fp32 in the order of K, so that a row's result does not depend on the rows beside it.
+// whole texts; and the attention of such texts. Panels of 32 output features hold 13 bits of each weight, signs
+// included, on a scale per feature and 128 inputs; x is rounded alike. 128 products of such codes fill the 31 bits of a
+// sum, so that sums are exact; those of the groups are added in fp32 in the order of K, so that a row's result does not
+// depend on the rows beside it.
 //
 // What rounding leaves over of the 128 numbers of a group (the root of the sum of its squares) is at most 1.4e-3 of the
 // largest of them. Rounded to BF16, that one alone may be off by 2e-3.
@@ -57,8 +58,9 @@ struct PackedGemmArgs {
 
 // Attention of all rows of one text among themselves, for one KV head: out = softmax(scale q k^T) v, of the group of
 // query heads that it serves. Both products are of integers as above: the vectors of q and k have a scale each, a
-// component of v one per 128 tokens, and the weights are 12 bits of the largest of their query; they are divided by the
-// sum of what was rounded. A query's result does not depend on the queries beside it.
+// component of v one per 128 tokens, and the largest weight of a query is 15 bits, or fewer where so many are large
+// that sums would not fit; results are divided by the sum of what was rounded. A query's result does not depend on the
+// queries beside it.
 struct RowAttentionArgs {
   ConstRows q;       // [R, group * D]
   ConstRows k, v;    // [R, D]

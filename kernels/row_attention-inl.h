@@ -7,6 +7,10 @@ constexpr int64_t kKeyPanel = kPackedColumns;
 // Weights of a query: whole vectors, and rows that do not begin at the same place of the cache.
 constexpr int64_t kWeightStride = kMaxRowAttention + kKeyPanel;
 
+// What all weights of a query add up to at most: as many times 4095, and what rounding adds to 128 of them, is below
+// 2^31.
+constexpr float kMostWeights = 524000.0f;
+
 // 32 keys.
 template <int64_t kDim>
 struct PackedKeys {
@@ -83,26 +87,26 @@ HWY_INLINE void ScoreKeys(const PackedKeys<kDim>* keys, int64_t tokens, QueryBlo
   }
 }
 
-// 4095 * 2^(by x) of x <= 0 as integers, to half a unit; by > 0.
-HWY_INLINE V32 WeightCodes(hn::Vec<DF32> x, hn::Vec<DF32> by) {
+// 2^(by x) of x <= 0, to 3e-6 of it; by > 0.
+HWY_INLINE hn::Vec<DF32> PowerOfTwo(hn::Vec<DF32> x, hn::Vec<DF32> by) {
   const D32 d;
   const DF32 df;
   const auto shift = hn::Set(df, 12582912.0f);  // a whole number comes to be in the low bits of the mantissa
   const auto shifted = hn::MulAdd(x, by, shift);
   const auto rest = hn::MulSub(x, by, hn::Sub(shifted, shift));  // in [-1/2, 1/2]
-  // 4095 * 2^rest, the polynomial of least relative error (3e-06).
-  auto power = hn::Set(df, 39.24185f);
-  power = hn::MulAdd(power, rest, hn::Set(df, 228.937f));
-  power = hn::MulAdd(power, rest, hn::Set(df, 983.7868f));
-  power = hn::MulAdd(power, rest, hn::Set(df, 2838.344f));
-  power = hn::MulAdd(power, rest, hn::Set(df, kPackedLimit));
+  // 2^rest, the polynomial of least relative error that is 1 at 0.
+  auto power = hn::Set(df, 0.00958286953f);
+  power = hn::MulAdd(power, rest, hn::Set(df, 0.055906468f));
+  power = hn::MulAdd(power, rest, hn::Set(df, 0.240240986f));
+  power = hn::MulAdd(power, rest, hn::Set(df, 0.693124188f));
+  power = hn::MulAdd(power, rest, hn::Set(df, 1.0f));
   const V32 exponent = hn::ShiftLeft<23>(hn::BitCast(d, shifted));
-  return hn::NearestInt(hn::BitCast(df, hn::Add(hn::BitCast(d, power), exponent)));
+  return hn::BitCast(df, hn::Add(hn::BitCast(d, power), exponent));
 }
 
-// Turns the scores of one query into weights of up to 4095; gives their sum, which is not finite when the largest score
-// or the factor is not.
-HWY_INLINE float WeighKeys(const float* scores, int64_t tokens, float factor, int16_t* weights) {
+// Turns the scores of one query, which are overwritten, into weights; gives their sum, which is not finite when the
+// largest score or the factor is not.
+HWY_INLINE float WeighKeys(int64_t tokens, float factor, float* scores, int16_t* weights) {
   const D32 d;
   const DF32 df;
   const hn::Rebind<int16_t, D32> d16;
@@ -113,9 +117,16 @@ HWY_INLINE float WeighKeys(const float* scores, int64_t tokens, float factor, in
   // Of a query of nothing every weight is the largest; what is 30 powers of 2 below that is nothing.
   const float at_least = std::max(1e-30f, factor);
   const auto center = hn::Set(df, largest), by = hn::Set(df, at_least), low = hn::Set(df, -30.0f / at_least);
+  auto total = hn::Zero(df);
+  for (int64_t t = 0; t < padded; t += kLanes) {
+    const auto weight = PowerOfTwo(hn::Max(hn::Sub(hn::Load(df, scores + t), center), low), by);
+    total = hn::Add(total, weight);
+    hn::Store(weight, df, scores + t);
+  }
+  const auto unit = hn::Set(df, std::min(32767.0f, kMostWeights / hn::GetLane(hn::SumOfLanes(df, total))));
   V32 sum = hn::Zero(d);
   for (int64_t t = 0; t < padded; t += kLanes) {
-    const V32 codes = WeightCodes(hn::Max(hn::Sub(hn::Load(df, scores + t), center), low), by);
+    const V32 codes = hn::NearestInt(hn::Mul(hn::Load(df, scores + t), unit));
     sum = hn::Add(sum, codes);
     hn::Store(hn::DemoteTo(d16, codes), d16, weights + t);
   }
@@ -176,7 +187,7 @@ struct PackedHead {
     PackQueries(args.q.data + column, args.q.stride, row, args.rows, args.scale, block);
     ScoreKeys(keys, args.rows, block);
     for (int64_t r = 0; r < kPackedRows; ++r) {
-      block->sums[r] = WeighKeys(block->scores[r], args.rows, block->factors[r], block->weights[r]) + bad;
+      block->sums[r] = WeighKeys(args.rows, block->factors[r], block->scores[r], block->weights[r]) + bad;
     }
     for (int64_t c = 0; c < kDim; c += kPackedColumns) {
       AddValues(values[c / kPackedColumns], args.rows, block);
