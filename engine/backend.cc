@@ -1,5 +1,6 @@
 #include "engine/backend.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace lastro::engine {
@@ -188,11 +189,50 @@ void Backend::Attention(const AttentionOptions& options, absl::Span<const Sequen
   DoAttention(options, sequences, q, layer, store, out);
 }
 
+void Backend::RowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, int64_t kv_heads,
+                           int64_t head_dim, MatrixView qkv, MatrixView out) {
+  CheckMatrix(qkv);
+  CheckMatrix(out);
+  CheckSequences(sequences, qkv.rows);
+  int64_t longest = 0;
+  for (const SequenceSpan& s : sequences) {
+    LASTRO_CHECK(s.position == 0);
+    longest = std::max(longest, s.rows);
+  }
+  LASTRO_CHECK(has_row_attention(options, head_dim, longest));
+  LASTRO_CHECK(kv_heads > 0 && out.rows == qkv.rows && out.cols % (kv_heads * head_dim) == 0);
+  LASTRO_CHECK(qkv.cols == out.cols + 2 * kv_heads * head_dim);
+  DoRowAttention(options, sequences, kv_heads, head_dim, qkv, out);
+}
+
+void Backend::DoRowAttention(const AttentionOptions&, absl::Span<const SequenceSpan>, int64_t, int64_t, MatrixView,
+                             MatrixView) {
+  LASTRO_CHECK(false, "the device has no attention among rows");
+}
+
 void Backend::Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
   CheckMatrix(x);
   CheckMatrix(out);
   LASTRO_CHECK(x.rows == out.rows && x.cols == (gated ? 2 : 1) * out.cols);
   DoActivation(kind, gated, x, out);
+}
+
+void Backend::Mlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+                  MatrixView mlp, MatrixView activated, MatrixView out) {
+  for (const MatrixView& m : {x, mlp, activated, out}) {
+    CheckMatrix(m);
+    LASTRO_CHECK(m.rows == x.rows && m.stride == m.cols);
+  }
+  LASTRO_CHECK(x.cols == w1.k() && mlp.cols == w1.n() && activated.cols == w2.k() && out.cols == w2.n());
+  LASTRO_CHECK(mlp.cols == (gated ? 2 : 1) * activated.cols);
+  DoMlp(w1, kind, gated, w2, x, mlp, activated, out);
+}
+
+void Backend::DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+                    MatrixView mlp, MatrixView activated, MatrixView out) {
+  DoLinear(w1, x, mlp);
+  DoActivation(kind, gated, mlp, activated);
+  DoLinear(w2, activated, out);
 }
 
 void Backend::Clear(MatrixView x) {

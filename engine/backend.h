@@ -264,8 +264,18 @@ class Backend {
   // as q.
   void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q, int64_t layer,
                  const KvStore& store, MatrixView out);
+  // Whether RowAttention computes these options, for heads of this width and texts of up to `rows` rows.
+  virtual bool has_row_attention(const AttentionOptions&, int64_t head_dim, int64_t rows) const { return false; }
+  // What StoreKv and Attention do together, without a store: softmax attention of all rows of each of the step's
+  // sequences among themselves. qkv is [R, (H + 2 G) * D], out [R, H * D]. REQUIRES: has_row_attention(); positions 0.
+  void RowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, int64_t kv_heads,
+                    int64_t head_dim, MatrixView qkv, MatrixView out);
   // out = f(x); with `gated`, x is [R, 2 C] = [gate | up] and out [R, C] = f(gate) * up. Ungated, out may be x.
   void Activation(ActivationKind kind, bool gated, MatrixView x, MatrixView out);
+  // Linear, Activation and Linear: out = W2 f(W1 x) as those say, by way of `mlp` and `activated`, which are
+  // unspecified afterwards.
+  void Mlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+           MatrixView mlp, MatrixView activated, MatrixView out);
   // x = 0.
   void Clear(MatrixView x);
   // inout += x.
@@ -300,7 +310,11 @@ class Backend {
   virtual void DoMoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store);
   virtual void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                            int64_t layer, const KvStore& store, MatrixView out) = 0;
+  virtual void DoRowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,
+                              int64_t kv_heads, int64_t head_dim, MatrixView qkv, MatrixView out);
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;
+  virtual void DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+                     MatrixView mlp, MatrixView activated, MatrixView out);
   virtual void DoClear(MatrixView x) = 0;
   virtual void DoAdd(MatrixView x, MatrixView inout) = 0;
   virtual void DoMap(MapKind kind, float parameter, MatrixView x) = 0;

@@ -22,6 +22,8 @@ using kernels::MutRows;
 
 // Below this many element operations waking another thread costs more than it saves.
 constexpr int64_t kWorkPerThread = 1 << 17;
+// Rows that stay in a core's first-level cache from one operation to the next.
+constexpr int64_t kRowsInCache = 8;
 // Query rows times heads of a group of one attention call where a KV head serves fewer than this.
 constexpr int64_t kQueriesPerTask = 64;
 
@@ -151,8 +153,11 @@ void CpuBackend::DoNorm(const NormParams& params, MatrixView x, MatrixView out) 
 
 void CpuBackend::DoAddNorm(MatrixView branch, const NormParams& params, MatrixView hidden, MatrixView out) {
   ForRows(hidden.rows, 5 * hidden.cols, [&](int64_t begin, int64_t end) {
-    kernels_.add(In(branch, begin), end - begin, hidden.cols, Out(hidden, begin));
-    NormRows(params, hidden.Rows(begin, end - begin), out.Rows(begin, end - begin));
+    for (int64_t row = begin; row < end; row += kRowsInCache) {
+      const int64_t rows = std::min(kRowsInCache, end - row);
+      kernels_.add(In(branch, row), rows, hidden.cols, Out(hidden, row));
+      NormRows(params, hidden.Rows(row, rows), out.Rows(row, rows));
+    }
   });
 }
 
@@ -247,6 +252,29 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
       kernels_.attention({cache, blocks, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
                           s.position + task.row, length, options.causal, options.scale, options.softcap, options.bias,
                           options.bias_stride, options.bias_absolute, options.window, options.sinks});
+    }
+  });
+}
+
+bool CpuBackend::has_row_attention(const AttentionOptions& options, int64_t head_dim, int64_t rows) const {
+  if (!bf16_ || &kernels_ == &kernels::ReferenceKernels() || !kernels::HasRowAttention(rows, head_dim)) return false;
+  const bool plain = options.softcap == 0 && options.bias == nullptr && options.window == 0 && options.sinks == nullptr;
+  return plain && !options.causal && !options.memory && options.scale > 0;
+}
+
+void CpuBackend::DoRowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,
+                                int64_t kv_heads, int64_t head_dim, MatrixView qkv, MatrixView out) {
+  const int64_t group = out.cols / (kv_heads * head_dim), tasks = static_cast<int64_t>(sequences.size()) * kv_heads;
+  int64_t work = 0;
+  for (const SequenceSpan& s : sequences) work += s.rows * s.rows * out.cols / 8;
+  ForRows(tasks, work / std::max<int64_t>(1, tasks), [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const SequenceSpan& s = sequences[static_cast<size_t>(task / kv_heads)];
+      const int64_t head = task % kv_heads, q_column = head * group * head_dim, k_column = out.cols + head * head_dim;
+      const MatrixView k = qkv.Columns(k_column, head_dim), v = qkv.Columns(k_column + kv_heads * head_dim, head_dim);
+      packed_kernels_.row_attention({In(qkv.Columns(q_column, group * head_dim), s.first_row), In(k, s.first_row),
+                                     In(v, s.first_row), Out(out.Columns(q_column, group * head_dim), s.first_row),
+                                     s.rows, group, head_dim, options.scale});
     }
   });
 }

@@ -6,8 +6,8 @@
 // and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32. With bf16 compute,
 // weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU with AMX,
 // otherwise to 14 bits on a scale per 32; of encoders without AMX both sides are 13 bits on a scale per 128, which is
-// finer than bf16 (kernels/packed_gemm.h). The left side of quantised weights is rounded to 16 bits, and to 8 for more
-// rows on a CPU that multiplies bytes.
+// finer than bf16, and so are both sides of their attention where that is plain (kernels/packed_gemm.h). The left side
+// of quantised weights is rounded to 16 bits, and to 8 for more rows on a CPU that multiplies bytes.
 #pragma once
 
 #include <memory>
@@ -50,6 +50,7 @@ class CpuBackend : public Backend {
   absl::Span<const std::unique_ptr<Backend>> lanes() const override { return lanes_; }
   void OnLanes(absl::FunctionRef<void(size_t lane)> body) override;
   bool moves_kv() const override { return true; }
+  bool has_row_attention(const AttentionOptions& options, int64_t head_dim, int64_t rows) const override;
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
   int64_t default_kv_bytes() const override;  // a quarter of the machine's memory
@@ -73,7 +74,11 @@ class CpuBackend : public Backend {
   void DoMoveKv(const KvMove& move, MatrixView cos, MatrixView sin, int64_t layer, KvStore& store) override;
   void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                    int64_t layer, const KvStore& store, MatrixView out) override;
+  void DoRowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, int64_t kv_heads,
+                      int64_t head_dim, MatrixView qkv, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
+  void DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+             MatrixView mlp, MatrixView activated, MatrixView out) override;
   void DoClear(MatrixView x) override;
   void DoAdd(MatrixView x, MatrixView inout) override;
   void DoMap(MapKind kind, float parameter, MatrixView x) override;
@@ -104,11 +109,18 @@ class CpuBackend : public Backend {
   void LinearByPanels(const CpuLinear& linear, MatrixView x, MatrixView out);
   void RoundRows(MatrixView x, kernels::RowCode code);
   void LinearByPackedPanels(const CpuLinear& linear, MatrixView x, MatrixView out);
+  void MultiplyPacked(const CpuLinear& linear, const kernels::PackedRows& x, MatrixView out);
   kernels::PackedRows RoundPackedRows(MatrixView x);
+  kernels::PackedRows ActivateFeatures(const CpuLinear& linear, ActivationKind kind, bool gated,
+                                       const kernels::PackedRows& x, MatrixView mlp);
   bool LinearByTiles(const CpuLinear& linear, MatrixView x, MatrixView out);
   void ReadRows(const CpuLinear::Part& part, int64_t first, int64_t count, int64_t k, float* out) const;
   bool LinearByOneDnn(const CpuLinear& linear, MatrixView x, MatrixView out);
   bool ReserveRounded(int64_t count);  // room for `count` bf16 values in rounded_
+
+  // Room for x [rows, k] rounded, in `codes` and `scales`.
+  static kernels::PackedRows ReservePacked(int64_t rows, int64_t k, std::vector<int16_t>* codes,
+                                           std::vector<float>* scales);
 
   struct AttentionTask {
     int64_t sequence, kv_head, row, rows;
@@ -130,7 +142,9 @@ class CpuBackend : public Backend {
   std::vector<int16_t> row_codes_;
   std::vector<int32_t> row_starts_;
   std::vector<float> row_scales_, row_sums_;
-  kernels::GemmRows gemm_rows_ = {};                // the same for panels
+  kernels::GemmRows gemm_rows_ = {};      // the same for panels
+  std::vector<int16_t> activated_codes_;  // of Mlp's second product
+  std::vector<float> activated_scales_;
   std::vector<float> split_rows_, split_products_;  // of ExactLinearOfFewRows
   std::vector<float> tiles_;                        // of weights, one a thread
   std::vector<AttentionTask> attention_tasks_;

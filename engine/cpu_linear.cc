@@ -36,6 +36,8 @@ void FillColumns(const float* bias, int64_t count, int64_t rows, int64_t stride,
   for (int64_t row = 0; row < rows; ++row) std::copy(bias, bias + count, out + row * stride);
 }
 
+int64_t PanelsOf(int64_t n) { return (n + kernels::kPackedColumns - 1) / kernels::kPackedColumns; }
+
 bool HasPanels(const CpuLinear& linear) {
   return std::all_of(linear.parts().begin(), linear.parts().end(), [](const CpuLinear::Part& part) {
     return part.type == DataType::kBF16 || kernels::IsQuantized(part.type);
@@ -169,27 +171,82 @@ void CpuBackend::RoundRows(MatrixView x, kernels::RowCode code) {
 }
 
 void CpuBackend::LinearByPackedPanels(const CpuLinear& linear, MatrixView x, MatrixView out) {
-  const kernels::PackedGemmArgs args = {linear.panels(), linear.bias(), RoundPackedRows(x), {out.floats(), out.stride},
-                                        x.rows,          linear.n()};
-  const int64_t panels = (linear.n() + kernels::kPackedColumns - 1) / kernels::kPackedColumns;
+  MultiplyPacked(linear, RoundPackedRows(x), out);
+}
+
+void CpuBackend::MultiplyPacked(const CpuLinear& linear, const kernels::PackedRows& x, MatrixView out) {
+  const kernels::PackedGemmArgs args = {linear.panels(), linear.bias(), x, {out.floats(), out.stride},
+                                        out.rows,        linear.n()};
   auto body = [&](int64_t begin, int64_t end) { packed_kernels_.gemm(args, begin, end); };
-  const int64_t work = kernels::kPackedColumns * x.cols * x.rows;
-  pool_.ParallelFor(panels, std::max<int64_t>(1, kPackedWorkPerThread / work), std::ref(body));
+  const int64_t work = kernels::kPackedColumns * linear.k() * out.rows;
+  pool_.ParallelFor(PanelsOf(linear.n()), std::max<int64_t>(1, kPackedWorkPerThread / work), std::ref(body));
+}
+
+kernels::PackedRows CpuBackend::ReservePacked(int64_t rows, int64_t k, std::vector<int16_t>* codes,
+                                              std::vector<float>* scales) {
+  const int64_t blocks = (rows + kernels::kPackedRows - 1) / kernels::kPackedRows, groups = kernels::PackedGroups(k);
+  scales->resize(static_cast<size_t>(blocks * groups * kernels::kPackedRows));
+  codes->resize(scales->size() * kernels::kPackedGroup);
+  return {codes->data(), scales->data(), groups};
 }
 
 // x into the scratch of the current product.
 kernels::PackedRows CpuBackend::RoundPackedRows(MatrixView x) {
-  const int64_t blocks = (x.rows + kernels::kPackedRows - 1) / kernels::kPackedRows;
-  const int64_t groups = kernels::PackedGroups(x.cols), scales = blocks * groups * kernels::kPackedRows;
-  row_codes_.resize(static_cast<size_t>(scales * kernels::kPackedGroup));
-  row_scales_.resize(static_cast<size_t>(scales));
-  const kernels::PackedRows to = {row_codes_.data(), row_scales_.data(), groups};
+  const kernels::PackedRows to = ReservePacked(x.rows, x.cols, &row_codes_, &row_scales_);
   auto body = [&](int64_t begin, int64_t end) {
     const int64_t row = begin * kernels::kPackedRows, rows = std::min(end * kernels::kPackedRows, x.rows) - row;
     packed_kernels_.round_rows({x.floats() + row * x.stride, x.stride}, rows, x.cols, FromBlock(to, begin));
   };
+  const int64_t blocks = (x.rows + kernels::kPackedRows - 1) / kernels::kPackedRows;
   const int64_t grain = kRoundWorkPerThread / (kernels::kPackedRows * x.cols);
   pool_.ParallelFor(blocks, std::max<int64_t>(1, grain), std::ref(body));
+  return to;
+}
+
+void CpuBackend::DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
+                       MatrixView mlp, MatrixView activated, MatrixView out) {
+  const CpuLinear &first = static_cast<const CpuLinear&>(w1), &second = static_cast<const CpuLinear&>(w2);
+  // Of gated maps the second half must begin with a panel.
+  const bool apart = !gated || second.k() % kernels::kPackedColumns == 0;
+  if (first.panels() == nullptr || second.panels() == nullptr || !apart) {
+    DoLinear(w1, x, mlp);
+    DoActivation(kind, gated, mlp, activated);
+    return DoLinear(w2, activated, out);
+  }
+  MultiplyPacked(second, ActivateFeatures(first, kind, gated, RoundPackedRows(x), mlp), out);
+}
+
+// The activated product, rounded: a group of features at a time, which does not leave the core's cache in between.
+// `mlp` is room for some of them.
+kernels::PackedRows CpuBackend::ActivateFeatures(const CpuLinear& linear, ActivationKind kind, bool gated,
+                                                 const kernels::PackedRows& x, MatrixView mlp) {
+  const int64_t parts = gated ? 2 : 1, rows = mlp.rows, features = linear.n() / parts;
+  const kernels::PackedRows to = ReservePacked(rows, features, &activated_codes_, &activated_scales_);
+  auto body = [&](int64_t begin, int64_t end) {
+    float* room = mlp.floats() + begin * kernels::kPackedGroup * parts * rows;
+    for (int64_t group = begin; group < end; ++group) {
+      const int64_t at = group * kernels::kPackedGroup, count = std::min(kernels::kPackedGroup, features - at);
+      for (int64_t part = 0; part < parts; ++part) {
+        const int64_t first = part * features + at;
+        packed_kernels_.gemm({linear.panels() + first / kernels::kPackedColumns * x.groups,
+                              linear.bias() != nullptr ? linear.bias() + first : nullptr,
+                              x,
+                              {room + part * rows * count, count},
+                              rows,
+                              count},
+                             0, PanelsOf(count));
+      }
+      for (int64_t row = 0; row < rows; row += kernels::kPackedRows) {
+        const int64_t some = std::min(kernels::kPackedRows, rows - row);
+        float *gate = room + row * count, *up = gated ? gate + rows * count : nullptr;
+        kernels_.activate(kind, {gate, count}, {up, count}, some, count, {gate, count});
+        packed_kernels_.round_rows({gate, count}, some, count,
+                                   FromGroup(FromBlock(to, row / kernels::kPackedRows), group));
+      }
+    }
+  };
+  const int64_t work = parts * kernels::kPackedGroup * linear.k() * rows;
+  pool_.ParallelFor(to.groups, std::max<int64_t>(1, kPackedWorkPerThread / work), std::ref(body));
   return to;
 }
 

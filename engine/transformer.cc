@@ -171,24 +171,51 @@ void Transformer::EmbedRows(absl::Span<const int32_t> ids, absl::Span<const Sequ
   Norm(weights_.embedding_norm, scratch->hidden, scratch->hidden);
 }
 
-// From the stacked product to q as attention takes it, and k and v in the store.
-void Transformer::PrepareHeads(int64_t layer, absl::Span<const SequenceSpan> sequences, int64_t store_layer,
-                               KvStore& store, TransformerScratch* scratch) const {
+// From the stacked product to q, k and v as attention takes them but for the rotation.
+void Transformer::PrepareHeads(int64_t layer, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
-  const MatrixView qkv = scratch->qkv, k = qkv.Columns(a.q_dim(), a.kv_dim());
+  const MatrixView qkv = scratch->qkv;
   if (a.qkv_clip > 0) backend_.Map(MapKind::kClamp, a.qkv_clip, qkv);
-  if (a.qk_norm != QkNorm::kNone) {
-    const bool whole = a.qk_norm == QkNorm::kWhole;
-    backend_.NormHeads(ParamsOf(weights.q_norm), whole ? a.q_dim() : a.head_dim, qkv.Columns(0, a.q_dim()));
-    backend_.NormHeads(ParamsOf(weights.k_norm), whole ? a.kv_dim() : a.head_dim, k);
+  if (a.qk_norm == QkNorm::kNone) return;
+  const bool whole = a.qk_norm == QkNorm::kWhole;
+  backend_.NormHeads(ParamsOf(weights.q_norm), whole ? a.q_dim() : a.head_dim, qkv.Columns(0, a.q_dim()));
+  backend_.NormHeads(ParamsOf(weights.k_norm), whole ? a.kv_dim() : a.head_dim, qkv.Columns(a.q_dim(), a.kv_dim()));
+}
+
+// Cosines and sines of a layer's rotation.
+std::pair<MatrixView, MatrixView> Transformer::RotaryOf(int64_t layer, const TransformerScratch& scratch) const {
+  const bool local = architecture_.local_rope.has_value() && architecture_.window(layer) > 0;
+  return local ? std::pair(scratch.local_cos, scratch.local_sin) : std::pair(scratch.cos, scratch.sin);
+}
+
+// Attention over what the store holds, in which the rows' own keys and values come first.
+void Transformer::StoreAndAttend(int64_t layer, const AttentionOptions& options,
+                                 absl::Span<const SequenceSpan> sequences, KvStore& store,
+                                 TransformerScratch* scratch) const {
+  const Architecture& a = architecture_;
+  const MatrixView qkv = scratch->qkv;
+  // A store of one layer is scratch.
+  const int64_t at = store.shape().layers == 1 ? 0 : layer;
+  if (a.positions == PositionKind::kRope) {
+    const auto [cos, sin] = RotaryOf(layer, *scratch);
+    backend_.RotateAndStoreKv(cos, sin, sequences, qkv, at, store);
+  } else {
+    backend_.StoreKv(sequences, qkv.Columns(a.q_dim(), a.kv_dim()), qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim()), at,
+                     store);
   }
-  if (a.positions != PositionKind::kRope) {
-    return backend_.StoreKv(sequences, k, qkv.Columns(a.q_dim() + a.kv_dim(), a.kv_dim()), store_layer, store);
+  backend_.Attention(options, sequences, qkv.Columns(0, a.q_dim()), at, store, scratch->attended);
+}
+
+// Attention of an encoder, nothing of which is remembered.
+void Transformer::AttendRows(int64_t layer, const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,
+                             TransformerScratch* scratch) const {
+  const Architecture& a = architecture_;
+  if (a.positions == PositionKind::kRope) {
+    const auto [cos, sin] = RotaryOf(layer, *scratch);
+    backend_.Rope(cos, sin, a.head_dim, scratch->qkv.Columns(0, a.q_dim() + a.kv_dim()));
   }
-  const bool local = a.local_rope.has_value() && a.window(layer) > 0;
-  backend_.RotateAndStoreKv(local ? scratch->local_cos : scratch->cos, local ? scratch->local_sin : scratch->sin,
-                            sequences, qkv, store_layer, store);
+  backend_.RowAttention(options, sequences, a.kv_heads, a.head_dim, scratch->qkv, scratch->attended);
 }
 
 AttentionOptions Transformer::OptionsOf(int64_t layer) const {
@@ -212,14 +239,17 @@ AttentionOptions Transformer::OptionsOf(int64_t layer) const {
 
 void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
                                  MatrixView out, TransformerScratch* scratch) const {
-  const Architecture& a = architecture_;
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   AdaptedLinear(*weights.qkv, layer, AdaptedMap::kQkv, sequences, x, scratch->qkv, scratch);
-  // A store of one layer is scratch.
-  const int64_t at = store.shape().layers == 1 ? 0 : layer;
-  PrepareHeads(layer, sequences, at, store, scratch);
-  const MatrixView q = scratch->qkv.Columns(0, a.q_dim());
-  backend_.Attention(OptionsOf(layer), sequences, q, at, store, scratch->attended);
+  PrepareHeads(layer, scratch);
+  const AttentionOptions options = OptionsOf(layer);
+  int64_t longest = 0;
+  for (const SequenceSpan& s : sequences) longest = std::max(longest, s.rows);
+  if (store.shape().scratch && backend_.has_row_attention(options, architecture_.head_dim, longest)) {
+    AttendRows(layer, options, sequences, scratch);
+  } else {
+    StoreAndAttend(layer, options, sequences, store, scratch);
+  }
   AdaptedLinear(*weights.attention_out, layer, AdaptedMap::kAttentionOut, sequences, scratch->attended, out, scratch);
 }
 
@@ -228,8 +258,14 @@ MatrixView Transformer::MlpBlock(int64_t layer, absl::Span<const SequenceSpan> s
                                  TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
   if (weights.router != nullptr) return ExpertsBlock(weights, x, scratch);
+  const ActivationKind kind = architecture_.activation;
+  if (std::all_of(sequences.begin(), sequences.end(), [](const SequenceSpan& s) { return s.adapter == nullptr; })) {
+    backend_.Mlp(*weights.mlp_in, kind, architecture_.gated_mlp, *weights.mlp_out, x, scratch->mlp, scratch->activated,
+                 out);
+    return out;
+  }
   AdaptedLinear(*weights.mlp_in, layer, AdaptedMap::kMlpIn, sequences, x, scratch->mlp, scratch);
-  backend_.Activation(architecture_.activation, architecture_.gated_mlp, scratch->mlp, scratch->activated);
+  backend_.Activation(kind, architecture_.gated_mlp, scratch->mlp, scratch->activated);
   AdaptedLinear(*weights.mlp_out, layer, AdaptedMap::kMlpOut, sequences, scratch->activated, out, scratch);
   return out;
 }

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -111,8 +112,12 @@ class Transformer {
                      TransformerScratch* scratch) const;
   void AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
                       MatrixView out, TransformerScratch* scratch) const;
-  void PrepareHeads(int64_t layer, absl::Span<const SequenceSpan> sequences, int64_t store_layer, KvStore& store,
-                    TransformerScratch* scratch) const;
+  void PrepareHeads(int64_t layer, TransformerScratch* scratch) const;
+  std::pair<MatrixView, MatrixView> RotaryOf(int64_t layer, const TransformerScratch& scratch) const;
+  void StoreAndAttend(int64_t layer, const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,
+                      KvStore& store, TransformerScratch* scratch) const;
+  void AttendRows(int64_t layer, const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,
+                  TransformerScratch* scratch) const;
   AttentionOptions OptionsOf(int64_t layer) const;
   MatrixView MlpBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out,
                       TransformerScratch* scratch) const;

@@ -4,18 +4,19 @@ static_assert(kPackedColumns == kGemmColumns && kPackedRows == kGemmRows);
 // Groups of a panel that stay in the first-level cache, 25 KB, while all rows meet them.
 constexpr int64_t kGroupsTogether = 3;
 
-// Floats as integers within kPackedLimit; gives their scale, which is not finite when one of them is not.
+// kCount floats as integers within kPackedLimit; gives their scale, which is not finite when one of them is not.
+template <int64_t kCount = kPackedGroup>
 HWY_INLINE float RoundPackedGroup(const float* x, int16_t* codes) {
   const D32 d;
   const DF32 df;
   const hn::Rebind<int16_t, D32> d16;
   auto bits = hn::Zero(d);  // of the largest; as integers, so that NaN is large, and so is then the scale
-  for (int64_t i = 0; i < kPackedGroup; i += kLanes) {
+  for (int64_t i = 0; i < kCount; i += kLanes) {
     bits = hn::Max(bits, hn::BitCast(d, hn::Abs(hn::LoadU(df, x + i))));
   }
   const float scale = hn::GetLane(hn::BitCast(df, hn::MaxOfLanes(d, bits))) / kPackedLimit;
   const auto inverse = hn::Set(df, scale >= std::numeric_limits<float>::min() ? 1.0f / scale : 0.0f);
-  for (int64_t i = 0; i < kPackedGroup; i += kLanes) {
+  for (int64_t i = 0; i < kCount; i += kLanes) {
     const V32 rounded = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i), inverse));
     hn::StoreU(hn::DemoteTo(d16, rounded), d16, codes + i);
   }
@@ -43,47 +44,54 @@ inline void PackPanel(ConstRows features, int64_t count, int64_t k, PackedWeight
 }
 
 inline void RoundPackedRows(ConstRows x, int64_t rows, int64_t k, PackedRows out) {
-  HWY_ALIGN int16_t codes[kPackedRows][kPackedGroup];
   for (int64_t row = 0; row < rows; row += kPackedRows, out = FromBlock(out, 1)) {
-    for (int64_t g = 0; g < out.groups; ++g) {
+    for (int64_t g = 0; g < PackedGroups(k); ++g) {
       const int64_t inputs = std::min(kPackedGroup, k - g * kPackedGroup);
-      for (int64_t r = 0; r < kPackedRows; ++r) {
-        const bool there = row + r < rows;
-        const float* from = x.data + (there ? row + r : row) * x.stride + g * kPackedGroup;
-        out.scales[g * kPackedRows + r] = RoundPackedPart(from, there ? inputs : 0, codes[r]);
+      for (int64_t r = g * kPackedRows; r < (g + 1) * kPackedRows; ++r) {
+        const int64_t at = row + r % kPackedRows;
+        const bool there = at < rows;
+        const float* from = x.data + (there ? at : row) * x.stride + g * kPackedGroup;
+        out.scales[r] = RoundPackedPart(from, there ? inputs : 0, out.codes + r * kPackedGroup);
       }
-      InterleaveRows(reinterpret_cast<const int32_t*>(codes), kPackedGroup / 2,
-                     reinterpret_cast<int32_t*>(out.codes + g * kPackedGroup * kPackedRows));
     }
+  }
+}
+
+// Calls put(r, v, sums) for the sums of kInputs products, as floats, of each row r of kRegisterRows, kRowStride apart,
+// and vector v of the 32 features of `w` [kInputs / 2, 32, 2].
+template <int64_t kInputs, int64_t kRowStride, class Put>
+HWY_INLINE void SumProducts(const int16_t* codes, const int16_t* w, const Put& put) {
+  const D32 d;
+  V32 sums[kRegisterRows][kVectors], odd[kRegisterRows][kVectors];
+  for (int r = 0; r < kRegisterRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = odd[r][v] = hn::Zero(d);
+  }
+  HWY_UNROLL(64)  // all of it: otherwise GCC copies the sums in every round
+  for (int64_t k = 0; k < kInputs / 2; ++k) {
+    for (int r = 0; r < kRegisterRows; ++r) {
+      int32_t pair;
+      std::memcpy(&pair, codes + r * kRowStride + 2 * k, sizeof(pair));
+      const V32 broadcast = hn::Set(d, pair);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w + (k * kPackedColumns + v * kLanes) * 2);
+      }
+    }
+  }
+  for (int r = 0; r < kRegisterRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) put(r, v, hn::ConvertTo(DF32(), Finish(sums[r][v], odd[r][v])));
   }
 }
 
 // to [kRegisterRows, 32] = from + rows [first, first + kRegisterRows) of a block's group times a panel's.
 HWY_INLINE void MultiplyGroup(const PackedWeights& w, const int16_t* codes, const float* scales, int64_t first,
                               ConstRows from, MutRows to) {
-  const D32 d;
   const DF32 df;
-  V32 sums[kRegisterRows][kVectors], odd[kRegisterRows][kVectors];
-  for (int r = 0; r < kRegisterRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = odd[r][v] = hn::Zero(d);
-  }
-  HWY_UNROLL(64)  // all of it: otherwise GCC copies the sums in every round
-  for (int64_t k = 0; k < kPackedGroup / 2; ++k) {
-    for (int r = 0; r < kRegisterRows; ++r) {
-      int32_t pair;
-      std::memcpy(&pair, codes + (k * kPackedRows + first + r) * 2, sizeof(pair));
-      const V32 broadcast = hn::Set(d, pair);
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w.codes[k][v * kLanes]);
-    }
-  }
-  for (int r = 0; r < kRegisterRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      const auto scale = hn::Mul(hn::Set(df, scales[first + r]), hn::Load(df, w.scales + v * kLanes));
-      const auto sum = hn::ConvertTo(df, Finish(sums[r][v], odd[r][v]));
-      const auto so_far = hn::LoadU(df, from.data + r * from.stride + v * kLanes);
-      hn::StoreU(hn::MulAdd(sum, scale, so_far), df, to.data + r * to.stride + v * kLanes);
-    }
-  }
+  SumProducts<kPackedGroup, kPackedGroup>(
+      codes + first * kPackedGroup, &w.codes[0][0][0], [&](int r, int v, hn::Vec<DF32> sum) HWY_ATTR {
+        const auto scale = hn::Mul(hn::Set(df, scales[first + r]), hn::Load(df, w.scales + v * kLanes));
+        const auto so_far = hn::LoadU(df, from.data + r * from.stride + v * kLanes);
+        hn::StoreU(hn::MulAdd(sum, scale, so_far), df, to.data + r * to.stride + v * kLanes);
+      });
 }
 
 // to [8, 32] = from + a block of rows times the groups [begin, end) of a panel. `from` may be `to`.
@@ -149,9 +157,4 @@ inline void PackedGemm(const PackedGemmArgs& args, int64_t panel_begin, int64_t 
     if (args.bias != nullptr) std::copy_n(args.bias + first, count, bias);
     MultiplyRows(args, args.panels + p * args.x.groups, bias, count, {args.out.data + first, args.out.stride});
   }
-}
-
-inline const PackedGemmKernels& PackedTable() {
-  static const PackedGemmKernels table = {PackPanel, RoundPackedRows, PackedGemm};
-  return table;
 }

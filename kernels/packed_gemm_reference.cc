@@ -1,6 +1,7 @@
 // The products of packed_gemm.h as plain loops: sums in double.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/packed_gemm.h"
 
@@ -39,8 +40,7 @@ void PackPanel(ConstRows features, int64_t count, int64_t k, PackedWeights* to) 
 
 // Where code i of a group is.
 int64_t CodeAt(const PackedRows& x, int64_t row, int64_t group, int64_t i) {
-  const int64_t pair = (row / kPackedRows * x.groups + group) * (kPackedGroup / 2) + i / 2;
-  return (pair * kPackedRows + row % kPackedRows) * 2 + i % 2;
+  return ((row / kPackedRows * x.groups + group) * kPackedRows + row % kPackedRows) * kPackedGroup + i;
 }
 int64_t ScaleAt(const PackedRows& x, int64_t row, int64_t group) {
   return (row / kPackedRows * x.groups + group) * kPackedRows + row % kPackedRows;
@@ -48,7 +48,7 @@ int64_t ScaleAt(const PackedRows& x, int64_t row, int64_t group) {
 
 void RoundRows(ConstRows x, int64_t rows, int64_t k, PackedRows out) {
   for (int64_t row = 0; row < (rows + kPackedRows - 1) / kPackedRows * kPackedRows; ++row) {
-    for (int64_t g = 0; g < out.groups; ++g) {
+    for (int64_t g = 0; g < PackedGroups(k); ++g) {
       const bool there = row < rows;
       const float* from = there ? x.data + row * x.stride + g * kPackedGroup : nullptr;
       out.scales[ScaleAt(out, row, g)] = RoundGroup(
@@ -82,10 +82,41 @@ void Gemm(const PackedGemmArgs& args, int64_t panel_begin, int64_t panel_end) {
   }
 }
 
+// Of the query at q, in double; nothing is rounded.
+void Attend(const RowAttentionArgs& args, const float* q, float* out) {
+  double weights[kMaxRowAttention];
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (int64_t t = 0; t < args.rows; ++t) {
+    double& score = weights[t] = 0;
+    for (int64_t i = 0; i < args.head_dim; ++i) {
+      score += static_cast<double>(q[i]) * static_cast<double>(args.k.data[t * args.k.stride + i]);
+    }
+    score *= static_cast<double>(args.scale);
+    largest = std::max(largest, score);
+  }
+  for (int64_t t = 0; t < args.rows; ++t) sum += weights[t] = std::exp(weights[t] - largest);
+  for (int64_t i = 0; i < args.head_dim; ++i) {
+    double value = 0;
+    for (int64_t t = 0; t < args.rows; ++t) {
+      value += weights[t] * static_cast<double>(args.v.data[t * args.v.stride + i]);
+    }
+    out[i] = static_cast<float>(value / sum);
+  }
+}
+
+void RowAttention(const RowAttentionArgs& args) {
+  for (int64_t row = 0; row < args.rows; ++row) {
+    for (int64_t h = 0; h < args.group; ++h) {
+      const int64_t column = h * args.head_dim;
+      Attend(args, args.q.data + row * args.q.stride + column, args.out.data + row * args.out.stride + column);
+    }
+  }
+}
+
 }  // namespace
 
 const PackedGemmKernels& ReferencePackedGemmKernels() {
-  static const PackedGemmKernels table = {PackPanel, RoundRows, Gemm};
+  static const PackedGemmKernels table = {PackPanel, RoundRows, Gemm, RowAttention};
   return table;
 }
 

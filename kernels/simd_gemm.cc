@@ -1,5 +1,5 @@
-// Products of many rows (gemm.h, packed_gemm.h). Panels of gemm.h are packed chunk by chunk of 256 inputs, so that the
-// one in use stays in the first-level cache while all rows of x meet it.
+// Products of many rows (gemm.h, packed_gemm.h), and attention by such. Panels of gemm.h are packed chunk by chunk of
+// 256 inputs, so that the one in use stays in the first-level cache while all rows of x meet it.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -29,6 +29,7 @@ namespace gemm_plain {
 #include "kernels/gemm_tiles-inl.h"
 #undef LASTRO_VNNI
 #include "kernels/packed_gemm-inl.h"
+#include "kernels/row_attention-inl.h"
 }  // namespace gemm_plain
 #if HWY_TARGET != HWY_AVX3
 const GemmKernels& Gemm() { return gemm_plain::Table(); }
@@ -51,6 +52,7 @@ namespace gemm_vnni {
 #undef LASTRO_VNNI
 #include "kernels/gemm_amx-inl.h"
 #include "kernels/packed_gemm-inl.h"
+#include "kernels/row_attention-inl.h"
 }  // namespace gemm_vnni
 const GemmKernels& Gemm() {
   switch (TilesInUse()) {

@@ -218,6 +218,67 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
   }
 }
 
+// Texts beside each other, heads in groups: against the store, which other tests compare with sums in double.
+TEST_P(CpuBackendTest, RowAttentionDoesWhatTheStoreDoes) {
+  CpuBackend backend = NewBackend();
+  const AttentionOptions options = {false, 0.18f};
+  if (!backend.has_row_attention(options, 32, 512)) {
+    EXPECT_TRUE(GetParam().scalar || !GetParam().bf16);
+    return;
+  }
+  AttentionOptions causal = options, windowed = options;
+  causal.causal = true;
+  windowed.window = 9;
+  for (const AttentionOptions& other : {causal, windowed}) EXPECT_FALSE(backend.has_row_attention(other, 32, 512));
+  EXPECT_FALSE(backend.has_row_attention(options, 48, 512));
+  EXPECT_FALSE(backend.has_row_attention(options, 32, 513));
+  for (int64_t width : {32, 64}) {
+    const int64_t q_dim = 6 * width, kv_dim = 2 * width;
+    std::vector<SequenceSpan> sequences;
+    int64_t rows = 0;
+    for (int64_t length : {3, 140, 1, 64}) {
+      sequences.push_back({rows, length, 0, {}});
+      rows += length;
+    }
+    const std::vector<int32_t> blocks = AssignScratchBlocks(backend.kv_block_tokens(), absl::MakeSpan(sequences));
+    std::vector<float> qkv = Random(rows * (q_dim + 2 * kv_dim)), out(static_cast<size_t>(rows * q_dim)), want = out;
+    const MatrixView all = View(qkv, rows, q_dim + 2 * kv_dim);
+    ASSERT_OK_AND_ASSIGN(auto store, backend.AllocateKv({1, 2, width, backend.kv_block_tokens(),
+                                                         static_cast<int64_t>(blocks.size()), true}));
+    backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), 0, *store);
+    backend.Attention(options, sequences, all.Columns(0, q_dim), 0, *store, View(want, rows, q_dim));
+    backend.RowAttention(options, sequences, 2, width, all, View(out, rows, q_dim));
+    for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], want[i], 4e-3) << width << " at " << i;
+  }
+}
+
+// The same bits, also where features are no whole group, or the second half begins inside a panel.
+TEST_P(CpuBackendTest, MlpIsItsThreeOperations) {
+  CpuBackend backend = NewBackend();
+  const int64_t width = 72;
+  for (int64_t inner : {40, 128, 160, 500, 1536}) {
+    for (bool gated : {false, true}) {
+      const int64_t n = (gated ? 2 : 1) * inner;
+      const std::vector<float> in = Random(n * width, 0.1f), bias = Random(n), back = Random(width * inner, 0.1f);
+      ASSERT_OK_AND_ASSIGN(auto w1, backend.LoadLinear({Host(in, n)}, bias, LinearHints{false, true}));
+      ASSERT_OK_AND_ASSIGN(auto w2, backend.LoadLinear({Host(back, width)}, {}, LinearHints{false, true}));
+      for (int64_t rows : {1, 8, 37, 300}) {
+        std::vector<float> x = Random(rows * width), want(x.size()), out(x.size());
+        std::vector<float> mlp(static_cast<size_t>(rows * n)), activated(static_cast<size_t>(rows * inner));
+        const MatrixView from = View(x, rows, width), middle = View(mlp, rows, n), half = View(activated, rows, inner);
+        backend.Linear(*w1, from, middle);
+        backend.Activation(ActivationKind::kGeluErf, gated, middle, half);
+        backend.Linear(*w2, half, View(want, rows, width));
+        mlp.push_back(kSentinel);
+        const MatrixView room = View(mlp, rows, n);
+        backend.Mlp(*w1, ActivationKind::kGeluErf, gated, *w2, from, room, half, View(out, rows, width));
+        ASSERT_EQ(mlp.back(), kSentinel);
+        ASSERT_EQ(0, std::memcmp(out.data(), want.data(), out.size() * sizeof(float))) << inner << ", " << rows;
+      }
+    }
+  }
+}
+
 TEST_P(CpuBackendTest, EmbedAccumulatesAndPoolNormalizes) {
   CpuBackend backend = NewBackend();
   const int64_t cols = 21;

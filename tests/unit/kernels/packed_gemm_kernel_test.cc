@@ -25,8 +25,8 @@ class GuardedRows {
     return scales_[static_cast<size_t>((row / 8 * groups_ + k / 128) * 8 + row % 8)];
   }
   double at(int64_t row, int64_t k) const {
-    const int64_t pair = (row / 8 * groups_ * 64 + k / 2) * 8 + row % 8;
-    return scale(row, k) * codes_[static_cast<size_t>(2 * pair + k % 2)];
+    const int64_t group = (row / 8 * groups_ + k / 128) * 8 + row % 8;
+    return scale(row, k) * codes_[static_cast<size_t>(group * 128 + k % 128)];
   }
   int64_t rows() const { return 8 * blocks_; }
   int64_t padded() const { return 128 * groups_; }
@@ -103,6 +103,22 @@ TEST_P(PackedGemmKernel, RoundRowsRoundsToNearest) {
         }
       }
     }
+  }
+}
+
+// Of wider rows one group after the other.
+TEST_P(PackedGemmKernel, RoundRowsGroupByGroup) {
+  constexpr int64_t kRows = 19, kK = 300;
+  const GuardedMatrix x = GuardedMatrix::Random(kRows, kK, random_);
+  GuardedRows whole(kRows, kK), parts(kRows, kK);
+  packed().round_rows(x.in(), kRows, kK, whole.view());
+  for (int64_t g : {2, 0, 1}) {
+    const ConstRows from = {x.in().data + 128 * g, x.in().stride};
+    packed().round_rows(from, kRows, std::min<int64_t>(128, kK - 128 * g), FromGroup(parts.view(), g));
+  }
+  parts.ExpectGuardsIntact();
+  for (int64_t r = 0; r < whole.rows(); ++r) {
+    for (int64_t i = 0; i < whole.padded(); ++i) ASSERT_EQ(parts.at(r, i), whole.at(r, i)) << r << ", " << i;
   }
 }
 
