@@ -39,6 +39,12 @@ class CpuBuffer : public Buffer {
 ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 
+// Whether a sequence has more rows in this step than are decoded at once, and enough of them; `group` query heads have
+// one KV head. A property of the sequence, so that all its rows are computed alike however they are cut into tasks.
+bool IsPrompt(const SequenceSpan& s, int64_t group) {
+  return s.rows > kernels::kMaxGemvRows && s.rows * group >= kernels::kMinSplitQueries;
+}
+
 // Whether quantised weights may meet activations of 8 bits.
 bool UseFast(const CpuBackendOptions& options, const kernels::Kernels& kernels) {
   return !options.exact && &kernels != &kernels::ReferenceKernels();
@@ -224,6 +230,7 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
   const kernels::KvView cache = static_cast<const CpuKvStore&>(store).Layer(layer);
   const int64_t heads = q.cols / cache.head_dim, group = heads / cache.kv_heads;
   const int64_t rows_per_task = std::max<int64_t>(1, kQueriesPerTask / group);
+  const bool may_split = bf16_ && !deterministic_;
   attention_tasks_.clear();
   int64_t work = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
@@ -246,7 +253,8 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
       const int32_t* blocks = options.memory ? s.memory_blocks.data() : s.blocks.data();
       kernels_.attention({cache, blocks, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
                           s.position + task.row, length, options.causal, options.scale, options.softcap, options.bias,
-                          options.bias_stride, options.bias_absolute, options.window, options.sinks});
+                          options.bias_stride, options.bias_absolute, options.window, options.sinks,
+                          may_split && IsPrompt(s, group)});
     }
   });
 }

@@ -378,6 +378,47 @@ TEST(CpuBackendDeterministic, RowsDoNotDependOnTheirNeighbours) {
   }
 }
 
+// On tiles prompts are attended to, in bf16 compute; what is decoded, fp32 and deterministic compute stay as they are.
+TEST(CpuBackendOnTiles, AttentionOfPromptsOnly) {
+  if (!kernels::UseVnni()) GTEST_SKIP() << "this CPU multiplies no bytes, so that no tiles are used on it";
+  constexpr int64_t kHeads = 6, kKvHeads = 2, kWidth = 32, kLength = 60;
+  std::mt19937_64 random = testing::SeededRandom(10);
+  std::normal_distribution<float> normal(0, 1);
+  std::vector<float> qkv(kLength * (kHeads + 2 * kKvHeads) * kWidth);
+  for (float& value : qkv) value = normal(random);
+  const MatrixView all = View(qkv, kLength, (kHeads + 2 * kKvHeads) * kWidth);
+  // The last `rows` of the tokens.
+  auto attend = [&](const CpuBackendOptions& options, int64_t rows, kernels::TileUse use) {
+    kernels::SetTilesForTest(use);
+    CpuBackend backend(options, kernels::SimdKernels());
+    std::vector<SequenceSpan> sequences = {{0, kLength, 0, {}}};
+    const std::vector<int32_t> blocks = AssignScratchBlocks(backend.kv_block_tokens(), absl::MakeSpan(sequences));
+    auto store = *backend.AllocateKv({1, kKvHeads, kWidth, backend.kv_block_tokens(), int64_t{4}});
+    backend.StoreKv(sequences, all.Columns(kHeads * kWidth, kKvHeads * kWidth),
+                    all.Columns((kHeads + kKvHeads) * kWidth, kKvHeads * kWidth), 0, *store);
+    sequences[0].rows = rows;
+    sequences[0].position = kLength - rows;
+    std::vector<float> out(static_cast<size_t>(rows * kHeads * kWidth));
+    backend.Attention({true, 0.2f}, sequences, all.Rows(kLength - rows, rows).Columns(0, kHeads * kWidth), 0, *store,
+                      View(out, rows, kHeads * kWidth));
+    kernels::SetTilesForTest(kernels::TileUse::kHardware);
+    return out;
+  };
+  for (const bool bf16 : {false, true}) {
+    for (const bool deterministic : {false, true}) {
+      for (int64_t rows : {1, 4, 5, 6, 60}) {  // 16 queries are 6 rows of 3 heads
+        CpuBackendOptions options;
+        options.threads = 1;
+        options.bf16 = bf16;
+        options.deterministic = deterministic;
+        const bool same =
+            attend(options, rows, kernels::TileUse::kNone) == attend(options, rows, kernels::TileUse::kEmulated);
+        EXPECT_EQ(same, !bf16 || deterministic || rows < 6) << bf16 << deterministic << ", rows " << rows;
+      }
+    }
+  }
+}
+
 TEST(CpuBackendDeathTest, WrongShapesAreOurOwnBugs) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   CpuBackend backend({1, false}, kernels::SimdKernels());
