@@ -113,6 +113,7 @@ class CpuBackend : public Backend {
 
   struct AttentionTask {
     int64_t sequence, kv_head, row, rows;
+    bool split;  // AttentionArgs::split_bf16
   };
 
   const kernels::Kernels& kernels_;
