@@ -5,10 +5,12 @@
 // nearest, and low, the next eight bits of what that leaves over; of the four products all but low times low are added
 // up, the smaller first, in fp32. |x - high - low| < 2^-16 |x|, nothing for what fp16 holds, and |low low'| <=
 // 2^-16 |x x'|: a score is off by less than 3 * 2^-16 sum |q_i k_i| scale beside what fp32 rounds, and the weighted sum
-// of values by less than 3 * 2^-16 of the sum of weight |v|. Heads of 64 and 128 numbers, 512 and 2048 random tokens in
-// fp16: outputs off by 1e-5 of their size (root mean square); by 5e-4 to 2e-3 without the low part of the weights or of
-// the values, and by 2e-3 to 5e-3 without that of the queries or of the keys. Six products beside the softmax cost
-// little: on vectors it takes three times as long as they are said to take on tiles (16 cycles each).
+// of values by less than 3 * 2^-16 of the sum of weight |v|.
+//
+// Of random heads of 64 and 128 numbers over 512 and 2048 tokens in fp16, outputs are off by 1e-5 of their size (root
+// mean square); by 5e-4 to 2e-3 without the low parts of weights or of values, and by 2e-3 to 5e-3 without those of
+// queries or of keys. Leaving some out would save little: what is done on vectors takes about three times as long as
+// all products are said to take on tiles (16 cycles for two of them).
 //
 // A left side is rows of numbers in groups of 32, which the 16 dwords of the high parts and then those of the low parts
 // take the place of: a dword pairs numbers j and j + 16 of the group, so that vectors are split without a shuffle. A
