@@ -41,6 +41,12 @@ class CpuBuffer : public Buffer {
 ConstRows In(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 MutRows Out(const MatrixView& m, int64_t row = 0) { return {m.floats() + row * m.stride, m.stride}; }
 
+// Whether a sequence has more rows in this step than are decoded at once, and enough of them for tiles; `group` query
+// heads have one KV head. Asked of the sequence, so that its rows are computed alike however they are cut into tasks.
+bool IsPrompt(const SequenceSpan& s, int64_t group) {
+  return s.rows > kernels::kMaxGemvRows && s.rows * group >= kernels::kMinSplitQueries;
+}
+
 // Whether quantised weights may meet activations of 8 bits.
 bool UseFast(const CpuBackendOptions& options, const kernels::Kernels& kernels) {
   return !options.exact && &kernels != &kernels::ReferenceKernels();
@@ -228,16 +234,20 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
                              int64_t layer, const KvStore& store, MatrixView out) {
   const kernels::KvView cache = static_cast<const CpuKvStore&>(store).Layer(layer);
   const int64_t heads = q.cols / cache.head_dim, group = heads / cache.kv_heads;
-  const int64_t rows_per_task = std::max<int64_t>(1, kQueriesPerTask / group);
+  const bool may_split = bf16_ && !deterministic_ && kernels::TilesInUse() != kernels::TileUse::kNone;
   attention_tasks_.clear();
   int64_t work = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSpan& s = sequences[i];
     const int64_t length = options.memory ? s.memory_tokens : s.position + s.rows;
     work += s.rows * length * q.cols / 4;
+    const bool split = may_split && IsPrompt(s, group);
+    // On tiles, keys and values take much of the time to unpack.
+    const int64_t queries = split ? kernels::kMaxAttentionQueries : kQueriesPerTask;
+    const int64_t rows_per_task = std::max<int64_t>(1, queries / group);
     for (int64_t g = 0; g < cache.kv_heads; ++g) {
       for (int64_t row = 0; row < s.rows; row += rows_per_task) {
-        attention_tasks_.push_back({static_cast<int64_t>(i), g, row, std::min(rows_per_task, s.rows - row)});
+        attention_tasks_.push_back({static_cast<int64_t>(i), g, row, std::min(rows_per_task, s.rows - row), split});
       }
     }
   }
@@ -251,7 +261,7 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
       const int32_t* blocks = options.memory ? s.memory_blocks.data() : s.blocks.data();
       kernels_.attention({cache, blocks, task.kv_head, heads, In(q, row), Out(out, row), task.rows,
                           s.position + task.row, length, options.causal, options.scale, options.softcap, options.bias,
-                          options.bias_stride, options.bias_absolute, options.window, options.sinks});
+                          options.bias_stride, options.bias_absolute, options.window, options.sinks, task.split});
     }
   });
 }

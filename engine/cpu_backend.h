@@ -3,11 +3,12 @@
 // kernels/packed_gemm.h) or oneDNN's. All run on one pool of threads.
 //
 // Precision: activations, norms and softmax are fp32, and so are all sums but those of integers, which are exact. Keys
-// and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32. With bf16 compute,
-// weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU with AMX,
-// otherwise to 14 bits on a scale per 32; of encoders without AMX both sides are 13 bits on a scale per 128, which is
-// finer than bf16, and so are both sides of their attention where that is plain (kernels/packed_gemm.h). The left side
-// of quantised weights is rounded to 16 bits, and to 8 for more rows on a CPU that multiplies bytes.
+// and values are kept as CpuBackendOptions::kv_type says, and attention unpacks them to fp32; of more than kMaxGemvRows
+// rows it keeps some 16 bits of its factors with bf16 compute on a CPU with AMX (AttentionArgs::split_bf16). With bf16
+// compute, weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU
+// with AMX, otherwise to 14 bits on a scale per 32; of encoders without AMX both sides are 13 bits on a scale per 128,
+// which is finer than bf16, and so are both sides of their attention where that is plain (kernels/packed_gemm.h). The
+// left side of quantised weights is rounded to 16 bits, and to 8 for more rows on a CPU that multiplies bytes.
 #pragma once
 
 #include <memory>
@@ -124,6 +125,7 @@ class CpuBackend : public Backend {
 
   struct AttentionTask {
     int64_t sequence, kv_head, row, rows;
+    bool split;  // AttentionArgs::split_bf16
   };
 
   const kernels::Kernels& kernels_;

@@ -85,7 +85,12 @@ struct AttentionArgs {
   bool bias_absolute = false;
   int64_t window = 0;            // > 0: the query at p sees tokens t with |p - t| < window only
   const float* sinks = nullptr;  // [H]: one more score a head in its softmax, of a token without a value
+
+  // Where the CPU has AMX, factors may be rounded to what two BF16 numbers hold, some 16 bits (attention_amx-inl.h).
+  // It is worth it from kMinSplitQueries queries on; a query's result then still does not depend on those beside it.
+  bool split_bf16 = false;
 };
+inline constexpr int64_t kMinSplitQueries = 16;
 // Query rows times heads of a group that one call may take; longer inputs are split by the caller. Falcon-7B has 71
 // heads for one KV head.
 inline constexpr int64_t kMaxAttentionQueries = 128;

@@ -3,13 +3,16 @@
 //
 // Tile by tile of tokens: keys are unpacked to fp32 once for all queries of the call, a few of which at a time meet
 // them in registers; then the softmax of each; then values likewise. What a query's sums are made of, and in which
-// order, does not depend on the queries beside it.
+// order, does not depend on the queries beside it. Where the caller allows it and the CPU has AMX, its tiles multiply
+// (attention_amx-inl.h).
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
 
+#include "kernels/cpu_features.h"
 #include "kernels/simd.h"
+#include "kernels/tiles.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd_attention.cc"
@@ -257,25 +260,33 @@ HWY_INLINE void ForQueries(int64_t begin, int64_t end, const Body& body) {
   if (begin < end) body(std::integral_constant<int, 1>(), begin);
 }
 
+// Some components of the tile's keys, [components, kTileTokens], or values, [tokens, kTileDims].
+template <KvType kType>
+HWY_INLINE void UnpackTileKeys(const AttentionArgs& args, const Dims& part, Tiles& tile) {
+  for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
+    const uint8_t* keys = args.cache.Keys(tile.blocks[t / kKvBlock], args.kv_head);
+    UnpackKeys<kType>(keys, args.cache.head_dim, part.first, part.dims, tile.unpacked + t);
+  }
+}
+template <KvType kType>
+HWY_INLINE void UnpackTileValues(const AttentionArgs& args, const Dims& part, Tiles& tile) {
+  for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
+    const uint8_t* values = args.cache.Values(tile.blocks[t / kKvBlock], args.kv_head);
+    UnpackValues<kType>(values, args.cache.head_dim, part.first, part.dims, std::min(kKvBlock, tile.tokens - t),
+                        tile.unpacked + t * kTileDims);
+  }
+}
+
 // The queries [i, stop), each of which sees something of the tile.
 template <KvType kType>
 HWY_INLINE void AttendTile(const AttentionArgs& args, int64_t i, int64_t stop, Tiles& tile) {
-  const KvView& cache = args.cache;
-  const int64_t head_dim = cache.head_dim;
-  ForDims(head_dim, [&](const Dims& part) HWY_ATTR {
-    for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
-      const uint8_t* keys = cache.Keys(tile.blocks[t / kKvBlock], args.kv_head);
-      UnpackKeys<kType>(keys, head_dim, part.first, part.dims, tile.unpacked + t);
-    }
+  ForDims(args.cache.head_dim, [&](const Dims& part) HWY_ATTR {
+    UnpackTileKeys<kType>(args, part, tile);
     ForQueries(i, stop, [&](auto n, int64_t q) HWY_ATTR { ScoreTile<n.value>(tile, q, part, args.scale); });
   });
   SoftmaxTile(args, i, stop, tile);
-  ForDims(head_dim, [&](const Dims& part) HWY_ATTR {
-    for (int64_t t = 0; t < tile.tokens; t += kKvBlock) {
-      const uint8_t* values = cache.Values(tile.blocks[t / kKvBlock], args.kv_head);
-      UnpackValues<kType>(values, head_dim, part.first, part.dims, std::min(kKvBlock, tile.tokens - t),
-                          tile.unpacked + t * kTileDims);
-    }
+  ForDims(args.cache.head_dim, [&](const Dims& part) HWY_ATTR {
+    UnpackTileValues<kType>(args, part, tile);
     ForQueries(i, stop, [&](auto n, int64_t q) HWY_ATTR { AddValues<n.value>(tile, q, part); });
   });
 }
@@ -315,10 +326,10 @@ HWY_INLINE int64_t PrepareQueries(const AttentionArgs& args, Tiles& tile) {
   return count;
 }
 
-template <KvType kType>
-HWY_NOINLINE void AttendAll(const AttentionArgs& args) {
-  Tiles tile;
-  const int64_t count = PrepareQueries(args, tile), longest = tile.queries[count - 1].end;
+// Calls attend(i, stop) for each tile of tokens, of which the queries [i, stop) see something.
+template <class Attend>
+HWY_INLINE void ForTiles(const AttentionArgs& args, int64_t count, Tiles& tile, const Attend& attend) {
+  const int64_t longest = tile.queries[count - 1].end;
   for (tile.begin = tile.queries[0].first / kTileTokens * kTileTokens; tile.begin < longest;
        tile.begin += kTileTokens) {
     tile.tokens = std::min(kTileTokens, longest - tile.begin);
@@ -327,18 +338,51 @@ HWY_NOINLINE void AttendAll(const AttentionArgs& args) {
     int64_t i = 0, stop = count;
     while (i < stop && tile.queries[i].end <= tile.begin) ++i;
     while (i < stop && tile.queries[stop - 1].first >= tile.begin + tile.tokens) --stop;
-    AttendTile<kType>(args, i, stop, tile);
-  }
-  const F32 d;
-  const TokenTag dt;
-  for (int64_t q = 0; q < count; ++q) {
-    float* out = tile.queries[q].out;
-    const VF32 factor = hn::Set(d, 1.0f / hn::GetLane(hn::SumOfLanes(dt, hn::LoadU(dt, tile.sums + q * kKvBlock))));
-    Transform2(out, out, args.cache.head_dim, out, [factor](VF32 v, VF32) { return hn::Mul(v, factor); });
+    attend(i, stop);
   }
 }
 
+// The output of a query, from the sum of its weighted values, which may be the output itself.
+HWY_INLINE void PutOutput(const Tiles& tile, int64_t query, const float* sum, int64_t head_dim) {
+  const F32 d;
+  const TokenTag dt;
+  const auto weights = hn::SumOfLanes(dt, hn::LoadU(dt, tile.sums + query * kKvBlock));
+  const VF32 factor = hn::Set(d, 1.0f / hn::GetLane(weights));
+  Transform2(sum, sum, head_dim, tile.queries[query].out, [factor](VF32 v, VF32) { return hn::Mul(v, factor); });
+}
+
+template <KvType kType>
+HWY_NOINLINE void AttendAll(const AttentionArgs& args) {
+  Tiles tile;
+  const int64_t count = PrepareQueries(args, tile);
+  ForTiles(args, count, tile, [&](int64_t i, int64_t stop) HWY_ATTR { AttendTile<kType>(args, i, stop, tile); });
+  for (int64_t q = 0; q < count; ++q) PutOutput(tile, q, tile.queries[q].out, args.cache.head_dim);
+}
+
+#if HWY_TARGET == HWY_AVX3
+#include "kernels/attention_amx-inl.h"
+#endif
+
+// Whether tiles have done it.
+HWY_INLINE bool AttendOnTiles(const AttentionArgs& args) {
+#if HWY_TARGET == HWY_AVX3
+  if (!args.split_bf16 || args.cache.head_dim > kSplitDims) return false;
+  switch (TilesInUse()) {
+    case TileUse::kHardware:
+      TileAttention<HardwareTiles>(args);
+      return true;
+    case TileUse::kEmulated:
+      TileAttention<EmulatedTiles>(args);
+      return true;
+    case TileUse::kNone:
+      break;
+  }
+#endif
+  return false;
+}
+
 void Attention(const AttentionArgs& args) {
+  if (AttendOnTiles(args)) return;
   switch (args.cache.type) {
     case KvType::kF32:
       return AttendAll<KvType::kF32>(args);

@@ -81,11 +81,15 @@ void ZeroBeyond(State& state, int tile, int rows, int bytes) {
 }
 
 // Denormals count as zero.
-float Flush(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x; }
-float ReadBf16(const uint8_t* from) {
-  uint16_t bits;
-  std::memcpy(&bits, from, sizeof(bits));
-  return Flush(Bf16ToFloat(bits));
+float Flush(float x) { return std::abs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x; }
+void ReadRows(const State& state, int tile, float (&to)[kTileRows][kTileBytes / 2]) {
+  for (int row = 0; row < state.config.rows[tile]; ++row) {
+    for (int i = 0; i < state.config.row_bytes[tile] / 2; ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, state.data[tile][row] + 2 * i, sizeof(bits));
+      to[row][i] = Flush(Bf16ToFloat(bits));
+    }
+  }
 }
 
 }  // namespace
@@ -150,14 +154,14 @@ void EmulatedTiles::MultiplyBytes(int c, int a, int b, bool a_signed) {
 void EmulatedTiles::MultiplyBf16(int c, int a, int b) {
   State& state = ThreadState();
   const Shape shape = ShapeOfProduct(state, c, a, b);
+  float left[kTileRows][kTileBytes / 2], right[kTileRows][kTileBytes / 2];
+  ReadRows(state, a, left);
+  ReadRows(state, b, right);
   for (int m = 0; m < shape.m; ++m) {
     for (int n = 0; n < shape.n; ++n) {
       float sums[2] = {0, 0};
       for (int k = 0; k < shape.k; ++k) {
-        for (int i = 0; i < 2; ++i) {
-          const float x = ReadBf16(state.data[a][m] + 4 * k + 2 * i), y = ReadBf16(state.data[b][k] + 4 * n + 2 * i);
-          sums[i] = Flush(std::fma(x, y, sums[i]));
-        }
+        for (int i = 0; i < 2; ++i) sums[i] = Flush(std::fma(left[m][2 * k + i], right[k][2 * n + i], sums[i]));
       }
       float value;
       std::memcpy(&value, state.data[c][m] + 4 * n, 4);

@@ -192,6 +192,8 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
   const AttentionOptions options = {false, 0.3f};
   backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), 1, *store);
   backend.Attention(options, sequences, all.Columns(0, q_dim), 1, *store, View(out, rows, q_dim));
+  // On tiles factors keep some 16 bits.
+  const double tolerance = GetParam().tiles == kernels::TileUse::kNone ? 2e-5 : 1e-4;
   for (const SequenceSpan& s : sequences) {
     for (int64_t r = s.first_row; r < s.first_row + s.rows; ++r) {
       for (int64_t h = 0; h < heads; ++h) {
@@ -211,7 +213,7 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
             want += weights[static_cast<size_t>(t)] / total *
                     all.floats()[(s.first_row + t) * all.stride + q_dim + kv_dim + h / 3 * width + d];
           }
-          ASSERT_NEAR(out[static_cast<size_t>(r * q_dim + h * width + d)], want, 2e-5) << r << " " << h;
+          ASSERT_NEAR(out[static_cast<size_t>(r * q_dim + h * width + d)], want, tolerance) << r << " " << h;
         }
       }
     }
@@ -433,6 +435,55 @@ TEST(CpuBackendDeterministic, RowsDoNotDependOnTheirNeighbours) {
           backend.Linear(*weight, View(x, 70, k).Rows(70 - rows, rows), View(out, rows, n));
           ASSERT_TRUE(std::equal(out.begin(), out.end(), alone.end() - static_cast<ptrdiff_t>(out.size())))
               << "type " << static_cast<int>(matrix.type) << " rows " << rows << " bf16 " << bf16 << " exact " << exact;
+        }
+      }
+    }
+  }
+}
+
+// The last `rows` of 60 tokens attend to all, `heads` query heads to two KV heads.
+std::vector<float> AttendTo(const CpuBackendOptions& options, kernels::TileUse use, std::vector<float>& qkv,
+                            int64_t heads, int64_t rows) {
+  constexpr int64_t kKvHeads = 2, kWidth = 32, kLength = 60;
+  const int64_t q_dim = heads * kWidth, kv_dim = kKvHeads * kWidth;
+  const MatrixView all = View(qkv, kLength, q_dim + 2 * kv_dim);
+  kernels::SetTilesForTest(use);
+  CpuBackend backend(options, kernels::SimdKernels());
+  std::vector<SequenceSpan> sequences = {{0, kLength, 0, {}}};
+  const std::vector<int32_t> blocks = AssignScratchBlocks(backend.kv_block_tokens(), absl::MakeSpan(sequences));
+  auto store = *backend.AllocateKv(
+      {1, kKvHeads, kWidth, backend.kv_block_tokens(), static_cast<int64_t>(sequences[0].blocks.size())});
+  backend.StoreKv(sequences, all.Columns(q_dim, kv_dim), all.Columns(q_dim + kv_dim, kv_dim), 0, *store);
+  sequences[0].rows = rows;
+  sequences[0].position = kLength - rows;
+  std::vector<float> out(static_cast<size_t>(rows * q_dim));
+  backend.Attention({true, 0.2f}, sequences, all.Rows(kLength - rows, rows).Columns(0, q_dim), 0, *store,
+                    View(out, rows, q_dim));
+  kernels::SetTilesForTest(kernels::TileUse::kHardware);
+  return out;
+}
+
+// On tiles prompts are attended to, of more than 4 rows and 15 queries of a KV head, in bf16 compute. What is decoded,
+// drafts, fp32 and deterministic compute stay what they are.
+TEST(CpuBackendOnTiles, AttentionOfPromptsOnly) {
+  if (!kernels::UseVnni()) GTEST_SKIP() << "this CPU multiplies no bytes, so that no tiles are used on it";
+  std::mt19937_64 random = testing::SeededRandom(10);
+  std::normal_distribution<float> normal(0, 1);
+  for (int64_t heads : {2, 8}) {
+    std::vector<float> qkv(static_cast<size_t>(60 * (heads + 4) * 32));
+    for (float& value : qkv) value = normal(random);
+    for (int64_t rows : {1, 4, 5, 15, 16, 60}) {
+      for (const bool bf16 : {false, true}) {
+        for (const bool deterministic : {false, true}) {
+          CpuBackendOptions options;
+          options.threads = 1;
+          options.bf16 = bf16;
+          options.deterministic = deterministic;
+          const std::vector<float> plain = AttendTo(options, kernels::TileUse::kNone, qkv, heads, rows);
+          const bool same = AttendTo(options, kernels::TileUse::kEmulated, qkv, heads, rows) == plain;
+          const bool prompt = rows >= (heads == 2 ? 16 : 5);
+          EXPECT_EQ(same, !bf16 || deterministic || !prompt)
+              << "heads " << heads << " rows " << rows << " bf16 " << bf16 << " deterministic " << deterministic;
         }
       }
     }

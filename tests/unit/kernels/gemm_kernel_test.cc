@@ -277,16 +277,7 @@ TEST_P(GemmKernel, RowsDoNotMix) {
   }
 }
 
-// Where there are bytes to multiply also tiles: the instructions where the CPU has them, and what emulates them.
-std::vector<Implementation> WithTiles() {
-  std::vector<Implementation> all = Implementations();
-  if (!UseVnni()) return all;
-  all.push_back({"AMX_EMULATED", HWY_AVX3, true, TileUse::kEmulated});
-  if (TilesInUse() == TileUse::kHardware) all.push_back({"AMX", HWY_AVX3, true, TileUse::kHardware});
-  return all;
-}
-INSTANTIATE_TEST_SUITE_P(Implementations, GemmKernel, ::testing::ValuesIn(WithTiles()),
-                         [](const auto& info) { return info.param.name; });
+LASTRO_INSTANTIATE_KERNEL_TESTS_WITH_TILES(GemmKernel);
 
 // The same integers in the same order: tiles give the results of AVX-512 VNNI to the last bit.
 TEST(GemmOnTiles, EqualsVnni) {

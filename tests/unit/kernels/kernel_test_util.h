@@ -35,6 +35,15 @@ inline std::vector<Implementation> Implementations() {
   return all;
 }
 
+// Where there are bytes to multiply also tiles: the instructions where the CPU has them, and what emulates them.
+inline std::vector<Implementation> WithTiles() {
+  std::vector<Implementation> all = Implementations();
+  if (!UseVnni()) return all;
+  all.push_back({"AMX_EMULATED", HWY_AVX3, true, TileUse::kEmulated});
+  if (TilesInUse() == TileUse::kHardware) all.push_back({"AMX", HWY_AVX3, true, TileUse::kHardware});
+  return all;
+}
+
 // The base of each file's fixture: every test runs once per implementation; `kernels()` is the one under test.
 class KernelTest : public ::testing::TestWithParam<Implementation> {
  protected:
@@ -56,8 +65,10 @@ class KernelTest : public ::testing::TestWithParam<Implementation> {
   std::mt19937_64 random_ = testing::SeededRandom(20240611);
 };
 
-#define LASTRO_INSTANTIATE_KERNEL_TESTS(suite)                                             \
-  INSTANTIATE_TEST_SUITE_P(Implementations, suite, ::testing::ValuesIn(Implementations()), \
+#define LASTRO_INSTANTIATE_KERNEL_TESTS(suite) LASTRO_INSTANTIATE_KERNEL_TESTS_OF_(suite, Implementations())
+#define LASTRO_INSTANTIATE_KERNEL_TESTS_WITH_TILES(suite) LASTRO_INSTANTIATE_KERNEL_TESTS_OF_(suite, WithTiles())
+#define LASTRO_INSTANTIATE_KERNEL_TESTS_OF_(suite, implementations)                      \
+  INSTANTIATE_TEST_SUITE_P(Implementations, suite, ::testing::ValuesIn(implementations), \
                            [](const auto& info) { return info.param.name; })
 
 inline constexpr float kSentinel = -12345.0f;
