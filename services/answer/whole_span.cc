@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kGroupDigits = 3;  // of thousands: "1 480"
 
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
-bool IsLetterOrDigit(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || (c & 0x80) != 0; }
+bool IsLetterOrDigit(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 bool IsPoint(char c) { return c == '.' || c == ',' || c == ':'; }
 
 size_t DigitsAt(absl::string_view text) {
