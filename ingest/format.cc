@@ -45,9 +45,9 @@ absl::StatusOr<Format> DetectFormat(absl::string_view uri, absl::string_view med
   std::string extension = ExtensionOf(uri);
   if (std::optional<Format> format = FormatOfExtension(extension)) return *format;
   if (any_text) return Format::kPlainText;
-  return absl::UnimplementedError(
-      absl::StrCat("the format ", extension.empty() ? "without an extension" : extension,
-                   " is not supported; .txt, .md, .html and .pdf are (include the file by name to read it as text)"));
+  return absl::UnimplementedError(absl::StrCat(
+      "the format ", extension.empty() ? "without an extension" : extension,
+      " is not supported; .txt, .md, .html and .pdf are (text of another kind is read where it is named or included)"));
 }
 
 bool HasSupportedExtension(absl::string_view uri) { return FormatOfExtension(ExtensionOf(uri)).has_value(); }

@@ -60,7 +60,9 @@ std::vector<const VectorSetRow*> CollectionRow::Sets() const {
 absl::StatusOr<CollectionRow> FindCollection(Database& db, const std::string& name) {
   LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare(absl::StrCat(kSelect, "WHERE c.name=?1")));
   LASTRO_ASSIGN_OR_RETURN(bool found, query.BindText(1, name).Step());
-  if (!found) return absl::NotFoundError(absl::StrCat("there is no collection \"", name, "\""));
+  if (!found)
+    return absl::NotFoundError(
+        absl::StrCat("there is no collection \"", name, "\"; it is made when documents are ingested into it"));
   return Read(query);
 }
 

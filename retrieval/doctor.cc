@@ -297,7 +297,7 @@ class Doctor {
 
   absl::Status MendDerived(Database& db, const Look& found) {
     bool pages = found.problems_of(kPages) > 0;
-    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(db.Execute("REINDEX")));
+    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(RemakeIndexes(db)));
     for (int64_t set : found.report.other_vectors) LASTRO_RETURN_IF_ERROR(TakeOut(db, set));
     bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
@@ -309,6 +309,30 @@ class Doctor {
       std::error_code error;
       if (!std::filesystem::exists(path, error)) continue;         // went with its vectors
       LASTRO_RETURN_IF_ERROR(FileSystem::Current().Remove(path));  // the store makes it anew when it is opened
+    }
+    return absl::OkStatus();
+  }
+
+  // Each by itself. One whose pages cannot even be freed is made beside them; those of keys have no statement for that.
+  absl::Status RemakeIndexes(Database& db) {
+    std::vector<std::pair<std::string, std::string>> indexes;  // names and statements
+    {
+      LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT name, sql FROM sqlite_schema WHERE type='index'"));
+      while (true) {
+        LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+        if (!more) break;
+        indexes.emplace_back(query.Text(0), query.Text(1));
+      }
+    }
+    for (const auto& [name, statement] : indexes) {
+      absl::Status status = db.Execute(absl::StrCat("REINDEX \"", name, "\""));
+      if (IsDamage(status) && !statement.empty()) {
+        status = Step(db, [&]() -> absl::Status {
+          LASTRO_RETURN_IF_ERROR(Forget(db, name));
+          return db.Execute(statement);
+        });
+      }
+      LASTRO_RETURN_IF_ERROR(UnlessDamaged(status));
     }
     return absl::OkStatus();
   }

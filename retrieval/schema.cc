@@ -1,5 +1,7 @@
 #include "retrieval/schema.h"
 
+#include <sqlite3.h>
+
 #include <utility>
 #include <vector>
 
@@ -269,6 +271,14 @@ absl::Status DropFtsTable(Database& db, int64_t collection) {
 absl::Status RebuildFtsTable(Database& db, int64_t collection) {
   std::string table = FtsTable(collection);
   return db.Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('rebuild')"));
+}
+
+absl::Status Forget(Database& db, const std::string& name) {
+  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
+  absl::Status forgotten = db.Execute(absl::StrCat("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='",
+                                                   name, "'; PRAGMA writable_schema=RESET"));
+  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  return forgotten;
 }
 
 absl::StatusOr<int64_t> ReadCommit(Database& db) { return db.QueryInt("SELECT value FROM meta WHERE key='commit'"); }

@@ -24,6 +24,9 @@ absl::Status SetUpFullText(Database& db, int64_t collection);
 absl::Status DropFtsTable(Database& db, int64_t collection);
 absl::Status RebuildFtsTable(Database& db, int64_t collection);  // from the chunks as they are
 
+// Takes a table or index too damaged to be dropped out of the schema: its pages belong to nobody until a VACUUM.
+absl::Status Forget(Database& db, const std::string& name);
+
 // The commit number, kept in `meta`.
 absl::StatusOr<int64_t> ReadCommit(Database& db);
 absl::StatusOr<int64_t> AdvanceCommit(Database& db);  // within a write transaction; the new number

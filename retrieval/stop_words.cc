@@ -25,17 +25,17 @@ constexpr absl::string_view kPortuguese =
 
 using WordSet = absl::flat_hash_set<std::string>;
 
-const WordSet& StopWords() {
-  static const WordSet* const words = [] {
-    auto* set = new WordSet(absl::StrSplit(kEnglish, ' '));
-    for (absl::string_view word : absl::StrSplit(kPortuguese, ' ')) set->emplace(word);
-    return set;
-  }();
-  return *words;
-}
-
 }  // namespace
 
-bool IsStopWord(absl::string_view word) { return StopWords().contains(word); }
+bool IsStopWord(absl::string_view word) {
+  return IsStopWordOf(Language::kEnglish, word) || IsStopWordOf(Language::kPortuguese, word);
+}
+
+bool IsStopWordOf(Language language, absl::string_view word) {
+  static const WordSet* const english = new WordSet(absl::StrSplit(kEnglish, ' '));
+  static const WordSet* const portuguese = new WordSet(absl::StrSplit(kPortuguese, ' '));
+  if (language == Language::kEnglish) return english->contains(word);
+  return language == Language::kPortuguese && portuguese->contains(word);
+}
 
 }  // namespace lastro::retrieval

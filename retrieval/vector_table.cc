@@ -1,12 +1,11 @@
 #include "retrieval/vector_table.h"
 
-#include <sqlite3.h>
-
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "retrieval/filter_sql.h"
+#include "retrieval/schema.h"
 
 namespace lastro::retrieval {
 namespace {
@@ -64,11 +63,7 @@ absl::Status EmptyVectorSet(Database& db, int64_t set) {
 }
 
 absl::Status RemakeVectorSet(Database& db, int64_t set) {
-  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
-  absl::Status forgotten = db.Execute(absl::StrCat("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='",
-                                                   VectorTable(set), "'; PRAGMA writable_schema=RESET"));
-  sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  LASTRO_RETURN_IF_ERROR(forgotten);
+  LASTRO_RETURN_IF_ERROR(Forget(db, VectorTable(set)));
   LASTRO_RETURN_IF_ERROR(CreateVectorTable(db, set));
   return db.Execute(absl::StrCat("UPDATE vector_sets SET vectors=0 WHERE id=", set));
 }

@@ -1,7 +1,7 @@
 #include "services/answer/abstention.h"
 
 #include "base/check.h"
-#include "ingest/language.h"
+#include "services/answer/question_form.h"
 
 namespace lastro::services::answer {
 namespace {
@@ -43,8 +43,7 @@ std::string PortugueseText(v1::Answerability reason) {
 }  // namespace
 
 std::string AbstentionText(v1::Answerability reason, const std::string& question) {
-  bool portuguese = ingest::DetectLanguage(question) == retrieval::Language::kPortuguese;
-  return portuguese ? PortugueseText(reason) : EnglishText(reason);
+  return IsInPortuguese(question) ? PortugueseText(reason) : EnglishText(reason);
 }
 
 }  // namespace lastro::services::answer

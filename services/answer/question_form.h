@@ -1,13 +1,19 @@
-// What form of answer a question asks for. Pure function, thread-safe.
+// What form of answer a question asks for, English or Portuguese. Pure functions, thread-safe.
 #pragma once
 
 #include "absl/strings/string_view.h"
 
 namespace lastro::services::answer {
 
+// Whether `question` is Portuguese rather than English, by its stop words and accents; false when they do not tell.
+bool IsInPortuguese(absl::string_view question);
+
 // Whether `question` asks how, why, or for a description or a list, which a few words seldom answer: "how do I ...",
-// "por que ...", "list the ...". "how many", "how old", "como se chama" and their like ask for a fact. English and
-// Portuguese.
+// "por que ...", "list the ...". "how many", "how old", "como se chama" and their like ask for a fact.
 bool AsksToExplain(absl::string_view question);
+
+// Whether no less than a sentence answers `question`: it asks yes or no ("is there ...", "posso ...?"), where a word
+// out of "pets are not allowed" would say the contrary, or how to do something ("how do I ...", "como se pede ...").
+bool AsksForSentence(absl::string_view question);
 
 }  // namespace lastro::services::answer

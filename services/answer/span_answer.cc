@@ -23,6 +23,7 @@ constexpr double kOutOfScopeCosine = 0.2;     // below: passages are about somet
 constexpr double kOutOfScopeEvidence = 0.05;  // probability of an answer
 
 bool StandsAlone(const std::string& question, const SpanAnswer& found) {
+  if (AsksForSentence(question)) return false;
   return !AsksToExplain(question) || SplitWords(found.text).size() <= kMaxWordsOfExplanation;
 }
 

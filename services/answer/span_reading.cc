@@ -13,6 +13,7 @@
 #include "services/answer/candidates.h"
 #include "services/answer/citation.h"
 #include "services/answer/span_evidence.h"
+#include "services/answer/whole_span.h"
 #include "services/proto_convert.h"
 
 namespace lastro::services::answer {
@@ -104,7 +105,9 @@ void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::R
   readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
   for (const v1::ReadResponse::Span& span : reading.spans()) {
-    const auto begin = static_cast<uint64_t>(span.range().begin()), end = static_cast<uint64_t>(span.range().end());
+    const TextRange read{static_cast<size_t>(span.range().begin()), static_cast<size_t>(span.range().end())};
+    const TextRange whole = WholeSpan(chunk.text(), read);
+    const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : read;
     Candidate sentence = SentenceAround(passage, chunk, begin, end);
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
     readings->answers.push_back({passage, begin, end, chunk.text().substr(begin, end - begin), std::move(sentence),

@@ -1,6 +1,8 @@
 #include "services/cli/answer_view.h"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -32,12 +34,15 @@ std::string Markers(const v1::Claim& claim, absl::Span<const v1::Citation> citat
   return markers;
 }
 
-absl::string_view ReasonOf(v1::Answerability answerability) {
-  switch (answerability) {
+bool IsWeak(const v1::Answer& answer) { return answer.evidence() < answer.evidence_threshold(); }
+
+absl::string_view ReasonOf(const v1::Answer& answer) {
+  switch (answer.answerability()) {
     case v1::NO_HIT:
       return "no document matches the question";
     case v1::WEAK_EVIDENCE:
-      return "what was found does not answer the question well enough";
+      return IsWeak(answer) ? "what was found does not answer the question well enough"
+                            : "the decoder wrote nothing that the sources support";
     case v1::CONFLICTING:
       return "the sources contradict each other";
     case v1::OUT_OF_SCOPE:
@@ -54,15 +59,25 @@ void PrintWrapped(const std::string& text, const std::string& indent, const Term
   for (const std::string& line : WrapText(text, columns)) out << indent << line << "\n";
 }
 
+// Where it is the reason: of what was too weak, with as many digits as tell it from what was needed.
+std::string EvidenceOf(const v1::Answer& answer) {
+  if (answer.answerability() == v1::NO_HIT || !IsWeak(answer)) return "";
+  const auto with = [&](int digits) {
+    return std::pair(FormatNumber(answer.evidence(), digits), FormatNumber(answer.evidence_threshold(), digits));
+  };
+  auto [evidence, needed] = with(2);
+  if (evidence == needed) std::tie(evidence, needed) = with(4);
+  return absl::StrCat("; evidence ", evidence, ", needed ", needed);
+}
+
 // Answers that contradict each other are claims with sources.
 void PrintAbstention(const v1::Answer& answer, absl::Span<const v1::Citation> citations, const Terminal& terminal,
                      std::ostream& out) {
   Style style(terminal.colours);
   out << style.Yellow("No answer.") << "\n";
   PrintWrapped(Printable(TextWithMarkers(answer, citations), true), "", terminal, out);
-  out << style.Dim(absl::StrCat("Reason: ", v1::Answerability_Name(answer.answerability()), " (",
-                                ReasonOf(answer.answerability()), "); evidence ", FormatNumber(answer.evidence(), 2),
-                                ", needed ", FormatNumber(answer.evidence_threshold(), 2), "."))
+  out << style.Dim(absl::StrCat("Reason: ", v1::Answerability_Name(answer.answerability()), " (", ReasonOf(answer), ")",
+                                EvidenceOf(answer), "."))
       << "\n";
 }
 

@@ -1,6 +1,7 @@
 #include "services/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
@@ -98,6 +99,16 @@ void AddCommands(CommandSet* set) {
   AddPerplexityCommand(set);
 }
 
+// What is wrong with the command line; of what no command knows, its name.
+std::string ParseErrorText(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> unknown = app.remaining(true);
+  const auto option = std::find_if(unknown.begin(), unknown.end(),
+                                   [](const std::string& word) { return word.size() > 1 && word[0] == '-'; });
+  if (option != unknown.end()) return absl::StrCat("there is no option ", OneLine(*option));
+  const bool no_command = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty();
+  return no_command ? absl::StrCat("there is no command ", OneLine(unknown[0])) : OneLine(error.what());
+}
+
 int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Environment& environment) {
   if (error.get_exit_code() == 0) return app.exit(error, environment.out, environment.err);  // --help, --version
   const CLI::App* command = &app;
@@ -106,7 +117,7 @@ int ReportParseError(const CLI::App& app, const CLI::ParseError& error, Environm
     command = command->get_subcommands().front();
     absl::StrAppend(&name, " ", command->get_name());
   }
-  environment.err << "lastro: " << OneLine(error.what()) << "; see '" << name << " --help'\n";
+  environment.err << "lastro: " << ParseErrorText(app, error) << "; see '" << name << " --help'\n";
   return kExitUsage;
 }
 

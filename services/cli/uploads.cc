@@ -65,13 +65,16 @@ absl::Status Uploader::UploadFolder(const std::string& folder) {
   }
   for (const retrieval::FileProblem& problem : walk.problems) AddProblem(problem.uri, problem.reason);
   job_->set_files_found(job_->files_found() + static_cast<int64_t>(wanted.size() + walk.problems.size()));
-  for (const std::string& uri : wanted) LASTRO_RETURN_IF_ERROR(UploadFrom(root, uri, uri));
+  for (const std::string& uri : wanted) {
+    const absl::Status format = ingest::DetectFormat(uri, "", /*any_text=*/!settings_.include.empty()).status();
+    if (!format.ok()) AddProblem(uri, format.message());
+    if (format.ok()) LASTRO_RETURN_IF_ERROR(UploadFrom(root, uri, uri));
+  }
   return absl::OkStatus();
 }
 
 bool Uploader::IsWanted(const std::string& uri) const {
-  bool included =
-      settings_.include.empty() ? ingest::HasSupportedExtension(uri) : ingest::MatchesAnyGlob(settings_.include, uri);
+  const bool included = settings_.include.empty() || ingest::MatchesAnyGlob(settings_.include, uri);
   return included && !ingest::MatchesAnyGlob(settings_.exclude, uri);
 }
 
@@ -93,6 +96,8 @@ absl::Status Uploader::Send(const std::string& uri, const std::string& content) 
   v1::UploadRequest::Header header;
   header.set_collection(settings_.collection);
   header.set_uri(uri);
+  // Who names a file, or includes its like, means it to be read.
+  if (!ingest::HasSupportedExtension(uri)) header.set_media_type("text/plain");
   header.mutable_metadata()->insert(settings_.metadata.begin(), settings_.metadata.end());
   *header.mutable_labels() = {settings_.labels.begin(), settings_.labels.end()};
   LASTRO_ASSIGN_OR_RETURN(v1::UploadResponse response, node_.ingest().Upload(header, content, context_));

@@ -14,7 +14,7 @@ namespace lastro::services {
 
 struct UploadSettings {
   std::string collection;
-  std::vector<std::string> include;  // globs on paths relative to the folder; empty: every supported format
+  std::vector<std::string> include;  // globs on paths relative to the folder; empty: all of a format that is known
   std::vector<std::string> exclude;
   std::map<std::string, v1::MetadataValue> metadata;
   std::vector<std::string> labels;

@@ -388,7 +388,8 @@ class MilvusStore final : public retrieval::OneModelStore {
     LASTRO_ASSIGN_OR_RETURN(std::string stored, scope_.StoredName(name));
     absl::StatusOr<CollectionRecord> record = records_.FindCollection(stored, reading);
     if (absl::IsNotFound(record.status())) {
-      return absl::NotFoundError(absl::StrCat("there is no collection ", name));
+      return absl::NotFoundError(
+          absl::StrCat("there is no collection ", name, "; it is made when documents are ingested into it"));
     }
     return record;
   }

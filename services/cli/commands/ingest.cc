@@ -170,7 +170,7 @@ void AddIngestCommand(CommandSet* set) {
       set->Add("ingest", "Makes folders and files searchable",
                {"lastro ingest ~/Documents/handbook", "lastro ingest --sync --exclude 'drafts/**' ./rules --strict",
                 "lastro ingest --collection reports --meta department=ops --meta year=2024 report.pdf",
-                "lastro ingest --server localhost:7600 --on-server /srv/documents"});
+                "lastro ingest --server localhost:7420 --on-server /srv/documents"});
   command->add_option("target", options->targets, "Folders and files. On a server, they are uploaded")
       ->required()
       ->type_name("DIR|FILE");

@@ -96,7 +96,7 @@ void AddOneJobCommand(CommandSet* set, CLI::App* jobs, const std::string& name, 
 
 void AddJobsCommand(CommandSet* set) {
   CLI::App* jobs = set->Add("jobs", "Lists, shows, watches and cancels ingestion jobs",
-                            {"lastro jobs list", "lastro jobs watch ID --server localhost:7600"});
+                            {"lastro jobs list", "lastro jobs watch ID --server localhost:7420"});
   jobs->require_subcommand(1);
   CLI::App* list =
       set->AddTo(jobs, "list", "Lists jobs, the newest first", {"lastro jobs list", "lastro jobs list --json"});

@@ -52,7 +52,7 @@ absl::StatusOr<int> RunModels(Session& session) {
 
 void AddModelsCommand(CommandSet* set) {
   CLI::App* command =
-      set->Add("models", "Lists the models in use", {"lastro models", "lastro models --server localhost:7600 --json"});
+      set->Add("models", "Lists the models in use", {"lastro models", "lastro models --server localhost:7420 --json"});
   set->OnRun(command, RunModels);
   AddModelsVerifyCommand(set, command);
 }

@@ -214,7 +214,7 @@ void AddReembedCommand(CommandSet* set) {
                "Moves a collection to another embedding model while it is searched: computes its "
                "vectors, compares, switches in one commit, and back",
                {"lastro reembed handbook --embedder ./models/new     # again: goes on",
-                "lastro reembed handbook --embedder NAME --server localhost:7600", "lastro reembed handbook --status",
+                "lastro reembed handbook --embedder NAME --server localhost:7420", "lastro reembed handbook --status",
                 "lastro reembed handbook --compare --queries questions.txt",
                 "lastro reembed handbook --switch --min-overlap 0.5 --not-worse", "lastro reembed handbook --rollback",
                 "lastro reembed handbook --finish"});

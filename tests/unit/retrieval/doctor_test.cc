@@ -188,14 +188,20 @@ TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
 }
 
 TEST_F(DoctorTest, MendsDamagedPagesOfIndexesWithoutLosingADocument) {
-  DamagePageOf("documents_by_content");
-  DoctorReport report = Run();
-  EXPECT_EQ(Problems(report.findings, "page checksums"), 1);
-  EXPECT_THAT(report.findings[1].details.at(0), HasSubstr("documents_by_content"));
-  report = Run(/*repair=*/true);
-  EXPECT_TRUE(report.healthy());
-  EXPECT_TRUE(report.documents.empty());
-  ExpectAllFound();
+  for (const char* index : {"documents_by_content", "fields_by_document", "chunks_by_text"}) {
+    for (bool whole : {false, true}) {  // of a whole page SQLite cannot even free what it holds
+      SCOPED_TRACE(absl::StrCat(index, " ", whole));
+      DamagePageOf(index, whole);
+      DoctorReport report = Run();
+      EXPECT_EQ(Problems(report.findings, "page checksums"), 1);
+      EXPECT_THAT(report.findings[1].details.at(0), HasSubstr(index));
+      report = Run(/*repair=*/true);
+      EXPECT_TRUE(report.healthy());
+      EXPECT_TRUE(report.documents.empty());
+      ExpectAllFound();
+      store_.reset();
+    }
+  }
 }
 
 TEST_F(DoctorTest, ADamagedPageOfChunksCostsOnlyItsDocuments) {

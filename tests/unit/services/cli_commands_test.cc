@@ -204,6 +204,17 @@ TEST_F(CliTest, AbstentionIsTold) {
   EXPECT_THAT(out, HasSubstr("WEAK_EVIDENCE"));
   EXPECT_THAT(out, HasSubstr("0.31, needed 0.50"));
   EXPECT_EQ(Lastro({"ask", "Q?", "--fail-on-abstain"}), kExitAbstained);
+  state.answer.set_answerability(v1::NO_HIT);
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, HasSubstr("NO_HIT (no document matches the question)."));
+  EXPECT_THAT(out, Not(HasSubstr("needed"))) << "there was nothing to weigh";
+  state.answer.set_answerability(v1::WEAK_EVIDENCE);
+  state.answer.set_evidence(0.4973);
+  Lastro({"ask", "Q?"});
+  EXPECT_THAT(out, HasSubstr("0.4973, needed 0.5000"));
+  state.answer.set_evidence(0.62);
+  Lastro({"ask", "--mode", "generate", "Q?"});
+  EXPECT_THAT(out, HasSubstr("WEAK_EVIDENCE (the decoder wrote nothing that the sources support)."));
 }
 
 TEST_F(CliTest, UnsupportedClaimsAreMarked) {
@@ -283,6 +294,19 @@ TEST_F(CliTest, WrongUsageExitsWith2) {
     EXPECT_EQ(Lastro(arguments), kExitUsage);
     EXPECT_THAT(err, HasSubstr("lastro"));
   }
+}
+
+TEST_F(CliTest, WhatNoCommandKnowsIsNamed) {
+  EXPECT_EQ(Lastro({"aks", "Q?"}), kExitUsage);
+  EXPECT_EQ(err, "lastro: there is no command aks; see 'lastro --help'\n");
+  EXPECT_EQ(Lastro({"docs", "lst"}), kExitUsage);
+  EXPECT_EQ(err, "lastro: there is no command lst; see 'lastro docs --help'\n");
+  EXPECT_EQ(Lastro({"ask", "--tpo", "3", "Q?"}), kExitUsage);
+  EXPECT_EQ(err, "lastro: there is no option --tpo; see 'lastro ask --help'\n");
+  EXPECT_EQ(Lastro({"ingest", "--recursive"}), kExitUsage);
+  EXPECT_EQ(err, "lastro: there is no option --recursive; see 'lastro ingest --help'\n");
+  EXPECT_EQ(Lastro({"ingest"}), kExitUsage);
+  EXPECT_THAT(err, HasSubstr("target is required"));
 }
 
 TEST_F(CliTest, InvalidUtf8IsRefused) {
@@ -583,11 +607,27 @@ TEST_F(IngestCliTest, FoldersAreUploadedToServers) {
   EXPECT_EQ(state.uploads[0].metadata().at("x").number_value(), 1);
   v1::Job job;
   ASSERT_OK_AND_ASSIGN(JsonDocument document, JsonDocument::Parse(out, "output"));
-  EXPECT_EQ(*document.root().GetString("files_found", ""), "3");
+  EXPECT_EQ(*document.root().GetString("files_found", ""), "4");
   EXPECT_EQ(*document.root().GetString("files_updated", ""), "1");
   EXPECT_EQ(*document.root().GetString("files_added", ""), "1");
-  EXPECT_EQ(*document.root().GetString("files_failed", ""), "1");
+  EXPECT_EQ(*document.root().GetString("files_failed", ""), "2")
+      << "one that is bad, one that is no format, as in process";
+  EXPECT_THAT(out, HasSubstr("the format .xyz is not supported"));
   EXPECT_EQ(*document.root().GetString("state", ""), "SUCCEEDED");
+}
+
+TEST_F(IngestCliTest, OtherTextIsUploadedWhereItIsNamedOrIncluded) {
+  std::ofstream(folder / "a.csv") << "x,y";
+  std::ofstream(folder / "b.md") << "text";
+  EXPECT_EQ(Lastro({"ingest", folder / "a.csv"}), kExitOk);
+  EXPECT_EQ(Lastro({"ingest", "--server", "h:1", folder.path(), "--include", "*.csv"}), kExitOk);
+  EXPECT_EQ(Lastro({"ingest", folder / "b.md"}), kExitOk);
+  ASSERT_EQ(state.uploads.size(), 3u);
+  for (int i : {0, 1}) {
+    EXPECT_EQ(state.uploads[i].uri(), "a.csv");
+    EXPECT_EQ(state.uploads[i].media_type(), "text/plain");
+  }
+  EXPECT_EQ(state.uploads[2].media_type(), "") << "its extension tells";
 }
 
 TEST_F(IngestCliTest, SingleFilesAreUploaded) {

@@ -9,6 +9,7 @@
 #include "services/answer/claim_check.h"
 #include "services/answer/question_form.h"
 #include "services/answer/receipt.h"
+#include "services/answer/whole_span.h"
 #include "tests/test_util.h"
 #include "tests/unit/services/answer_fakes.h"
 
@@ -548,6 +549,94 @@ TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
   EXPECT_EQ(around("one. Bring", {.max_announced_bytes = 0}), "First one. Bring these:");
   EXPECT_EQ(around("Last one", {.max_bytes = 9}), "Last one.");
   EXPECT_EQ(around("Last one", {.max_bytes = 8}), "Last one") << "the words alone where the sentence is too long";
+}
+
+TEST(QuestionForm, TellsWhatNoLessThanASentenceAnswers) {
+  for (const char* question :
+       {"Is HTTP/2 supported?", "Does it run on Windows?", "And can I bring a dog?", "do pets pay",
+        "How do I set a proxy?", "how to install it", "How can we cancel?", "A piscina está aberta ao domingo?",
+        "Posso subarrendar o quarto?", "Há estacionamento?", "O contrato renova-se?",
+        "Como posso cancelar a inscrição?", "Como se pede um adiantamento?", "Como é que se pede um adiantamento?",
+        "Como cancelo a inscrição?", "Como cancelar a inscrição?"}) {
+    EXPECT_TRUE(answer::AsksForSentence(question)) << question;
+  }
+  for (const char* question :
+       {"Who is it?", "How is wind measured?", "How many are there?", "Can you tell me who signs?", "Widget licence",
+        "", "When is the pool open?", "Quem assina o contrato?", "A piscina fecha quando?",
+        "Pode dizer-me quem assina?", "Como se chama o gerente?", "Is it a cake or a biscuit?",
+        "Paga-se à semana ou ao mês?", "How do you say hello in French?", "Como se diz pão?",
+        "Renda mensal do contrato", "Do contrato, qual é a renda?"}) {
+    EXPECT_FALSE(answer::AsksForSentence(question)) << question;
+  }
+}
+
+TEST(QuestionForm, TellsPortugueseByLittle) {
+  for (const char* question : {"Posso subarrendar o apartamento?", "Liste as regras de higiene", "Licença?", "Quem é?",
+                               "Há desconto para estudantes?", "Who é o gerente da loja?"}) {
+    EXPECT_TRUE(answer::IsInPortuguese(question)) << question;
+  }
+  for (const char* question : {"Who is the mayor of São Paulo?", "List the rules", "Do pets pay?", "Licence", ""}) {
+    EXPECT_FALSE(answer::IsInPortuguese(question)) << question;
+  }
+}
+
+TEST(WholeSpan, TakesInWhatItCuts) {
+  // The span that was read stands between brackets; what it becomes, behind.
+  for (const auto& [marked, whole] :
+       std::vector<std::pair<std::string, std::string>>{{"a renda é de [950],00 € por mês", "950,00 €"},
+                                                        {"Mestre | [1 480],00 € | 150 €", "1 480,00 €"},
+                                                        {"ganha [1] 480 €.", "1 480 €"},
+                                                        {"ganha [1]\u00a0480\u00a0€.", "1\u00a0480\u00a0€"},
+                                                        {"custa 1.250,[00] € hoje", "1.250,00 €"},
+                                                        {"it costs $ [48],000; more", "$ 48,000"},
+                                                        {"custa R$ [12] hoje", "R$ 12"},
+                                                        {"não passa de [4] °C.", "4 °C"},
+                                                        {"[15] % de desconto", "15 %"},
+                                                        {"at [10]:30 o'clock", "10:30"},
+                                                        {"[950 € (novecentos] ), ou", "950 € (novecentos"},
+                                                        {"[950 € (novecentos euros]), ou", "950 € (novecentos euros)"},
+                                                        {"(the [chair (of the board]))", "chair (of the board)"},
+                                                        // Nothing to take in.
+                                                        {"[28 knots]. 30 miles", "28 knots"},
+                                                        {"in [2024] 100 were sold", "2024"},
+                                                        {"room [12] 3000 seats", "12"},
+                                                        {"IBAN PT[50] 003 x", "50"},
+                                                        {"rule [3]. 500 more", "3"},
+                                                        {"rule [3]\n€ 5", "3"},
+                                                        {"([chair]) of it", "chair"},
+                                                        {"[3]", "3"},
+                                                        {"a [€] 5", "€"}}) {
+    const size_t begin = marked.find('['), end = marked.find(']') - 1;
+    std::string text = marked;
+    text.erase(text.find(']'), 1).erase(begin, 1);
+    const TextRange range = answer::WholeSpan(text, {begin, end});
+    EXPECT_EQ(text.substr(range.begin, range.end - range.begin), whole) << marked;
+  }
+}
+
+TEST_F(SpanAnswerTest, YesOrNoIsAnsweredBySentences) {
+  const std::string text = "Windows is not supported. Linux is.";
+  retrieval_.Add("widget.txt", text, text);
+  generation_.reader = {{"supported", 0.9}};
+  EXPECT_EQ(Ask("Does it run on Windows?").text(), "Windows is not supported.");
+  EXPECT_EQ(Ask("Corre em Windows, não é?").text(), "Windows is not supported.");
+  EXPECT_EQ(Ask("What is Windows?").text(), "supported");
+}
+
+TEST_F(SpanAnswerTest, AnAnswerIsAWholeNumber) {
+  const std::string text = "A renda é de 1 480,00 € por mês.";
+  retrieval_.Add("renda.txt", text, text);
+  generation_.reader = {{"1 480", 0.9}};
+  const v1::Answer answer = Ask("Qual é o valor da renda?");
+  EXPECT_EQ(answer.text(), "1 480,00 €");
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), text);
+  EXPECT_EQ(AnswerInQuote(answer.claims(0).citations(0)), answer.text());
+}
+
+TEST_F(SpanAnswerTest, AShortQuestionIsRefusedInItsLanguage) {
+  generation_.reader = {{"25 knots", 0.2}};
+  EXPECT_THAT(Ask("Posso subarrendar o apartamento?").text(), HasSubstr("Os documentos"));
+  EXPECT_THAT(Ask("May I sublet?").text(), HasSubstr("The documents"));
 }
 
 }  // namespace
