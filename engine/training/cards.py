@@ -226,7 +226,7 @@ under the risk-coverage curve, and at the threshold where 80% of the answers are
 
 def reader_card(work, date):
     e, overlap = read(work / "eval_reader.json"), read(work / "overlap_reader.json")
-    first, more = (last(work / name / "log.jsonl") for name in ("reader_run", "reader_more"))
+    first, more, titled = (last(work / name / "log.jsonl") for name in ("reader_run", "reader_more", "reader_titled"))
     spans = "\n".join(f"| {k} | {v['n']} | {v['em']:.1f} | {v['f1']:.1f} |" for k, v in e["spans"].items())
     ranks = "\n".join(f"| {k} | {v['n']} | {v['embedder']:.3f} | {v['reader']:.3f} | {v['blended']:.3f} |" for k, v in e["ranking"].items())
     a, c = e["answerability"], e["calibration"]
@@ -249,7 +249,9 @@ Started from the embedder beside it, whose token vectors it keeps. Questions wit
 passages that share words with the question but do not answer; a tenth of the draws are gap questions made of Portuguese and glossed English text, a seventh English examples with
 words replaced by Portuguese ones. {first['step']} steps, {first['tokens'] / 1e6:.2f} M tokens, {first['minutes']:.0f} minutes of wall clock beside other work on two cores (AdamW, linear decay, fp32).
 Then, from there, {more['step']} steps more ({more['tokens'] / 1e6:.2f} M tokens, {more['minutes']:.0f} minutes) at six tenths of the rate, with questions altered by rule so that their passage does
-not answer them, and with titles before half of the passages. The weights are the mean of both runs' (0.35 and 0.65): better than either on the titles that it was calibrated by.
+not answer them, and with titles before half of the passages. From the mean of both runs' weights (0.35 and 0.65), {titled['step']} steps more ({titled['tokens'] / 1e6:.2f} M tokens,
+{titled['minutes']:.0f} minutes of one core) at four tenths of the rate with titles before four in five. The weights are the mean of where that began and where it ended: each
+mean is better than its ends on the titles that it was calibrated by.
 
 ![loss](loss.png) ![held-out F1 during training](learning.png)
 
@@ -292,7 +294,7 @@ No title is in both parts; Pirá has no titles and is split by question, so that
 
 ## Weak points
 
-- Trained briefly: see the learning curve (the second rise of the rate set it back; the mean is above both ends).
+- Trained briefly: see the learning curve (each new rise of the rate set it back; the means are above their ends).
 - Questions that a passage on the topic does not answer (SQuAD 2.0 style) are its weakest side: see the table.
 - Portuguese: few native questions; much is translated or glossed text. Answers longer than 30 tokens are cut.
 

@@ -27,7 +27,6 @@ MIX = {"squad_dev": 0.31, "squad_unanswerable": 0.16, "altered_en": 0.08, "alter
        "covid-qa": 0.03, "qed": 0.01, "squad_v1.1_pt_sample": 0.07, "faquad": 0.035, "pira": 0.03, "selqa": 0.02, "medquad": 0.02, "faq": 0.015,
        "clapnq": 0.01, "cloze_en": 0.03, "cloze_pt": 0.08}
 CHUNK = 1024  # draws that are sorted by length together
-TITLED = 0.8  # of the passages that have a title: it is read before them
 
 
 def read_pools(folders):
@@ -46,8 +45,8 @@ def read_pools(folders):
 class Draws:
     """Endless micro-batches; chunk n depends on the seed and n alone."""
 
-    def __init__(self, pools, tokenizer, mix, size, longest, seed):
-        self.passages, self.size, self.longest, self.seed = pools["passages"], size, longest, seed
+    def __init__(self, pools, tokenizer, mix, size, longest, titled, seed):
+        self.passages, self.size, self.longest, self.titled, self.seed = pools["passages"], size, longest, titled, seed
         encode = lambda texts: tokenizer.encode_batch(texts, add_special_tokens=False)
         self.groups, held_out = {}, {e["passage"] for e in pools["examples"] if e["dev"]}
         for e in pools["examples"]:
@@ -95,7 +94,7 @@ class Draws:
             other = e["negatives"][r.randint(len(e["negatives"]))]
             ids, spans, title, relevant, teaches_span = self.tokens[other][0], [], self.titles[other], False, True
         ids, spans = self.window(ids, spans, r)
-        row, types, at = join(e["ids"], ids, title if r.rand() < TITLED else [])
+        row, types, at = join(e["ids"], ids, title if r.rand() < self.titled else [])
         return row, types, [(a + at, b + at) for a, b in spans] or [(0, 0)], float(relevant), float(teaches_span)
 
     def chunk(self, n):
@@ -202,6 +201,7 @@ def main():
     ap.add_argument("--minutes", type=float, default=60, help="of a process's time on its core, an earlier run's included")
     ap.add_argument("--micro", type=int, default=1536, help="tokens per micro-batch")
     ap.add_argument("--longest", type=int, default=160, help="passage tokens")
+    ap.add_argument("--titled", type=float, default=0.5, help="share of the passages with a title that are read below it")
     ap.add_argument("--lr", type=float, default=2e-4)
     ap.add_argument("--dropout", type=float, default=0.0)
     ap.add_argument("--workers", type=int, default=2, help="processes of one thread, a micro-batch of each step apiece")
@@ -211,7 +211,7 @@ def main():
     args.work.mkdir(parents=True, exist_ok=True)
     tok = Tokenizer.from_file(str(args.embedder / "tokenizer.json"))
     pools = read_pools(args.pools)
-    draws, probe = Draws(pools, tok, args.mix, args.micro, args.longest, args.seed), evaluate_reader.sample(pools, tok)
+    draws, probe = Draws(pools, tok, args.mix, args.micro, args.longest, args.titled, args.seed), evaluate_reader.sample(pools, tok)
     os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
     os.environ.setdefault("MASTER_PORT", "29511")
     workers = [multiprocessing.get_context("fork").Process(target=train, args=(rank, args, draws, probe)) for rank in range(args.workers)]

@@ -161,11 +161,9 @@ TEST_F(LongContextTest, StepsOfSessionsInterleave) {
   std::thread short_one([&] { extend('S', 1); });
   long_one.join();
   short_one.join();
-  // A step asks each of its contexts once, and again before each of the two layers.
-  EXPECT_EQ(checks,
-            "LLL"
-            "SLSLSL"
-            "LLL");
+  // A step asks each of its contexts once, and again before each of the two layers. How large the piece beside the short
+  // request is depends on how long steps take.
+  EXPECT_THAT(checks, ::testing::MatchesRegex("LLL(SL){3}(LLL)+"));
 }
 
 }  // namespace
