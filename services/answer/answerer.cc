@@ -154,23 +154,23 @@ class Answerer : public AskApi {
                           const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
     const bool quote = request.mode == v1::ANSWER_MODE_QUOTE;
     int reserved = quote ? kMaxQuoteTokens : request.max_new_tokens;
-    absl::StatusOr<GroundedPrompt> prompt = stages->Time(
-        "prompt", [&] { return BuildPrompt(request, passages, candidates, reserved, generation_, context); });
-    if (absl::IsResourceExhausted(prompt.status()) && request.max_prompt_tokens > 0) {
+    LASTRO_ASSIGN_OR_RETURN(GroundedPrompt prompt, stages->Time("prompt", [&] {
+      return BuildPrompt(request, passages, candidates, reserved, generation_, context);
+    }));
+    if (prompt.passages.empty()) {
       answer->set_answerability(v1::OVER_BUDGET);
       return absl::OkStatus();
     }
-    LASTRO_RETURN_IF_ERROR(prompt.status());
-    *prompt->prompt.mutable_reuse() = reuse;
-    for (int passage : prompt->passages) {
+    *prompt.prompt.mutable_reuse() = reuse;
+    for (int passage : prompt.passages) {
       answer->mutable_receipt()->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
       answer->mutable_receipt()->mutable_passages(passage)->set_used(true);
     }
     if (quote) {
-      return AnswerByQuoting(request, passages, std::move(candidates), *prompt, weights_, retrieval_, generation_,
+      return AnswerByQuoting(request, passages, std::move(candidates), prompt, weights_, retrieval_, generation_,
                              context, stages, answer);
     }
-    return AnswerByGenerating(request, passages, *prompt, readings != nullptr, retrieval_, generation_, context, sink,
+    return AnswerByGenerating(request, passages, prompt, readings != nullptr, retrieval_, generation_, context, sink,
                               stages, answer);
   }
 

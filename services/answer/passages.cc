@@ -135,10 +135,6 @@ absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::S
     return PlaceOf(passages[static_cast<size_t>(a)]) < PlaceOf(passages[static_cast<size_t>(b)]);
   });
   for (int passage : prompt.passages) grounded->add_passages(passages[static_cast<size_t>(passage)].chunk().text());
-  if (prompt.passages.empty()) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("no passage fits into a prompt of ", budget, " tokens; ", used, " are taken by the question"));
-  }
   return prompt;
 }
 

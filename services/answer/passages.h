@@ -42,7 +42,7 @@ struct GroundedPrompt {
   std::vector<int> passages;  // indexes of those in it, in the prompt's order
 };
 
-// Leaves room for `reserved_tokens` in the context. RESOURCE_EXHAUSTED when not even one passage fits.
+// Leaves room for `reserved_tokens` in the context. Without passages when not even one fits.
 absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
                                            absl::Span<const ScoredCandidate> candidates, int reserved_tokens,
                                            GenerationApi& generation, const CallContext& context);

@@ -153,6 +153,16 @@ TEST_F(AnswererTest, SaysWhenThePromptBudgetHoldsNoPassage) {
   EXPECT_EQ(answer.claims_size(), 0);
 }
 
+TEST_F(AnswererTest, SaysWhenTheContextOfTheModelHoldsNoPassage) {
+  generation_.context_tokens = 512 + 12;
+  v1::AskRequest request = Question("When does bunkering stop in the wind?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  request.set_max_new_tokens(512);
+  ASSERT_OK_AND_ASSIGN(v1::Answer answer, answerer_->Ask(request, {}));
+  EXPECT_EQ(answer.answerability(), v1::OVER_BUDGET);
+  EXPECT_EQ(answer.claims_size(), 0);
+}
+
 TEST_F(AnswererTest, PassagesThatDoNotFitStayOutOfThePrompt) {
   v1::AskRequest request = Question("When does bunkering stop in the wind?");
   request.set_max_prompt_tokens(45);
