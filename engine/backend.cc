@@ -199,7 +199,7 @@ void Backend::RowAttention(const AttentionOptions& options, absl::Span<const Seq
     LASTRO_CHECK(s.position == 0);
     longest = std::max(longest, s.rows);
   }
-  LASTRO_CHECK(has_row_attention(options, head_dim, longest));
+  LASTRO_CHECK(longest <= most_row_attention(options, head_dim));
   LASTRO_CHECK(kv_heads > 0 && out.rows == qkv.rows && out.cols % (kv_heads * head_dim) == 0);
   LASTRO_CHECK(qkv.cols == out.cols + 2 * kv_heads * head_dim);
   DoRowAttention(options, sequences, kv_heads, head_dim, qkv, out);

@@ -264,10 +264,10 @@ class Backend {
   // as q.
   void Attention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q, int64_t layer,
                  const KvStore& store, MatrixView out);
-  // Whether RowAttention computes these options, for heads of this width and texts of up to `rows` rows.
-  virtual bool has_row_attention(const AttentionOptions&, int64_t head_dim, int64_t rows) const { return false; }
+  // The most rows of a sequence that RowAttention takes, with these options and heads of this width; 0: it has none.
+  virtual int64_t most_row_attention(const AttentionOptions&, int64_t head_dim) const { return 0; }
   // What StoreKv and Attention do together, without a store: softmax attention of all rows of each of the step's
-  // sequences among themselves. qkv is [R, (H + 2 G) * D], out [R, H * D]. REQUIRES: has_row_attention(); positions 0.
+  // sequences among themselves. qkv is [R, (H + 2 G) * D], out [R, H * D]. REQUIRES: most_row_attention(); positions 0.
   void RowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, int64_t kv_heads,
                     int64_t head_dim, MatrixView qkv, MatrixView out);
   // out = f(x); with `gated`, x is [R, 2 C] = [gate | up] and out [R, C] = f(gate) * up. Ungated, out may be x.

@@ -266,10 +266,10 @@ void CpuBackend::DoAttention(const AttentionOptions& options, absl::Span<const S
   });
 }
 
-bool CpuBackend::has_row_attention(const AttentionOptions& options, int64_t head_dim, int64_t rows) const {
-  if (!bf16_ || &kernels_ == &kernels::ReferenceKernels() || !kernels::HasRowAttention(rows, head_dim)) return false;
+int64_t CpuBackend::most_row_attention(const AttentionOptions& options, int64_t head_dim) const {
+  if (!bf16_ || &kernels_ == &kernels::ReferenceKernels() || !kernels::HasRowAttention(head_dim)) return 0;
   const bool plain = options.softcap == 0 && options.bias == nullptr && options.window == 0 && options.sinks == nullptr;
-  return plain && !options.causal && !options.memory && options.scale > 0;
+  return plain && !options.causal && !options.memory && options.scale > 0 ? kernels::kMaxRowAttention : 0;
 }
 
 void CpuBackend::DoRowAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences,

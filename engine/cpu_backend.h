@@ -51,7 +51,7 @@ class CpuBackend : public Backend {
   absl::Span<const std::unique_ptr<Backend>> lanes() const override { return lanes_; }
   void OnLanes(absl::FunctionRef<void(size_t lane)> body) override;
   bool moves_kv() const override { return true; }
-  bool has_row_attention(const AttentionOptions& options, int64_t head_dim, int64_t rows) const override;
+  int64_t most_row_attention(const AttentionOptions& options, int64_t head_dim) const override;
   int64_t kv_block_tokens() const override { return kernels::kKvBlock; }
   int64_t KvBytes(const KvShape& shape) const override { return CpuKvStore::Bytes(shape, KvTypeOf(shape)); }
   int64_t default_kv_bytes() const override;  // a quarter of the machine's memory

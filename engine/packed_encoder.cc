@@ -38,6 +38,14 @@ Texts TakeShare(Texts texts, int64_t target) {
   return texts.first(count);
 }
 
+// The first of `texts`, which are sorted by length, up to those of more than `most` tokens; all where the first is.
+Texts FirstUpTo(Texts texts, int64_t most) {
+  const auto longer = std::find_if(texts.begin(), texts.end(), [most](const EncodedText& text) {
+    return static_cast<int64_t>(text.ids.size()) > most;
+  });
+  return longer == texts.begin() ? texts : texts.first(static_cast<size_t>(longer - texts.begin()));
+}
+
 // Divides the first of `texts` among `lanes` cores; one share for all of them together where they do not divide.
 std::vector<Texts> DivideStep(Texts texts, int64_t lanes) {
   if (lanes < 2) return {TakeShare(texts, kStepTokens)};
@@ -137,7 +145,9 @@ absl::Status PackedEncoder::Run(std::vector<EncodedText> texts, Pooling pooling,
                    [](const EncodedText& a, const EncodedText& b) { return a.ids.size() < b.ids.size(); });
   Texts left = texts;
   while (!left.empty()) {
-    const std::vector<Texts> shares = DivideStep(left, static_cast<int64_t>(lanes_.size()));
+    // A text's vector does not depend on those beside it.
+    const Texts alike = FirstUpTo(left, all_->transformer.most_row_attention());
+    const std::vector<Texts> shares = DivideStep(alike, static_cast<int64_t>(lanes_.size()));
     LASTRO_RETURN_IF_ERROR(RunStepOf(shares, pooling, normalize, context, consume));
     for (Texts share : shares) left.remove_prefix(share.size());
   }

@@ -237,6 +237,14 @@ AttentionOptions Transformer::OptionsOf(int64_t layer) const {
   return options;
 }
 
+int64_t Transformer::most_row_attention() const {
+  int64_t most = 0;
+  for (int64_t layer = 0; layer < architecture_.layers; ++layer) {
+    most = std::max(most, backend_.most_row_attention(OptionsOf(layer), architecture_.head_dim));
+  }
+  return most;
+}
+
 void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> sequences, KvStore& store, MatrixView x,
                                  MatrixView out, TransformerScratch* scratch) const {
   const LayerWeights& weights = weights_.layers[static_cast<size_t>(layer)];
@@ -245,7 +253,7 @@ void Transformer::AttentionBlock(int64_t layer, absl::Span<const SequenceSpan> s
   const AttentionOptions options = OptionsOf(layer);
   int64_t longest = 0;
   for (const SequenceSpan& s : sequences) longest = std::max(longest, s.rows);
-  if (store.shape().scratch && backend_.has_row_attention(options, architecture_.head_dim, longest)) {
+  if (store.shape().scratch && longest <= backend_.most_row_attention(options, architecture_.head_dim)) {
     AttendRows(layer, options, sequences, scratch);
   } else {
     StoreAndAttend(layer, options, sequences, store, scratch);

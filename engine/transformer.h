@@ -88,6 +88,10 @@ class Transformer {
   // and the backend moves keys and values; UNIMPLEMENTED says what is against it.
   absl::Status CanMoveKv() const;
 
+  // Sequences of a step whose store is scratch are computed alike as long as none has more rows, or all have; 0:
+  // always.
+  int64_t most_row_attention() const;
+
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
 

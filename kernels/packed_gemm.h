@@ -71,9 +71,7 @@ struct RowAttentionArgs {
   float scale;       // > 0
 };
 inline constexpr int64_t kMaxRowAttention = 512;  // what is packed of as many tokens is on the stack: 160 KB
-constexpr bool HasRowAttention(int64_t rows, int64_t head_dim) {
-  return rows <= kMaxRowAttention && (head_dim == 32 || head_dim == 64);
-}
+constexpr bool HasRowAttention(int64_t head_dim) { return head_dim == 32 || head_dim == 64; }
 
 struct PackedGemmKernels {
   // One panel, to [PackedGroups(K)], of `count` features [count, K], at most 32. What is not finite stays so.

@@ -87,23 +87,6 @@ HWY_INLINE void ScoreKeys(const PackedKeys<kDim>* keys, int64_t tokens, QueryBlo
   }
 }
 
-// 2^(by x) of x <= 0, to 3e-6 of it; by > 0.
-HWY_INLINE hn::Vec<DF32> PowerOfTwo(hn::Vec<DF32> x, hn::Vec<DF32> by) {
-  const D32 d;
-  const DF32 df;
-  const auto shift = hn::Set(df, 12582912.0f);  // a whole number comes to be in the low bits of the mantissa
-  const auto shifted = hn::MulAdd(x, by, shift);
-  const auto rest = hn::MulSub(x, by, hn::Sub(shifted, shift));  // in [-1/2, 1/2]
-  // 2^rest, the polynomial of least relative error that is 1 at 0.
-  auto power = hn::Set(df, 0.00958286953f);
-  power = hn::MulAdd(power, rest, hn::Set(df, 0.055906468f));
-  power = hn::MulAdd(power, rest, hn::Set(df, 0.240240986f));
-  power = hn::MulAdd(power, rest, hn::Set(df, 0.693124188f));
-  power = hn::MulAdd(power, rest, hn::Set(df, 1.0f));
-  const V32 exponent = hn::ShiftLeft<23>(hn::BitCast(d, shifted));
-  return hn::BitCast(df, hn::Add(hn::BitCast(d, power), exponent));
-}
-
 // Turns the scores of one query, which are overwritten, into weights; gives their sum, which is not finite when the
 // largest score or the factor is not.
 HWY_INLINE float WeighKeys(int64_t tokens, float factor, float* scores, int16_t* weights) {
@@ -119,7 +102,7 @@ HWY_INLINE float WeighKeys(int64_t tokens, float factor, float* scores, int16_t*
   const auto center = hn::Set(df, largest), by = hn::Set(df, at_least), low = hn::Set(df, -30.0f / at_least);
   auto total = hn::Zero(df);
   for (int64_t t = 0; t < padded; t += kLanes) {
-    const auto weight = PowerOfTwo(hn::Max(hn::Sub(hn::Load(df, scores + t), center), low), by);
+    const auto weight = PowerOfTwo(df, hn::Max(hn::Sub(hn::Load(df, scores + t), center), low), by);
     total = hn::Add(total, weight);
     hn::Store(weight, df, scores + t);
   }

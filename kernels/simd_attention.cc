@@ -136,21 +136,8 @@ HWY_INLINE void AdjustScores(const AttentionArgs& args, const QueryState& query,
 // e^x of x <= 0, to 2^-22 of it; 0 where that is below e^-85.
 template <class D>
 HWY_INLINE hn::Vec<D> Weight(D d, hn::Vec<D> x) {
-  // x log2(e), rounded to a whole number in the low bits of a float's mantissa.
-  const auto log2e = hn::Set(d, 1.44269504f), shift = hn::Set(d, 12582912.0f);
-  const auto shifted = hn::MulAdd(x, log2e, shift);
-  const auto rest = hn::MulSub(x, log2e, hn::Sub(shifted, shift));  // in [-1/2, 1/2]
-  // 2^rest, the polynomial of least relative error (9e-8) that is 1 at 0.
-  auto power = hn::Set(d, 0.00132647881f);
-  power = hn::MulAdd(power, rest, hn::Set(d, 0.00967151253f));
-  power = hn::MulAdd(power, rest, hn::Set(d, 0.0555073355f));
-  power = hn::MulAdd(power, rest, hn::Set(d, 0.240222421f));
-  power = hn::MulAdd(power, rest, hn::Set(d, 0.693146978f));
-  power = hn::MulAdd(power, rest, hn::Set(d, 1.0f));
-  const hn::RebindToSigned<D> di;
-  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
-  const auto scaled = hn::BitCast(d, hn::Add(hn::BitCast(di, power), exponent));
-  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -85.0f)), scaled);
+  const auto power = PowerOfTwo(d, x, hn::Set(d, 1.44269504f));
+  return hn::IfThenElseZero(hn::Gt(x, hn::Set(d, -85.0f)), power);
 }
 
 // Masks the scores of one query before `low` and from `high` on, up to the block's end; the largest of the others and

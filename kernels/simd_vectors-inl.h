@@ -46,6 +46,24 @@ HWY_INLINE hn::Vec<hn::Rebind<uint16_t, D>> ToBf16Bits(D d, hn::Vec<D> value) {
   return hn::DemoteTo(hn::Rebind<uint16_t, D>(), hn::BitCast(hn::RebindToSigned<D>(), chosen));
 }
 
+// 2^(by x), to 2^-22 of it where that is a normal number; otherwise anything.
+template <class D>
+HWY_INLINE hn::Vec<D> PowerOfTwo(D d, hn::Vec<D> x, hn::Vec<D> by) {
+  const auto shift = hn::Set(d, 12582912.0f);  // a whole number comes to be in the low bits of the mantissa
+  const auto shifted = hn::MulAdd(x, by, shift);
+  const auto rest = hn::MulSub(x, by, hn::Sub(shifted, shift));  // in [-1/2, 1/2]
+  // 2^rest, the polynomial of least relative error (9e-8) that is 1 at 0.
+  auto power = hn::Set(d, 0.00132647881f);
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.00967151253f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.0555073355f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.240222421f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 0.693146978f));
+  power = hn::MulAdd(power, rest, hn::Set(d, 1.0f));
+  const hn::RebindToSigned<D> di;
+  const auto exponent = hn::ShiftLeft<23>(hn::BitCast(di, shifted));
+  return hn::BitCast(d, hn::Add(hn::BitCast(di, power), exponent));
+}
+
 HWY_INLINE float Sum(F32 d, VF32 v) { return hn::GetLane(hn::SumOfLanes(d, v)); }
 
 // out[i] = f(a[i], b[i]); `out` may be `a` or `b`.

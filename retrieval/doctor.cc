@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/file_system.h"
 #include "base/status_macros.h"
 #include "retrieval/chunk_table.h"
@@ -325,11 +326,12 @@ class Doctor {
       }
     }
     for (const auto& [name, statement] : indexes) {
-      absl::Status status = db.Execute(absl::StrCat("REINDEX \"", name, "\""));
+      absl::Status status = db.Execute(absl::StrCat("REINDEX \"", absl::StrReplaceAll(name, {{"\"", "\"\""}}), "\""));
       if (IsDamage(status) && !statement.empty()) {
         status = Step(db, [&]() -> absl::Status {
           LASTRO_RETURN_IF_ERROR(Forget(db, name));
-          return db.Execute(statement);
+          LASTRO_ASSIGN_OR_RETURN(Statement make, db.Prepare(statement));  // the first of it, should there be more
+          return make.Run();
         });
       }
       LASTRO_RETURN_IF_ERROR(UnlessDamaged(status));

@@ -230,6 +230,11 @@ absl::Status PrepareTables(Database& db) {
   return tokenizer == kTokenizerVersion ? absl::OkStatus() : RebuildFullText(db);
 }
 
+absl::Status DeleteFromSchema(Database& db, const std::string& name) {
+  LASTRO_ASSIGN_OR_RETURN(Statement statement, db.Prepare("DELETE FROM sqlite_schema WHERE name=?1"));
+  return statement.BindText(1, name).Run();
+}
+
 }  // namespace
 
 absl::Status PrepareSchema(Database& db) {
@@ -275,10 +280,11 @@ absl::Status RebuildFtsTable(Database& db, int64_t collection) {
 
 absl::Status Forget(Database& db, const std::string& name) {
   sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr);
-  absl::Status forgotten = db.Execute(absl::StrCat("PRAGMA writable_schema=ON; DELETE FROM sqlite_schema WHERE name='",
-                                                   name, "'; PRAGMA writable_schema=RESET"));
+  absl::Status forgotten = db.Execute("PRAGMA writable_schema=ON");
+  if (forgotten.ok()) forgotten = DeleteFromSchema(db, name);
+  const absl::Status reset = db.Execute("PRAGMA writable_schema=RESET");
   sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  return forgotten;
+  return forgotten.ok() ? reset : forgotten;
 }
 
 absl::StatusOr<int64_t> ReadCommit(Database& db) { return db.QueryInt("SELECT value FROM meta WHERE key='commit'"); }

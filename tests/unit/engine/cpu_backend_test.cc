@@ -224,16 +224,16 @@ TEST_P(CpuBackendTest, AttentionOfPackedSequencesEqualsOneByOne) {
 TEST_P(CpuBackendTest, RowAttentionDoesWhatTheStoreDoes) {
   CpuBackend backend = NewBackend();
   const AttentionOptions options = {false, 0.18f};
-  if (!backend.has_row_attention(options, 32, 512)) {
+  if (backend.most_row_attention(options, 32) == 0) {
     EXPECT_TRUE(GetParam().scalar || !GetParam().bf16);
     return;
   }
   AttentionOptions causal = options, windowed = options;
   causal.causal = true;
   windowed.window = 9;
-  for (const AttentionOptions& other : {causal, windowed}) EXPECT_FALSE(backend.has_row_attention(other, 32, 512));
-  EXPECT_FALSE(backend.has_row_attention(options, 48, 512));
-  EXPECT_FALSE(backend.has_row_attention(options, 32, 513));
+  for (const AttentionOptions& other : {causal, windowed}) EXPECT_EQ(backend.most_row_attention(other, 32), 0);
+  EXPECT_EQ(backend.most_row_attention(options, 48), 0);
+  EXPECT_EQ(backend.most_row_attention(options, 64), 512);
   for (int64_t width : {32, 64}) {
     const int64_t q_dim = 6 * width, kv_dim = 2 * width;
     std::vector<SequenceSpan> sequences;

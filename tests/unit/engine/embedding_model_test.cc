@@ -4,6 +4,7 @@
 #include <cmath>
 #include <thread>
 
+#include "engine/sequence_classifier.h"
 #include "tests/unit/engine/model_test_util.h"
 
 namespace lastro::engine {
@@ -59,6 +60,28 @@ TEST_F(EmbeddingModelTest, VectorsDoNotDependOnTheNumberOfThreads) {
         EXPECT_EQ(got, want) << lengths.size() << " texts, " << i + 1 << " threads";
       }
     }
+  }
+}
+
+// Nor on texts beside it that are so long that their attention goes another way; here one of the layers' does.
+TEST(LongTexts, LeaveOthersAsTheyAre) {
+  EditedModel folder("modernbert-labels");
+  folder.Edit("config.json", "\"num_attention_heads\": 2", "\"num_attention_heads\": 1")
+      .Edit("config.json", "\"max_position_embeddings\": 512", "\"max_position_embeddings\": 2048");
+  const auto runtime = NewRuntime(ComputeType::kBFloat16, 1);
+  ASSERT_OK_AND_ASSIGN(auto model, SequenceClassifier::Load(folder.path(), *runtime));
+  auto words = [](int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += i % 3 == 0 ? "river " : "cat ";
+    return text;
+  };
+  const std::vector<TextPair> texts = {{words(9), {}}, {words(40), {}}, {words(600), {}}};
+  ASSERT_OK_AND_ASSIGN(const ClassifierScores together, model->Score(texts, false, CallContext()));
+  const size_t labels = together.logits.size() / texts.size();
+  for (size_t i = 0; i < texts.size(); ++i) {
+    ASSERT_OK_AND_ASSIGN(const ClassifierScores alone, model->Score({texts[i]}, false, CallContext()));
+    const auto first = together.logits.begin() + static_cast<ptrdiff_t>(i * labels);
+    EXPECT_EQ(alone.logits, std::vector<float>(first, first + static_cast<ptrdiff_t>(labels))) << i;
   }
 }
 
