@@ -8,7 +8,8 @@
 // compute, weights are bf16, and the left side of products of more than kMaxGemvRows rows is rounded: to bf16 on a CPU
 // with AMX, otherwise to 14 bits on a scale per 32; of encoders without AMX both sides are 13 bits on a scale per 128,
 // which is finer than bf16, and so are both sides of their attention where that is plain (kernels/packed_gemm.h). The
-// left side of quantised weights is rounded to 16 bits, and to 8 for more rows on a CPU that multiplies bytes.
+// left side of quantised weights is rounded to 8 bits where the CPU has products of bytes that fit them, otherwise to
+// 16 (kernels/gemm.h, kernels/quant.h).
 #pragma once
 
 #include <memory>

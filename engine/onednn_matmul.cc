@@ -55,9 +55,10 @@ void* ThreadScratchpad(size_t bytes) {
   return reinterpret_cast<void*>((address + 63) / 64 * 64);
 }
 
-// Without AVX-512 oneDNN multiplies fp32 rows six at a time and what is left over with other rounding, and more rows
-// than 144 in blocks of other sizes: whole sixes keep a row's result its own. Measured on oneDNN 2.7, AVX2.
-constexpr int64_t kRowsTogether = 6;
+// Without AVX-512 oneDNN multiplies fp32 rows six at a time and what is left over with other rounding, and cuts more
+// than 72 of them into blocks that need not be whole sixes: such sixes, few at a time, keep a row's result its own.
+// Measured on oneDNN 2.7, AVX2.
+constexpr int64_t kRowsTogether = 6, kMostRows = 48;
 
 bool RowsMustBeWhole(memory::data_type type) {
   static const bool plain = !Includes(dnnl::get_effective_cpu_isa(), dnnl::cpu_isa::avx512_core);
@@ -75,7 +76,6 @@ const OneDnnSupport& GetOneDnnSupport() {
   static const OneDnnSupport& support = *[] {
     auto* found = new OneDnnSupport;
     const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
-    found->native_bf16 = Includes(isa, dnnl::cpu_isa::avx512_core_bf16);
     found->amx = Includes(isa, dnnl::cpu_isa::avx512_core_amx);
     found->isa = NameOfIsa(isa);
     return found;
@@ -129,8 +129,10 @@ struct OneDnnMatmul::Impl {
     product.primitive.execute(stream, arguments);
   }
 
-  // With rows of zeros up to a whole number of kRowsTogether.
-  void ExecuteFilledUp(const float* x, int64_t rows, float* out) const {
+  // kMostRows at a time, with rows of zeros up to a whole number of kRowsTogether.
+  void ExecuteInSixes(const float* x, int64_t rows, float* out) const {
+    for (; rows >= kMostRows; rows -= kMostRows, x += kMostRows * k, out += kMostRows * n) Execute(x, kMostRows, out);
+    if (rows == 0) return;
     const int64_t whole = (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether;
     thread_local std::vector<float> padded_x, padded_out;
     padded_x.assign(static_cast<size_t>(whole * k), 0.0f);
@@ -183,10 +185,10 @@ std::unique_ptr<OneDnnMatmul> OneDnnMatmul::Create(const void* weights, kernels:
 bool OneDnnMatmul::Run(const void* x, int64_t rows, float* out) const {
   try {
     UseOneThread();
-    if (rows % kRowsTogether == 0 || !RowsMustBeWhole(impl_->type)) {
-      impl_->Execute(x, rows, out);
+    if (RowsMustBeWhole(impl_->type)) {
+      impl_->ExecuteInSixes(static_cast<const float*>(x), rows, out);
     } else {
-      impl_->ExecuteFilledUp(static_cast<const float*>(x), rows, out);
+      impl_->Execute(x, rows, out);
     }
     return true;
   } catch (const std::exception&) {

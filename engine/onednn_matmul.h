@@ -12,9 +12,8 @@ namespace lastro::engine {
 
 // What oneDNN finds on this machine.
 struct OneDnnSupport {
-  bool native_bf16 = false;  // bf16 products in hardware (AVX-512 BF16 or AMX)
   bool amx = false;
-  std::string isa;           // such as "avx512_core_bf16"
+  std::string isa;  // such as "avx512_core_bf16"
 };
 const OneDnnSupport& GetOneDnnSupport();
 
@@ -27,8 +26,8 @@ class OneDnnMatmul {
                                               const float* bias, bool pack);
   ~OneDnnMatmul();
 
-  // x [rows, k] -> out [rows, n], both without padding; a row's result does not depend on the rows beside it, for up to
-  // 144 rows. Thread-safe. False, with `out` unspecified, when oneDNN fails.
+  // x [rows, k] -> out [rows, n], both without padding; a row's result does not depend on the rows beside it.
+  // Thread-safe. False, with `out` unspecified, when oneDNN fails.
   bool Run(const void* x, int64_t rows, float* out) const;
 
  private:

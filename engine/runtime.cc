@@ -5,7 +5,7 @@
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "engine/cpu_backend.h"
-#include "engine/onednn_matmul.h"
+#include "kernels/cpu_features.h"
 #ifdef LASTRO_HAS_CUDA
 #include "engine/cuda/cuda_backend.h"
 #endif
@@ -19,7 +19,7 @@ constexpr char kAutoDevice[] = "auto";
 ComputeType CpuComputeType(ComputeType wanted, const kernels::Kernels& kernels) {
   if (wanted != ComputeType::kAuto) return wanted;
   const bool scalar = &kernels == &kernels::ReferenceKernels();
-  return GetOneDnnSupport().native_bf16 && !scalar ? ComputeType::kBFloat16 : ComputeType::kFloat32;
+  return kernels::HasFastIntegers() && !scalar ? ComputeType::kBFloat16 : ComputeType::kFloat32;
 }
 
 ComputeType GpuComputeType(ComputeType wanted) {

@@ -15,7 +15,7 @@ namespace lastro::engine {
 class Backend;
 
 enum class ComputeType {
-  kAuto,  // bf16 on a GPU and where the CPU multiplies it natively, else fp32
+  kAuto,  // bf16 on a GPU and where the CPU has fast products for it (kernels/cpu_features.h), else fp32
   kFloat32,
   kBFloat16,
 };

@@ -58,6 +58,8 @@ bool ApplySimdLimit() {
   return false;
 }
 
+bool HasFastIntegers() { return (hwy::SupportedTargets() & (HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL)) != 0; }
+
 bool UseVnni() { return Vnni(); }
 void SetVnniForTest(bool use) { Vnni() = use && HasVnni(); }
 

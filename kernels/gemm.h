@@ -1,7 +1,8 @@
 // Products of many rows in integers. Panels of 32 output features become codes with a scale per 32 inputs, laid out as
-// the CPU's integer dot products take them, and meet all rows of x, which are rounded alike: to 8 bits where the CPU
-// multiplies bytes (AVX-512 VNNI) and the weights are quantised, to 16 bits otherwise. BF16 weights become 14 bits, on
-// a scale that is a power of two: those within 2^-5 of the largest of 32 stay what they are; x then has 14 bits too,
+// the CPU's integer dot products take them, and meet all rows of x, which are rounded alike: to 8 bits for quantised
+// weights where the CPU adds products of bytes up in 32 bits (AVX-512 VNNI), and where it does so in 16 (x86 without
+// it) for weights of up to 6 bits, so few of which cannot overflow; to 16 bits otherwise. BF16 weights become 14 bits,
+// on a scale that is a power of two: those within 2^-5 of the largest of 32 stay what they are; x then has 14 bits too,
 // six more than BF16 would leave of it. Integer sums are exact; groups are added in fp32 in the order of K, so that a
 // row's result does not depend on the rows beside it.
 //

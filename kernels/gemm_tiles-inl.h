@@ -9,11 +9,20 @@ constexpr int kVectors = static_cast<int>(kGemmColumns / kLanes);  // of one row
 constexpr int kRegisterRows = kVectors <= 2 ? 8 : kVectors <= 4 ? 2 : 1;
 constexpr int64_t kPassRows = 1024;  // whose sums for one panel stay in the second-level cache
 
-#if LASTRO_VNNI
-using QuantCode = int8_t;
-#else
-using QuantCode = int16_t;
-#endif
+// Whether bytes are multiplied and added up in 32 bits, or only two products at a time in 16.
+constexpr bool kBytesToDwords = LASTRO_VNNI != 0;
+constexpr bool kBytesToWords = !kBytesToDwords && HWY_TARGET <= HWY_SSE4;
+
+// Dwords of a format's codes whose products with bytes, up to 255, may be added up in 16 bits: whole parts of a group.
+template <class Format>
+constexpr int64_t DwordsInWord() {
+  const int64_t fit = 32767 / (2 * 255 * Format::kLargest), dwords = Format::kGroup / 4;
+  return fit >= dwords ? dwords : fit >= 4 ? 4 : fit >= 2 ? 2 : fit;
+}
+template <class Format>
+constexpr bool kInBytes = kBytesToDwords || (kBytesToWords && DwordsInWord<Format>() > 0);
+template <class Format>
+using QuantCode = std::conditional_t<kInBytes<Format>, int8_t, int16_t>;
 
 // 256 inputs of 32 features.
 template <typename Code>
@@ -30,6 +39,30 @@ template <typename Code>
 struct Rows {
   alignas(64) Code codes[kGemmColumns][kQuantChunk];
 };
+
+#if HWY_TARGET <= HWY_AVX2
+// to[j][i] = from[i][j] of dwords, 8 x 8, with the distances of their rows.
+HWY_INLINE void TransposeEight(const int32_t* from, int64_t from_stride, int32_t* to, int64_t to_stride) {
+  __m256i r[8], t[8];
+  for (int64_t i = 0; i < 8; ++i) r[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + i * from_stride));
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int64_t i = 0; i < 4; ++i) {
+    __m256i* column = reinterpret_cast<__m256i*>(to + i * to_stride);
+    __m256i* fourth = reinterpret_cast<__m256i*>(to + (i + 4) * to_stride);
+    _mm256_storeu_si256(column, _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
+    _mm256_storeu_si256(fourth, _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
+  }
+}
+#endif
 
 // to[j][i] = from[i][j] of dwords, for 32 rows `stride` apart and `count` columns.
 HWY_INLINE void TransposeDwords(const int32_t* from, int64_t stride, int64_t count, int32_t* to) {
@@ -59,6 +92,12 @@ HWY_INLINE void TransposeDwords(const int32_t* from, int64_t stride, int64_t cou
         _mm512_store_si512(to + column * kGemmColumns + half, _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88));
         _mm512_store_si512(to + (column + 8) * kGemmColumns + half, _mm512_shuffle_i32x4(t[i], t[i + 8], 0xDD));
       }
+    }
+  }
+#elif HWY_TARGET <= HWY_AVX2
+  for (int64_t i = 0; i < kGemmColumns; i += 8) {
+    for (int64_t j = 0; j < count; j += 8) {
+      TransposeEight(from + i * stride + j, stride, to + j * kGemmColumns + i, kGemmColumns);
     }
   }
 #else
@@ -95,32 +134,13 @@ HWY_INLINE void ForColumns(const uint8_t* w, int64_t row_bytes, int64_t count, R
   }
 }
 
-#if LASTRO_VNNI
-// 128 times the sum of a group's codes is taken off.
-template <int64_t kGroup>
-HWY_INLINE void PutStarts(int64_t groups, Panel<int8_t>* panel) {
-  const __m512i from = _mm512_set1_epi8(static_cast<char>(128));
-  for (int64_t g = 0; g < groups; ++g) {
-    const int8_t* codes = panel->codes + g * kGroup * kGemmColumns;
-    for (int64_t half = 0; half < kGemmColumns; half += 16) {
-      __m512i sum = _mm512_setzero_si512();
-      for (int64_t k = 0; k < kGroup; k += 4) {
-        sum = _mm512_dpbusd_epi32(sum, from, _mm512_load_si512(codes + k * kGemmColumns + half * 4));
-      }
-      _mm512_store_si512(panel->starts[g] + half, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
-    }
-  }
-}
-#endif
-template <int64_t kGroup>
-HWY_INLINE void PutStarts(int64_t, Panel<int16_t>*) {}
-
 // Weights of blocks.
 template <class Format>
 struct QuantSource {
-  using Code = QuantCode;
+  using Code = QuantCode<Format>;
   static constexpr int64_t kGroup = Format::kGroup;
   static constexpr bool kMinima = Format::kMinima;
+  static constexpr int64_t kDwordsInWord = DwordsInWord<Format>();
 
   static HWY_INLINE void Pack(const uint8_t* w, int64_t row_bytes, int64_t count, int64_t elements, Rows<Code>* rows,
                               Panel<Code>* panel) {
@@ -197,9 +217,6 @@ struct Bf16Source {
   }
 };
 
-HWY_INLINE V32 Start(const int32_t* starts, const int8_t*) { return hn::Load(D32(), starts); }
-HWY_INLINE V32 Start(const int32_t*, const int16_t*) { return hn::Zero(D32()); }
-
 #if LASTRO_VNNI
 HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int8_t* w) {
   return V32{_mm512_dpbusd_epi32(sum.raw, x.raw, _mm512_load_si512(w))};
@@ -215,6 +232,115 @@ HWY_INLINE V32 Dot(V32 sum, V32& odd, V32 x, const int16_t* w) {
   return hn::ReorderWidenMulAccumulate(D32(), hn::BitCast(d, x), hn::Load(d, w), sum, odd);
 }
 #endif
+
+// Bytes times codes, the products of two neighbours added.
+#if !LASTRO_VNNI && HWY_TARGET <= HWY_AVX3
+HWY_INLINE hn::Vec<hn::Repartition<int16_t, D32>> ByteProducts(V32 x, const int8_t* w) {
+  return {_mm512_maddubs_epi16(x.raw, _mm512_load_si512(w))};
+}
+#elif !LASTRO_VNNI && HWY_TARGET <= HWY_AVX2
+HWY_INLINE hn::Vec<hn::Repartition<int16_t, D32>> ByteProducts(V32 x, const int8_t* w) {
+  return {_mm256_maddubs_epi16(x.raw, _mm256_load_si256(reinterpret_cast<const __m256i*>(w)))};
+}
+#elif !LASTRO_VNNI && HWY_TARGET <= HWY_SSE4
+HWY_INLINE hn::Vec<hn::Repartition<int16_t, D32>> ByteProducts(V32 x, const int8_t* w) {
+  return {_mm_maddubs_epi16(x.raw, _mm_load_si128(reinterpret_cast<const __m128i*>(w)))};
+}
+#endif
+
+// Has a sum added up before what comes next: GCC would keep many products in memory, and add them later.
+template <class V>
+HWY_INLINE void Settle(V& sum) {
+#if !LASTRO_VNNI && HWY_TARGET <= HWY_SSE4
+  asm volatile("" : "+v"(sum.raw));
+#else
+  (void)sum;
+#endif
+}
+
+// Dword k of row r of a block.
+HWY_INLINE V32 RowDword(const uint8_t* codes, int64_t k, int64_t r) {
+  int32_t dword;
+  std::memcpy(&dword, codes + (k * kGemmRows + r) * 4, sizeof(dword));
+  return hn::Set(D32(), dword);
+}
+
+// sums[r][v] += dwords [begin, end) of a group: row r of `x` times vector v of the 32 features of `w`.
+template <int64_t kBegin, int64_t kEnd, typename Code, int kRows>
+HWY_INLINE void AddDots(const Code* w, const uint8_t* x, V32 (&sums)[kRows][kVectors]) {
+  V32 odd[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) odd[r][v] = hn::Zero(D32());
+  }
+  HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
+  for (int64_t k = kBegin; k < kEnd; ++k) {
+    for (int r = 0; r < kRows; ++r) {
+      const V32 dword = RowDword(x, k, r);
+      for (int v = 0; v < kVectors; ++v) {
+        sums[r][v] = Dot(sums[r][v], odd[r][v], dword, w + (k * kGemmColumns + v * kLanes) * Panel<Code>::kPerDword);
+        Settle(sums[r][v]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = Finish(sums[r][v], odd[r][v]);
+  }
+}
+
+// The same with products added up in 16 bits.
+template <int64_t kBegin, int64_t kEnd, typename Code, int kRows>
+HWY_INLINE void AddInWords(const Code* w, const uint8_t* x, V32 (&sums)[kRows][kVectors]) {
+  const hn::Repartition<int16_t, D32> d16;
+  hn::Vec<decltype(d16)> words[kRows][kVectors];
+  HWY_UNROLL(8)
+  for (int64_t k = kBegin; k < kEnd; ++k) {
+    for (int r = 0; r < kRows; ++r) {
+      const V32 dword = RowDword(x, k, r);
+      for (int v = 0; v < kVectors; ++v) {
+        const auto products = ByteProducts(dword, w + (k * kGemmColumns + v * kLanes) * 4);
+        words[r][v] = k == kBegin ? products : hn::Add(words[r][v], products);
+        Settle(words[r][v]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v) {
+      V32 odd = hn::Zero(D32());
+      sums[r][v] = hn::ReorderWidenMulAccumulate(D32(), words[r][v], hn::Set(d16, 1), sums[r][v], odd);
+    }
+  }
+}
+
+// sums[r][v] += a group.
+template <class Source, int kRows, int64_t kBegin = 0>
+HWY_INLINE void AddGroup(const typename Source::Code* w, const uint8_t* x, V32 (&sums)[kRows][kVectors]) {
+  using Code = typename Source::Code;
+  constexpr int64_t kDwords = Source::kGroup / Panel<Code>::kPerDword;
+  if constexpr (sizeof(Code) == 1 && kBytesToWords) {
+    constexpr int64_t kEnd = kBegin + Source::kDwordsInWord;
+    AddInWords<kBegin, kEnd>(w, x, sums);
+    if constexpr (kEnd < kDwords) AddGroup<Source, kRows, kEnd>(w, x, sums);
+  } else {
+    AddDots<0, kDwords>(w, x, sums);
+  }
+}
+
+// What the sums of rows begin with: of bytes of x that count from 128, -128 times the codes of w.
+template <class Source>
+HWY_INLINE void PutStarts(int64_t groups, Panel<typename Source::Code>* panel) {
+  if constexpr (sizeof(typename Source::Code) == 1) {
+    uint8_t all[Source::kGroup * kGemmRows];
+    std::fill(all, all + Source::kGroup * kGemmRows, uint8_t{128});
+    for (int64_t g = 0; g < groups; ++g) {
+      V32 sums[1][kVectors];
+      for (int v = 0; v < kVectors; ++v) sums[0][v] = hn::Zero(D32());
+      AddGroup<Source>(panel->codes + g * Source::kGroup * kGemmColumns, all, sums);
+      for (int v = 0; v < kVectors; ++v) hn::Store(hn::Neg(sums[0][v]), D32(), panel->starts[g] + v * kLanes);
+    }
+  }
+}
+HWY_INLINE V32 Start(const int32_t* starts, const int8_t*) { return hn::Load(D32(), starts); }
+HWY_INLINE V32 Start(const int32_t*, const int16_t*) { return hn::Zero(D32()); }
 
 // One chunk of a block of rows.
 struct BlockOfRows {
@@ -232,33 +358,19 @@ HWY_INLINE void MultiplyTile(const Panel<typename Source::Code>& panel, const Bl
   const D32 d;
   const DF32 df;
   for (int64_t g = 0; g < groups; ++g) {
-    V32 sums[kRegisterRows][kVectors], odd[kRegisterRows][kVectors];
+    V32 sums[kRegisterRows][kVectors];
     for (int r = 0; r < kRegisterRows; ++r) {
-      for (int v = 0; v < kVectors; ++v) {
-        sums[r][v] = Start(panel.starts[g] + v * kLanes, panel.codes);
-        odd[r][v] = hn::Zero(d);
-      }
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = Start(panel.starts[g] + v * kLanes, panel.codes);
     }
-    const Code* w = panel.codes + g * kGroup * kGemmColumns;
     const uint8_t* codes = x.codes + (g * kGroup / kPerDword * kGemmRows + first) * 4;
-    HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
-    for (int64_t k = 0; k < kGroup / kPerDword; ++k) {
-      for (int r = 0; r < kRegisterRows; ++r) {
-        int32_t dword;
-        std::memcpy(&dword, codes + (k * kGemmRows + r) * 4, sizeof(dword));
-        const V32 broadcast = hn::Set(d, dword);
-        for (int v = 0; v < kVectors; ++v) {
-          sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w + (k * kGemmColumns + v * kLanes) * kPerDword);
-        }
-      }
-    }
+    AddGroup<Source>(panel.codes + g * kGroup * kGemmColumns, codes, sums);
     const float* scales = x.scales + g * kGroup / kQuantGroup * kGemmRows + first;
     const float* values = x.sums + g * kGroup / kQuantSumGroup * kGemmRows + first;
     for (int r = 0; r < kRegisterRows; ++r) {
       for (int v = 0; v < kVectors; ++v) {
         float* to = c + r * kGemmColumns + v * kLanes;
         const auto scale = hn::Mul(hn::Set(df, scales[r]), hn::Load(df, panel.scales[g] + v * kLanes));
-        auto sum = hn::MulAdd(hn::ConvertTo(df, Finish(sums[r][v], odd[r][v])), scale, hn::Load(df, to));
+        auto sum = hn::MulAdd(hn::ConvertTo(df, sums[r][v]), scale, hn::Load(df, to));
         if (Source::kMinima) {
           const float value = kGroup == 32 ? values[r] + values[kGemmRows + r] : values[r];
           sum = hn::NegMulAdd(hn::Set(df, value), hn::Load(df, panel.minima[g] + v * kLanes), sum);
@@ -319,7 +431,7 @@ HWY_NOINLINE void GemmOf(const GemmArgs& args, int64_t panel_begin, int64_t pane
         const int64_t elements = std::min(kQuantChunk, args.k - k);
         Source::Pack(w + RowBytes(args.type, k), row_bytes, count, elements, &rows, &panel);
         const int64_t groups = (elements + Source::kGroup - 1) / Source::kGroup;
-        PutStarts<Source::kGroup>(groups, &panel);
+        PutStarts<Source>(groups, &panel);
         MultiplyPanel<Source>(panel, args.x, row / kGemmRows, blocks, k, groups, c);
       }
       PutSums(c, args, row, pass, first, count);
@@ -333,32 +445,16 @@ inline void Gemm(const GemmArgs& args, int64_t panel_begin, int64_t panel_end) {
 }
 
 inline RowCode CodeFor(DataType type) {
-  if (type == DataType::kBF16) return RowCode::kInt14;
-  return sizeof(QuantCode) == 1 ? RowCode::kInt8 : RowCode::kInt16;
+  RowCode code = RowCode::kInt14;
+  if (type == DataType::kBF16) return code;
+  WithFormat(type, [&code](auto format) { code = kInBytes<decltype(format)> ? RowCode::kInt8 : RowCode::kInt16; });
+  return code;
 }
 
 // to[j][i] = from[i][j] of dwords, for the rows of a block and `count` columns.
 HWY_INLINE void InterleaveRows(const int32_t* from, int64_t count, int32_t* to) {
 #if HWY_TARGET <= HWY_AVX2
-  for (int64_t j = 0; j < count; j += 8) {
-    __m256i r[8], t[8];
-    for (int64_t i = 0; i < 8; ++i) r[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(from + i * count + j));
-    for (int i = 0; i < 8; i += 2) {
-      t[i] = _mm256_unpacklo_epi32(r[i], r[i + 1]);
-      t[i + 1] = _mm256_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-      r[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-      r[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-      r[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-      r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int64_t i = 0; i < 4; ++i) {
-      __m256i* column = reinterpret_cast<__m256i*>(to + (j + i) * kGemmRows);
-      _mm256_storeu_si256(column, _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
-      _mm256_storeu_si256(column + 4, _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
-    }
-  }
+  for (int64_t j = 0; j < count; j += 8) TransposeEight(from + j, count, to + j * kGemmRows, kGemmRows);
 #else
   for (int64_t j = 0; j < count; ++j) {
     for (int64_t i = 0; i < kGemmRows; ++i) std::memcpy(to + j * kGemmRows + i, from + i * count + j, 4);

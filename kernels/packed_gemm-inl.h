@@ -74,6 +74,7 @@ HWY_INLINE void SumProducts(const int16_t* codes, const int16_t* w, const Put& p
       const V32 broadcast = hn::Set(d, pair);
       for (int v = 0; v < kVectors; ++v) {
         sums[r][v] = Dot(sums[r][v], odd[r][v], broadcast, w + (k * kPackedColumns + v * kLanes) * 2);
+        Settle(sums[r][v]);
       }
     }
   }

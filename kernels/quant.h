@@ -68,8 +68,8 @@ constexpr bool IsQuantized(DataType type) { return ShapeOf(type).elements > 1; }
 constexpr int64_t RowBytes(DataType type, int64_t cols) { return cols / ShapeOf(type).elements * ShapeOf(type).bytes; }
 
 // What the left side of a product is rounded to, on a scale per 32 values. 16 bits are far finer than the weights' own
-// error; 8 bits are what CPUs multiply fastest (AVX-512 VNNI); 14 bits are for weights of 14 bits, as 32 products of
-// them, signs included, fill the 31 bits of a sum (gemm.h). AMX's tiles take 8 bits, and BF16 as it is, without scales.
+// error; 8 bits are what CPUs multiply fastest; 14 bits are for weights of 14 bits, as 32 products of them, signs
+// included, fill the 31 bits of a sum (gemm.h). AMX's tiles take 8 bits, and BF16 as it is, without scales.
 enum class RowCode { kInt8, kInt14, kInt16, kTileInt8, kTileBf16 };
 constexpr bool IsTileCode(RowCode code) { return code == RowCode::kTileInt8 || code == RowCode::kTileBf16; }
 constexpr int64_t BytesOf(RowCode code) { return code == RowCode::kInt8 || code == RowCode::kTileInt8 ? 1 : 2; }
@@ -112,7 +112,7 @@ struct QuantKernels {
 };
 
 const QuantKernels& SimdQuantKernels();  // 16 bits
-const QuantKernels& FastQuantKernels();  // 8 bits on a CPU that multiplies bytes, otherwise SimdQuantKernels()
+const QuantKernels& FastQuantKernels();  // 8 bits on a CPU with AVX2 or more, otherwise SimdQuantKernels()
 const QuantKernels& ReferenceQuantKernels();
 // The implementation that goes with `kernels`.
 inline const QuantKernels& QuantKernelsOf(const Kernels& kernels) {

@@ -104,15 +104,19 @@ HWY_INLINE void Scale8(const T* numbers, float factor, float* out) {
   }
 }
 
+// kLargest: no code is larger, whatever its sign.
+
 // Formats of 32 elements: the codes of one block. Its scale is the F16 at its head, and the F16 behind that its minimum
 // with the sign changed, if it has one.
 struct Q8_0 {
   static constexpr DataType kType = DataType::kQ8_0;
+  static constexpr int64_t kLargest = 128;
   static constexpr bool kMinima = false;
   static HWY_INLINE void Unpack(const uint8_t* b, int8_t* codes) { std::memcpy(codes, b + 2, 32); }
 };
 struct Q4_0 {
   static constexpr DataType kType = DataType::kQ4_0;
+  static constexpr int64_t kLargest = 8;
   static constexpr bool kMinima = false;
   static HWY_INLINE void Unpack(const uint8_t* b, int8_t* codes) {
     Nibbles32(b + 2, codes, [](auto d, auto q) { return hn::Sub(q, hn::Set(d, 8)); });
@@ -120,6 +124,7 @@ struct Q4_0 {
 };
 struct Q4_1 {
   static constexpr DataType kType = DataType::kQ4_1;
+  static constexpr int64_t kLargest = 15;
   static constexpr bool kMinima = true;
   static HWY_INLINE void Unpack(const uint8_t* b, int8_t* codes) {
     Nibbles32(b + 4, codes, [](auto, auto q) { return q; });
@@ -127,6 +132,7 @@ struct Q4_1 {
 };
 struct Q5_0 {
   static constexpr DataType kType = DataType::kQ5_0;
+  static constexpr int64_t kLargest = 16;
   static constexpr bool kMinima = false;
   static HWY_INLINE void Unpack(const uint8_t* b, int8_t* codes) {
     Nibbles32(b + 6, codes, [](auto, auto q) { return q; });
@@ -138,6 +144,7 @@ struct Q5_0 {
 };
 struct Q5_1 {
   static constexpr DataType kType = DataType::kQ5_1;
+  static constexpr int64_t kLargest = 31;
   static constexpr bool kMinima = true;
   static HWY_INLINE void Unpack(const uint8_t* b, int8_t* codes) {
     Nibbles32(b + 8, codes, [](auto, auto q) { return q; });
@@ -149,6 +156,7 @@ struct Q5_1 {
 template <class Block>
 struct Of32 {
   static constexpr DataType kType = Block::kType;
+  static constexpr int64_t kLargest = Block::kLargest;
   static constexpr bool kMinima = Block::kMinima;
   static constexpr int64_t kGroup = 32;
   static HWY_INLINE void Unpack(const uint8_t* blocks, int64_t elements, Chunk* chunk) {
@@ -169,6 +177,7 @@ struct Of32 {
 
 struct Mxfp4 {
   static constexpr DataType kType = DataType::kMXFP4;
+  static constexpr int64_t kLargest = 12;
   static constexpr bool kMinima = false;
   static constexpr int64_t kGroup = 32;
   static HWY_INLINE void Unpack(const uint8_t* b, int64_t elements, Chunk* chunk) {
@@ -206,6 +215,7 @@ HWY_INLINE void UnpackScales6(const uint8_t* block, Chunk* chunk) {
 
 struct Q4_K {
   static constexpr DataType kType = DataType::kQ4_K;
+  static constexpr int64_t kLargest = 15;
   static constexpr bool kMinima = true;
   static constexpr int64_t kGroup = 32;
   static HWY_INLINE void Unpack(const uint8_t* block, int64_t, Chunk* chunk) {
@@ -231,6 +241,7 @@ HWY_INLINE VU8 FifthBit(U8 d, VU8 high) {
 
 struct Q5_K {
   static constexpr DataType kType = DataType::kQ5_K;
+  static constexpr int64_t kLargest = 31;
   static constexpr bool kMinima = true;
   static constexpr int64_t kGroup = 32;
   static HWY_INLINE void Unpack(const uint8_t* block, int64_t, Chunk* chunk) {
@@ -257,6 +268,7 @@ struct Q5_K {
 
 struct Q6_K {
   static constexpr DataType kType = DataType::kQ6_K;
+  static constexpr int64_t kLargest = 32;
   static constexpr bool kMinima = false;
   static constexpr int64_t kGroup = 16;
   static HWY_INLINE void Unpack(const uint8_t* block, int64_t, Chunk* chunk) {
@@ -292,6 +304,7 @@ HWY_INLINE VU8 TwoBits(U8 d, const uint8_t* pairs) {
 
 struct Q2_K {
   static constexpr DataType kType = DataType::kQ2_K;
+  static constexpr int64_t kLargest = 3;
   static constexpr bool kMinima = true;
   static constexpr int64_t kGroup = 16;
   static HWY_INLINE void Unpack(const uint8_t* block, int64_t, Chunk* chunk) {
@@ -313,6 +326,7 @@ struct Q2_K {
 
 struct Q3_K {
   static constexpr DataType kType = DataType::kQ3_K;
+  static constexpr int64_t kLargest = 4;
   static constexpr bool kMinima = false;
   static constexpr int64_t kGroup = 16;
   static HWY_INLINE void Unpack(const uint8_t* block, int64_t, Chunk* chunk) {

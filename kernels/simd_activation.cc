@@ -48,7 +48,9 @@ HWY_INLINE VF32 Erf(F32 d, VF32 x) {
 
 HWY_INLINE VF32 GeluErf(F32 d, VF32 x) {
   const VF32 erf = Erf(d, hn::Mul(x, hn::Set(d, 0.70710678118654752f)));
-  return hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), erf));
+  const VF32 gelu = hn::Mul(hn::Mul(hn::Set(d, 0.5f), x), hn::Add(hn::Set(d, 1.0f), erf));
+  // Below -6 erf is -1, but for an ulp on some CPUs; of an infinity comes NaN all the same.
+  return hn::IfThenElse(hn::Lt(x, hn::Set(d, -6.0f)), hn::Mul(x, hn::Zero(d)), gelu);
 }
 
 // 0.5 (1 + tanh(u)) = sigmoid(2u), u = sqrt(2 / pi) (x + 0.044715 x^3).

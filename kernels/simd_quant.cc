@@ -180,7 +180,19 @@ const QuantKernels& Precise() {
   static const QuantKernels table = {RowCode::kInt16, Dequantize, QuantizeRows, QuantGemv};
   return table;
 }
-#if HWY_TARGET != HWY_AVX3
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+namespace bytes {
+#include "kernels/avx2_gemv-inl.h"
+#include "kernels/gemv_rows-inl.h"
+inline const QuantKernels& Table() {
+  static const QuantKernels table = {RowCode::kInt8, Dequantize, QuantizeRows, QuantGemv};
+  return table;
+}
+}  // namespace bytes
+#endif
+#if HWY_TARGET == HWY_AVX2
+const QuantKernels& Fast() { return bytes::Table(); }
+#elif HWY_TARGET != HWY_AVX3
 const QuantKernels& Fast() { return Precise(); }
 #endif
 
@@ -196,11 +208,14 @@ HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
 namespace lastro::kernels {
 namespace HWY_NAMESPACE {
 namespace vnni {
+// clang-format off
 #include "kernels/vnni_gemv-inl.h"
+#include "kernels/gemv_rows-inl.h"
+// clang-format on
 }  // namespace vnni
 const QuantKernels& Fast() {
   static const QuantKernels table = {RowCode::kInt8, Dequantize, vnni::QuantizeRows, vnni::QuantGemv};
-  return UseVnni() ? table : Precise();
+  return UseVnni() ? table : bytes::Table();
 }
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels

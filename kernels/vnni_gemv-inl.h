@@ -181,33 +181,6 @@ struct RowSums {
   __m512 even[kR], odd[kR], minima[kR];
 };
 
-constexpr int64_t kBytesAhead = 4096;  // further than the hardware looks, which stops at a page's end
-
-template <class Format, class Source, int kR>
-HWY_NOINLINE void GemvRows(const QuantLinearArgs& args, int64_t n_begin, int64_t n_end) {
-  constexpr int64_t kChunkBytes = RowBytes(Format::kType, kQuantChunk);
-  const int64_t rest = args.k % kQuantChunk, whole = args.k - rest;
-  const uint8_t* w = static_cast<const uint8_t*>(args.weights) + n_begin * RowBytes(Format::kType, args.k);
-  for (int64_t n = n_begin; n < n_end; ++n) {
-    RowSums<Source, kR> sums;
-    for (int64_t k = 0; k < whole; k += kQuantChunk, w += kChunkBytes) {
-      FetchAhead(w + kBytesAhead, kChunkBytes);
-      sums.Add(Source(w), args.x, k);
-    }
-    float last[kR] = {};
-    if (rest > 0) {
-      RowSums<Unpacked<Format>, kR> tail;
-      tail.Add(Unpacked<Format>(w, rest), args.x, whole);
-      for (int r = 0; r < kR; ++r) last[r] = tail.Total(r);
-      w += RowBytes(Format::kType, rest);
-    }
-    for (int r = 0; r < kR; ++r) {
-      const float bias = args.bias != nullptr ? args.bias[n] : 0.0f;
-      args.out.data[r * args.out.stride + n] = sums.Total(r) + last[r] + bias;
-    }
-  }
-}
-
 template <class Format>
 struct SourceOf {
   using Type = Unpacked<Format>;
@@ -233,23 +206,6 @@ struct SourceOf<Q6_K> {
   using Type = DirectQ6_K;
 };
 
-inline void QuantGemv(const QuantLinearArgs& args, int64_t n_begin, int64_t n_end) {
-  WithFormat(args.type, [&](auto format) {
-    using Format = decltype(format);
-    using Source = typename SourceOf<Format>::Type;
-    switch (args.rows) {
-      case 1:
-        return GemvRows<Format, Source, 1>(args, n_begin, n_end);
-      case 2:
-        return GemvRows<Format, Source, 2>(args, n_begin, n_end);
-      case 3:
-        return GemvRows<Format, Source, 3>(args, n_begin, n_end);
-      default:
-        return GemvRows<Format, Source, 4>(args, n_begin, n_end);
-    }
-  });
-}
-
 HWY_INLINE void QuantizeGroup(const float* x, int64_t at, const QuantizedRows& out) {
   alignas(64) int16_t wide[kQuantGroup];
   out.scales[at / kQuantGroup] = RoundGroup(x, LimitOf(RowCode::kInt8), wide, out.sums + at / kQuantSumGroup);
@@ -257,15 +213,4 @@ HWY_INLINE void QuantizeGroup(const float* x, int64_t at, const QuantizedRows& o
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(static_cast<int8_t*>(out.codes) + at), codes);
   const __m256i sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(static_cast<char>(128)), codes);
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.starts + at / 4), _mm256_sub_epi32(_mm256_setzero_si256(), sums));
-}
-
-inline void QuantizeRows(ConstRows x, int64_t rows, int64_t k, QuantizedRows out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t i = 0; i < k; i += kQuantGroup) QuantizeGroup(x.data + r * x.stride + i, r * out.padded_k + i, out);
-    const int64_t rest = r * out.padded_k + k, count = out.padded_k - k;
-    std::fill_n(static_cast<int8_t*>(out.codes) + rest, count, int8_t{0});
-    std::fill_n(out.starts + rest / 4, count / 4, 0);
-    std::fill_n(out.scales + rest / kQuantGroup, count / kQuantGroup, 0.0f);
-    std::fill_n(out.sums + rest / kQuantSumGroup, count / kQuantSumGroup, 0.0f);
-  }
 }

@@ -1,18 +1,17 @@
 // Products over rows of codes: dot_product.cc includes this once for each instruction set, and once more for CPUs that
-// sum products of bytes (LASTRO_VNNI).
-
-#if LASTRO_VNNI
+// sum products of bytes (LASTRO_VNNI). AddProducts adds those of kRows rows with bytes [begin, end) of the operand to
+// `totals`; the bytes count from 128, which Products takes off.
 
 // So many bytes that their sum in 32 bits cannot overflow: 255 * kMaxWide * 512 < 2^31.
 constexpr size_t kBlockBytes = 512;
+
+#if LASTRO_VNNI
 
 HWY_INLINE __m128i Quarters(__m512i sums) {
   const __m256i halves = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
   return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
 }
 
-// Adds the products of kRows rows with bytes [begin, end) of the operand to `totals`. The bytes count from 128, which
-// the caller takes off.
 template <int kRows, bool kLow>
 HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end,
                             int64_t* totals) {
@@ -53,38 +52,30 @@ HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows,
 
 #else
 
-// So many codes that their sum in 32 bits cannot overflow, were it in one lane: 127 * kMaxWide * 1024 < 2^31.
-constexpr size_t kBlockCodes = 1024;
-
 template <int kRows>
 HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end,
                             int64_t* totals) {
   const hn::ScalableTag<int16_t> d16;
   const hn::RepartitionToWide<decltype(d16)> d32;
   const hn::Rebind<uint8_t, decltype(d16)> d8;
-  const auto zero_code = hn::Set(d16, 128);
   hn::Vec<decltype(d32)> even[kRows], odd[kRows];
   for (int r = 0; r < kRows; ++r) even[r] = odd[r] = hn::Zero(d32);
   for (size_t k = begin; k < end; k += hn::Lanes(d16)) {
     const auto wide = hn::LoadU(d16, operand.wide + k);
     for (int r = 0; r < kRows; ++r) {
-      const auto codes = hn::Sub(hn::PromoteTo(d16, hn::LoadU(d8, rows[r] + k)), zero_code);
-      even[r] = hn::ReorderWidenMulAccumulate(d32, codes, wide, even[r], odd[r]);
+      const auto bytes = hn::PromoteTo(d16, hn::LoadU(d8, rows[r] + k));
+      even[r] = hn::ReorderWidenMulAccumulate(d32, bytes, wide, even[r], odd[r]);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    HWY_ALIGN int32_t lanes[2 * HWY_MAX_BYTES / sizeof(int32_t)];
-    hn::Store(even[r], d32, lanes);
-    hn::Store(odd[r], d32, lanes + hn::Lanes(d32));
-    for (size_t i = 0; i < 2 * hn::Lanes(d32); ++i) totals[r] += int64_t{lanes[i]};
-  }
+  for (int r = 0; r < kRows; ++r) totals[r] += hn::GetLane(hn::SumOfLanes(d32, hn::Add(even[r], odd[r])));
 }
 
 template <int kRows>
 HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, int64_t* totals) {
-  for (size_t begin = 0; begin < bytes; begin += kBlockCodes) {
-    AddProducts<kRows>(operand, rows, begin, HWY_MIN(begin + kBlockCodes, bytes), totals);
+  for (size_t begin = 0; begin < bytes; begin += kBlockBytes) {
+    AddProducts<kRows>(operand, rows, begin, HWY_MIN(begin + kBlockBytes, bytes), totals);
   }
+  for (int r = 0; r < kRows; ++r) totals[r] -= 128 * operand.sum;
 }
 
 #endif

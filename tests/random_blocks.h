@@ -48,4 +48,18 @@ inline std::vector<uint8_t> RandomBlocks(kernels::DataType type, int64_t element
   return blocks;
 }
 
+// Blocks whose every byte is `byte`, but for F16 numbers of 1/64 and the exponents of MXFP4. REQUIRES: whole blocks.
+inline std::vector<uint8_t> EvenBlocks(kernels::DataType type, int64_t elements, uint8_t byte) {
+  std::vector<uint8_t> blocks(static_cast<size_t>(kernels::RowBytes(type, elements)), byte);
+  const size_t bytes = static_cast<size_t>(kernels::ShapeOf(type).bytes);
+  for (size_t at = 0; at < blocks.size(); at += bytes) {
+    for (size_t offset : HalvesOf(type)) blocks[at + offset] = 0, blocks[at + offset + 1] = 0x24;
+    if (type == kernels::DataType::kMXFP4) blocks[at] = 121;
+  }
+  return blocks;
+}
+
+// The largest codes there are, of either sign, come of one of these.
+inline constexpr uint8_t kEvenBytes[] = {0x00, 0x77, 0x7F, 0x80, 0x88, 0xF0, 0x0F, 0xFF};
+
 }  // namespace lastro::testing

@@ -17,7 +17,7 @@ std::string EnglishText(v1::Answerability reason) {
     case v1::OUT_OF_SCOPE:
       return "The question is not about the documents of this collection.";
     case v1::OVER_BUDGET:
-      return "The prompt budget is too small for even one passage.";
+      return "Not even one passage fits into the prompt.";
     default:
       LASTRO_CHECK(false, "no abstention");
   }
@@ -34,7 +34,7 @@ std::string PortugueseText(v1::Answerability reason) {
     case v1::OUT_OF_SCOPE:
       return "A pergunta não é sobre os documentos desta coleção.";
     case v1::OVER_BUDGET:
-      return "O orçamento do prompt não chega para uma única passagem.";
+      return "Nem uma única passagem cabe no prompt.";
     default:
       LASTRO_CHECK(false, "no abstention");
   }

@@ -48,7 +48,7 @@ absl::string_view ReasonOf(const v1::Answer& answer) {
     case v1::OUT_OF_SCOPE:
       return "the question is not about these documents";
     case v1::OVER_BUDGET:
-      return "the prompt budget does not hold even one passage";
+      return "not even one passage fits into the prompt";
     default:
       return "the server gave no reason";
   }

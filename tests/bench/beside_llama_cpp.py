@@ -3,6 +3,7 @@
 gives: how many tokens a second it would be if a token took no longer than reading every weight once (read_rate, in turn).
 
     tests/bench/beside_llama_cpp.py LLAMA_BENCH [--build build/release] [--files FOLDER] [--threads 2] [--types bf16 ...]
+                                    [--repeats 5] [--no-long-prompt]
 
 LLAMA_BENCH is the llama-bench of a native build of llama.cpp. The files, of the shape of Llama-3.2-1B with random
 weights, are made in FOLDER unless they are there (6 GB).
@@ -79,6 +80,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--types", nargs="+", choices=TYPES, default=TYPES)
+    parser.add_argument("--no-long-prompt", action="store_true", help="leave out the prompt of 2048")
     args = parser.parse_args()
     make_files(args.build, args.files)
     print("| file | what | llama.cpp | Lastro | ratio |\n|---|---|---|---|---|")
@@ -90,6 +92,8 @@ def main():
         shares = [f"{rate / ceiling:.2f}" for rate in short["generated"]]
         print(f"| {t} | share of the {ceiling:.1f} tokens/s that memory gives | {shares[0]} | {shares[1]} | |", flush=True)
         line(t, "peak memory, MB", short["peak"], 1e6, 0)
+        if args.no_long_prompt:
+            continue
         line(t, "prompt of 2048, tokens/s", compare(args, file, 2048, 1, max(3, args.repeats // 2))[0]["prompt"])
 
 

@@ -123,7 +123,8 @@ void AddAskCommand(CommandSet* set) {
   command->add_option("--mode", options->mode, "quote (words of the documents) or generate (free text)")
       ->check(CLI::IsMember({"quote", "generate"}))
       ->type_name("MODE");
-  command->add_option("--top", options->max_passages, "Passages to retrieve, at most 50 (default 8)")->type_name("N");
+  command->add_option("--top,--limit", options->max_passages, "Passages to retrieve, at most 50 (default 8)")
+      ->type_name("N");
   command->add_option("--max-sentences", options->max_sentences, "quote: sentences, at most 8 (default 2)")
       ->type_name("N");
   command->add_option("--max-new-tokens", options->max_new_tokens, "generate: new tokens (default 128)")

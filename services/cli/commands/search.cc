@@ -132,7 +132,7 @@ void AddSearchCommand(CommandSet* set) {
   command->add_option("--mode", options->mode, "hybrid, dense (meaning) or lexical (words)")
       ->check(CLI::IsMember({"hybrid", "dense", "lexical"}))
       ->type_name("MODE");
-  command->add_option("--limit", options->limit, "Passages, at most 1000 (default 10)")->type_name("N");
+  command->add_option("--limit,--top", options->limit, "Passages, at most 1000 (default 10)")->type_name("N");
   command->add_option("--max-per-document", options->max_per_document, "At most so many of one document")
       ->type_name("N");
   command->add_option("--dense-weight", options->dense_weight, "hybrid: weight of the meaning, 0 to 1 (default 0.5)")

@@ -100,7 +100,10 @@ class GemmKernel : public KernelTest {
     return values;
   }
 
-  void ExpectProduct(DataType type, int64_t rows, int64_t n, int64_t k);
+  void ExpectProduct(DataType type, int64_t rows, int64_t n, int64_t k) {
+    ExpectProduct(type, RandomWeights(type, n * k), GuardedMatrix::Random(rows, k, random_), n);
+  }
+  void ExpectProduct(DataType type, const std::vector<uint8_t>& weights, const GuardedMatrix& x, int64_t n);
 };
 
 // Lengths around a chunk; of BF16 any.
@@ -110,11 +113,11 @@ std::vector<int64_t> Lengths(DataType type) {
   return {32, 224, 256, 288, 544};
 }
 
-void GemmKernel::ExpectProduct(DataType type, int64_t rows, int64_t n, int64_t k) {
+void GemmKernel::ExpectProduct(DataType type, const std::vector<uint8_t>& weights, const GuardedMatrix& x, int64_t n) {
+  const int64_t rows = x.rows(), k = x.cols();
   SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(type) << ", " << rows << " x " << n << " x " << k);
-  const std::vector<uint8_t> weights = RandomWeights(type, n * k);
   const std::vector<float> w = Floats(weights, type, n * k);
-  const GuardedMatrix x = GuardedMatrix::Random(rows, k, random_), bias = GuardedMatrix::Random(1, n, random_);
+  const GuardedMatrix bias = GuardedMatrix::Random(1, n, random_);
   const RowCode code = gemm().code_for(type);
   GuardedBlocks rounded(rows, k, code);
   gemm().round_rows(x.in(), rows, k, code, rounded.view());
@@ -216,6 +219,20 @@ TEST_P(GemmKernel, LargestSums) {
   }
 }
 
+// The same of every format: neither do sums in 16 bits.
+TEST_P(GemmKernel, LargestSumsOfEveryType) {
+  constexpr int64_t kK = 512, kN = 33;
+  GuardedMatrix x(3, kK);
+  for (int64_t i = 0; i < kK; ++i) x.at(0, i) = 3, x.at(1, i) = -3, x.at(2, i) = i % 2 == 0 ? 3 : -3;
+  for (DataType type : kTypes) {
+    if (type == DataType::kBF16) continue;
+    for (uint8_t byte : testing::kEvenBytes) {
+      SCOPED_TRACE(static_cast<int>(byte));
+      ExpectProduct(type, testing::EvenBlocks(type, kN * kK, byte), x, kN);
+    }
+  }
+}
+
 // What is not finite on either side does not become a number.
 TEST_P(GemmKernel, InfinityAndNanOfXStay) {
   constexpr int64_t kK = 64, kN = 3;
@@ -278,6 +295,38 @@ TEST_P(GemmKernel, RowsDoNotMix) {
 }
 
 LASTRO_INSTANTIATE_KERNEL_TESTS_WITH_TILES(GemmKernel);
+
+// The same integers in the same order: whoever takes x in bytes, and fuses multiplications and additions, has the same
+// results to the last bit.
+TEST(GemmOfBytes, EqualsOnEveryInstructionSet) {
+  std::vector<Implementation> all = Implementations();
+  std::erase_if(all, [](const Implementation& one) { return one.target != HWY_AVX2 && one.target != HWY_AVX3; });
+  if (all.size() < 2) GTEST_SKIP() << "this CPU has one such instruction set at most";
+  std::mt19937_64 random = testing::SeededRandom(20261129);
+  constexpr int64_t kRows = 21, kN = 70;
+  for (DataType type : kTypes) {
+    if (type == DataType::kBF16) continue;
+    const int64_t k = ShapeOf(type).elements == 256 ? 768 : 544;
+    const std::vector<uint8_t> weights = testing::RandomBlocks(type, kN * k, 0x2800, random);
+    const GuardedMatrix x = GuardedMatrix::Random(kRows, k, random);
+    std::vector<GuardedMatrix> products;
+    for (const Implementation& one : all) {
+      Use(one);
+      const GemmKernels& gemm = SimdGemmKernels();
+      if (gemm.code_for(type) != RowCode::kInt8) continue;
+      GuardedBlocks rounded(kRows, k, RowCode::kInt8);
+      products.emplace_back(kRows, kN);
+      gemm.round_rows(x.in(), kRows, k, RowCode::kInt8, rounded.view());
+      gemm.gemm({weights.data(), type, nullptr, rounded.view(), products.back().out(), kRows, kN, k}, 0, 3);
+    }
+    for (const GuardedMatrix& product : products) {
+      for (int64_t r = 0; r < kRows; ++r) {
+        for (int64_t i = 0; i < kN; ++i) ASSERT_EQ(product.at(r, i), products[0].at(r, i)) << static_cast<int>(type);
+      }
+    }
+  }
+  UseTheBest();
+}
 
 // The same integers in the same order: tiles give the results of AVX-512 VNNI to the last bit.
 TEST(GemmOnTiles, EqualsVnni) {

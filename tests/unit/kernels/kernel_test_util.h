@@ -44,22 +44,27 @@ inline std::vector<Implementation> WithTiles() {
   return all;
 }
 
+// From now on SIMD kernels are those of `one`. REQUIRES: not the reference.
+inline void Use(const Implementation& one) {
+  hwy::SetSupportedTargetsForTest(one.target);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  SetVnniForTest(one.vnni);
+  SetTilesForTest(one.tiles);
+}
+inline void UseTheBest() {
+  SetVnniForTest(true);
+  SetTilesForTest(TileUse::kHardware);
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().DeInit();
+}
+
 // The base of each file's fixture: every test runs once per implementation; `kernels()` is the one under test.
 class KernelTest : public ::testing::TestWithParam<Implementation> {
  protected:
   void SetUp() override {
-    if (GetParam().target == 0) return;
-    hwy::SetSupportedTargetsForTest(GetParam().target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    SetVnniForTest(GetParam().vnni);
-    SetTilesForTest(GetParam().tiles);
+    if (GetParam().target != 0) Use(GetParam());
   }
-  void TearDown() override {
-    SetVnniForTest(true);
-    SetTilesForTest(TileUse::kHardware);
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().DeInit();
-  }
+  void TearDown() override { UseTheBest(); }
   const Kernels& kernels() const { return GetParam().target == 0 ? ReferenceKernels() : SimdKernels(); }
 
   std::mt19937_64 random_ = testing::SeededRandom(20240611);

@@ -31,6 +31,9 @@ class QuantKernel : public KernelTest {
     ReferenceQuantKernels().dequantize(blocks.data(), type, elements, false, values.data());
     return values;
   }
+
+  void ExpectGemv(const QuantKernels& quant, DataType type, const std::vector<uint8_t>& blocks, const GuardedMatrix& x,
+                  int64_t n);
 };
 
 // Rows of quantised x with guards behind each array.
@@ -156,42 +159,62 @@ TEST_P(QuantKernel, InfinityAndNanStay) {
   }
 }
 
+void QuantKernel::ExpectGemv(const QuantKernels& quant, DataType type, const std::vector<uint8_t>& blocks,
+                             const GuardedMatrix& x, int64_t n) {
+  const int64_t rows = x.rows(), k = x.cols();
+  SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(type) << " k " << k << " rows " << rows);
+  const std::vector<float> weights = Reference(blocks, type, n * k);
+  const GuardedMatrix bias = GuardedMatrix::Random(1, n, random_);
+  GuardedRows quantized(rows, k, quant.code);
+  quant.quantize_rows(x.in(), rows, k, quantized.view());
+  const int64_t from = n / 3, to = n - n / 5;
+  for (const float* b : {bias.in().data, static_cast<const float*>(nullptr)}) {
+    GuardedMatrix out(rows, n);
+    quant.quant_gemv({blocks.data(), type, b, quantized.view(), out.out(), rows, k}, from, to);
+    out.ExpectGuardsIntact();
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = 0; i < n; ++i) {
+        if (i < from || i >= to) {
+          EXPECT_EQ(out.at(r, i), kSentinel);
+          continue;
+        }
+        // Of what x was rounded to: only sums of floats round. Minima cancel with codes.
+        double sum = b != nullptr ? b[i] : 0.0, magnitude = std::abs(sum), largest = 0;
+        for (int64_t j = 0; j < k; ++j) {
+          const double w = weights[static_cast<size_t>(i * k + j)];
+          sum += quantized.at(r, j) * w;
+          magnitude += std::abs(quantized.at(r, j) * w);
+          largest = std::max(largest, std::abs(w));
+        }
+        EXPECT_NEAR(out.at(r, i), sum, 64 * 1.2e-7 * (magnitude + 30 * largest));
+      }
+    }
+  }
+}
+
 TEST_P(QuantKernel, QuantGemv) {
   for (const QuantKernels* quant : tables()) {
     for (DataType type : kTypes) {
       for (int64_t k : Lengths(type)) {
         for (int64_t rows = 1; rows <= kMaxGemvRows; ++rows) {
-          SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(type) << " k " << k << " rows " << rows);
           const int64_t n = 1 + static_cast<int64_t>(random_() % 11);
-          const std::vector<uint8_t> blocks = RandomBlocks(type, n * k);
-          const std::vector<float> weights = Reference(blocks, type, n * k);
-          const GuardedMatrix x = GuardedMatrix::Random(rows, k, random_), bias = GuardedMatrix::Random(1, n, random_);
-          GuardedRows quantized(rows, k, quant->code);
-          quant->quantize_rows(x.in(), rows, k, quantized.view());
-          const int64_t from = n / 3, to = n - n / 5;
-          for (const float* b : {bias.in().data, static_cast<const float*>(nullptr)}) {
-            GuardedMatrix out(rows, n);
-            quant->quant_gemv({blocks.data(), type, b, quantized.view(), out.out(), rows, k}, from, to);
-            out.ExpectGuardsIntact();
-            for (int64_t r = 0; r < rows; ++r) {
-              for (int64_t i = 0; i < n; ++i) {
-                if (i < from || i >= to) {
-                  EXPECT_EQ(out.at(r, i), kSentinel);
-                  continue;
-                }
-                // Of what x was rounded to: only sums of floats round. Minima cancel with codes.
-                double sum = b != nullptr ? b[i] : 0.0, magnitude = std::abs(sum), largest = 0;
-                for (int64_t j = 0; j < k; ++j) {
-                  const double w = weights[static_cast<size_t>(i * k + j)];
-                  sum += quantized.at(r, j) * w;
-                  magnitude += std::abs(quantized.at(r, j) * w);
-                  largest = std::max(largest, std::abs(w));
-                }
-                EXPECT_NEAR(out.at(r, i), sum, 64 * 1.2e-7 * (magnitude + 30 * largest));
-              }
-            }
-          }
+          ExpectGemv(*quant, type, RandomBlocks(type, n * k), GuardedMatrix::Random(rows, k, random_), n);
         }
+      }
+    }
+  }
+}
+
+// The largest codes there are on both sides: nothing overflows.
+TEST_P(QuantKernel, LargestSums) {
+  constexpr int64_t kK = 512, kN = 3;
+  GuardedMatrix x(3, kK);
+  for (int64_t i = 0; i < kK; ++i) x.at(0, i) = 3, x.at(1, i) = -3, x.at(2, i) = i % 2 == 0 ? 3 : -3;
+  for (const QuantKernels* quant : tables()) {
+    for (DataType type : kTypes) {
+      for (uint8_t byte : testing::kEvenBytes) {
+        SCOPED_TRACE(static_cast<int>(byte));
+        ExpectGemv(*quant, type, testing::EvenBlocks(type, kN * kK, byte), x, kN);
       }
     }
   }

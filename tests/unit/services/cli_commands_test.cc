@@ -406,7 +406,8 @@ TEST_F(CliTest, SearchTakesEveryStageFromTheCommandLine) {
   EXPECT_THAT(out, HasSubstr("    what comes before\n    the hit\n    what comes after\n"));
   EXPECT_THAT(out, HasSubstr("reranked #1 4.250"));
   EXPECT_THAT(out, HasSubstr("\"port\" OR \"fees\""));
-  EXPECT_EQ(Lastro({"search", "q", "--no-rerank"}), kExitOk);
+  EXPECT_EQ(Lastro({"search", "q", "--no-rerank", "--top", "4"}), kExitOk);
+  EXPECT_EQ(state.search_request.limit(), 4);
   EXPECT_TRUE(state.search_request.has_rerank());
   EXPECT_FALSE(state.search_request.rerank());
   EXPECT_EQ(Lastro({"search", "q"}), kExitOk);
