@@ -265,15 +265,15 @@ HWY_INLINE V32 RowDword(const uint8_t* codes, int64_t k, int64_t r) {
   return hn::Set(D32(), dword);
 }
 
-// sums[r][v] += dwords [begin, end) of a group: row r of `x` times vector v of the 32 features of `w`.
-template <int64_t kBegin, int64_t kEnd, typename Code, int kRows>
+// sums[r][v] += row r of `x` times vector v of the 32 features of `w`.
+template <int64_t kDwords, typename Code, int kRows>
 HWY_INLINE void AddDots(const Code* w, const uint8_t* x, V32 (&sums)[kRows][kVectors]) {
   V32 odd[kRows][kVectors];
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) odd[r][v] = hn::Zero(D32());
   }
   HWY_UNROLL(16)  // all of it: otherwise GCC copies the sums in every round
-  for (int64_t k = kBegin; k < kEnd; ++k) {
+  for (int64_t k = 0; k < kDwords; ++k) {
     for (int r = 0; r < kRows; ++r) {
       const V32 dword = RowDword(x, k, r);
       for (int v = 0; v < kVectors; ++v) {
@@ -287,7 +287,7 @@ HWY_INLINE void AddDots(const Code* w, const uint8_t* x, V32 (&sums)[kRows][kVec
   }
 }
 
-// The same with products added up in 16 bits.
+// The same of dwords [kBegin, kEnd), whose products add up in 16 bits.
 template <int64_t kBegin, int64_t kEnd, typename Code, int kRows>
 HWY_INLINE void AddInWords(const Code* w, const uint8_t* x, V32 (&sums)[kRows][kVectors]) {
   const hn::Repartition<int16_t, D32> d16;
@@ -321,7 +321,7 @@ HWY_INLINE void AddGroup(const typename Source::Code* w, const uint8_t* x, V32 (
     AddInWords<kBegin, kEnd>(w, x, sums);
     if constexpr (kEnd < kDwords) AddGroup<Source, kRows, kEnd>(w, x, sums);
   } else {
-    AddDots<0, kDwords>(w, x, sums);
+    AddDots<kDwords>(w, x, sums);
   }
 }
 
