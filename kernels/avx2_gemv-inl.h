@@ -136,31 +136,6 @@ struct Unpacked {
   Chunk chunk;
 };
 
-template <class Format>
-struct SourceOf {
-  using Type = Unpacked<Format>;
-};
-template <>
-struct SourceOf<Of32<Q8_0>> {
-  using Type = DirectQ8_0;
-};
-template <>
-struct SourceOf<Of32<Q4_0>> {
-  using Type = DirectQ4_0;
-};
-template <>
-struct SourceOf<Q4_K> {
-  using Type = DirectQ4_K;
-};
-template <>
-struct SourceOf<Q5_K> {
-  using Type = DirectQ5_K;
-};
-template <>
-struct SourceOf<Q6_K> {
-  using Type = DirectQ6_K;
-};
-
 // The scales of a chunk, multiplied by those of x: of each eight sums of 32 products.
 struct Factors {
   HWY_INLINE void Put(__m256 scales, __m256 of_x) { _mm256_store_ps(numbers, _mm256_mul_ps(scales, of_x)); }

@@ -7,8 +7,8 @@ namespace lastro::kernels {
 // Reads LASTRO_SIMD and takes Highway's better targets away; true for "scalar". Before the first kernel runs.
 bool ApplySimdLimit();
 
-// Whether products of many rows are faster in integers (gemm.h, packed_gemm.h) than in fp32, or as fast and of weights
-// half as large: x86 from AVX2 on.
+// Whether products in integers (gemm.h, packed_gemm.h, quant.h) are faster than fp32's, or about as fast and of weights
+// half as large: x86 from AVX2 on. Of what ApplySimdLimit() has left.
 bool HasFastIntegers();
 
 // AVX-512 VNNI, for which Highway 1.0 has no target of its own: sums of products of bytes.

@@ -1,5 +1,5 @@
 // The body of simd_gemm.cc, which includes it into one namespace per instruction set; with LASTRO_VNNI 1 for CPUs that
-// multiply bytes, on top of AVX-512.
+// add products of bytes up in 32 bits, on top of AVX-512.
 using D32 = hn::CappedTag<int32_t, 16>;
 using DF32 = hn::Rebind<float, D32>;
 using V32 = hn::Vec<D32>;

@@ -1,6 +1,32 @@
 // Products of few rows in bytes, over the sources and sums of vnni_gemv-inl.h or avx2_gemv-inl.h, behind which
-// simd_quant.cc includes this: SourceOf<Format> gives what reads a chunk of a format, Unpacked<Format> what reads the
-// blocks that do not fill one, RowSums what adds products up, QuantizeGroup what rounds x.
+// simd_quant.cc includes this: a Direct source reads whole chunks of its format, Unpacked<Format> those of any, and the
+// blocks that do not fill one; RowSums adds products up; QuantizeGroup rounds x.
+
+// What reads the chunks of a format.
+template <class Format>
+struct SourceOf {
+  using Type = Unpacked<Format>;
+};
+template <>
+struct SourceOf<Of32<Q8_0>> {
+  using Type = DirectQ8_0;
+};
+template <>
+struct SourceOf<Of32<Q4_0>> {
+  using Type = DirectQ4_0;
+};
+template <>
+struct SourceOf<Q4_K> {
+  using Type = DirectQ4_K;
+};
+template <>
+struct SourceOf<Q5_K> {
+  using Type = DirectQ5_K;
+};
+template <>
+struct SourceOf<Q6_K> {
+  using Type = DirectQ6_K;
+};
 
 constexpr int64_t kBytesAhead = 4096;  // further than the hardware looks, which stops at a page's end
 

@@ -181,31 +181,6 @@ struct RowSums {
   __m512 even[kR], odd[kR], minima[kR];
 };
 
-template <class Format>
-struct SourceOf {
-  using Type = Unpacked<Format>;
-};
-template <>
-struct SourceOf<Of32<Q8_0>> {
-  using Type = DirectQ8_0;
-};
-template <>
-struct SourceOf<Of32<Q4_0>> {
-  using Type = DirectQ4_0;
-};
-template <>
-struct SourceOf<Q4_K> {
-  using Type = DirectQ4_K;
-};
-template <>
-struct SourceOf<Q5_K> {
-  using Type = DirectQ5_K;
-};
-template <>
-struct SourceOf<Q6_K> {
-  using Type = DirectQ6_K;
-};
-
 HWY_INLINE void QuantizeGroup(const float* x, int64_t at, const QuantizedRows& out) {
   alignas(64) int16_t wide[kQuantGroup];
   out.scales[at / kQuantGroup] = RoundGroup(x, LimitOf(RowCode::kInt8), wide, out.sums + at / kQuantSumGroup);

@@ -1,4 +1,4 @@
-// LASTRO_SIMD limits what is used, tiles included: in processes of their own, as a limit stays for good.
+// LASTRO_SIMD limits what is used, bytes and tiles included: in processes of their own, as a limit stays for good.
 #include "kernels/cpu_features.h"
 
 #include <cstdlib>
@@ -13,8 +13,10 @@ namespace {
 [[noreturn]] void UseUnder(const std::string& limit, bool want_bytes, bool want_tiles) {
   unsetenv("LASTRO_SIMD");
   if (!limit.empty()) setenv("LASTRO_SIMD", limit.c_str(), 1);
+  const bool fast_integers = HasFastIntegers() && limit != "sse4";
   const bool scalar = ApplySimdLimit();
   bool good = scalar == (limit == "scalar") && (scalar || UseVnni() == want_bytes);
+  good = good && HasFastIntegers() == fast_integers;
   for (TileUse use : {TileUse::kEmulated, TileUse::kHardware}) {
     SetTilesForTest(use);
     good = good && (want_tiles || TilesInUse() == TileUse::kNone);
