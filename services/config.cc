@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -13,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "retrieval/index_kind.h"
+#include "services/cli/help_formatter.h"
 #include "services/composed_node.h"
 #include "services/milvus/milvus_flags.h"
 #include "services/remote/remote_channel.h"
@@ -212,6 +214,7 @@ std::variant<DaemonConfig, DaemonExit> ParseDaemonConfig(const std::vector<std::
   RawOptions raw;
   CLI::App app(kAbout, "lastrod");
   app.footer(kFooter);
+  app.formatter(std::make_shared<HelpFormatter>());
   app.set_version_flag("--version", "lastrod " LASTRO_VERSION);
   app.set_config("--config", "", "file of options, one 'name = value' a line; see lastrod.conf.example")
       ->check(CLI::ExistingFile);

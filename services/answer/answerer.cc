@@ -143,8 +143,7 @@ class Answerer : public AskApi {
       }
       return AnswerBySpans(request, passages, readings, retrieval_, context, stages, answer);
     }
-    return AnswerFrom(request, passages, SentencesOf(readings, passages), &readings, reuse, context, sink, stages,
-                      answer);
+    return AnswerFrom(request, passages, SentencesOf(readings), &readings, reuse, context, sink, stages, answer);
   }
 
   // `readings`: null without a reader.

@@ -63,7 +63,7 @@ absl::Status AppendSpan(absl::Span<const v1::SearchHit> passages, const SpanAnsw
 absl::Status AppendSentences(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
                              const SpanReadings& readings, RetrievalApi& retrieval, const CallContext& context,
                              Stages* stages, v1::Answer* answer) {
-  const std::vector<ScoredCandidate> sentences = SentencesOf(readings, passages);
+  const std::vector<ScoredCandidate> sentences = SentencesOf(readings);
   for (size_t index : ChooseSentences(sentences, request.max_sentences, answer->evidence_threshold())) {
     const Candidate& sentence = sentences[index].candidate;
     LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {

@@ -190,10 +190,9 @@ double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibratio
   return threshold <= 1 ? threshold : 1 - max_risk;
 }
 
-std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages) {
+std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings) {
   std::vector<ScoredCandidate> sentences;
   for (const SpanAnswer& found : readings.answers) {
-    const v1::Chunk& chunk = passages[static_cast<size_t>(found.passage)].chunk();
     ScoredCandidate scored{found.sentence, {}};
     scored.evidence.evidence = found.probability;
     scored.evidence.rank_score = found.rank;

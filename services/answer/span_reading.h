@@ -64,6 +64,6 @@ double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibratio
 
 // The sentence that holds each answer, as candidates whose evidence is the answer's probability: one an answer, in
 // their order.
-std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages);
+std::vector<ScoredCandidate> SentencesOf(const SpanReadings& readings);
 
 }  // namespace lastro::services::answer

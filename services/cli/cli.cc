@@ -3,11 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "services/cli/command_set.h"
 #include "services/cli/commands/commands.h"
+#include "services/cli/help_formatter.h"
 #include "services/cli/text_width.h"
 #include "services/scope_headers.h"
 
@@ -31,8 +33,8 @@ constexpr char kFooter[] =
     "  0    ok (also a question that the documents do not answer)\n"
     "  1    failure\n"
     "  2    wrong usage or invalid argument\n"
-    "  3    ingest --strict: some files were not ingested; doctor: something is damaged;\n"
-    "       eval --probes: an attack succeeded\n"
+    "  3    ingest --strict: some files were not ingested; doctor: something is\n"
+    "       damaged; eval --probes: an attack succeeded\n"
     "  4    ask --fail-on-abstain: the documents do not answer the question\n"
     "  5    a server cannot be reached, or --timeout ran out\n"
     "  6    replay: an answer is not what it was\n"
@@ -166,6 +168,7 @@ int RunCli(const std::vector<std::string>& arguments, Environment& environment) 
   app.footer(kFooter);
   app.set_version_flag("--version", "lastro " LASTRO_VERSION);
   app.require_subcommand(1);
+  app.formatter(std::make_shared<HelpFormatter>(environment.out_terminal.columns));
   GlobalOptions options;
   AddGlobalOptions(app, &options);
   CommandSet set(&app);

@@ -3,12 +3,14 @@
 Environment: LASTRO_BUILD_DIR (the build folder), LASTRO_SOURCE_DIR (the source tree); CTest sets both.
 """
 
+import atexit
 import functools
 import importlib
 import json
 import os
 import pathlib
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,6 +115,7 @@ class Daemon:
 @functools.lru_cache(maxsize=None)
 def _generated_folder():
     folder = tempfile.mkdtemp(prefix="lastro_py_")
+    atexit.register(shutil.rmtree, folder)
     protos = sorted(str(p.relative_to(SOURCE / "protos")) for p in (SOURCE / "protos").rglob("*.proto"))
     plugin = subprocess.run(["which", "grpc_python_plugin"], capture_output=True, text=True, check=True).stdout.strip()
     subprocess.run(["protoc", f"-I{SOURCE / 'protos'}", f"--python_out={folder}", f"--grpc_out={folder}",

@@ -1,5 +1,5 @@
-"""All sample questions, English and Portuguese, through `lastro ask --json`: every citation is true to the byte, and the
-answers are right as often as they have been."""
+"""All sample questions, English and Portuguese, through `lastro ask --json` of a server: every citation is true to the
+byte, and the answers are right as often as they have been."""
 
 import html
 import json
@@ -7,7 +7,7 @@ import re
 import tempfile
 import unittest
 
-from programs import SAMPLE, SOURCE, check_citation, cli_json, run_cli, source_bytes
+from programs import SAMPLE, SOURCE, Daemon, check_citation, cli_json, run_cli, source_bytes
 
 # Floors a little below what was measured when they were set; raise them when the answers get better.
 MIN_RIGHT_DOCUMENT = 0.82
@@ -29,7 +29,8 @@ class SampleAnswers(unittest.TestCase):
         files = sum(1 for p in SAMPLE.rglob("*") if p.is_file())
         assert int(job["files_added"]) == files, job
         cls.questions = json.loads((SOURCE / "tests/e2e/sample_questions.json").read_text())["questions"]
-        cls.answers = {q["id"]: cli_json("ask", q["question"], data=cls.folder.name) for q in cls.questions}
+        with Daemon(data=cls.folder.name) as daemon:
+            cls.answers = {q["id"]: cli_json("ask", q["question"], server=daemon.address) for q in cls.questions}
 
     @classmethod
     def tearDownClass(cls):
@@ -40,12 +41,12 @@ class SampleAnswers(unittest.TestCase):
 
     def test_receipts_give_the_same_answers_again(self):
         with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as receipts:
-            for answer in self.answers.values():
-                receipts.write(json.dumps(answer) + "\n")
+            again = list(self.answers.values())[::3]  # e2e.replay has many more, of all kinds
+            receipts.writelines(json.dumps(answer) + "\n" for answer in again)
             receipts.flush()
             replayed = run_cli("replay", receipts.name, "--json", data=self.folder.name)
         reports = [json.loads(line) for line in replayed.stdout.splitlines()]
-        self.assertEqual(len(reports), len(self.answers))
+        self.assertEqual(len(reports), len(again))
         for report in reports:
             self.assertTrue(report["same"], report["changes"])
             self.assertEqual(report["changes"], [])

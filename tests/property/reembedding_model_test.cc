@@ -115,7 +115,9 @@ class ReembeddingModelTest : public ::testing::TestWithParam<Mode> {
 
   void Switch() {
     if (!other_.has_value()) return;
-    if (Complete()) ASSERT_THAT(store_->PrepareVectors(kCollection, other_->fingerprint), IsOk());
+    if (Complete()) {
+      ASSERT_THAT(store_->PrepareVectors(kCollection, other_->fingerprint), IsOk());
+    }
     const int64_t commit = store_->commit();
     absl::StatusOr<Reembedding> state = store_->SwitchVectors(kCollection, other_->fingerprint);
     if (!Complete()) {

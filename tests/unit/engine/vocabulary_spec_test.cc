@@ -323,7 +323,9 @@ TEST(CharsMapTest, TriesThatLeadAnywhereAreHarmless) {
     for (int byte = 0; byte < 256; ++byte) {
       std::string text = {static_cast<char>(byte), 'a', 'b'};
       auto rule = map.Longest(text);
-      if (rule.has_value()) EXPECT_LE(rule->length, text.size());
+      if (rule.has_value()) {
+        EXPECT_LE(rule->length, text.size());
+      }
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "services/cli/engine_bench.h"
+#include "services/cli/text_width.h"
 #include "services/cli/uploads.h"
 #include "tests/test_util.h"
 #include "tests/unit/services/cli_fake_node.h"
@@ -347,6 +348,9 @@ TEST_F(CliTest, EveryCommandHasExamples) {
     EXPECT_EQ(Lastro(arguments), kExitOk) << command;
     size_t examples = out.find("Examples:");
     ASSERT_NE(examples, std::string::npos) << command;
+    for (absl::string_view line : absl::StrSplit(out.substr(0, examples), '\n')) {
+      EXPECT_LE(DisplayWidth(line), 80) << command << ": " << line;
+    }
     std::vector<std::string> lines = absl::StrSplit(out.substr(examples), '\n', absl::SkipWhitespace());
     EXPECT_GE(lines.size(), 3u) << command;
     for (size_t i = 1; i < lines.size(); ++i) EXPECT_THAT(lines[i], StartsWith("  lastro ")) << command;
@@ -356,6 +360,7 @@ TEST_F(CliTest, EveryCommandHasExamples) {
 TEST_F(CliTest, HelpTellsExitCodesAndVersionIsPrinted) {
   EXPECT_EQ(Lastro({"--help"}), kExitOk);
   EXPECT_THAT(out, HasSubstr("Exit codes:"));
+  for (absl::string_view line : absl::StrSplit(out, '\n')) EXPECT_LE(DisplayWidth(line), 80) << line;
   EXPECT_EQ(Lastro({"--version"}), kExitOk);
   EXPECT_THAT(out, StartsWith("lastro "));
 }

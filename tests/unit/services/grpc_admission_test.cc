@@ -88,7 +88,9 @@ TEST(AdmissionGate, ATenantWithFewWaitersDisplacesOneOfTheTenantWithMost) {
     threads.emplace_back([&, tenant] {
       auto permit = gate.Acquire(Of(tenant));
       (permit.ok() ? run : refused)++;
-      if (!permit.ok()) EXPECT_THAT(permit, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("too many calls")));
+      if (!permit.ok()) {
+        EXPECT_THAT(permit, StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("too many calls")));
+      }
     });
     WaitUntil([&] { return gate.waiting() == waiting; });
   };

@@ -455,7 +455,9 @@ TEST_F(LocalRerankTest, ScoresAreTheModelsAndOrderTheTexts) {
       const float* row = &direct.logits[static_cast<size_t>(i * model->info().labels)];
       EXPECT_NEAR(response.scores(i), model->info().labels == 1 ? row[0] : row[1] - row[0], 1e-5);
       EXPECT_NEAR(response.probabilities(i), 1 / (1 + std::exp(-response.scores(i))), 1e-9);
-      if (i > 0) EXPECT_GE(response.scores(response.order(i - 1)), response.scores(response.order(i)));
+      if (i > 0) {
+        EXPECT_GE(response.scores(response.order(i - 1)), response.scores(response.order(i)));
+      }
     }
     EXPECT_EQ(response.usage().prompt_tokens(), direct.tokens);
     request.set_top_n(2);
