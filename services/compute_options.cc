@@ -39,18 +39,18 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->capture_default_str();
   app->add_option("--gpu-memory", config->gpu_bytes,
                   "GPU memory for everything, such as 20GiB; default: nine tenths of what is free")
-      ->type_name("SIZE")
+      ->option_text("SIZE")
       ->check(CLI::PositiveNumber)
       ->transform(CLI::AsSizeValue(false));
   app->add_option("--kv-memory", config->kv_bytes,
                   "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's, half of "
                   "what a GPU has left")
-      ->type_name("SIZE")
+      ->option_text("SIZE")
       ->check(CLI::PositiveNumber)
       ->transform(CLI::AsSizeValue(false));
   app->add_option("--kv-reuse", config->reuse_bytes,
                   "of this, what is kept of prompts for others that begin alike; 0: nothing; default: 256MiB")
-      ->type_name("SIZE")
+      ->option_text("SIZE")
       ->check(CLI::NonNegativeNumber)
       ->transform(CLI::AsSizeValue(false));
   app->add_flag(

@@ -14,7 +14,7 @@ struct NameOptions {
   bool yes = false;
 };
 
-absl::StatusOr<int> RunList(Session& session) {
+absl::StatusOr<int> ListCollections(Session& session) {
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
   LASTRO_ASSIGN_OR_RETURN(v1::ListCollectionsResponse response,
                           node->retrieval().ListCollections({}, session.context()));
@@ -97,7 +97,7 @@ void AddCollectionsCommand(CommandSet* set) {
   collections->require_subcommand(1);
   CLI::App* list = set->AddTo(collections, "list", "Lists collections",
                               {"lastro collections list", "lastro collections list --json"});
-  set->OnRun(list, RunList);
+  set->OnRun(list, ListCollections);
 
   auto show_options = std::make_shared<NameOptions>();
   CLI::App* show = set->AddTo(collections, "show", "Shows one collection",

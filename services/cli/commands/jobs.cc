@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kMaxProblemsShown = 1000;
 
-absl::StatusOr<int> RunList(Session& session) {
+absl::StatusOr<int> ListJobs(Session& session) {
   LASTRO_ASSIGN_OR_RETURN(Node * node, session.node());
   LASTRO_ASSIGN_OR_RETURN(v1::ListJobsResponse response, node->ingest().ListJobs({}, session.context()));
   if (session.options().json) {
@@ -100,7 +100,7 @@ void AddJobsCommand(CommandSet* set) {
   jobs->require_subcommand(1);
   CLI::App* list =
       set->AddTo(jobs, "list", "Lists jobs, the newest first", {"lastro jobs list", "lastro jobs list --json"});
-  set->OnRun(list, RunList);
+  set->OnRun(list, ListJobs);
   AddOneJobCommand(set, jobs, "show", "Shows one job with its problems", RunShow);
   AddOneJobCommand(set, jobs, "watch", "Follows a job until it ends", RunWatch);
   AddOneJobCommand(set, jobs, "cancel", "Asks a job to stop; what it committed stays", RunCancel);

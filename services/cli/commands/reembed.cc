@@ -16,7 +16,6 @@
 namespace lastro::services {
 namespace {
 
-constexpr int kProblemsShown = 0;  // a re-embedding has none
 constexpr uint64_t kMaxQueryFileBytes = 16u << 20;
 
 struct ReembedOptions {
@@ -59,7 +58,7 @@ class ReembedRun {
     if (session_.options().json) {
       LASTRO_RETURN_IF_ERROR(session_.PrintJson(*ended));
     } else {
-      PrintJobSummary(*ended, session_.out_terminal(), kProblemsShown, session_.out());
+      PrintJobSummary(*ended, session_.out_terminal(), /*problems_shown=*/0, session_.out());
     }
     if (ended->state() != v1::Job::SUCCEEDED) return kExitFailure;
     if (session_.options().json) return kExitOk;
