@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/file.h"
 #include "retrieval/document_table.h"
 #include "tests/unit/retrieval/store_fixture.h"
 
@@ -64,14 +65,24 @@ class StoreModelTest : public ::testing::TestWithParam<Mode> {
     ASSERT_NE(store_, nullptr);
   }
 
-  // What a process that is killed now would leave is opened instead.
+  // The database's files by name, those that there are.
+  std::map<std::string, std::string> DatabaseFiles() const {
+    std::map<std::string, std::string> files;
+    for (const char* name : {"lastro.db", "lastro.db-wal", "lastro.db-sums"}) {
+      absl::StatusOr<std::string> file = ReadFile(data_ + "/" + name, /*max_bytes=*/1u << 30);
+      if (file.ok()) files[name] = *std::move(file);
+    }
+    return files;
+  }
+
+  // What a process that is killed now would leave is opened instead. Upkeep commits and moves the log in the background:
+  // only files that were the same twice are what they are at one moment.
   void Crash() {
     const std::string left = folder_ / absl::StrCat("life", ++lives_), before = data_;
     std::filesystem::create_directory(left);
-    for (const char* name : {"lastro.db", "lastro.db-wal", "lastro.db-sums"}) {
-      std::error_code none;
-      std::filesystem::copy_file(data_ + "/" + name, left + "/" + name, none);
-    }
+    std::map<std::string, std::string> files = DatabaseFiles();
+    for (auto again = DatabaseFiles(); again != files; again = DatabaseFiles()) files = std::move(again);
+    for (const auto& [name, bytes] : files) ASSERT_THAT(WriteFileAtomically(left + "/" + name, bytes), IsOk());
     if (Below(2))
       std::filesystem::copy(data_ + "/index", left + "/index", std::filesystem::copy_options::recursive, ignored_);
     data_ = left;
