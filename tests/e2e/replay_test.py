@@ -2,7 +2,7 @@
 them, by another process after a restart, beside documents of another collection, and beside others in the same one, where
 whatever comes out otherwise must be told with what has changed.
 
-LASTRO_REPLAYED_RECEIPTS: how many answers (default 12, 6 with a sanitizer); LASTRO_TEST_SEED: another draw.
+LASTRO_REPLAYED_RECEIPTS: how many answers (default 24, 6 with a sanitizer); LASTRO_TEST_SEED: another draw.
 """
 
 import collections
@@ -22,7 +22,7 @@ from random_questions import Requests, write_documents
 
 ask_pb, ask_grpc = proto("ask_pb2"), proto("ask_pb2_grpc")
 
-RECEIPTS = int(os.environ.get("LASTRO_REPLAYED_RECEIPTS", "6" if SANITIZED else "12"))
+RECEIPTS = int(os.environ.get("LASTRO_REPLAYED_RECEIPTS", "6" if SANITIZED else "24"))
 SEED = int(os.environ.get("LASTRO_TEST_SEED", "20261128"))
 DOCUMENTS = 12
 GENERATE_SHARE = 0.6
