@@ -235,6 +235,24 @@ void Backend::DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, con
   DoLinear(w2, activated, out);
 }
 
+void Backend::MixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts,
+                         ActivationKind kind, bool gated, MatrixView x, MatrixView out) {
+  for (const MatrixView& m : {logits, x, out}) CheckMatrix(m);
+  LASTRO_CHECK(x.rows <= most_mixed_rows(experts) && logits.rows == x.rows && out.rows == x.rows);
+  LASTRO_CHECK(logits.type == DataType::kF32 && out.type == DataType::kF32);
+  LASTRO_CHECK(logits.cols == static_cast<int64_t>(experts.size()) && per_token > 0 && per_token <= logits.cols);
+  for (const ExpertWeights& expert : experts) {
+    LASTRO_CHECK(expert.in->k() == x.cols && expert.out->n() == out.cols);
+    LASTRO_CHECK(expert.in->n() == (gated ? 2 : 1) * expert.out->k());
+  }
+  DoMixExperts(logits, per_token, experts, kind, gated, x, out);
+}
+
+void Backend::DoMixExperts(MatrixView, int64_t, absl::Span<const ExpertWeights> experts, ActivationKind, bool,
+                           MatrixView, MatrixView) {
+  LASTRO_CHECK(most_mixed_rows(experts) > 0);
+}
+
 void Backend::Clear(MatrixView x) {
   CheckMatrix(x);
   DoClear(x);
@@ -267,6 +285,23 @@ void Backend::AddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::
   LASTRO_CHECK(x.rows == static_cast<int64_t>(rows.size()) && rows.size() == factors.size() && x.cols == out.cols);
   for (int32_t row : rows) LASTRO_CHECK(row >= 0 && row < out.rows);
   DoAddScaledRows(x, rows, factors, out);
+}
+
+void Backend::Sample(MatrixView logits, absl::Span<const int32_t> rows, absl::Span<const TokenChoice* const> choices,
+                     absl::Span<kernels::SampledToken> out) {
+  CheckMatrix(logits);
+  LASTRO_CHECK(samples() && logits.type == DataType::kF32 && logits.cols <= kernels::kMaxSampledVocabulary);
+  LASTRO_CHECK(rows.size() == choices.size() && rows.size() == out.size());
+  for (int32_t row : rows) LASTRO_CHECK(row >= 0 && row < logits.rows);
+  for (const TokenChoice* choice : choices) {
+    for (const kernels::LogitEdit& edit : choice->edits) LASTRO_CHECK(edit.id >= 0 && edit.id < logits.cols);
+  }
+  DoSample(logits, rows, choices, out);
+}
+
+void Backend::DoSample(MatrixView, absl::Span<const int32_t>, absl::Span<const TokenChoice* const>,
+                       absl::Span<kernels::SampledToken>) {
+  LASTRO_CHECK(samples());
 }
 
 void Backend::Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,

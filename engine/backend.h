@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "base/check.h"
 #include "engine/compute_queue.h"
+#include "engine/sampler.h"
 #include "kernels/kernels.h"
 #include "kernels/quant.h"
 
@@ -92,6 +93,12 @@ class TableWeight {
  protected:
   int64_t rows_ = 0;
   int64_t cols_ = 0;
+};
+
+// One expert of a mixture: the maps of its MLP, of the same shapes as those of the others.
+struct ExpertWeights {
+  std::unique_ptr<LinearWeight> in;
+  std::unique_ptr<LinearWeight> out;
 };
 
 struct LinearHints {
@@ -186,6 +193,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual std::string Description() const = 0;
+  // What results depend on: the description without the number of the device.
+  virtual std::string DeviceClass() const { return Description(); }
   ComputeQueue& queue() { return queue_; }
 
   // Backends of one core each, for parts of a step that have nothing to do with each other: they take the weights and
@@ -276,6 +285,14 @@ class Backend {
   // unspecified afterwards.
   void Mlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
            MatrixView mlp, MatrixView activated, MatrixView out);
+  // The most rows whose experts the device finds itself, without the host: steps of as many rows are alike (BeginStep).
+  // 0: it has no MixExperts for these.
+  virtual int64_t most_mixed_rows(absl::Span<const ExpertWeights>) const { return 0; }
+  // Each row goes to the `per_token` experts of its largest logits ([R, experts], kF32), weighted by the softmax over
+  // those (engine/expert_routing.h): out[r] (kF32) = the weighted sum of their W2 f(W1 x[r]). REQUIRES:
+  // most_mixed_rows().
+  void MixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts, ActivationKind kind,
+                  bool gated, MatrixView x, MatrixView out);
   // x = 0.
   void Clear(MatrixView x);
   // inout += x.
@@ -286,6 +303,13 @@ class Backend {
   void GatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out);
   // out[rows[i]] += factors[i] * x[i]; x is left scaled. `rows` and `factors` are host memory.
   void AddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors, MatrixView out);
+  // out[i] = what choices[i] chooses from row rows[i] of the logits (kF32), which are left edited; no row twice. What
+  // is there after Synchronize is what ChooseToken of engine/sampler.h says. The last operation of a step on these
+  // logits; of one that repeats, the operations before it are those that do. REQUIRES: samples(); `out` lives until
+  // then.
+  void Sample(MatrixView logits, absl::Span<const int32_t> rows, absl::Span<const TokenChoice* const> choices,
+              absl::Span<kernels::SampledToken> out);
+  virtual bool samples() const { return false; }
   // out[s] = the mean, the first or the last row of sequence s; with `normalize` divided by its length.
   void Pool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x, MatrixView out);
 
@@ -315,12 +339,16 @@ class Backend {
   virtual void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) = 0;
   virtual void DoMlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
                      MatrixView mlp, MatrixView activated, MatrixView out);
+  virtual void DoMixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts,
+                            ActivationKind kind, bool gated, MatrixView x, MatrixView out);
   virtual void DoClear(MatrixView x) = 0;
   virtual void DoAdd(MatrixView x, MatrixView inout) = 0;
   virtual void DoMap(MapKind kind, float parameter, MatrixView x) = 0;
   virtual void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) = 0;
   virtual void DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
                                MatrixView out) = 0;
+  virtual void DoSample(MatrixView logits, absl::Span<const int32_t> rows, absl::Span<const TokenChoice* const> choices,
+                        absl::Span<kernels::SampledToken> out);
   virtual void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
                       MatrixView out) = 0;
 

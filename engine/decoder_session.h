@@ -56,6 +56,7 @@ class CachedSession : public DecoderSession {
   std::unique_ptr<DecoderSession> Fork() const override;
   void Truncate(int length) override;
   int step_sessions() const override;
+  bool samples() const override { return core_.backend->samples(); }
 
   // What the session holds from now on is kept for others of `scope`; `held` are its tokens so far.
   void KeepFor(KvScope scope, absl::Span<const int32_t> held);

@@ -23,7 +23,14 @@ absl::Status AddPart(const StepPart& part, int64_t vocab, Batch* batch) {
   batch->sequences.push_back(span);
   batch->ids.insert(batch->ids.end(), part.tokens.begin(), part.tokens.end());
   for (int64_t i = 0; i < part.logit_rows; ++i) {
-    batch->heads.push_back({static_cast<int32_t>(first + rows - part.logit_rows + i), part.logits + i * vocab});
+    HeadRow head = {static_cast<int32_t>(first + rows - part.logit_rows + i)};
+    if (part.choices != nullptr) {
+      head.choice = part.choices + i;
+      head.token = part.sampled + i;
+    } else {
+      head.logits = part.logits + i * vocab;
+    }
+    batch->heads.push_back(head);
   }
   return absl::OkStatus();
 }
@@ -38,13 +45,18 @@ absl::Status CheckParts(absl::Span<StepPart> parts) {
   return wanted ? absl::OkStatus() : absl::CancelledError("nobody wants the step's result");
 }
 
-// Decoding steps of a model are alike: a token of each session and its logits.
+// Decoding steps of a model are alike: a token of each session, and the logits of all or tokens chosen from them.
 uint64_t RepeatsOf(const DecoderCore& core, const Batch& batch) {
-  const Architecture& a = core.transformer->architecture();
-  // Experts are chosen on the host, in the middle of a step; adapters come and go.
-  bool alike = a.experts == 0 && batch.heads.size() == batch.sequences.size();
+  bool alike = batch.heads.size() == batch.sequences.size() &&
+               static_cast<int64_t>(batch.ids.size()) <= core.transformer->most_alike_rows();
+  // Adapters come and go.
   for (const SequenceSpan& s : batch.sequences) alike &= s.rows == 1 && s.adapter == nullptr;
-  return alike ? reinterpret_cast<uintptr_t>(core.transformer.get()) : 0;
+  const size_t chosen = static_cast<size_t>(std::count_if(batch.heads.begin(), batch.heads.end(),
+                                                          [](const HeadRow& head) { return head.choice != nullptr; }));
+  alike &= chosen == 0 || chosen == batch.heads.size();
+  if (!alike) return 0;
+  static_assert(alignof(Transformer) > 1, "an address leaves a bit for whether tokens are chosen");
+  return reinterpret_cast<uintptr_t>(core.transformer.get()) + (chosen > 0 ? 1 : 0);
 }
 
 }  // namespace

@@ -17,7 +17,9 @@ struct StepPart {
   absl::Span<const int32_t> tokens;
   int64_t position = 0;     // of the first of them
   int64_t logit_rows = 0;   // of the last of them
-  float* logits = nullptr;  // [logit_rows, vocab_size]
+  float* logits = nullptr;  // [logit_rows, vocab_size]; or, with `choices` [logit_rows], `sampled` [logit_rows]
+  const TokenChoice* choices = nullptr;
+  kernels::SampledToken* sampled = nullptr;
   const CallContext* context = nullptr;
   absl::Status status;  // set by RunStep
 };

@@ -77,18 +77,23 @@ class Generation {
   absl::StatusOr<GenerateResult> Run(absl::Span<const int32_t> prompt, const CallContext& context);
 
  private:
-  // Opens the session and computes what the text begins behind, into logits_.
+  // Opens the session and computes what the text begins behind.
   absl::Status Begin(absl::Span<const int32_t> prompt, const CallContext& context);
-  // The next token from a row of logits_, as the constraint (if any) allows.
-  absl::StatusOr<int32_t> Choose(absl::Span<const float> logits);
-  // Samples a token from a row of logits_, adds it to the result and shows it; sets `done` when the text has ended.
-  absl::Status Step(absl::Span<const float> logits, bool* done);
-  // Steps through the rows of logits_: the first, and the next as long as what was chosen is what was drafted. The
+  // Runs `tokens` with `drafts` behind them: the rows that follow, of the last of `tokens` and each draft, go into
+  // sampled_ or logits_.
+  absl::Status Compute(absl::Span<const int32_t> tokens, size_t drafts, const CallContext& context);
+  // The next token from row `row`, as the constraint (if any) allows, with what is to be known of its probability.
+  absl::StatusOr<GeneratedToken> Choose(size_t row);
+  absl::StatusOr<int32_t> ChooseFrom(absl::Span<const float> logits);
+  absl::StatusOr<GeneratedToken> TakeSampled(const kernels::SampledToken& sampled);
+  // Chooses a token from a row, adds it to the result and shows it; sets `done` when the text has ended.
+  absl::Status Step(size_t row, bool* done);
+  // Steps through the rows: the first, and the next as long as what was chosen is what was drafted. The
   // session then holds all of the text but its last token.
   absl::Status StepThroughDrafts(const CallContext& context, bool* done);
   // What the next step computes, into step_: the last token, and what may follow it.
   void Draft();
-  // Computes step_, into logits_.
+  // Computes step_.
   absl::Status Extend(const CallContext& context);
   // The text goes on with `token`.
   void Append(int32_t token);
@@ -109,8 +114,10 @@ class Generation {
   std::unique_ptr<DecoderSession> session_;
   std::optional<PromptLookup> lookup_;  // of the prompt and seen_
   std::vector<int32_t> step_;           // the last token before the step and the drafts behind it; empty at the start
-  std::vector<float> logits_;           // [max(1, step_.size()), vocab_size]
-  std::vector<float> allowed_;          // a row of logits_ with what the constraint forbids masked
+  bool device_chooses_ = false;
+  std::vector<kernels::SampledToken> sampled_;  // [max(1, step_.size())] where the device chooses
+  std::vector<float> logits_;                   // else [max(1, step_.size()), vocab_size]
+  std::vector<float> allowed_;                  // a row of logits_ with what the constraint forbids masked
   GenerateResult result_;
 };
 
@@ -131,7 +138,7 @@ void Generation::Append(int32_t token) {
   if (lookup_.has_value()) lookup_->Push(token);
 }
 
-absl::StatusOr<int32_t> Generation::Choose(absl::Span<const float> logits) {
+absl::StatusOr<int32_t> Generation::ChooseFrom(absl::Span<const float> logits) {
   const absl::Span<const int32_t> opening = absl::MakeConstSpan(seen_).first(opening_tokens_);
   const absl::Span<const int32_t> generated = absl::MakeConstSpan(seen_).subspan(opening_tokens_);
   if (options_.constraint == nullptr) return sampler_.Sample(logits, opening, generated);
@@ -142,11 +149,28 @@ absl::StatusOr<int32_t> Generation::Choose(absl::Span<const float> logits) {
   return id;
 }
 
-absl::Status Generation::Step(absl::Span<const float> logits, bool* done) {
+absl::StatusOr<GeneratedToken> Generation::TakeSampled(const kernels::SampledToken& sampled) {
+  if (sampled.id < 0) return NoFiniteLogit();
+  sampler_.Advance();
   GeneratedToken token;
-  LASTRO_ASSIGN_OR_RETURN(token.id, Choose(logits));
+  token.id = sampled.id;
+  if (options_.top_logprobs >= 0) token.logprob = sampled.logit - sampled.log_sum;
+  return token;
+}
+
+absl::StatusOr<GeneratedToken> Generation::Choose(size_t row) {
+  if (device_chooses_) return TakeSampled(sampled_[row]);
+  const size_t vocab = static_cast<size_t>(model_.info().vocab_size);
+  const absl::Span<const float> logits = absl::MakeConstSpan(logits_).subspan(row * vocab, vocab);
+  GeneratedToken token;
+  LASTRO_ASSIGN_OR_RETURN(token.id, ChooseFrom(logits));
   if (options_.top_logprobs >= 0) token.logprob = LogprobOf(logits, token.id);
   if (options_.top_logprobs > 0) token.top = TopLogprobs(logits, options_.top_logprobs);
+  return token;
+}
+
+absl::Status Generation::Step(size_t row, bool* done) {
+  LASTRO_ASSIGN_OR_RETURN(GeneratedToken token, Choose(row));
   const bool ended = Contains(end_ids_, token.id);
   const bool full = static_cast<int>(result_.tokens.size()) + 1 == options_.max_new_tokens;
   const bool whole = !ended && options_.constraint != nullptr && options_.constraint->MustEnd();
@@ -162,9 +186,8 @@ absl::Status Generation::Step(absl::Span<const float> logits, bool* done) {
 }
 
 absl::Status Generation::StepThroughDrafts(const CallContext& context, bool* done) {
-  const size_t vocab = static_cast<size_t>(model_.info().vocab_size);
   for (size_t row = 0;; ++row) {
-    LASTRO_RETURN_IF_ERROR(Step(absl::MakeConstSpan(logits_).subspan(row * vocab, vocab), done));
+    LASTRO_RETURN_IF_ERROR(Step(row, done));
     if (*done || row + 1 >= step_.size() || seen_.back() != step_[row + 1]) break;
     LASTRO_RETURN_IF_ERROR(context.Check());
     ++result_.accepted_tokens;
@@ -184,16 +207,35 @@ void Generation::Draft() {
   }
 }
 
-absl::Status Generation::Extend(const CallContext& context) {
-  StepRequest request = {session_.get(), step_, LogitsOf::kAll, &logits_, absl::OkStatus(), step_.size() - 1};
+absl::Status Generation::Compute(absl::Span<const int32_t> tokens, size_t drafts, const CallContext& context) {
+  const LogitsOf rows = tokens.size() == drafts + 1 ? LogitsOf::kAll : LogitsOf::kLast;
+  StepRequest request = {session_.get(), tokens, rows, &logits_, absl::OkStatus(), drafts};
+  std::vector<TokenChoice> choices;
+  if (device_chooses_) {
+    std::vector<int32_t> text = seen_;  // as it is if the drafts before a row are what it goes on with
+    for (size_t row = 0; row <= drafts; ++row) {
+      if (row > 0) text.push_back(tokens[tokens.size() - drafts + row - 1]);
+      const absl::Span<const int32_t> opening = absl::MakeConstSpan(text).first(opening_tokens_);
+      const absl::Span<const int32_t> generated = absl::MakeConstSpan(text).subspan(opening_tokens_);
+      LASTRO_ASSIGN_OR_RETURN(TokenChoice choice, sampler_.Plan(opening, generated, model_.info().vocab_size, row));
+      choices.push_back(std::move(choice));
+    }
+    request.choices = choices;
+    request.sampled = &sampled_;
+  }
   engine::Step(absl::MakeSpan(&request, 1), context);
-  if (absl::IsResourceExhausted(request.status) && step_.size() > 1) {  // of KV memory: the last token needs less
+  return request.status;
+}
+
+absl::Status Generation::Extend(const CallContext& context) {
+  const absl::Status status = Compute(step_, step_.size() - 1, context);
+  if (absl::IsResourceExhausted(status) && step_.size() > 1) {  // of KV memory: the last token needs less
     step_.erase(step_.begin() + 1, step_.end());
     return Extend(context);
   }
   ++result_.decoding_steps;
   result_.drafted_tokens += static_cast<int>(step_.size()) - 1;
-  return request.status;
+  return status;
 }
 
 absl::Status Generation::Begin(absl::Span<const int32_t> prompt, const CallContext& context) {
@@ -201,15 +243,17 @@ absl::Status Generation::Begin(absl::Span<const int32_t> prompt, const CallConte
   const OpenOptions open = {options_.adapter, options_.scope.has_value() ? &*options_.scope : nullptr};
   LASTRO_ASSIGN_OR_RETURN(Opening opening, model_.Open(prompt, options_.max_new_tokens, open, context));
   result_.reused_tokens = opening.reused_tokens;
-  LASTRO_RETURN_IF_ERROR(opening.session->Extend(opening.left(), LogitsOf::kLast, context, &logits_));
   session_ = std::move(opening.session);
+  device_chooses_ = session_->samples() && options_.constraint == nullptr && options_.top_logprobs <= 0 &&
+                    model_.info().vocab_size <= kernels::kMaxSampledVocabulary;
   opening_tokens_ = opening.tokens.size();
   // Where an encoder has read the prompt, its tokens are of the same vocabulary.
   if (lookup_.has_value() && model_.info().max_source_tokens > 0) {
     for (int32_t id : prompt) lookup_->Push(id);
   }
   for (int32_t id : opening.tokens) Append(id);
-  return absl::OkStatus();
+  const size_t held = static_cast<size_t>(session_->length());
+  return Compute(absl::MakeConstSpan(opening.tokens).subspan(held), 0, context);
 }
 
 absl::StatusOr<GenerateResult> Generation::Run(absl::Span<const int32_t> prompt, const CallContext& context) {

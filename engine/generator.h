@@ -2,6 +2,9 @@
 // several tokens a step where the text repeats itself or its prompt (prompt_lookup.h); and scoring of given
 // continuations. Functions are thread-safe (each call has its own session).
 //
+// Tokens are chosen on the model's device where it does that and nobody asks for more than the chosen one's
+// probability or constrains the text; else from logits on the host. Both choose the same from the same logits.
+//
 // Drafts change when a token is computed, not which: each is kept only where the same sampler, from the same random
 // numbers and under the same constraint, chooses it. On the CPU the logits of its row are, in every compute type and
 // format, to the last bit those of a step of one row, since drafts keep a step within the rows that the few-row kernels

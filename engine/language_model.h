@@ -15,6 +15,7 @@
 #include "engine/model_files.h"
 #include "engine/prefix_cache.h"
 #include "engine/runtime.h"
+#include "engine/sampler.h"
 #include "engine/tokenizer.h"
 
 namespace lastro::engine {
@@ -60,6 +61,9 @@ class DecoderSession {
 
   // How many sessions of the model its last step extended; 0 before the first.
   virtual int step_sessions() const = 0;
+
+  // Whether the model's device chooses tokens (StepRequest::choices).
+  virtual bool samples() const = 0;
 };
 
 // What Step does for one session.
@@ -72,6 +76,10 @@ struct StepRequest {
   // How many of the last tokens are guesses that may be taken back: they are not left to other texts
   // (OpenOptions::scope) before the session is extended again or truncated.
   size_t drafts = 0;
+  // Where not empty, one of each row of logits, which are then not given: the device chooses the tokens (`sampled`,
+  // resized). REQUIRES: session->samples(); choices of the model's vocabulary.
+  absl::Span<const TokenChoice> choices = {};
+  std::vector<kernels::SampledToken>* sampled = nullptr;
 };
 
 // Extends several sessions of one model (each at most once) in common forward passes: their tokens are the rows of one

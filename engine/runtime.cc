@@ -1,7 +1,10 @@
 #include "engine/runtime.h"
 
+#include <algorithm>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "engine/cpu_backend.h"
@@ -60,8 +63,9 @@ absl::StatusOr<int> GpuNumber(absl::string_view device) {
   int number = 0;
   if (device == kAutoDevice || device == "cuda") return number;
   if (absl::ConsumePrefix(&device, "cuda:") && absl::SimpleAtoi(device, &number) && number >= 0) return number;
-  return absl::InvalidArgumentError(
-      absl::StrCat("device \"", device, "\" is none of \"auto\", \"cpu\", \"cuda\" and \"cuda:N\""));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "device \"", device,
+      "\" is none of \"auto\", \"cpu\", \"cuda\", \"cuda:N\" and, to serve, \"cuda:N,M\" and \"cuda:all\""));
 }
 
 #ifdef LASTRO_HAS_CUDA
@@ -81,12 +85,39 @@ absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& opt
 }
 #endif
 
+int CountGpus() {
+#ifdef LASTRO_HAS_CUDA
+  return CudaBackend::CountDevices();
+#else
+  return 0;
+#endif
+}
+
 absl::Status WithAdvice(const absl::Status& status) {
   if (!absl::IsFailedPrecondition(status)) return status;
   return absl::FailedPreconditionError(absl::StrCat(status.message(), "; use --device cpu"));
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> DevicesOf(const std::string& device) {
+  absl::string_view numbers = device;
+  if (!absl::ConsumePrefix(&numbers, "cuda:")) return std::vector<std::string>{device};
+  std::vector<std::string> devices;
+  if (numbers == "all") {
+    for (int i = 0; i < CountGpus(); ++i) devices.push_back(absl::StrCat("cuda:", i));
+    if (devices.empty()) return absl::FailedPreconditionError("device \"cuda:all\": there is no GPU; use --device cpu");
+    return devices;
+  }
+  for (absl::string_view number : absl::StrSplit(numbers, ',')) {
+    devices.push_back(absl::StrCat("cuda:", number));
+    LASTRO_RETURN_IF_ERROR(GpuNumber(devices.back()).status());
+    if (std::find(devices.begin(), devices.end() - 1, devices.back()) != devices.end() - 1) {
+      return absl::InvalidArgumentError(absl::StrCat("device \"", device, "\" has GPU ", number, " twice"));
+    }
+  }
+  return devices;
+}
 
 Runtime::Runtime() = default;
 Runtime::~Runtime() = default;
@@ -119,9 +150,11 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
   return runtime;
 }
 
-std::string Runtime::Description() const {
-  const std::string device = backend_->Description();
+std::string Runtime::WithReason(const std::string& device) const {
   return why_cpu_.empty() ? device : absl::StrCat(device, "; ", why_cpu_);
 }
+
+std::string Runtime::Description() const { return WithReason(backend_->Description()); }
+std::string Runtime::DeviceClass() const { return WithReason(backend_->DeviceClass()); }
 
 }  // namespace lastro::engine

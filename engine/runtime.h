@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "kernels/kv_layout.h"
@@ -42,6 +43,11 @@ struct RuntimeOptions {
   bool reuse_chunks = false;
 };
 
+// The devices that `device` names: each GPU of "cuda:0,2" or of "cuda:all" (every one of the machine) by itself,
+// another as it is. INVALID_ARGUMENT: a list that is none, or with a GPU twice; FAILED_PRECONDITION: "cuda:all" without
+// a GPU.
+absl::StatusOr<std::vector<std::string>> DevicesOf(const std::string& device);
+
 class Runtime {
  public:
   // INVALID_ARGUMENT for a device this build does not have, and for what it does not support; of a GPU that was asked
@@ -56,9 +62,13 @@ class Runtime {
   bool reuse_chunks() const { return reuse_chunks_; }
   // Such as "cpu, 2 threads, bf16 (avx512_bf16)"; says why where "auto" found no GPU.
   std::string Description() const;
+  // Backend::DeviceClass(), with the same reason.
+  std::string DeviceClass() const;
 
  private:
   Runtime();
+  std::string WithReason(const std::string& device) const;
+
   std::unique_ptr<Backend> backend_;
   std::string why_cpu_;  // "" where nothing else was wanted
   ComputeType compute_type_ = ComputeType::kFloat32;

@@ -1,15 +1,16 @@
 // Sampling: the next token from one row of logits. Order of the steps, as in the reference implementations: repetition
 // penalty, presence and frequency penalty, logit bias, temperature, top-k, top-p, min-p, draw. Temperature 0 is greedy.
+// kernels/sampling.h says to the last bit what is chosen, here or on a device.
 #pragma once
 
 #include <cstdint>
-#include <random>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "kernels/sampling.h"
 
 namespace lastro::engine {
 
@@ -29,6 +30,20 @@ struct SamplingParams {
   absl::Status Validate() const;
 };
 
+// What one token is chosen by, but for the logits.
+struct TokenChoice {
+  std::vector<kernels::LogitEdit> edits;  // of ids of the vocabulary, each once
+  kernels::SamplingRule rule;
+};
+
+// The token that `choice` takes from `logits` [vocab], which are left edited. `scratch` is reused from call to call.
+// INTERNAL when no logit is finite; UNIMPLEMENTED for larger vocabularies than
+// kernels::kMaxSampledVocabulary, unless greedy. The reference for Backend::Sample.
+absl::StatusOr<int32_t> ChooseToken(const TokenChoice& choice, absl::Span<float> logits,
+                                    std::vector<std::pair<float, int32_t>>* scratch);
+// Of a row without a finite logit.
+absl::Status NoFiniteLogit();
+
 struct TokenLogprob {
   int32_t id = 0;
   float logprob = 0;  // natural log, of the distribution before temperature and truncation
@@ -37,20 +52,25 @@ struct TokenLogprob {
 // Not thread-safe; one per generated text.
 class Sampler {
  public:
-  explicit Sampler(const SamplingParams& params);
+  explicit Sampler(const SamplingParams& params) : params_(params) {}
 
-  // Chooses from `logits` [vocab]. The repetition penalty looks at `prompt` and `generated`, the other two at
-  // `generated`. Fails with INTERNAL when no logit is finite.
+  // What the token `ahead` tokens after the next is chosen by, if those are the last of `generated`. The repetition
+  // penalty looks at `prompt` and `generated`, the other two at `generated`. INVALID_ARGUMENT: a logit_bias is of an id
+  // that is none of `vocab`.
+  absl::StatusOr<TokenChoice> Plan(absl::Span<const int32_t> prompt, absl::Span<const int32_t> generated, int64_t vocab,
+                                   uint64_t ahead = 0) const;
+  // A token was chosen by a plan.
+  void Advance() { ++draws_; }
+
+  // Chooses the next from `logits` [vocab]: Plan, ChooseToken and Advance. Errors as those.
   absl::StatusOr<int32_t> Sample(absl::Span<const float> logits, absl::Span<const int32_t> prompt,
                                  absl::Span<const int32_t> generated);
 
  private:
-  absl::Status Penalise(absl::Span<const int32_t> prompt, absl::Span<const int32_t> generated);
-
   SamplingParams params_;
-  std::mt19937_64 random_;
-  std::vector<std::pair<float, int32_t>> candidates_;  // scratch
-  std::vector<float> penalised_;                       // scratch
+  uint64_t draws_ = 0;                              // tokens chosen so far
+  std::vector<std::pair<float, int32_t>> scratch_;  // of ChooseToken
+  std::vector<float> edited_;                       // scratch
 };
 
 // log softmax of `logits` at `id`.

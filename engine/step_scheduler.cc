@@ -32,7 +32,8 @@ bool StepScheduler::Job::Is(bool decoding, Priority priority) const {
 }
 
 bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job* job) const {
-  LASTRO_CHECK(request.logits_of == LogitsOf::kNone || request.logits != nullptr);
+  const bool chooses = !request.choices.empty();
+  LASTRO_CHECK(request.logits_of == LogitsOf::kNone || request.logits != nullptr || chooses);
   LASTRO_CHECK(request.drafts <= request.tokens.size());
   CachedSession* session = static_cast<CachedSession*>(request.session);
   LASTRO_CHECK(&session->core() == &core_);
@@ -42,7 +43,12 @@ bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job*
                       : request.logits_of == LogitsOf::kLast ? std::min<size_t>(1, request.tokens.size())
                                                              : 0;
   const size_t vocab = static_cast<size_t>(core_.transformer->architecture().vocab_size);
-  if (request.logits != nullptr) request.logits->resize(rows * vocab);
+  if (chooses) {
+    LASTRO_CHECK(request.choices.size() == rows && request.session->samples());
+    request.sampled->resize(rows);
+  } else if (request.logits != nullptr) {
+    request.logits->resize(rows * vocab);
+  }
   *job = {session, &request, &context, std::this_thread::get_id()};
   return !request.tokens.empty();
 }
@@ -219,12 +225,18 @@ StepPart StepScheduler::PartOf(const Job& job, size_t tokens) const {
   part.position = job.session->length() + static_cast<int64_t>(job.computed);
   part.context = job.context;
   const size_t vocab = static_cast<size_t>(core_.transformer->architecture().vocab_size);
+  const size_t row = request.logits_of == LogitsOf::kAll ? job.computed : 0;  // of the request's logits
   if (request.logits_of == LogitsOf::kAll) {
     part.logit_rows = static_cast<int64_t>(tokens);
-    part.logits = request.logits->data() + job.computed * vocab;
   } else if (request.logits_of == LogitsOf::kLast && tokens == job.left()) {
     part.logit_rows = 1;
-    part.logits = request.logits->data();
+  }
+  if (part.logit_rows == 0) return part;
+  if (request.choices.empty()) {
+    part.logits = request.logits->data() + row * vocab;
+  } else {
+    part.choices = request.choices.data() + row;
+    part.sampled = request.sampled->data() + row;
   }
   return part;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -298,6 +299,11 @@ void Transformer::AdaptedLinear(const LinearWeight& weight, int64_t layer, Adapt
 MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   backend_.Linear(*layer.router, x, scratch->router_logits);
+  if (x.rows <= backend_.most_mixed_rows(layer.experts)) {
+    backend_.MixExperts(scratch->router_logits, a.experts_per_token, layer.experts, a.activation, a.gated_mlp, x,
+                        scratch->routed);
+    return scratch->routed;
+  }
   std::vector<float> logits(static_cast<size_t>(x.rows * a.experts));
   backend_.CopyToHost(scratch->router_logits.data, FloatBytes(x.rows * a.experts), logits.data());
   backend_.Synchronize().IgnoreError();  // the step's end reports it
@@ -463,6 +469,14 @@ void Transformer::NormOutput(TransformerScratch* scratch) const {
   Norm(weights_.final_norm, scratch->hidden, scratch->hidden);
 }
 
+int64_t Transformer::most_alike_rows() const {
+  int64_t rows = std::numeric_limits<int64_t>::max();
+  for (const LayerWeights& layer : weights_.layers) {
+    if (layer.router != nullptr) rows = std::min(rows, backend_.most_mixed_rows(layer.experts));
+  }
+  return rows;
+}
+
 // The last layer's output of `rows`, one behind the other.
 MatrixView Transformer::Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const {
   const int64_t count = static_cast<int64_t>(rows.size());
@@ -474,10 +488,34 @@ MatrixView Transformer::Pick(absl::Span<const HeadRow> rows, TransformerScratch*
   return picked;
 }
 
+// Copies the logits of `rows` to where they go, and samples those that have a choice, into `tokens` behind what is
+// there: these must not move.
+void Transformer::GiveLogits(absl::Span<const HeadRow> rows, MatrixView logits,
+                             std::vector<kernels::SampledToken>* tokens) const {
+  std::vector<int32_t> sampled;
+  std::vector<const TokenChoice*> choices;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const int32_t row = static_cast<int32_t>(i);
+    if (rows[i].choice == nullptr) {
+      backend_.CopyToHost(logits.Rows(row, 1).data, FloatBytes(logits.cols), rows[i].logits);
+    } else {
+      sampled.push_back(row);
+      choices.push_back(rows[i].choice);
+    }
+  }
+  if (sampled.empty()) return;
+  const size_t before = tokens->size();
+  LASTRO_CHECK(tokens->capacity() - before >= sampled.size());
+  tokens->resize(before + sampled.size());
+  backend_.Sample(logits, sampled, choices, absl::MakeSpan(*tokens).subspan(before));
+}
+
 absl::Status Transformer::Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const {
   LASTRO_CHECK(weights_.head != nullptr);
   const int64_t total = static_cast<int64_t>(rows.size());
   LASTRO_RETURN_IF_ERROR(scratch->ReserveLogits(backend_, architecture_, std::min(total, kHeadRows)));
+  std::vector<kernels::SampledToken> tokens;
+  tokens.reserve(rows.size());
   for (int64_t begin = 0; begin < total; begin += kHeadRows) {
     const int64_t count = std::min(kHeadRows, total - begin);
     const absl::Span<const HeadRow> some = rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
@@ -486,11 +524,14 @@ absl::Status Transformer::Head(absl::Span<const HeadRow> rows, TransformerScratc
                     out);
     if (architecture_.logit_scale != 1.0f) backend_.Map(MapKind::kScale, architecture_.logit_scale, out);
     if (architecture_.logit_softcap > 0) backend_.Map(MapKind::kSoftcap, architecture_.logit_softcap, out);
-    for (int64_t i = 0; i < count; ++i) {
-      backend_.CopyToHost(out.Rows(i, 1).data, FloatBytes(out.cols), some[static_cast<size_t>(i)].logits);
-    }
+    GiveLogits(some, out, &tokens);
   }
-  return backend_.Synchronize();
+  LASTRO_RETURN_IF_ERROR(backend_.Synchronize());
+  auto token = tokens.begin();
+  for (const HeadRow& row : rows) {
+    if (row.choice != nullptr) *row.token = *token++;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace lastro::engine

@@ -19,10 +19,13 @@
 
 namespace lastro::engine {
 
-// A row of TransformerScratch::hidden, and where its logits [vocab_size] go in host memory.
+// A row of TransformerScratch::hidden, and where its logits [vocab_size] go in host memory; or the token that `choice`
+// takes from them, where that is set (Backend::samples()).
 struct HeadRow {
   int32_t row = 0;
   float* logits = nullptr;
+  const TokenChoice* choice = nullptr;
+  kernels::SampledToken* token = nullptr;
 };
 
 // Activations of one step; grows to the largest step. One per model: steps run one at a time. What is said to be fp32
@@ -92,10 +95,14 @@ class Transformer {
   // always.
   int64_t most_row_attention() const;
 
+  // Steps of one row a sequence do the same operations whatever the rows hold, up to so many rows: experts that the
+  // host chooses for its rows make each step another.
+  int64_t most_alike_rows() const;
+
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
 
-  // The logits of some rows, in ascending order.
+  // The logits of some rows, in ascending order, or the tokens chosen from them.
   absl::Status Head(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
 
  private:
@@ -133,6 +140,7 @@ class Transformer {
   NormParams ParamsOf(const NormWeights& weights) const;
   MatrixView Norm(const NormWeights& weights, MatrixView x, MatrixView out) const;
   MatrixView Pick(absl::Span<const HeadRow> rows, TransformerScratch* scratch) const;
+  void GiveLogits(absl::Span<const HeadRow> rows, MatrixView logits, std::vector<kernels::SampledToken>* tokens) const;
 
   const Architecture architecture_;
   const std::shared_ptr<const TransformerWeights> shared_weights_;

@@ -19,12 +19,6 @@ struct NormWeights {
   std::unique_ptr<Buffer> bias;    // [width] or null
 };
 
-// One expert of a mixture: shapes as mlp_in and mlp_out.
-struct ExpertWeights {
-  std::unique_ptr<LinearWeight> in;
-  std::unique_ptr<LinearWeight> out;
-};
-
 struct LayerWeights {
   NormWeights attention_norm;       // before attention, or with ResidualOrder::kPost after it was added
   NormWeights post_attention_norm;  // of attention's output, before it is added

@@ -34,7 +34,9 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("TYPE")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
-  app->add_option("--device", config->device, "auto (a GPU where there is one), cpu, cuda or cuda:N")
+  app->add_option("--device", config->device,
+                  "auto (a GPU where there is one), cpu, cuda or cuda:N; to serve also cuda:N,M or cuda:all: the "
+                  "models on each of these GPUs, a call on the one with the fewest")
       ->type_name("DEVICE")
       ->capture_default_str();
   app->add_option("--gpu-memory", config->gpu_bytes,

@@ -120,13 +120,14 @@ class NodeImpl final : public ComposedNode {
     if (Hosts(Role::kEmbedding)) {
       LASTRO_ASSIGN_OR_RETURN(folders.embedders, EmbedderFolders(config_));
     }
-    provider_.emplace(folders, options);
-    if (config_.lazy_models) return absl::OkStatus();
-    if (Hosts(Role::kGeneration)) LASTRO_RETURN_IF_ERROR(provider_->Decoder().status());
-    if (provider_->has_reranker()) LASTRO_RETURN_IF_ERROR(provider_->Reranker().status());
-    if (provider_->has_reader()) LASTRO_RETURN_IF_ERROR(provider_->Reader().status());
-    if (Hosts(Role::kEmbedding)) LASTRO_RETURN_IF_ERROR(provider_->Embedders().status());
-    return absl::OkStatus();
+    std::vector<engine::RuntimeOptions> devices;
+    LASTRO_ASSIGN_OR_RETURN(const std::vector<std::string> names, engine::DevicesOf(options.device));
+    for (const std::string& name : names) {
+      options.device = name;
+      devices.push_back(options);
+    }
+    provider_.emplace(folders, devices);
+    return config_.lazy_models ? absl::OkStatus() : provider_->LoadAll();
   }
 
   absl::Status OpenStore() {

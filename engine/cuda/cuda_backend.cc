@@ -1,6 +1,7 @@
 #include "engine/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "engine/cuda/cuda_status.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/row_kernels.h"
+#include "kernels/cuda/sampling.h"
 
 namespace lastro::engine {
 namespace {
@@ -87,6 +89,11 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   return backend;
 }
 
+int CudaBackend::CountDevices() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
 CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget)
     : device_(options.device),
       name_(std::move(name)),
@@ -107,6 +114,10 @@ CudaBackend::~CudaBackend() {
 
 std::string CudaBackend::Description() const {
   return absl::StrCat("cuda:", device_, " (", name_, "), ", type_ == DataType::kBF16 ? "bf16" : "fp32");
+}
+
+std::string CudaBackend::DeviceClass() const {
+  return absl::StrCat("cuda (", name_, "), ", type_ == DataType::kBF16 ? "bf16" : "fp32");
 }
 
 absl::StatusOr<std::unique_ptr<Buffer>> CudaBackend::Allocate(int64_t bytes) {
@@ -367,6 +378,32 @@ void CudaBackend::DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, 
   const float* factors_on_device = Upload("AddScaledRows", factors);
   if (!launches()) return;
   Done("AddScaledRows", cuda::AddScaledRows(DeviceMatrix(x), on_device, factors_on_device, DeviceMatrix(out), stream_));
+}
+
+// How many logits are edited differs from step to step: whatever is recorded ends here.
+void CudaBackend::DoSample(MatrixView logits, absl::Span<const int32_t> rows,
+                           absl::Span<const TokenChoice* const> choices, absl::Span<kernels::SampledToken> out) {
+  if (ok()) Done("the step", graphs_->End(epoch()));
+  if (!ok() || rows.empty()) return;
+  std::vector<cuda::SampledRow> sampled;
+  std::vector<kernels::LogitEdit> edits;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const std::vector<kernels::LogitEdit>& of_row = choices[i]->edits;
+    sampled.push_back(
+        {rows[i], static_cast<int32_t>(edits.size()), static_cast<int32_t>(of_row.size()), choices[i]->rule});
+    edits.insert(edits.end(), of_row.begin(), of_row.end());
+  }
+  const cuda::SampledRow* rows_on_device = Upload("Sample", absl::MakeConstSpan(sampled));
+  const kernels::LogitEdit* edits_on_device = Upload("Sample", absl::MakeConstSpan(edits));
+  const int64_t token_bytes = static_cast<int64_t>(out.size() * sizeof(kernels::SampledToken));
+  // Edits grow with the texts: not at every step anew.
+  const size_t originals = std::bit_ceil(edits.size()) * sizeof(float);
+  void* scratch = Reserve("Sample", token_bytes + static_cast<int64_t>(originals), &sampled_);
+  if (!ok()) return;
+  auto* tokens = static_cast<kernels::SampledToken*>(scratch);
+  Done("Sample", cuda::Sample(DeviceMatrix(logits), rows_on_device, static_cast<int64_t>(rows.size()), edits_on_device,
+                              reinterpret_cast<float*>(tokens + out.size()), tokens, stream_));
+  CopyToHost(tokens, token_bytes, out.data());
 }
 
 void CudaBackend::DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,

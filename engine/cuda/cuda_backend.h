@@ -32,13 +32,17 @@ class CudaBackend : public Backend {
   // FAILED_PRECONDITION where there is no such device, no driver, or a device older than Ampere; RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<CudaBackend>> Create(const CudaBackendOptions& options);
   ~CudaBackend() override;
+  // 0 where there is no driver.
+  static int CountDevices();
 
   std::string Description() const override;
+  std::string DeviceClass() const override;
   DataType activation_type() const override { return type_; }
   absl::StatusOr<std::unique_ptr<Buffer>> Allocate(int64_t bytes) override;
   absl::Status CopyToDevice(const void* host, int64_t bytes, void* device) override;
   void CopyToHost(const void* device, int64_t bytes, void* host) override;
   absl::Status Synchronize() override;
+  bool samples() const override { return true; }
   int64_t kv_block_tokens() const override { return kBlockTokens; }
   int64_t KvBytes(const KvShape& shape) const override;
   int64_t default_kv_bytes() const override;  // half of what the budget has left
@@ -72,12 +76,17 @@ class CudaBackend : public Backend {
   void DoAttention(const AttentionOptions& options, absl::Span<const SequenceSpan> sequences, MatrixView q,
                    int64_t layer, const KvStore& store, MatrixView out) override;
   void DoActivation(ActivationKind kind, bool gated, MatrixView x, MatrixView out) override;
+  int64_t most_mixed_rows(absl::Span<const ExpertWeights> experts) const override;
+  void DoMixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts, ActivationKind kind,
+                    bool gated, MatrixView x, MatrixView out) override;
   void DoClear(MatrixView x) override;
   void DoAdd(MatrixView x, MatrixView inout) override;
   void DoMap(MapKind kind, float parameter, MatrixView x) override;
   void DoGatherRows(MatrixView x, absl::Span<const int32_t> rows, MatrixView out) override;
   void DoAddScaledRows(MatrixView x, absl::Span<const int32_t> rows, absl::Span<const float> factors,
                        MatrixView out) override;
+  void DoSample(MatrixView logits, absl::Span<const int32_t> rows, absl::Span<const TokenChoice* const> choices,
+                absl::Span<kernels::SampledToken> out) override;
   void DoPool(Pooling pooling, bool normalize, absl::Span<const SequenceSpan> sequences, MatrixView x,
               MatrixView out) override;
 
@@ -96,6 +105,8 @@ class CudaBackend : public Backend {
   // At least `bytes`, until the next use of the same scratch; null after a failure.
   void* Reserve(const char* operation, int64_t bytes, CudaMemory* scratch);
 
+  // x in the activations' type.
+  absl::StatusOr<MatrixView> Converted(const char* operation, MatrixView x);
   absl::Status PartProduct(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
   absl::Status FewRows(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
   absl::Status ManyRows(const CudaLinear::Part& part, const void* bias, MatrixView x, MatrixView out);
@@ -147,6 +158,8 @@ class CudaBackend : public Backend {
   CudaMemory converted_;  // left side of the current product
   CudaMemory weights_;    // rows of quantised weights of the current product
   CudaMemory partial_;    // of attention
+  CudaMemory mixed_;      // routes, and what a mixture's experts compute
+  CudaMemory sampled_;    // tokens, and logits before their edits
 };
 
 }  // namespace lastro::engine

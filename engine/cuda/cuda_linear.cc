@@ -26,18 +26,24 @@ static_assert(kDenseMultiple * 2 == cuda::DenseProducts::kAlignmentBytes);
 
 void CudaBackend::DoLinear(const LinearWeight& weight, MatrixView x, MatrixView out) {
   if (!launches() || x.rows == 0) return;
-  if (x.type != type_) {
-    void* data = Reserve("Linear", x.rows * kernels::RowBytes(type_, x.cols), &converted_);
-    if (data == nullptr) return;
-    const MatrixView converted = {data, x.rows, x.cols, x.cols, type_};
-    Done("Linear", cuda::Convert(DeviceMatrix(x), DeviceMatrix(converted), stream_));
-    x = converted;
-  }
+  const auto converted = Converted("Linear", x);
+  if (!converted.ok()) return;
+  x = *converted;
   const CudaLinear& linear = static_cast<const CudaLinear&>(weight);
   for (const CudaLinear::Part& part : linear.parts()) {
     if (!ok()) return;
     Done("Linear", PartProduct(linear, part, x, out.Columns(part.first, part.rows.rows)));
   }
+}
+
+absl::StatusOr<MatrixView> CudaBackend::Converted(const char* operation, MatrixView x) {
+  if (x.type == type_) return x;
+  void* data = Reserve(operation, x.rows * kernels::RowBytes(type_, x.cols), &converted_);
+  if (data == nullptr) return error_;
+  const MatrixView converted = {data, x.rows, x.cols, x.cols, type_};
+  Done(operation, cuda::Convert(DeviceMatrix(x), DeviceMatrix(converted), stream_));
+  if (!ok()) return error_;
+  return converted;
 }
 
 absl::Status CudaBackend::PartProduct(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x,

@@ -1,35 +1,9 @@
 #include "kernels/cuda/elements.cuh"
-#include "kernels/cuda/weight_groups.cuh"
+#include "kernels/cuda/weight_products.cuh"
 #include "kernels/cuda/weights.h"
 
 namespace lastro::kernels::cuda {
 namespace {
-
-// Group `index` of a row of `cols` elements of any type; what lies beyond `cols` is 0. `vectors`: rows are 16-byte
-// aligned.
-template <DataType kType>
-__device__ __forceinline__ void LoadAnyGroup(const uint8_t* row, int64_t index, int64_t cols, bool vectors,
-                                             float (&w)[kGroup]) {
-  if constexpr (IsQuantized(kType)) {
-    LoadGroup<kType>(row, index, w);
-  } else {
-    using T = typename PlainElement<kType>::type;
-    constexpr int kVector = 16 / sizeof(T);
-    const T* from = reinterpret_cast<const T*>(row) + index * kGroup;
-    if (vectors && (index + 1) * kGroup <= cols) {
-#pragma unroll
-      for (int j = 0; j < kGroup; j += kVector) {
-        float some[kVector];
-        LoadPack<kVector>(from + j, some);
-#pragma unroll
-        for (int i = 0; i < kVector; ++i) w[j + i] = some[i];
-      }
-    } else {
-#pragma unroll
-      for (int j = 0; j < kGroup; ++j) w[j] = index * kGroup + j < cols ? ToFloat(from[j]) : 0.0f;
-    }
-  }
-}
 
 template <DataType kType, typename Out>
 __global__ void LookUpKernel(const uint8_t* table, int64_t row_bytes, int64_t cols, const int32_t* ids, int64_t first,
@@ -46,67 +20,15 @@ __global__ void LookUpKernel(const uint8_t* table, int64_t row_bytes, int64_t co
   }
 }
 
-// One warp an output feature.
-constexpr int kProductWarps = 4;
-
-// x[0 .. kGroup) of a row, zeros from `count` on.
-template <typename X>
-__device__ __forceinline__ float Dot(const float (&w)[kGroup], const X* x, int64_t count, bool vectors) {
-  constexpr int kVector = 16 / sizeof(X);
-  float sum = 0;
-  if (vectors && count >= kGroup) {
-#pragma unroll
-    for (int j = 0; j < kGroup; j += kVector) {
-      float some[kVector];
-      LoadPack<kVector>(x + j, some);
-#pragma unroll
-      for (int i = 0; i < kVector; ++i) sum += w[j + i] * some[i];
-    }
-  } else {
-#pragma unroll
-    for (int j = 0; j < kGroup; ++j) {
-      if (j < count) sum += w[j] * ToFloat(x[j]);
-    }
-  }
-  return sum;
-}
-
-// The sums of a warp's lanes, with the bias, as feature `feature` of each row.
-template <int kRows>
-__device__ __forceinline__ void WriteSums(const float (&sums)[kRows], int64_t feature, const float* bias, int rows,
-                                          void* out, bool out_bf16, int64_t out_stride) {
-#pragma unroll
-  for (int row = 0; row < kRows; ++row) {
-    if (row >= rows) continue;  // the same for the whole warp
-    const float sum = WarpSum(sums[row]);
-    if (threadIdx.x % kWarp != 0) continue;
-    const float value = bias != nullptr ? sum + bias[feature] : sum;
-    if (out_bf16) {
-      static_cast<bf16*>(out)[row * out_stride + feature] = FromFloat<bf16>(value);
-    } else {
-      static_cast<float*>(out)[row * out_stride + feature] = value;
-    }
-  }
-}
-
 template <DataType kType, typename X, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* weights, int64_t row_bytes, int64_t n, int64_t k, bool vectors, const float* bias,
                   const X* x, int64_t x_stride, bool x_vectors, int rows, void* out, bool out_bf16,
                   int64_t out_stride) {
-  const int lane = threadIdx.x % kWarp;
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
   float sums[kRows] = {};
-  const int64_t groups = (k + kGroup - 1) / kGroup;
-  for (int64_t group = lane; group < groups; group += kWarp) {
-    float w[kGroup];
-    LoadAnyGroup<kType>(weights + feature * row_bytes, group, k, vectors, w);
-#pragma unroll
-    for (int row = 0; row < kRows; ++row) {
-      if (row < rows) sums[row] += Dot(w, x + row * x_stride + group * kGroup, k - group * kGroup, x_vectors);
-    }
-  }
+  AddProducts<kType>(weights + feature * row_bytes, k, vectors, x, x_stride, x_vectors, rows, sums);
   WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
 }
 
@@ -153,7 +75,7 @@ cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x
                          cudaStream_t stream) {
   const int64_t row_bytes = RowBytes(w.type, w.cols);
   const bool vectors = row_bytes % 16 == 0 && reinterpret_cast<uintptr_t>(w.data) % 16 == 0;
-  const bool x_vectors = x.stride * RowBytes(x.type, 1) % 16 == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0;
+  const bool x_vectors = InVectors(x);
   const dim3 grid(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps)));
   const X* from = static_cast<const X*>(x.data);
   const int rows = static_cast<int>(x.rows);

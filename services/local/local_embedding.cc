@@ -54,7 +54,7 @@ class LocalEmbedding : public EmbeddingApi {
 
   absl::StatusOr<v1::EmbedResponse> Embed(const v1::EmbedRequest& request, const CallContext& context) override {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxRequestBytes));
-    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder(request.model()));
+    LASTRO_ASSIGN_OR_RETURN(const Lease<engine::EmbeddingModel> model, models_.Embedder(request.model()));
     const engine::EmbeddingInfo& info = model->info();
     LASTRO_ASSIGN_OR_RETURN(const std::string prefix, PrefixOf(request.role(), info));
     std::vector<std::string> texts;
@@ -77,7 +77,7 @@ class LocalEmbedding : public EmbeddingApi {
   absl::StatusOr<v1::TokenizeTextsResponse> Tokenize(const v1::TokenizeTextsRequest& request,
                                                      const CallContext& context) override {
     LASTRO_RETURN_IF_ERROR(CheckTexts(request.texts(), kMaxTexts, kMaxTokenizedBytes));
-    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder(request.model()));
+    LASTRO_ASSIGN_OR_RETURN(const Lease<engine::EmbeddingModel> model, models_.Embedder(request.model()));
     v1::TokenizeTextsResponse response;
     for (const std::string& text : request.texts()) {
       LASTRO_RETURN_IF_ERROR(context.Check());
@@ -126,7 +126,7 @@ class LocalEmbedding : public EmbeddingApi {
 
   absl::StatusOr<ClusterItems> EmbedTexts(const v1::EmbeddingInput::Texts& texts, const CallContext& context) {
     LASTRO_RETURN_IF_ERROR(CheckTexts(texts.texts(), kMaxClusterItems, kMaxRequestBytes));
-    LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<engine::EmbeddingModel> model, models_.Embedder());
     ClusterItems input;
     input.dimension = model->info().dimension;
     const std::vector<std::string> all(texts.texts().begin(), texts.texts().end());

@@ -197,7 +197,7 @@ class LocalGeneration : public GenerationApi {
     if (request.has_beams() && sink) {
       return absl::InvalidArgumentError("a text found by beam search comes whole; call Generate, not GenerateStream");
     }
-    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
     if (request.has_beams()) return GenerateByBeams(request, *decoder, context);
     return Generation(request, *decoder, sink).Run(context);
   }
@@ -207,7 +207,7 @@ class LocalGeneration : public GenerationApi {
       return absl::InvalidArgumentError(absl::StrCat("continuations has ", request.continuations_size(),
                                                      " entries; the limit is ", kMaxContinuations));
     }
-    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
     LASTRO_ASSIGN_OR_RETURN(const engine::LoraAdapter* adapter, decoder->Adapter(request.adapter()));
     LASTRO_ASSIGN_OR_RETURN(std::vector<int32_t> prompt, decoder->format->Render(request.prompt()));
     std::vector<std::vector<int32_t>> continuations;
@@ -246,7 +246,7 @@ class LocalGeneration : public GenerationApi {
       return absl::InvalidArgumentError(
           absl::StrCat("texts has ", request.texts_size(), " entries; the limit is ", kMaxCountedTexts));
     }
-    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
     v1::CountTokensResponse response;
     for (const std::string& text : request.texts()) {
       LASTRO_RETURN_IF_ERROR(context.Check());
@@ -261,14 +261,14 @@ class LocalGeneration : public GenerationApi {
   }
 
   absl::StatusOr<v1::RerankResponse> Rerank(const v1::RerankRequest& request, const CallContext& context) override {
-    LASTRO_ASSIGN_OR_RETURN(const engine::SequenceClassifier* reranker, models_.Reranker());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<engine::SequenceClassifier> reranker, models_.Reranker());
     return services::Rerank(*reranker, request, context);
   }
 
   absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
-    LASTRO_ASSIGN_OR_RETURN(const engine::Reader* reader, models_.Reader());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<engine::Reader> reader, models_.Reader());
     LASTRO_ASSIGN_OR_RETURN(v1::ReadResponse response, ReadPassages(*reader, request, context));
-    LASTRO_ASSIGN_OR_RETURN(*response.mutable_device(), models_.DeviceDescription());
+    LASTRO_ASSIGN_OR_RETURN(*response.mutable_device(), models_.DeviceClass());
     return response;
   }
 

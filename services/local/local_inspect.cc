@@ -51,11 +51,11 @@ class LocalInspect : public InspectApi {
     v1::TokenizeTextResponse response;
     const engine::Tokenizer* tokenizer = nullptr;
     if (request.model() == v1::MODEL_ROLE_EMBEDDER) {
-      LASTRO_ASSIGN_OR_RETURN(const engine::EmbeddingModel* model, models_.Embedder());
+      LASTRO_ASSIGN_OR_RETURN(const Lease<engine::EmbeddingModel> model, models_.Embedder());
       tokenizer = &model->tokenizer();
       response.set_model(model->info().name);
     } else {
-      LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+      LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
       tokenizer = &decoder->model->tokenizer();
       response.set_model(decoder->model->info().name);
     }
@@ -72,7 +72,7 @@ class LocalInspect : public InspectApi {
       return absl::InvalidArgumentError(
           absl::StrCat("top is ", request.top(), "; it must be from 0 (the default) to ", kMaxTop));
     }
-    LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+    LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
     if (decoder->model->AsDecoder() == nullptr) {
       return absl::FailedPreconditionError(absl::StrCat(
           decoder->model->info().name, " is an encoder and decoder; prompts of decoders alone can be inspected"));

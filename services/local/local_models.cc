@@ -12,7 +12,7 @@ class LocalModels : public ModelApi {
     v1::ListModelsResponse response;
     LASTRO_ASSIGN_OR_RETURN(std::string device, models_.DeviceDescription());
     if (models_.has_decoder()) {
-      LASTRO_ASSIGN_OR_RETURN(const LoadedDecoder* decoder, models_.Decoder());
+      LASTRO_ASSIGN_OR_RETURN(const Lease<LoadedDecoder> decoder, models_.Decoder());
       const engine::DecoderInfo& info = decoder->model->info();
       v1::Model* model = response.add_models();
       Fill(v1::MODEL_ROLE_DECODER, info.name, info.architecture, info.fingerprint, info.parameters, info.max_tokens,
@@ -24,7 +24,7 @@ class LocalModels : public ModelApi {
       }
     }
     if (models_.has_reranker()) {
-      LASTRO_ASSIGN_OR_RETURN(const engine::SequenceClassifier* reranker, models_.Reranker());
+      LASTRO_ASSIGN_OR_RETURN(const Lease<engine::SequenceClassifier> reranker, models_.Reranker());
       const engine::ClassifierInfo& info = reranker->info();
       v1::Model* model = response.add_models();
       Fill(v1::MODEL_ROLE_RERANKER, info.name, info.architecture, info.fingerprint, info.parameters, info.max_tokens,
@@ -32,7 +32,7 @@ class LocalModels : public ModelApi {
       model->set_vocab_size(reranker->tokenizer().vocab_size());
     }
     if (models_.has_reader()) {
-      LASTRO_ASSIGN_OR_RETURN(const engine::Reader* reader, models_.Reader());
+      LASTRO_ASSIGN_OR_RETURN(const Lease<engine::Reader> reader, models_.Reader());
       const engine::ReaderInfo& info = reader->info();
       v1::Model* model = response.add_models();
       Fill(v1::MODEL_ROLE_READER, info.name, info.architecture, info.fingerprint, info.parameters, info.window_tokens,

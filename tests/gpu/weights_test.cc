@@ -1,4 +1,7 @@
 // Lookups and products of the CUDA backend with weights of every stored type.
+#include <tuple>
+
+#include "engine/expert_routing.h"
 #include "kernels/quant.h"
 #include "tests/gpu/backend_test_util.h"
 #include "tests/random_blocks.h"
@@ -105,6 +108,65 @@ TEST_P(CudaWeights, StackedPartsOfDifferentTypes) {
       return side.Get(out);
     };
     ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0x1p-7 : 1e-4, bf16() ? 0.1 : 1e-3);
+  }
+}
+
+// Against the host's routing and the reference's maps, of weights in one piece and in two.
+TEST_P(CudaWeights, MixturesOfExperts) {
+  constexpr int64_t kHidden = 256, kInner = 256;
+  for (DataType stored : {DataType::kBF16, DataType::kQ8_0, DataType::kMXFP4}) {
+    for (const auto& [experts, per_token, rows] :
+         {std::tuple<int64_t, int64_t, int64_t>{4, 2, 1}, {33, 4, 8}, {3, 3, 2}, {1, 1, 5}}) {
+      SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(stored) << ", " << per_token << " of "
+                                        << experts);
+      std::vector<std::vector<uint8_t>> in, out;
+      for (int64_t e = 0; e < experts; ++e) {
+        in.push_back(RandomRows(stored, 2 * kInner * kHidden));
+        out.push_back(RandomRows(stored, kHidden * kInner));
+      }
+      const std::vector<float> bias = Random(2 * kInner), x = Random(rows * kHidden);
+      std::vector<float> logits = Random(rows * experts);
+      if (experts > 3) logits[1] = logits[3] = std::nanf("");
+      const auto load = [&, experts = experts](Side& side) {
+        std::vector<ExpertWeights> weights;
+        for (size_t e = 0; e < static_cast<size_t>(experts); ++e) {
+          const HostMatrix all = {stored, in[e].data(), 2 * kInner, kHidden};
+          weights.push_back(
+              {*side->LoadLinear({all.Rows(0, kInner), all.Rows(kInner, kInner)}, bias, {true, false}),
+               *side->LoadLinear({HostMatrix{stored, out[e].data(), kHidden, kInner}}, {}, {true, false})});
+        }
+        return weights;
+      };
+      const std::vector<ExpertWeights> weights = load(cuda_), plain = load(reference_);
+      ASSERT_GE(cuda_->most_mixed_rows(weights), rows);
+      const MatrixView mixed = cuda_.Empty(rows, kHidden, DataType::kF32);
+      cuda_->MixExperts(cuda_.Put(logits, rows, experts, DataType::kF32), per_token, weights, ActivationKind::kSilu,
+                        true, cuda_.Put(x, rows, kHidden, type()), mixed);
+      const std::vector<float> got = cuda_.Get(mixed);
+
+      std::vector<float> want(static_cast<size_t>(rows * kHidden));
+      const std::vector<ExpertRows> routed = RouteToExperts(logits, experts, per_token);
+      for (size_t e = 0; e < routed.size(); ++e) {
+        for (size_t i = 0; i < routed[e].rows.size(); ++i) {
+          const int64_t row = routed[e].rows[i];
+          const MatrixView from = reference_.Put({x.begin() + row * kHidden, x.begin() + (row + 1) * kHidden}, 1,
+                                                 kHidden, DataType::kF32, 0);
+          const MatrixView mlp = reference_.Empty(1, 2 * kInner, DataType::kF32, 0),
+                           activated = reference_.Empty(1, kInner, DataType::kF32, 0);
+          const MatrixView to = reference_.Empty(1, kHidden, DataType::kF32, 0);
+          reference_->Linear(*plain[e].in, from, mlp);
+          reference_->Activation(ActivationKind::kSilu, true, mlp, activated);
+          reference_->Linear(*plain[e].out, activated, to);
+          const std::vector<float> y = reference_.Get(to);
+          for (int64_t col = 0; col < kHidden; ++col)
+            want[static_cast<size_t>(row * kHidden + col)] += routed[e].factors[i] * y[static_cast<size_t>(col)];
+        }
+      }
+      double scale = 0;
+      for (float value : want) scale += std::isnan(value) ? 0 : value * value;
+      scale = std::sqrt(scale / static_cast<double>(want.size()));
+      ExpectNear(got, want, bf16() ? 0.02 : 1e-4, scale * (bf16() ? 0.02 : 1e-4));
+    }
   }
 }
 
