@@ -35,7 +35,9 @@ function(lastro_library name)
   target_link_libraries(${name} PUBLIC lastro_options ${ARGN})
 endfunction()
 
-# lastro_test(NAME FOLDER DEPS...): one GoogleTest program from every *_test.cc below FOLDER, one CTest case each.
+# lastro_test(NAME FOLDER DEPS...): one GoogleTest program from every *_test.cc below FOLDER, one CTest case each. With
+# LASTRO_UNITY_TESTS several files are compiled together, which takes half as long: most of their time goes into the
+# same templates. Names at their top must then differ (SKIP_UNITY_BUILD_INCLUSION excepts a file).
 # LASTRO_TEST_DATA is the source folder, so that tests find goldens wherever they run.
 include(GoogleTest)
 function(lastro_test name folder)
@@ -46,6 +48,7 @@ function(lastro_test name folder)
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE lastro_options ${ARGN} GTest::gmock GTest::gtest_main)
   target_compile_options(${name} PRIVATE -O1)  # the tests themselves need not be fast, but soon be built
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${LASTRO_UNITY_TESTS})
   target_compile_definitions(${name} PRIVATE LASTRO_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()

@@ -122,7 +122,8 @@ class Generation {
 };
 
 std::string Generation::HeldText() {
-  std::string text = stops_.Push(decoder_.Finish());
+  // A constraint holds to the end: what a cut text has of its last character is no part of it.
+  std::string text = stops_.Push(options_.constraint == nullptr ? decoder_.Finish() : decoder_.FinishWhole());
   text += stops_.Finish();
   return text;
 }

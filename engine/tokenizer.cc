@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/strip.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status_macros.h"
@@ -83,12 +84,20 @@ std::string StreamDecoder::Push(int32_t id) {
   return fresh;
 }
 
-std::string StreamDecoder::Finish() {
+std::string StreamDecoder::TakeRest() {
   std::string text = tokenizer_.Decode(pending_);
   pending_.clear();
-  size_t emitted = std::min(emitted_bytes_, text.size());
-  emitted_bytes_ = 0;
-  return ReplaceInvalidUtf8(absl::string_view(text).substr(emitted));
+  return text.substr(std::min(std::exchange(emitted_bytes_, 0), text.size()));
+}
+
+std::string StreamDecoder::Finish() { return ReplaceInvalidUtf8(TakeRest()); }
+
+std::string StreamDecoder::FinishWhole() {
+  const std::string rest = TakeRest();
+  absl::string_view whole = rest;
+  while (absl::ConsumeSuffix(&whole, kReplacement)) {
+  }
+  return ReplaceInvalidUtf8(whole.substr(0, CompleteUtf8Prefix(whole)));
 }
 
 }  // namespace lastro::engine

@@ -75,8 +75,13 @@ class StreamDecoder {
   std::string Push(int32_t id);
   // What is left at the end of the stream; incomplete bytes become U+FFFD.
   std::string Finish();
+  // As Finish, but incomplete bytes are left out: of a text that was cut.
+  std::string FinishWhole();
 
  private:
+  // What is pending, as Decode gives it.
+  std::string TakeRest();
+
   const Tokenizer& tokenizer_;
   std::vector<int32_t> pending_;  // ids whose text is not yet emitted, after one id of context
   size_t emitted_bytes_ = 0;      // of Decode(pending_)

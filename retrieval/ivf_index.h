@@ -66,7 +66,7 @@ class IvfPqIndex : public IvfIndex {
   IndexKind kind() const override { return IndexKind::kIvfPq; }
   const QuantizedVectors* vectors() const override { return nullptr; }
   size_t bytes() const override;
-  size_t CandidatesFor(size_t count) const override { return 8 * count + 64; }
+  size_t CandidatesFor(size_t count) const override { return 16 * count + 128; }
   Found Search(const QueryVector& query, const AllowedRows* allowed, TopRows* top) const override;
   std::unique_ptr<RowIndex> Updated(const std::vector<RowRange>& kept, const QuantizedVectors& added,
                                     int threads) const override;

@@ -19,6 +19,9 @@ const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
   return result.status();
 }
 
+inline constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
+inline constexpr absl::StatusCode kUnimplemented = absl::StatusCode::kUnimplemented;
+
 // EXPECT_THAT(status_or_statusor, IsOk()); EXPECT_THAT(x, StatusIs(code, HasSubstr("..."))).
 MATCHER(IsOk, "is OK") {
   *result_listener << StatusOf(arg).ToString();

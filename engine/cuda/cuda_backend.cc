@@ -153,13 +153,6 @@ void CudaBackend::Done(absl::string_view operation, absl::Status status) {
 }
 void CudaBackend::Done(absl::string_view operation, cudaError_t error) { Done(operation, CudaStatus(error, "CUDA")); }
 
-template <typename T>
-const T* CudaBackend::Upload(const char* operation, absl::Span<const T> values) {
-  auto copy = uploads_->Upload(values, launches());
-  Done(operation, copy.status());
-  return copy.ok() ? *copy : nullptr;
-}
-
 void* CudaBackend::Reserve(const char* operation, int64_t bytes, CudaMemory* scratch) {
   if (scratch->bytes() >= bytes) return scratch->data();
   // Kernels under way may still read the old memory: freeing it waits for them.

@@ -101,7 +101,11 @@ class CudaBackend : public Backend {
   void Done(absl::string_view operation, cudaError_t error);
   // Device memory until the step's end; null after a failure.
   template <typename T>
-  const T* Upload(const char* operation, absl::Span<const T> values);
+  const T* Upload(const char* operation, absl::Span<const T> values) {
+    auto copy = uploads_->Upload(values, launches());
+    Done(operation, copy.status());
+    return copy.ok() ? *copy : nullptr;
+  }
   // At least `bytes`, until the next use of the same scratch; null after a failure.
   void* Reserve(const char* operation, int64_t bytes, CudaMemory* scratch);
 

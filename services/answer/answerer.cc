@@ -99,7 +99,7 @@ class Answerer : public AskApi {
     reuse.set_name(absl::StrCat("collection ", request.collection));
     reuse.set_version(found.removed_documents());
     LASTRO_ASSIGN_OR_RETURN(const std::optional<SpanReadings> readings, stages->Time("read", [&] {
-      return ReadPassages(request.question, passages, found.embedding_fingerprint(), generation_, embedding_, context);
+      return ReadPassages(request, passages, found.embedding_fingerprint(), generation_, embedding_, context);
     }));
     if (readings.has_value()) {
       return FillFromReadings(request, passages, *readings, reuse, context, sink, stages, answer);
@@ -124,9 +124,7 @@ class Answerer : public AskApi {
                                 const Sink<v1::AskStreamResponse>& sink, Stages* stages, v1::Answer* answer) {
     NoteReadings(readings, answer->mutable_receipt());
     NoteAnswers(readings, answer->mutable_passages());
-    if (!request.min_evidence.has_value()) {
-      answer->set_evidence_threshold(ThresholdOf(readings.calibration, request.max_risk));
-    }
+    answer->set_evidence_threshold(ThresholdOf(readings.calibration, request));
     if (readings.answers.empty()) {
       answer->set_answerability(v1::NO_HIT);
       return absl::OkStatus();

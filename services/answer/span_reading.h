@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "base/call_context.h"
 #include "lastro/v1/ask.pb.h"
+#include "services/answer/answer_request.h"
 #include "services/answer/passages.h"
 #include "services/api.h"
 
@@ -48,9 +49,9 @@ struct SpanReadings {
 absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
                                                           const CallContext& context);
 
-// nullopt when there is no reader. Answers whose bytes have no source are left out.
-// `model` as in passages.h.
-absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const std::string& question,
+// nullopt when there is no reader. Answers whose bytes have no source are left out. A question that a few words answer
+// is read in the best few passages first, and where these settle it the others are not read. `model` as in passages.h.
+absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const AnswerRequest& request,
                                                          absl::Span<const v1::SearchHit> passages,
                                                          const std::string& model, GenerationApi& generation,
                                                          EmbeddingApi& embedding, const CallContext& context);
@@ -61,6 +62,8 @@ void NoteReadings(const SpanReadings& readings, v1::Receipt* receipt);
 // The evidence below which too many answers are wrong: the lowest threshold of the calibration at which at most
 // `max_risk` were; where there is none, 1 - max_risk.
 double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibration, double max_risk);
+// The evidence that `request` wants.
+double ThresholdOf(absl::Span<const v1::ReadResponse::OperatingPoint> calibration, const AnswerRequest& request);
 
 // The sentence that holds each answer, as candidates whose evidence is the answer's probability: one an answer, in
 // their order.

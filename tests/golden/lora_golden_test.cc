@@ -20,10 +20,10 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 constexpr float kTolerance = 2e-4f;
 
 std::string AdapterPath(const std::string& name) { return LASTRO_SOURCE_DIR "/tests/golden/lora/" + name; }

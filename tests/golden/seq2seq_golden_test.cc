@@ -16,12 +16,12 @@ namespace {
 
 constexpr int kSources[] = {1, 17, 129};
 
-struct Case {
+struct Translation {
   std::vector<int32_t> source, target;  // the target begins with the start token
   std::vector<float> logits;            // [target - 1, vocab]
 };
 
-Case ReadCase(const std::string& name, int length) {
+Translation ReadTranslation(const std::string& name, int length) {
   auto file = SafetensorsFile::Open(testing::GoldenPath(name) + "/expected.safetensors");
   EXPECT_THAT(file, testing::IsOk());
   const std::string suffix = "." + std::to_string(length);
@@ -38,7 +38,7 @@ float LargestDifference(const float* a, const float* b, size_t count) {
 }
 
 // The logits of the whole target but its last token, in one Extend.
-std::vector<float> TargetLogits(const Seq2SeqModel& model, const Case& c) {
+std::vector<float> TargetLogits(const Seq2SeqModel& model, const Translation& c) {
   auto session = model.NewSession(c.source, static_cast<int>(c.target.size()), CallContext());
   EXPECT_THAT(session, testing::IsOk());
   std::vector<float> logits;
@@ -56,7 +56,7 @@ TEST_P(Seq2SeqGolden, GreedyGenerationsAreTheReferences) {
   const size_t vocab = static_cast<size_t>(model->info().vocab_size);
   for (int length : kSources) {
     SCOPED_TRACE(length);
-    const Case c = ReadCase(GetParam(), length);
+    const Translation c = ReadTranslation(GetParam(), length);
     ASSERT_OK_AND_ASSIGN(auto session, model->NewSession(c.source, static_cast<int>(c.target.size()), CallContext()));
     std::vector<int32_t> target = {model->info().start_id};
     while (target.size() < c.target.size()) {
@@ -73,7 +73,7 @@ TEST_P(Seq2SeqGolden, WholeTargetsGiveTheSame) {
   auto runtime = NewRuntime();
   ASSERT_OK_AND_ASSIGN(auto model, Seq2SeqModel::Load(testing::GoldenPath(GetParam()), *runtime));
   for (int length : kSources) {
-    const Case c = ReadCase(GetParam(), length);
+    const Translation c = ReadTranslation(GetParam(), length);
     const std::vector<float> logits = TargetLogits(*model, c);
     ASSERT_EQ(logits.size(), c.logits.size());
     EXPECT_LE(LargestDifference(logits.data(), c.logits.data(), logits.size()), 2e-4f) << length;
@@ -87,7 +87,7 @@ TEST_P(Seq2SeqGolden, ChangedFactsShow) {
     EditedModel changed(GetParam());
     changed.Edit("config.json", from, to);
     ASSERT_OK_AND_ASSIGN(auto model, Seq2SeqModel::Load(changed.path(), *runtime));
-    const Case c = ReadCase(GetParam(), 129);
+    const Translation c = ReadTranslation(GetParam(), 129);
     EXPECT_GT(LargestDifference(TargetLogits(*model, c).data(), c.logits.data(), c.logits.size()), 2e-3f);
   }
 }

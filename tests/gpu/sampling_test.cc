@@ -132,10 +132,11 @@ TEST(CudaSampledTexts, AreTheHostsTexts) {
     ASSERT_OK_AND_ASSIGN(auto model, DecoderModel::Load(TinyModel("llama-scaled-tied"), *runtime));
     const std::vector<int32_t> prompt = model->tokenizer().Encode("The keel is the keel is the");
     for (int kind = 0; kind < 4; ++kind) {
-      for (uint64_t seed = 1; seed <= 3; ++seed) {
+      // With drafts, and in fp32 also without.
+      for (uint64_t seed = 1; seed <= (type == ComputeType::kFloat32 ? 2 : 1); ++seed) {
         SCOPED_TRACE(::testing::Message() << "kind " << kind << ", seed " << seed);
         GenerateOptions options;
-        options.max_new_tokens = 40;
+        options.max_new_tokens = 24;
         options.ignore_eos = true;
         options.top_logprobs = 0;
         options.sampling.seed = seed;

@@ -165,7 +165,9 @@ TEST_P(CudaWeights, MixturesOfExperts) {
       double scale = 0;
       for (float value : want) scale += std::isnan(value) ? 0 : value * value;
       scale = std::sqrt(scale / static_cast<double>(want.size()));
-      ExpectNear(got, want, bf16() ? 0.02 : 1e-4, scale * (bf16() ? 0.02 : 1e-4));
+      // The reference rounds what meets quantised weights, twice, and gate and up are multiplied in between.
+      const double tolerance = bf16() ? 0.02 : kernels::IsQuantized(stored) ? 1e-3 : 1e-4;
+      ExpectNear(got, want, tolerance, scale * tolerance);
     }
   }
 }

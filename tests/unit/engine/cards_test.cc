@@ -12,10 +12,9 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 
 absl::StatusOr<Architecture> Card(const EditedModel& model) {
   auto folder = HfFolder::Open(model.path());

@@ -12,13 +12,13 @@ namespace lastro::engine {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
+using lastro::testing::kUnimplemented;
 using lastro::testing::StatusIs;
 using lastro::testing::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 constexpr uint64_t kMax = std::numeric_limits<uint64_t>::max();
 
 auto Parse(const std::string& file) {

@@ -11,10 +11,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
 using testing::StatusIs;
 using tokenizers::VocabularySpec;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 // A file with the keys that `fill` adds.
 class Metadata {

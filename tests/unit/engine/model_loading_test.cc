@@ -10,10 +10,9 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 
 absl::Status LoadDecoder(const EditedModel& model) {
   auto runtime = NewRuntime();

@@ -21,11 +21,10 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
 using testing::TempFolder;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 
 absl::StatusOr<QuantizeSummary> Quantize(const std::string& in, const std::string& out, const std::string& type) {
   QuantizeOptions options;

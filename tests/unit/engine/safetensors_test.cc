@@ -8,12 +8,11 @@ namespace lastro::engine {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using lastro::testing::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 std::string WithHeader(const std::string& header, size_t data_bytes) {
   std::string file(8, '\0');

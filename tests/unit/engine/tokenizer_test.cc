@@ -13,13 +13,12 @@
 namespace lastro::engine {
 namespace {
 
+using lastro::testing::kInvalid;
+using lastro::testing::kUnimplemented;
 using lastro::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(const std::string& json) {
   auto document = JsonDocument::Parse(json, "tokenizer.json");
@@ -241,6 +240,10 @@ TEST(StreamDecoderTest, EmitsWholeCharactersOnly) {
   EXPECT_EQ(stream.Push(0xC3 + 1), "");
   EXPECT_EQ(stream.Finish(), "\uFFFD");
   EXPECT_EQ(stream.Finish(), "");
+  for (int byte : {0x62, 0xE2, 0x82}) stream.Push(byte + 1);
+  EXPECT_EQ(stream.FinishWhole(), "");  // "b" was given
+  EXPECT_EQ(stream.Push('c' + 1), "c");
+  EXPECT_EQ(stream.FinishWhole(), "");
 }
 
 }  // namespace

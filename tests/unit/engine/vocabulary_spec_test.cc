@@ -17,14 +17,13 @@
 namespace lastro::engine::tokenizers {
 namespace {
 
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Kind = VocabularySpec::Kind;
 using Type = VocabularySpec::Type;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 struct Entry {
   std::string token;

@@ -9,10 +9,10 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr uint64_t kMemory = 1u << 30;
+constexpr uint64_t kMarkdownMemory = 1u << 30;
 
-std::vector<Block> Read(const std::string& markdown) {
-  absl::StatusOr<MarkdownPage> page = ReadMarkdown(markdown, kMemory, CallContext());
+std::vector<Block> BlocksOf(const std::string& markdown) {
+  absl::StatusOr<MarkdownPage> page = ReadMarkdown(markdown, kMarkdownMemory, CallContext());
   EXPECT_TRUE(page.ok()) << page.status();
   for (const Block& block : page->blocks) EXPECT_EQ(MapError(block.content, markdown), "");
   return page->blocks;
@@ -20,7 +20,7 @@ std::vector<Block> Read(const std::string& markdown) {
 
 TEST(MarkdownReaderTest, HeadingsAndParagraphs) {
   std::string markdown = "# One\n\nSome **bold** and *soft* text\nwrapped [link](http://x.y/z).\n\nTwo\n---\nEnd.\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("1:One", "Some bold and soft text wrapped link.", "2:Two", "End."));
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "bold and soft"), "bold** and *soft");
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "text wrapped"), "text\nwrapped");
@@ -28,7 +28,7 @@ TEST(MarkdownReaderTest, HeadingsAndParagraphs) {
 
 TEST(MarkdownReaderTest, ListsKeepTheirMarkers) {
   std::string markdown = "- one\n- two\n  1. deep\n  2. deeper\n- [x] done\n\n10) ten\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("- one", "- two", "1. deep", "2. deeper", "- done", "10) ten"));
   EXPECT_EQ(blocks[3].kind, BlockKind::kListItem);
   EXPECT_EQ(SourceOf(blocks[3].content, markdown, "2. deeper"), "2. deeper");
@@ -36,7 +36,7 @@ TEST(MarkdownReaderTest, ListsKeepTheirMarkers) {
 
 TEST(MarkdownReaderTest, TablesAreRowsOfCells) {
   std::string markdown = "| Item | Price |\n|---|---|\n| Bolt | 3 |\n| | 4 |\n| Nut | |\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("Item | Price", "Bolt | 3", "4", "Nut"));
   EXPECT_TRUE(blocks[0].table_header);
   EXPECT_EQ(blocks[1].kind, BlockKind::kTableRow);
@@ -45,7 +45,7 @@ TEST(MarkdownReaderTest, TablesAreRowsOfCells) {
 
 TEST(MarkdownReaderTest, CodeStaysAsItIs) {
   std::string markdown = "```cpp\nint  a;\n\n  return a;\n```\n\n    indented  code\n    more\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("int  a;\n\n  return a;", "indented  code\nmore"));
   EXPECT_EQ(blocks[0].kind, BlockKind::kCode);
   EXPECT_EQ(SourceOf(blocks[0].content, markdown, "int  a;\n\n  return"), "int  a;\n\n  return");
@@ -53,7 +53,7 @@ TEST(MarkdownReaderTest, CodeStaysAsItIs) {
 
 TEST(MarkdownReaderTest, EntitiesAndEscapes) {
   std::string markdown = "Caf&eacute; &amp; \\*tea\\* &notathing; `a  b`\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("Café & *tea* &notathing; a b"));
   EXPECT_EQ(SourceOf(blocks[0].content, markdown, "Café &"), "Caf&eacute; &amp;");
   EXPECT_EQ(SourceOf(blocks[0].content, markdown, "tea"), "tea");
@@ -63,7 +63,7 @@ TEST(MarkdownReaderTest, QuotesAndHtml) {
   std::string markdown =
       "> quoted text\n> goes on\n\n<div>\n<p>in <b>html</b> &lt;here&gt;</p>\n</div>\n\n<!-- secret -->\n\na<br>b "
       "<i>c</i>\n";
-  std::vector<Block> blocks = Read(markdown);
+  std::vector<Block> blocks = BlocksOf(markdown);
   EXPECT_THAT(TextsOf(blocks), ElementsAre("quoted text goes on", "in html <here>", "a\nb c"));
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "html <here>"), "html</b> &lt;here&gt;");
 }
@@ -95,7 +95,7 @@ TEST(MarkdownReaderTest, TextThatIsNotShownIsLeftOut) {
       "one\n\n<table><tr><td style='display:none'>\n\nsecret\n\n</td></tr></table>\n\ntwo"};
   for (const std::string& markdown : hidden) {
     std::string text;
-    for (const std::string& block : TextsOf(Read(markdown))) text += block + " ";
+    for (const std::string& block : TextsOf(BlocksOf(markdown))) text += block + " ";
     EXPECT_THAT(text, ::testing::Not(::testing::HasSubstr("secret"))) << markdown;
     EXPECT_THAT(text, ::testing::HasSubstr("one")) << markdown;
     EXPECT_THAT(text, ::testing::HasSubstr("two")) << markdown;
@@ -103,16 +103,16 @@ TEST(MarkdownReaderTest, TextThatIsNotShownIsLeftOut) {
 }
 
 TEST(MarkdownReaderTest, TextInElementsThatAreShownStays) {
-  EXPECT_THAT(
-      TextsOf(Read("a <span class=x>b</span> c<br>d <kbd>e</kbd> 1 < 2 > 0\n\n<details>\n<summary>f</summary>\n\ng\n\n"
-                   "</details>\n\nh")),
-      ElementsAre("a b c\nd e 1 < 2 > 0", "f", "g", "h"));
+  EXPECT_THAT(TextsOf(BlocksOf(
+                  "a <span class=x>b</span> c<br>d <kbd>e</kbd> 1 < 2 > 0\n\n<details>\n<summary>f</summary>\n\ng\n\n"
+                  "</details>\n\nh")),
+              ElementsAre("a b c\nd e 1 < 2 > 0", "f", "g", "h"));
 }
 
 TEST(MarkdownReaderTest, WhatIsTooDeepIsLeftOut) {
   std::string markdown = "one\n\n<div>";
   for (int i = 0; i < 10'001; ++i) markdown += "<b>";
-  EXPECT_THAT(TextsOf(Read(markdown + "\n\n<span hidden>secret</span>\n")), ElementsAre("one"));
+  EXPECT_THAT(TextsOf(BlocksOf(markdown + "\n\n<span hidden>secret</span>\n")), ElementsAre("one"));
 }
 
 // Work that grows with the square of a block would take hours here.
@@ -121,17 +121,17 @@ TEST(MarkdownReaderTest, ManyTagsInOneBlockAreLinearWork) {
     std::string markdown = "<div>";
     while (markdown.size() < (3u << 20)) markdown += piece;
     const bool goes_on = piece == "<!--";  // to the end of the text
-    EXPECT_EQ(TextsOf(Read(markdown + "</div>\n\nend")).empty(), goes_on) << piece;
+    EXPECT_EQ(TextsOf(BlocksOf(markdown + "</div>\n\nend")).empty(), goes_on) << piece;
   }
 }
 
 TEST(MarkdownReaderTest, FrontMatterGivesTheTitle) {
   std::string markdown = "---\ntitle: \"The Title\"\ntags: [a]\n---\n\nBody.\n";
-  ASSERT_OK_AND_ASSIGN(MarkdownPage page, ReadMarkdown(markdown, kMemory, CallContext()));
+  ASSERT_OK_AND_ASSIGN(MarkdownPage page, ReadMarkdown(markdown, kMarkdownMemory, CallContext()));
   EXPECT_EQ(page.title, "The Title");
   EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Body."));
   EXPECT_EQ(MapError(page.blocks[0].content, markdown), "");
-  ASSERT_OK_AND_ASSIGN(page, ReadMarkdown("---\nno end\n", kMemory, CallContext()));
+  ASSERT_OK_AND_ASSIGN(page, ReadMarkdown("---\nno end\n", kMarkdownMemory, CallContext()));
   EXPECT_EQ(page.title, "");
 }
 

@@ -127,7 +127,7 @@ TEST_P(AnswerFamiliesTest, CitationsAreOfPassagesOfThePrompt) {
 }
 
 TEST_P(AnswerFamiliesTest, NoPassageWritesAControlToken) {
-  ASSERT_OK_AND_ASSIGN(const LoadedDecoder* decoder, models_->Decoder());
+  ASSERT_OK_AND_ASSIGN(const Lease<LoadedDecoder> decoder, models_->Decoder());
   auto special = [&](const std::string& passage, const std::string& question) {
     v1::Prompt prompt;
     prompt.mutable_grounded()->add_passages(passage);

@@ -62,9 +62,9 @@ class Recorder : public GenerationApi {
   GenerationApi& generation_;
 };
 
-using Family = std::tuple<const char*, bool>;  // of tests/golden/models/; with a vocabulary of sentence pieces
+using CitingFamily = std::tuple<const char*, bool>;  // of tests/golden/models/; with a vocabulary of sentence pieces
 
-class CitedAnswersTest : public ::testing::TestWithParam<Family> {
+class CitedAnswersTest : public ::testing::TestWithParam<CitingFamily> {
  protected:
   void SetUp() override {
     const auto& [name, sentence_pieces] = GetParam();

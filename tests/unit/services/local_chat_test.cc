@@ -16,12 +16,12 @@ namespace lastro::services {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kPrecondition = absl::StatusCode::kFailedPrecondition;
 constexpr char kBuiltIn[] = LASTRO_SOURCE_DIR "/deploy/models/decoder";
 constexpr char kModels[] = LASTRO_SOURCE_DIR "/tests/golden/models/";

@@ -15,11 +15,11 @@ namespace lastro::services {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using lastro::testing::TempFolder;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr char kDecoder[] = LASTRO_SOURCE_DIR "/tests/golden/models/llama-gqa";
 constexpr char kEmbedder[] = LASTRO_SOURCE_DIR "/tests/golden/models/bert-mean";
 
@@ -278,7 +278,7 @@ TEST_F(LocalModelsTest, ScoresAreSumsOfInspectedLogprobs) {
   ASSERT_OK_AND_ASSIGN(v1::ScoreResponse scores, generation_->Score(request, context_));
   ASSERT_EQ(scores.scores_size(), 2);
   EXPECT_FALSE(scores.has_none_logprob());  // this format has no such token
-  ASSERT_OK_AND_ASSIGN(const LoadedDecoder* decoder, models_.Decoder());
+  ASSERT_OK_AND_ASSIGN(const Lease<LoadedDecoder> decoder, models_.Decoder());
   ASSERT_OK_AND_ASSIGN(std::vector<int32_t> prompt, decoder->format->Render(request.prompt()));
   for (int i = 0; i < 2; ++i) {
     std::vector<int32_t> continuation = decoder->format->Continuation(request.prompt(), request.continuations(i));
@@ -439,7 +439,7 @@ TEST_F(LocalRerankTest, ScoresAreTheModelsAndOrderTheTexts) {
   for (const char* name : {"bert-pairs", "roberta-pairs-f16"}) {  // one label, two labels
     SCOPED_TRACE(name);
     auto models = Models(name);
-    ASSERT_OK_AND_ASSIGN(const engine::SequenceClassifier* model, models->Reranker());
+    ASSERT_OK_AND_ASSIGN(const Lease<engine::SequenceClassifier> model, models->Reranker());
     v1::RerankRequest request;
     request.set_query("the cat");
     std::vector<engine::TextPair> pairs;
@@ -496,7 +496,7 @@ class LocalReadTest : public ::testing::Test {
 
 TEST_F(LocalReadTest, ReadingsAreTheModels) {
   auto models = Models(Folder("bert-reader"));
-  ASSERT_OK_AND_ASSIGN(const engine::Reader* model, models->Reader());
+  ASSERT_OK_AND_ASSIGN(const Lease<engine::Reader> model, models->Reader());
   v1::ReadRequest request = Request();
   request.set_max_spans(2);
   ASSERT_OK_AND_ASSIGN(v1::ReadResponse response, MakeLocalGeneration(models.get())->Read(request, CallContext()));
@@ -529,7 +529,7 @@ TEST_F(LocalReadTest, ReadingsAreTheModels) {
 
 TEST_F(LocalReadTest, ContextsAreReadBeforeTheirPassages) {
   auto models = Models(Folder("bert-reader"));
-  ASSERT_OK_AND_ASSIGN(const engine::Reader* model, models->Reader());
+  ASSERT_OK_AND_ASSIGN(const Lease<engine::Reader> model, models->Reader());
   EXPECT_EQ(model->info().context_tokens, 4);
   v1::ReadRequest request = Request();
   for (const char* context : {"", "river", "the boat and the cat"}) request.add_contexts(context);

@@ -15,11 +15,11 @@ namespace lastro::services {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 constexpr auto kNotFound = absl::StatusCode::kNotFound;
 
 // Likes texts with `favourite` best, and is sure of it.

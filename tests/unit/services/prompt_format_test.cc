@@ -15,16 +15,16 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-constexpr char kDecoder[] = LASTRO_SOURCE_DIR "/deploy/models/decoder";
+constexpr char kBuiltInDecoder[] = LASTRO_SOURCE_DIR "/deploy/models/decoder";
 
 // The built-in decoder's tokenizer and prompt format, without its weights.
 class PromptFormatTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_OK_AND_ASSIGN(tokenizer_, engine::Tokenizer::Load(std::string(kDecoder) + "/tokenizer.json"));
+    ASSERT_OK_AND_ASSIGN(tokenizer_, engine::Tokenizer::Load(std::string(kBuiltInDecoder) + "/tokenizer.json"));
     info_.vocab_size = tokenizer_->vocab_size();
     info_.bos_id = Id("<|bos|>");
-    ASSERT_OK_AND_ASSIGN(format_, PromptFormat::Load(kDecoder, *tokenizer_, info_, nullptr));
+    ASSERT_OK_AND_ASSIGN(format_, PromptFormat::Load(kBuiltInDecoder, *tokenizer_, info_, nullptr));
   }
 
   int32_t Id(const std::string& token) const {
@@ -35,7 +35,7 @@ class PromptFormatTest : public ::testing::Test {
 
   // Loads a format from a lastro_prompt.json that is the built-in one with `from` replaced by `to`.
   absl::StatusOr<std::unique_ptr<PromptFormat>> LoadChanged(const std::string& from, const std::string& to) {
-    absl::StatusOr<std::string> json = ReadFile(std::string(kDecoder) + "/lastro_prompt.json", 1 << 20);
+    absl::StatusOr<std::string> json = ReadFile(std::string(kBuiltInDecoder) + "/lastro_prompt.json", 1 << 20);
     EXPECT_THAT(json, IsOk());
     std::string changed = absl::StrReplaceAll(*json, {{from, to}});
     EXPECT_NE(changed, *json);

@@ -10,10 +10,9 @@ namespace lastro::services {
 namespace {
 
 using lastro::testing::IsOk;
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using ::testing::HasSubstr;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 MATCHER_P(EqualsProto, expected, "") {
   *result_listener << arg.ShortDebugString();
@@ -135,9 +134,12 @@ TEST(ProtoConvert, CollectionsAndTheDefaultName) {
 
 TEST(ProtoConvert, MetadataOfEveryType) {
   const absl::Time time = absl::FromUnixSeconds(-5) + absl::Nanoseconds(7);
-  const retrieval::Metadata metadata = {
-      {"text", std::string("x")}, {"number", 1.5}, {"flag", false}, {"time", time}, {"empty", retrieval::MetadataList()},
-      {"list", retrieval::MetadataList{std::string("a"), 2.0, true, time}}};
+  const retrieval::Metadata metadata = {{"text", std::string("x")},
+                                        {"number", 1.5},
+                                        {"flag", false},
+                                        {"time", time},
+                                        {"empty", retrieval::MetadataList()},
+                                        {"list", retrieval::MetadataList{std::string("a"), 2.0, true, time}}};
   retrieval::Document document;
   document.uri = "a";
   document.metadata = metadata;

@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr char kFingerprint[] = "model-a";
+constexpr char kModelA[] = "model-a";
 
 class RemoteStoreTest : public ::testing::Test {
  protected:
@@ -30,7 +30,7 @@ class RemoteStoreTest : public ::testing::Test {
     retrieval::Collection collection;
     collection.name = "default";
     collection.embedding_model = "a";
-    collection.embedding_fingerprint = kFingerprint;
+    collection.embedding_fingerprint = kModelA;
     collection.dimension = 2;
     ASSERT_THAT(store_->CreateCollection(collection), IsOk());
   }
@@ -65,7 +65,7 @@ class RemoteStoreTest : public ::testing::Test {
 
   absl::StatusOr<retrieval::Document> PutTwoChunks(const std::string& uri) {
     const std::string original = "ballast tank; lifeboat deck";
-    return store_->PutDocument(MakeDocument(uri, original), kFingerprint,
+    return store_->PutDocument(MakeDocument(uri, original), kModelA,
                                {MakeChunk(0, "ballast tank", 0, {1, 0}), MakeChunk(1, "lifeboat deck", 14, {0, 1})},
                                original, "");
   }
@@ -113,9 +113,9 @@ TEST_F(RemoteStoreTest, TheScopeTravelsWithEachCall) {
   EXPECT_THAT(hr->DeleteCollection("default"), StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("labels")));
   retrieval::Document closed = MakeDocument("b.txt", "x");
   closed.labels = {"board"};
-  EXPECT_THAT(hr->PutDocument(closed, kFingerprint, {}, "x", ""),
+  EXPECT_THAT(hr->PutDocument(closed, kModelA, {}, "x", ""),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("label")));
-  ASSERT_OK_AND_ASSIGN(closed, store_->PutDocument(closed, kFingerprint, {}, "x", ""));
+  ASSERT_OK_AND_ASSIGN(closed, store_->PutDocument(closed, kModelA, {}, "x", ""));
   EXPECT_THAT(closed.labels, ::testing::ElementsAre("board"));
   EXPECT_THAT(hr->ReadOriginal("default", closed.id), StatusIs(absl::StatusCode::kNotFound, HasSubstr(closed.id)));
   EXPECT_EQ(hr->DocumentStates("default").value().size(), 1u);
@@ -132,7 +132,7 @@ TEST_F(RemoteStoreTest, LargeOriginalsTravelInPieces) {
   std::string original(3 << 20, 'x');
   for (size_t i = 0; i < original.size(); i += 997) original[i] = static_cast<char>('a' + i % 26);
   ASSERT_OK_AND_ASSIGN(retrieval::Document stored,
-                       store_->PutDocument(MakeDocument("large.txt", original), kFingerprint,
+                       store_->PutDocument(MakeDocument("large.txt", original), kModelA,
                                            {MakeChunk(0, original.substr(0, 12), 0, {1, 0})}, original, ""));
   ASSERT_OK_AND_ASSIGN(std::string read, store_->ReadOriginal("default", stored.id));
   EXPECT_TRUE(read == original);
@@ -148,8 +148,8 @@ TEST_F(RemoteStoreTest, StatesVectorsAndDeletes) {
   EXPECT_EQ(states["a.txt"].content_sha256, stored.content_sha256);
   EXPECT_EQ(states["a.txt"].pipeline, "p1");
   EXPECT_EQ(states["a.txt"].origin, "upload");
-  ASSERT_OK_AND_ASSIGN(
-      auto vectors, store_->FindVectors("default", kFingerprint, {Sha256Hex("lifeboat deck"), Sha256Hex("unknown")}));
+  ASSERT_OK_AND_ASSIGN(auto vectors,
+                       store_->FindVectors("default", kModelA, {Sha256Hex("lifeboat deck"), Sha256Hex("unknown")}));
   ASSERT_EQ(vectors.size(), 2u);
   EXPECT_EQ(vectors[0], (std::vector<float>{0, 1}));
   EXPECT_THAT(vectors[1], IsEmpty());
@@ -165,7 +165,7 @@ TEST_F(RemoteStoreTest, SearchesWithTheCallersVector) {
   query.collection = "default";
   query.text = "lifeboat";
   query.vector = {0, 1};
-  query.fingerprint = kFingerprint;
+  query.fingerprint = kModelA;
   query.limit = 1;
   ASSERT_OK_AND_ASSIGN(retrieval::SearchResult result, store_->Search(query, CallContext()));
   ASSERT_EQ(result.hits.size(), 1u);
@@ -187,13 +187,13 @@ TEST_F(RemoteStoreTest, RefusalsOfTheStoreComeThrough) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("model")));
   retrieval::Collection again;
   again.name = "default";
-  again.embedding_fingerprint = kFingerprint;
+  again.embedding_fingerprint = kModelA;
   again.embedding_model = "a";
   again.dimension = 2;
   EXPECT_THAT(store_->CreateCollection(again), StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("default")));
   ASSERT_OK_AND_ASSIGN(auto collections, store_->ListCollections());
   ASSERT_EQ(collections.size(), 1u);
-  EXPECT_EQ(collections[0].embedding_fingerprint, kFingerprint);
+  EXPECT_EQ(collections[0].embedding_fingerprint, kModelA);
   EXPECT_THAT(store_->DeleteCollection("default"), IsOk());
   EXPECT_THAT(store_->GetCollection("default"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("default")));
 }
@@ -249,7 +249,7 @@ TEST_F(RemoteStoreTest, MovesACollectionToAnotherModel) {
   model.dimension = 3;
   ASSERT_OK_AND_ASSIGN(retrieval::Reembedding state, store_->BeginReembedding("default", model));
   EXPECT_EQ(state.chunks, 2);
-  EXPECT_EQ(state.searched.fingerprint, kFingerprint);
+  EXPECT_EQ(state.searched.fingerprint, kModelA);
   ASSERT_TRUE(state.other.has_value());
   EXPECT_EQ(state.other->model, "b");
   EXPECT_EQ(state.other->dimension, 3);
@@ -277,7 +277,7 @@ TEST_F(RemoteStoreTest, MovesACollectionToAnotherModel) {
   ASSERT_OK_AND_ASSIGN(retrieval::Collection collection, store_->GetCollection("default"));
   EXPECT_EQ(collection.embedded_since, state.searched.since);
   EXPECT_EQ(collection.dimension, 3);
-  ASSERT_OK_AND_ASSIGN(state, store_->DropVectors("default", kFingerprint));
+  ASSERT_OK_AND_ASSIGN(state, store_->DropVectors("default", kModelA));
   EXPECT_FALSE(state.other.has_value());
   EXPECT_FALSE(store_->GetReembedding("default")->other.has_value());
   retrieval::Job job;

@@ -66,6 +66,7 @@ class SpanAnswerTest : public ::testing::Test {
   testing::FakeEmbedding embedding_;
   testing::FakeGeneration generation_;
   std::unique_ptr<AskApi> answerer_;
+  v1::Answer answer_;
 };
 
 TEST_F(SpanAnswerTest, AFactIsItsWordsCitedByTheirSentence) {
@@ -152,6 +153,47 @@ TEST_F(SpanAnswerTest, PassagesFarBelowTheBestHitAreWeighedDown) {
   EXPECT_EQ(Ask("How many days before?").text(), "seven days");
   generation_.answer_weights->set_search_distance(-3);
   EXPECT_EQ(Ask("How many days before?").text(), "25 knots");
+}
+
+// The best three passages first; the others where these do not settle the question, and wherever more than a few words
+// are wanted.
+TEST_F(SpanAnswerTest, WhatThePassagesBeforeHaveSettledIsNotRead) {
+  for (const char* name : {"a", "b", "c", "d"}) {
+    retrieval_.Add(absl::StrCat(name, ".txt"), "Eleven crates of tea.", "Eleven crates of tea.");
+  }
+  retrieval_.hits["bunkering.txt"].set_score(0.9);
+  for (auto& [uri, hit] : retrieval_.hits) {
+    if (uri != "bunkering.txt") hit.set_score(0.5);
+  }
+  const auto reads = [&](const std::string& question, const std::function<void(v1::AskRequest*)>& change = nullptr) {
+    generation_.read_requests.clear();
+    answer_ = Ask(question, change);
+    std::vector<int> passages;
+    for (const v1::ReadRequest& request : generation_.read_requests) passages.push_back(request.passages_size());
+    return passages;
+  };
+  generation_.reader = {{"25 knots", 0.9}, {"Eleven", 0.2}};
+  EXPECT_THAT(reads("When does bunkering stop?"), ElementsAre(3));
+  EXPECT_EQ(answer_.text(), "25 knots");
+  int used = 0;
+  for (const v1::ReceiptPassage& passage : answer_.receipt().passages()) used += passage.used();
+  EXPECT_EQ(used, 3);
+  EXPECT_EQ(answer_.receipt().passages_size(), 6);
+  // Not likely enough in itself, or for what is asked.
+  generation_.reader = {{"25 knots", 0.3}, {"Eleven", 0.2}};
+  EXPECT_THAT(reads("When does bunkering stop?"), ElementsAre(3, 3));
+  generation_.reader = {{"25 knots", 0.8}, {"Eleven", 0.2}};
+  EXPECT_THAT(reads("When does bunkering stop?", [](auto* request) { request->set_min_evidence(0.85); }),
+              ElementsAre(3, 3));
+  // More than a few words.
+  generation_.reader = {{"25 knots", 0.9}, {"Eleven", 0.2}};
+  EXPECT_THAT(reads("Why does bunkering stop?"), ElementsAre(6));
+  EXPECT_THAT(reads("May bunkering go on?"), ElementsAre(6));
+  EXPECT_THAT(reads("When does bunkering stop?", [](auto* request) { request->set_mode(v1::ANSWER_MODE_GENERATE); }),
+              Contains(6));
+  // A passage that search thinks nearly as much of may say something else.
+  retrieval_.hits["d.txt"].set_score(0.8);
+  EXPECT_THAT(reads("When does bunkering stop?"), ElementsAre(3, 3));
 }
 
 TEST_F(SpanAnswerTest, TheReaderIsToldWhatPassagesStandUnder) {

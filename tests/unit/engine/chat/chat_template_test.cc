@@ -13,10 +13,10 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
 
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
 absl::StatusOr<std::vector<Piece>> Render(absl::string_view source, ChatInput input = {},

@@ -13,9 +13,8 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
 using testing::StatusIs;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 HarmonyMessage Message(HarmonyRole role, const std::string& channel, const std::string& content,
                        const std::string& recipient = "", const std::string& name = "") {
@@ -276,8 +275,8 @@ TEST_F(HarmonyTokensTest, RepliesAreReadAsReasoningContentAndCalls) {
     add(reader->Finish());
     return all;
   };
-  Reply reply = read("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
-                     false);
+  Reply reply =
+      read("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>", false);
   EXPECT_EQ(reply.reasoning, "hm");
   EXPECT_EQ(reply.content, "Yes.");
   reply = read("<|channel|>commentary to=functions.ferry <|constrain|>json<|message|>{}<|call|>", false);

@@ -16,10 +16,9 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::IsOk;
+using testing::kInvalid;
+using testing::kUnimplemented;
 using testing::StatusIs;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
-constexpr auto kUnimplemented = absl::StatusCode::kUnimplemented;
 
 struct SchemaCase {
   const char* schema;

@@ -15,13 +15,12 @@
 namespace lastro::services::eval {
 namespace {
 
+using lastro::testing::kInvalid;
 using lastro::testing::StatusIs;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
 std::string Zstd(const std::string& text) {
   std::string frame(ZSTD_compressBound(text.size()), '\0');
