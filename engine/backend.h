@@ -286,11 +286,11 @@ class Backend {
   void Mlp(const LinearWeight& w1, ActivationKind kind, bool gated, const LinearWeight& w2, MatrixView x,
            MatrixView mlp, MatrixView activated, MatrixView out);
   // The most rows whose experts the device finds itself, without the host: steps of as many rows are alike (BeginStep).
-  // 0: it has no MixExperts for these.
+  // 0: it has no MixExperts for these. (Looks at each expert: to be asked once.)
   virtual int64_t most_mixed_rows(absl::Span<const ExpertWeights>) const { return 0; }
   // Each row goes to the `per_token` experts of its largest logits ([R, experts], kF32), weighted by the softmax over
-  // those (engine/expert_routing.h): out[r] (kF32) = the weighted sum of their W2 f(W1 x[r]). REQUIRES:
-  // most_mixed_rows().
+  // those (engine/expert_routing.h): out[r] (kF32) = the weighted sum of their W2 f(W1 x[r]). REQUIRES: at
+  // most most_mixed_rows().
   void MixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts, ActivationKind kind,
                   bool gated, MatrixView x, MatrixView out);
   // x = 0.

@@ -38,6 +38,15 @@ void FillTurns(absl::Span<const float> frequencies, int64_t from, int64_t to, in
   }
 }
 
+// Of every mixture of experts of the model.
+int64_t MostMixedRows(const TransformerWeights& weights, const Backend& backend) {
+  int64_t rows = std::numeric_limits<int64_t>::max();
+  for (const LayerWeights& layer : weights.layers) {
+    if (layer.router != nullptr) rows = std::min(rows, backend.most_mixed_rows(layer.experts));
+  }
+  return rows;
+}
+
 }  // namespace
 
 absl::Status TransformerScratch::Reserve(Backend& backend, const Architecture& a, int64_t rows) {
@@ -112,7 +121,8 @@ Transformer::Transformer(Architecture architecture, std::shared_ptr<const Transf
     : architecture_(std::move(architecture)),
       shared_weights_(std::move(weights)),
       weights_(*shared_weights_),
-      backend_(backend) {}
+      backend_(backend),
+      most_alike_rows_(MostMixedRows(weights_, backend)) {}
 
 std::unique_ptr<Transformer> Transformer::OnLane(Backend& lane) const {
   return std::unique_ptr<Transformer>(new Transformer(architecture_, shared_weights_, lane));
@@ -299,7 +309,7 @@ void Transformer::AdaptedLinear(const LinearWeight& weight, int64_t layer, Adapt
 MatrixView Transformer::ExpertsBlock(const LayerWeights& layer, MatrixView x, TransformerScratch* scratch) const {
   const Architecture& a = architecture_;
   backend_.Linear(*layer.router, x, scratch->router_logits);
-  if (x.rows <= backend_.most_mixed_rows(layer.experts)) {
+  if (x.rows <= most_alike_rows_) {
     backend_.MixExperts(scratch->router_logits, a.experts_per_token, layer.experts, a.activation, a.gated_mlp, x,
                         scratch->routed);
     return scratch->routed;
@@ -467,14 +477,6 @@ void Transformer::MoveKv(const KvMove& move, int64_t from, int64_t to, KvStore& 
 
 void Transformer::NormOutput(TransformerScratch* scratch) const {
   Norm(weights_.final_norm, scratch->hidden, scratch->hidden);
-}
-
-int64_t Transformer::most_alike_rows() const {
-  int64_t rows = std::numeric_limits<int64_t>::max();
-  for (const LayerWeights& layer : weights_.layers) {
-    if (layer.router != nullptr) rows = std::min(rows, backend_.most_mixed_rows(layer.experts));
-  }
-  return rows;
 }
 
 // The last layer's output of `rows`, one behind the other.

@@ -97,7 +97,7 @@ class Transformer {
 
   // Steps of one row a sequence do the same operations whatever the rows hold, up to so many rows: experts that the
   // host chooses for its rows make each step another.
-  int64_t most_alike_rows() const;
+  int64_t most_alike_rows() const { return most_alike_rows_; }
 
   // The final norm of all rows of scratch->hidden, in place: what encoders give. Nothing where there is none.
   void NormOutput(TransformerScratch* scratch) const;
@@ -146,6 +146,7 @@ class Transformer {
   const std::shared_ptr<const TransformerWeights> shared_weights_;
   const TransformerWeights& weights_;
   Backend& backend_;
+  const int64_t most_alike_rows_;
 };
 
 }  // namespace lastro::engine
