@@ -62,7 +62,8 @@ std::unique_ptr<Backend> NewCpuBackend(const RuntimeOptions& options, ComputeTyp
 absl::StatusOr<int> GpuNumber(absl::string_view device) {
   int number = 0;
   if (device == kAutoDevice || device == "cuda") return number;
-  if (absl::ConsumePrefix(&device, "cuda:") && absl::SimpleAtoi(device, &number) && number >= 0) return number;
+  absl::string_view digits = device;
+  if (absl::ConsumePrefix(&digits, "cuda:") && absl::SimpleAtoi(digits, &number) && number >= 0) return number;
   return absl::InvalidArgumentError(absl::StrCat(
       "device \"", device,
       "\" is none of \"auto\", \"cpu\", \"cuda\", \"cuda:N\" and, to serve, \"cuda:N,M\" and \"cuda:all\""));
@@ -106,7 +107,8 @@ absl::StatusOr<std::vector<std::string>> DevicesOf(const std::string& device) {
   std::vector<std::string> devices;
   if (numbers == "all") {
     for (int i = 0; i < CountGpus(); ++i) devices.push_back(absl::StrCat("cuda:", i));
-    if (devices.empty()) return absl::FailedPreconditionError("device \"cuda:all\": there is no GPU; use --device cpu");
+    if (devices.empty())
+      return absl::FailedPreconditionError("device \"cuda:all\": this build or machine has no GPU; use --device cpu");
     return devices;
   }
   for (absl::string_view number : absl::StrSplit(numbers, ',')) {

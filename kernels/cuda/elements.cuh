@@ -76,6 +76,26 @@ __device__ __forceinline__ float WarpMax(float x) {
   return x;
 }
 
+using uint64 = unsigned long long;  // as atomicAdd and shuffles take it
+
+__device__ __forceinline__ uint64 WarpMax(uint64 x) {
+#pragma unroll
+  for (int bits = kWarp / 2; bits > 0; bits /= 2) {
+    const uint64 other = __shfl_xor_sync(~0u, x, bits);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+
+// A number and its index as one key: the higher, the better, which is the larger number and of equal ones the lower
+// index. No number's key is 0.
+__device__ __forceinline__ uint64 KeyOf(float x, int64_t index) {
+  const uint32_t bits = __float_as_uint(x + 0.0f);  // of zeros the positive one
+  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
+  return static_cast<uint64>(ordered) << 32 | ~static_cast<uint32_t>(index);
+}
+__device__ __forceinline__ int32_t IdOf(uint64 key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
+
 // The sum over a block, known to each of its threads; all of them call it. A barrier at both ends.
 __device__ __forceinline__ float BlockSum(float x) {
   __shared__ float sums[kWarp];

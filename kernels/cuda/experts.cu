@@ -5,36 +5,20 @@
 namespace lastro::kernels::cuda {
 namespace {
 
-// The order of experts as one number: the higher, the better; 0 is less than any.
-__device__ __forceinline__ uint64_t RankOf(float logit, int64_t expert) {
-  const uint32_t bits = __float_as_uint(isnan(logit) ? -INFINITY : logit + 0.0f);
-  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
-  return static_cast<uint64_t>(ordered) << 32 | ~static_cast<uint32_t>(expert);
-}
-
-__device__ __forceinline__ unsigned long long WarpLargest(unsigned long long x) {
-#pragma unroll
-  for (int bits = kWarp / 2; bits > 0; bits /= 2) {
-    const unsigned long long other = __shfl_xor_sync(~0u, x, bits);
-    x = other > x ? other : x;
-  }
-  return x;
-}
-
 // One warp a row: the best expert below the last one found, again and again.
 __global__ void RouteKernel(const float* logits, int64_t stride, int64_t experts, int per_token, ExpertRoute* routes) {
   const float* of_row = logits + blockIdx.x * stride;
   routes += static_cast<int64_t>(blockIdx.x) * per_token;
-  unsigned long long last = ~0ull;
+  uint64 last = ~uint64{0};
   double first = 0, sum = 0;
   for (int i = 0; i < per_token; ++i) {
-    unsigned long long best = 0;
+    uint64 best = 0;
     for (int64_t e = threadIdx.x; e < experts; e += kWarp) {
-      const unsigned long long rank = RankOf(of_row[e], e);
-      if (rank < last && rank > best) best = rank;
+      const uint64 key = KeyOf(isnan(of_row[e]) ? -INFINITY : of_row[e], e);
+      if (key < last && key > best) best = key;
     }
-    last = WarpLargest(best);
-    const int32_t expert = static_cast<int32_t>(~static_cast<uint32_t>(last));
+    last = WarpMax(best);
+    const int32_t expert = IdOf(last);
     const double logit = of_row[expert];
     if (i == 0) first = logit;
     sum += exp(logit - first);

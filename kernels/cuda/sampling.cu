@@ -4,19 +4,10 @@
 namespace lastro::kernels::cuda {
 namespace {
 
-using uint64 = unsigned long long;  // as atomicAdd and shuffles take it
-
 constexpr int kSampleThreads = 1024;
 constexpr int kSampleWarps = kSampleThreads / kWarp;
 constexpr int kDigitBits = 8, kDigits = 1 << kDigitBits, kKeyBits = 64;
 
-// A token's place in the order of tokens: the higher, the better.
-__device__ __forceinline__ uint64 KeyOf(float logit, int64_t id) {
-  const uint32_t bits = __float_as_uint(logit + 0.0f);  // of zeros the positive one
-  const uint32_t ordered = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
-  return static_cast<uint64>(ordered) << 32 | (~static_cast<uint32_t>(id) & 0xffffffffu);
-}
-__device__ __forceinline__ int32_t IdOf(uint64 key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 __device__ __forceinline__ float LogitOf(uint64 key) {
   const uint32_t ordered = static_cast<uint32_t>(key >> 32);
   return __uint_as_float(ordered >> 31 != 0 ? ordered & 0x7fffffffu : ~ordered);

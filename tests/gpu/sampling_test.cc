@@ -124,6 +124,36 @@ TEST_F(CudaSampling, ARowWithoutAFiniteLogitHasNoToken) {
   }
 }
 
+#ifdef LASTRO_CUDA_EMULATOR
+// Whatever call fails: the step says so, and the next chooses as if nothing had been.
+TEST_F(CudaSampling, AFailureInTheMiddleLeavesLaterStepsSound) {
+  TokenChoice hot;
+  hot.edits = {{0, 1, 0, 0}};
+  hot.rule.temperature = 1;
+  const TokenChoice* const choices[] = {&hot};
+  int failed = 0;
+  for (int64_t calls = 0; calls < 20; ++calls) {
+    const MatrixView on_device = cuda_.Put({1, 90, 3}, 1, 3, DataType::kF32, 0);
+    const auto step = [&]() -> absl::StatusOr<int32_t> {
+      std::vector<kernels::SampledToken> got(1);
+      cuda_->BeginStep({});
+      cuda_->Sample(on_device, {0}, choices, absl::MakeSpan(got));
+      if (absl::Status status = cuda_->Synchronize(); !status.ok()) return status;
+      return got[0].id;
+    };
+    CudaEmulatorFailAfter(calls);
+    const absl::StatusOr<int32_t> first = step();
+    CudaEmulatorFailAfter(-1);
+    failed += !first.ok();
+    if (first.ok()) EXPECT_EQ(*first, 1);
+    const absl::StatusOr<int32_t> next = step();
+    ASSERT_THAT(next, IsOk()) << "after " << first.status();
+    EXPECT_EQ(*next, 1);
+  }
+  EXPECT_GT(failed, 3);
+}
+#endif
+
 // The same draws wherever tokens are chosen: asking for alternatives makes the host choose. Drafts, recorded steps and
 // growing penalties included.
 TEST(CudaSampledTexts, AreTheHostsTexts) {

@@ -58,6 +58,7 @@ TEST(ModelProviderTest, DevicesOfALine) {
   EXPECT_THAT(engine::DevicesOf("cuda:0,0"), StatusIs(kInvalid, HasSubstr("twice")));
   for (const char* bad : {"cuda:", "cuda:0,", "cuda:-1", "cuda:0,x"}) {
     EXPECT_THAT(engine::DevicesOf(bad), StatusIs(kInvalid, HasSubstr("cuda:N,M"))) << bad;
+    EXPECT_THAT(engine::DevicesOf(bad), StatusIs(kInvalid, HasSubstr("device \"cuda:"))) << bad;
   }
 }
 
