@@ -23,18 +23,21 @@ class LoadedEncoder : public EmbeddingModel {
   const EmbeddingInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return *tokenizer_; }
   absl::StatusOr<std::vector<float>> Embed(absl::Span<const std::string> texts, bool truncate,
-                                           const CallContext& context) const override;
+                                           const CallContext& context, std::vector<size_t>* tokens) const override;
 
  private:
   absl::Status LoadParts(const std::string& path);
   void FillInfo();
-  absl::StatusOr<EncodedText> Encode(size_t index, const std::string& text, bool truncate) const;
+  absl::StatusOr<EncodedText> Encode(size_t index, const std::string& text, bool truncate, size_t* count) const;
+  absl::StatusOr<std::vector<EncodedText>> EncodeAll(absl::Span<const std::string> texts, bool truncate,
+                                                     const CallContext& context, std::vector<size_t>* counts) const;
 
   std::unique_ptr<ModelFiles> files_;  // the weights may view its mapped files
   std::unique_ptr<Tokenizer> tokenizer_;
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<PackedEncoder> encoder_;
   Backend* backend_ = nullptr;
+  ThreadPool* tokenizing_ = nullptr;
   SentenceConfig config_;
   EmbeddingInfo info_;
 };
@@ -42,6 +45,7 @@ class LoadedEncoder : public EmbeddingModel {
 absl::StatusOr<std::unique_ptr<EmbeddingModel>> LoadedEncoder::Create(const std::string& path, const Runtime& runtime) {
   auto model = std::make_unique<LoadedEncoder>();
   model->backend_ = &runtime.backend();
+  model->tokenizing_ = &runtime.tokenizing();
   LASTRO_RETURN_IF_ERROR(model->LoadParts(path));
   model->FillInfo();
   return model;
@@ -82,12 +86,15 @@ void LoadedEncoder::FillInfo() {
   info_.fingerprint = files_->Fingerprint(extra);
 }
 
-// The tokens of `text`. When cut, the special tokens that the template adds at the end stay.
-absl::StatusOr<EncodedText> LoadedEncoder::Encode(size_t index, const std::string& text, bool truncate) const {
+// The tokens of `text`, and their number before a cut. When cut, the special tokens that the template adds at the end
+// stay.
+absl::StatusOr<EncodedText> LoadedEncoder::Encode(size_t index, const std::string& text, bool truncate,
+                                                  size_t* count) const {
   EncodeOptions options;
   options.add_special = true;
   std::vector<Token> tokens = tokenizer_->EncodeWithOffsets(text, options);
   const size_t limit = static_cast<size_t>(config_.max_tokens);
+  *count = tokens.size();
   if (tokens.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("text ", index, " has no tokens"));
   }
@@ -107,15 +114,31 @@ absl::StatusOr<EncodedText> LoadedEncoder::Encode(size_t index, const std::strin
   return encoded;
 }
 
+absl::StatusOr<std::vector<EncodedText>> LoadedEncoder::EncodeAll(absl::Span<const std::string> texts, bool truncate,
+                                                                  const CallContext& context,
+                                                                  std::vector<size_t>* counts) const {
+  std::vector<EncodedText> encoded(texts.size());
+  std::vector<absl::Status> statuses(texts.size());
+  counts->assign(texts.size(), 0);
+  tokenizing_->ParallelFor(static_cast<int64_t>(texts.size()), 1, [&](int64_t begin, int64_t end) {
+    for (size_t i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+      statuses[i] = context.Check();
+      if (!statuses[i].ok()) continue;
+      absl::StatusOr<EncodedText> text = Encode(i, texts[i], truncate, &(*counts)[i]);
+      statuses[i] = text.status();
+      if (text.ok()) encoded[i] = *std::move(text);
+    }
+  });
+  for (const absl::Status& status : statuses) LASTRO_RETURN_IF_ERROR(status);
+  return encoded;
+}
+
 absl::StatusOr<std::vector<float>> LoadedEncoder::Embed(absl::Span<const std::string> texts, bool truncate,
-                                                        const CallContext& context) const {
-  std::vector<EncodedText> encoded;
-  encoded.reserve(texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    LASTRO_RETURN_IF_ERROR(context.Check());
-    LASTRO_ASSIGN_OR_RETURN(EncodedText text, Encode(i, texts[i], truncate));
-    encoded.push_back(std::move(text));
-  }
+                                                        const CallContext& context,
+                                                        std::vector<size_t>* tokens) const {
+  std::vector<size_t> counts;
+  LASTRO_ASSIGN_OR_RETURN(std::vector<EncodedText> encoded, EncodeAll(texts, truncate, context, &counts));
+  if (tokens != nullptr) *tokens = std::move(counts);
   const int64_t dimension = info_.dimension;
   std::vector<float> vectors(texts.size() * static_cast<size_t>(dimension));
   const int64_t bytes = dimension * static_cast<int64_t>(sizeof(float));

@@ -42,9 +42,11 @@ class EmbeddingModel {
 
   // Row-major [texts.size(), info().dimension], fp32, in the order of `texts`. A text longer than max_tokens fails with
   // INVALID_ARGUMENT that gives its index and both counts, unless `truncate`, which cuts its end.
-  // Also CANCELLED and DEADLINE_EXCEEDED, seen between batches.
+  // Also CANCELLED and DEADLINE_EXCEEDED, seen between texts and batches. `tokens`, unless null, gets how many tokens
+  // each text has, special ones included, before any cut.
   virtual absl::StatusOr<std::vector<float>> Embed(absl::Span<const std::string> texts, bool truncate,
-                                                   const CallContext& context) const = 0;
+                                                   const CallContext& context,
+                                                   std::vector<size_t>* tokens = nullptr) const = 0;
 };
 
 }  // namespace lastro::engine

@@ -8,9 +8,12 @@
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "engine/cpu_backend.h"
+#include "engine/vector_scan.h"
 #include "kernels/cpu_features.h"
 #ifdef LASTRO_HAS_CUDA
 #include "engine/cuda/cuda_backend.h"
+#include "engine/cuda/cuda_device.h"
+#include "engine/cuda/cuda_vector_scan.h"
 #endif
 
 namespace lastro::engine {
@@ -78,21 +81,23 @@ absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& opt
   backend.deterministic = options.deterministic;
   return CudaBackend::Create(backend);
 }
+absl::StatusOr<std::unique_ptr<VectorScan>> NewGpuScan(const std::string&, int device, int64_t bytes) {
+  return NewCudaVectorScan(device, bytes);
+}
+int CountGpus() { return CountCudaDevices(); }
 #else
+absl::Status NoSuchDevice(const std::string& device) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "device \"", device, "\" is not one of this build; configure it with -DLASTRO_CUDA=ON, or use \"cpu\""));
+}
 absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& options, int) {
-  return absl::InvalidArgumentError(absl::StrCat("device \"", options.device,
-                                                 "\" is not one of this build; configure it with -DLASTRO_CUDA=ON, or "
-                                                 "use \"cpu\""));
+  return NoSuchDevice(options.device);
 }
-#endif
-
-int CountGpus() {
-#ifdef LASTRO_HAS_CUDA
-  return CudaBackend::CountDevices();
-#else
-  return 0;
-#endif
+absl::StatusOr<std::unique_ptr<VectorScan>> NewGpuScan(const std::string& device, int, int64_t) {
+  return NoSuchDevice(device);
 }
+int CountGpus() { return 0; }
+#endif
 
 absl::Status WithAdvice(const absl::Status& status) {
   if (!absl::IsFailedPrecondition(status)) return status;
@@ -139,6 +144,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
             "a GPU keeps tokens in the type it computes in: use no --kv-type, or --device cpu");
       }
       runtime->backend_ = *std::move(backend);
+      runtime->tokenizing_ = std::make_unique<ThreadPool>(options.threads);
       runtime->compute_type_ = GpuComputeType(options.compute_type);
       return runtime;
     }
@@ -149,11 +155,18 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
   const kernels::Kernels& kernels = kernels::ActiveKernels();
   runtime->compute_type_ = CpuComputeType(options.compute_type, kernels);
   runtime->backend_ = NewCpuBackend(options, runtime->compute_type_, kernels);
+  runtime->tokenizing_ = std::make_unique<ThreadPool>(1);
   return runtime;
 }
 
 std::string Runtime::WithReason(const std::string& device) const {
   return why_cpu_.empty() ? device : absl::StrCat(device, "; ", why_cpu_);
+}
+
+absl::StatusOr<std::unique_ptr<VectorScan>> VectorScan::Create(const std::string& device, int64_t bytes) {
+  if (device == "cpu") return absl::InvalidArgumentError("device \"cpu\" is no GPU; name one, such as \"cuda:0\"");
+  LASTRO_ASSIGN_OR_RETURN(int number, GpuNumber(device));
+  return NewGpuScan(device, number, bytes);
 }
 
 std::string Runtime::Description() const { return WithReason(backend_->Description()); }

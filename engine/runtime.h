@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/thread_pool.h"
 #include "kernels/kv_layout.h"
 
 namespace lastro::engine {
@@ -56,6 +57,9 @@ class Runtime {
   ~Runtime();
 
   Backend& backend() const { return *backend_; }
+  // Threads for what comes before the model: on a GPU as many as options.threads says, so that texts are tokens before
+  // it has done the last ones; on a CPU the caller alone, for its cores have the model's work.
+  ThreadPool& tokenizing() const { return *tokenizing_; }
   ComputeType compute_type() const { return compute_type_; }  // never kAuto
   int64_t kv_bytes() const { return kv_bytes_; }              // 0: Backend::default_kv_bytes()
   int64_t reuse_bytes() const { return reuse_bytes_; }
@@ -70,6 +74,7 @@ class Runtime {
   std::string WithReason(const std::string& device) const;
 
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<ThreadPool> tokenizing_;
   std::string why_cpu_;  // "" where nothing else was wanted
   ComputeType compute_type_ = ComputeType::kFloat32;
   int64_t kv_bytes_ = 0, reuse_bytes_ = 0;

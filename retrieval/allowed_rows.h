@@ -25,6 +25,7 @@ class RowBitmap {
     }
   }
   bool Contains(uint32_t row) const { return (words_[row / 64] >> (row % 64)) & 1; }
+  const std::vector<uint64_t>& words() const { return words_; }
 
  private:
   std::vector<uint64_t> words_;

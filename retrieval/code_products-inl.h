@@ -1,9 +1,32 @@
 // Products over rows of codes: dot_product.cc includes this once for each instruction set, and once more for CPUs that
-// sum products of bytes (LASTRO_VNNI). AddProducts adds those of kRows rows with bytes [begin, end) of the operand to
-// `totals`; the bytes count from 128, which Products takes off.
+// sum products of bytes (LASTRO_VNNI). BlockSums gives those of kRows rows with the bytes from `begin` up to `end` of
+// the operand; the bytes count from 128, which is taken off afterwards.
 
 // So many bytes that their sum in 32 bits cannot overflow: 255 * kMaxWide * 512 < 2^31.
 constexpr size_t kBlockBytes = 512;
+
+#if HWY_TARGET == HWY_SCALAR
+
+template <int kRows>
+HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, int64_t* totals) {
+  const int16_t *even = operand.wide, *odd = operand.wide + bytes / 2;
+  for (int r = 0; r < kRows; ++r) {
+    for (size_t i = 0; i < bytes / 2; ++i) totals[r] += even[i] * rows[r][2 * i] + odd[i] * rows[r][2 * i + 1];
+    totals[r] -= 128 * operand.sum;
+  }
+}
+
+template <int kRows>
+HWY_INLINE void Score(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, const float* scales,
+                      float* out) {
+  int64_t totals[kRows] = {};
+  Products<kRows>(operand, rows, bytes, totals);
+  for (int r = 0; r < kRows; ++r) out[r] = operand.scale * scales[r] * static_cast<float>(totals[r]);
+}
+
+#else
+
+using Sums = hn::FixedTag<int32_t, 4>;  // a row's sum in each lane, in those beyond kRows anything
 
 #if LASTRO_VNNI
 
@@ -13,8 +36,7 @@ HWY_INLINE __m128i Quarters(__m512i sums) {
 }
 
 template <int kRows, bool kLow>
-HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end,
-                            int64_t* totals) {
+HWY_INLINE hn::Vec<Sums> SumsOfParts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end) {
   __m512i high[kRows], low[kRows];
   for (int r = 0; r < kRows; ++r) high[r] = low[r] = _mm512_setzero_si512();
   for (size_t k = begin; k < end; k += 64) {
@@ -26,56 +48,94 @@ HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* ro
       if (kLow) low[r] = _mm512_dpbusd_epi32(low[r], codes, q_low);
     }
   }
-  alignas(16) int32_t sums[4] = {};
   __m128i quarters[4] = {};
-  for (int r = 0; r < kRows; ++r) {
-    quarters[r] = Quarters(kLow ? _mm512_add_epi32(_mm512_slli_epi32(high[r], 7), low[r]) : high[r]);
-  }
-  _mm_store_si128(reinterpret_cast<__m128i*>(sums), _mm_hadd_epi32(_mm_hadd_epi32(quarters[0], quarters[1]),
-                                                                   _mm_hadd_epi32(quarters[2], quarters[3])));
-  for (int r = 0; r < kRows; ++r) totals[r] += sums[r];
+  for (int r = 0; r < kRows; ++r) quarters[r] = Quarters(_mm512_add_epi32(_mm512_slli_epi32(high[r], 7), low[r]));
+  return hn::Vec<Sums>{_mm_hadd_epi32(_mm_hadd_epi32(quarters[0], quarters[1]),
+                                      _mm_hadd_epi32(quarters[2], quarters[3]))};
 }
 
 template <int kRows>
-HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, int64_t* totals) {
-  for (size_t begin = 0; begin < bytes; begin += kBlockBytes) {
-    const size_t end = HWY_MIN(begin + kBlockBytes, bytes);
-    if (operand.low == nullptr) {
-      AddProducts<kRows, false>(operand, rows, begin, end, totals);
-    } else {
-      AddProducts<kRows, true>(operand, rows, begin, end, totals);
-    }
-  }
-  const int64_t unit = operand.low == nullptr ? 128 : 1;  // without `low` the sums are those of wide / 128
-  for (int r = 0; r < kRows; ++r) totals[r] = unit * totals[r] - 128 * operand.sum;
+HWY_INLINE hn::Vec<Sums> BlockSums(const CodeOperand& operand, const uint8_t* const* rows, size_t, size_t begin,
+                                   size_t end) {
+  return operand.low == nullptr ? SumsOfParts<kRows, false>(operand, rows, begin, end)
+                                : SumsOfParts<kRows, true>(operand, rows, begin, end);
 }
 
 #else
 
-template <int kRows>
-HWY_INLINE void AddProducts(const CodeOperand& operand, const uint8_t* const* rows, size_t begin, size_t end,
-                            int64_t* totals) {
-  const hn::ScalableTag<int16_t> d16;
-  const hn::RepartitionToWide<decltype(d16)> d32;
-  const hn::Rebind<uint8_t, decltype(d16)> d8;
-  hn::Vec<decltype(d32)> even[kRows], odd[kRows];
-  for (int r = 0; r < kRows; ++r) even[r] = odd[r] = hn::Zero(d32);
-  for (size_t k = begin; k < end; k += hn::Lanes(d16)) {
-    const auto wide = hn::LoadU(d16, operand.wide + k);
-    for (int r = 0; r < kRows; ++r) {
-      const auto bytes = hn::PromoteTo(d16, hn::LoadU(d8, rows[r] + k));
-      even[r] = hn::ReorderWidenMulAccumulate(d32, bytes, wide, even[r], odd[r]);
-    }
+// A vector of at least four lanes, those a multiple of four apart added.
+template <class D>
+HWY_INLINE hn::Vec<Sums> Quarters(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(d) <= 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return Quarters(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
   }
-  for (int r = 0; r < kRows; ++r) totals[r] += hn::GetLane(hn::SumOfLanes(d32, hn::Add(even[r], odd[r])));
 }
 
+// What each of four vectors adds up to.
+HWY_INLINE hn::Vec<Sums> SumsOfLanes(hn::Vec<Sums> a, hn::Vec<Sums> b, hn::Vec<Sums> c, hn::Vec<Sums> d) {
+  const Sums d32;
+  const hn::Repartition<int64_t, Sums> d64;
+  const auto ab = hn::BitCast(d64, hn::Add(hn::InterleaveLower(d32, a, b), hn::InterleaveUpper(d32, a, b)));
+  const auto cd = hn::BitCast(d64, hn::Add(hn::InterleaveLower(d32, c, d), hn::InterleaveUpper(d32, c, d)));
+  return hn::Add(hn::BitCast(d32, hn::InterleaveLower(d64, ab, cd)),
+                 hn::BitCast(d32, hn::InterleaveUpper(d64, ab, cd)));
+}
+
+// Bytes are read as pairs, whose halves meet those of even and of odd places: that takes fewer instructions than to
+// widen them in order.
 template <int kRows>
-HWY_INLINE void Products(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, int64_t* totals) {
-  for (size_t begin = 0; begin < bytes; begin += kBlockBytes) {
-    AddProducts<kRows>(operand, rows, begin, HWY_MIN(begin + kBlockBytes, bytes), totals);
+HWY_INLINE hn::Vec<Sums> BlockSums(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, size_t begin,
+                                   size_t end) {
+  const hn::ScalableTag<int16_t> d16;
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  const hn::RebindToUnsigned<decltype(d16)> pairs;
+  const hn::Repartition<uint8_t, decltype(d16)> d8;
+  const auto low_bytes = hn::Set(pairs, 0xFF);
+  hn::Vec<decltype(d32)> sums[4], more[4];  // `more` stays zero where the sum of a product of pairs is one instruction
+  for (int r = 0; r < 4; ++r) sums[r] = more[r] = hn::Zero(d32);
+  for (size_t k = begin; k < end; k += hn::Lanes(d8)) {
+    const auto even = hn::LoadU(d16, operand.wide + k / 2), odd = hn::LoadU(d16, operand.wide + (bytes + k) / 2);
+    for (int r = 0; r < kRows; ++r) {
+      const auto codes = hn::BitCast(pairs, hn::LoadU(d8, rows[r] + k));
+      sums[r] = hn::ReorderWidenMulAccumulate(d32, hn::BitCast(d16, hn::And(codes, low_bytes)), even, sums[r], more[r]);
+      sums[r] = hn::ReorderWidenMulAccumulate(d32, hn::BitCast(d16, hn::ShiftRight<8>(codes)), odd, sums[r], more[r]);
+    }
   }
-  for (int r = 0; r < kRows; ++r) totals[r] -= 128 * operand.sum;
+  hn::Vec<Sums> quarters[4];
+  for (int r = 0; r < 4; ++r) quarters[r] = Quarters(d32, hn::Add(sums[r], more[r]));
+  return SumsOfLanes(quarters[0], quarters[1], quarters[2], quarters[3]);
+}
+
+#endif
+
+// scales: [4]; out: [kRows].
+template <int kRows>
+HWY_INLINE void Score(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, const float* scales,
+                      float* out) {
+  static_assert(kRows <= 4);
+  const Sums d32;
+  const hn::FixedTag<float, 4> floats;
+  HWY_ALIGN float scores[4];
+  const auto factors = hn::Mul(hn::Set(floats, operand.scale), hn::LoadU(floats, scales));
+  if (bytes <= kBlockBytes) {
+    const auto offset = hn::Set(d32, static_cast<int32_t>(128 * operand.sum));
+    const auto totals = hn::Sub(BlockSums<kRows>(operand, rows, bytes, 0, bytes), offset);
+    hn::Store(hn::Mul(factors, hn::ConvertTo(floats, totals)), floats, scores);
+  } else {
+    int64_t totals[4] = {};
+    for (size_t begin = 0; begin < bytes; begin += kBlockBytes) {
+      HWY_ALIGN int32_t sums[4];
+      hn::Store(BlockSums<kRows>(operand, rows, bytes, begin, HWY_MIN(begin + kBlockBytes, bytes)), d32, sums);
+      for (int r = 0; r < kRows; ++r) totals[r] += sums[r];
+    }
+    HWY_ALIGN float whole[4] = {};
+    for (int r = 0; r < kRows; ++r) whole[r] = static_cast<float>(totals[r] - 128 * operand.sum);
+    hn::Store(hn::Mul(factors, hn::Load(floats, whole)), floats, scores);
+  }
+  for (int r = 0; r < kRows; ++r) out[r] = scores[r];
 }
 
 #endif
@@ -88,12 +148,12 @@ template <int kRows, class RowAt>
 HWY_INLINE void ScoreGroup(const CodeOperand& operand, const CodeRows& rows, const RowAt& row_at, size_t first,
                            float* out) {
   const uint8_t* codes[kRows];
-  int64_t totals[kRows] = {};
-  for (int r = 0; r < kRows; ++r) codes[r] = rows.codes + row_at(first + r) * rows.stride;
-  Products<kRows>(operand, codes, rows.stride, totals);
+  float scales[4] = {};
   for (int r = 0; r < kRows; ++r) {
-    out[first + r] = operand.scale * rows.scales[row_at(first + r)] * static_cast<float>(totals[r]);
+    codes[r] = rows.codes + row_at(first + r) * rows.stride;
+    scales[r] = rows.scales[row_at(first + r)];
   }
+  Score<kRows>(operand, codes, rows.stride, scales, out + first);
 }
 
 // `ahead`: how many rows before its use a row is fetched.

@@ -143,7 +143,10 @@ float DotScalar(const float* a, const float* b, size_t n) {
 
 float ScoreScalar(const CodeOperand& operand, const CodeRows& rows, size_t row) {
   int64_t total = 0;
-  for (size_t k = 0; k < rows.stride; ++k) total += operand.wide[k] * (rows.codes[row * rows.stride + k] - 128);
+  const uint8_t* codes = rows.codes + row * rows.stride;
+  for (size_t k = 0; k < rows.stride; ++k) {
+    total += operand.wide[k % 2 * (rows.stride / 2) + k / 2] * (codes[k] - 128);
+  }
   return operand.scale * rows.scales[row] * static_cast<float>(total);
 }
 

@@ -22,17 +22,17 @@ struct CodeRows {
 };
 inline constexpr size_t kCodeAlignment = 64;
 
-// The other side: whole numbers w in [-kMaxWide, kMaxWide], also as w = 128 high + low. All three: [stride].
+// The other side: whole numbers w in [-kMaxWide, kMaxWide], also as w = 128 high + low.
 struct CodeOperand {
-  const int16_t* wide = nullptr;
-  const int8_t* high = nullptr;
-  const int8_t* low = nullptr;  // null: all zero
-  int64_t sum = 0;              // of wide
+  const int16_t* wide = nullptr;  // [2, stride / 2]: w of even places, then of odd ones
+  const int8_t* high = nullptr;   // [stride]
+  const int8_t* low = nullptr;    // [stride]; null: all zero
+  int64_t sum = 0;                // of w
   float scale = 0;
 };
 inline constexpr int kMaxWide = 127 * 128;
 
-// out[i] = operand.scale * rows.scales[r] * (the sum of wide[k] * c[r][k]) with r = begin + i, for i < count.
+// out[i] = operand.scale * rows.scales[r] * (the sum of w[k] * c[r][k]) with r = begin + i, for i < count.
 void ScoreRange(const CodeOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
 // The same with r = indices[i].
 void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t* indices, size_t count, float* out);

@@ -309,7 +309,7 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(const
                                                         FewDeleted(entry.index == nullptr ? 0 : entry.index->size());
     if (nothing_to_do && added.ids.size() == 0) return entry.index;
     const size_t rows = CountRows(kept) + added.ids.size();
-    kind = options_.kind.For(static_cast<int64_t>(rows));
+    kind = KindOf(entry, rows);
     update = entry.index != nullptr && entry.index->kind() == kind && rows <= 4 * entry.index->rows().made_for();
     if (!update && entry.index != nullptr && entry.index->rows().vectors() == nullptr) {
       LASTRO_ASSIGN_OR_RETURN(added, StoredRows(snapshot.db(), entry, 0, position.last_chunk));
@@ -325,6 +325,13 @@ absl::StatusOr<std::shared_ptr<const VectorIndex>> IndexBuilder::MakeIndex(const
   }
   if (!kept.empty()) added = Joined(*entry.index, kept, added);
   return VectorIndex::Build(kind, position, std::move(added), threads);
+}
+
+IndexKind IndexBuilder::KindOf(const VectorCatalog::Entry& entry, size_t rows) const {
+  const bool on_device = !options_.kind.always.has_value() && options_.device != nullptr &&
+                         options_.device->HasRoom(rows, entry.set.set.dimension,
+                                                  entry.index != nullptr ? entry.index->on_device().get() : nullptr);
+  return on_device ? IndexKind::kExact : options_.kind.For(static_cast<int64_t>(rows));
 }
 
 absl::Status IndexBuilder::Build(int64_t set, bool purge) {

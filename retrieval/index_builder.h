@@ -35,6 +35,7 @@ struct IndexBuilderOptions {
   int64_t store = 0;   // the store's number: files of another are not its
   int64_t index_after_chunks = 5000;
   IndexKindRule kind;
+  const RowDevice* device = nullptr;  // an index whose rows it has room for is exact, unless kind.always says otherwise
 };
 
 // What the vectors in an index file must be: of this embedding model and this store.
@@ -83,6 +84,7 @@ class IndexBuilder {
   absl::Status BuildAll(const std::vector<int64_t>& sets, bool purge);
   absl::StatusOr<std::shared_ptr<const VectorIndex>> MakeIndex(const VectorCatalog::View& view,
                                                                const VectorCatalog::Entry& entry, bool purge);
+  IndexKind KindOf(const VectorCatalog::Entry& entry, size_t rows) const;
   bool ManyDeleted(const VectorCatalog::Entry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // More chunks than these are a long tail of an entry.
   int64_t LongTail(const VectorCatalog::Entry& entry) const;

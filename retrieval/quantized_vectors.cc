@@ -102,7 +102,7 @@ QueryVector::QueryVector(absl::Span<const float> unit_vector)
   double square = 0;
   for (size_t i = 0; i < values_.size(); ++i) {
     const int wide = std::clamp(static_cast<int>(std::lrintf(values_[i] * factor)), -kMaxWide, kMaxWide);
-    wide_[i] = static_cast<int16_t>(wide);
+    wide_[i % 2 * (wide_.size() / 2) + i / 2] = static_cast<int16_t>(wide);
     high_[i] = static_cast<int8_t>((wide + 64) >> 7);
     low_[i] = static_cast<int8_t>(wide - 128 * high_[i]);
     sum_ += wide;
@@ -123,11 +123,15 @@ RowOperand::RowOperand(const QuantizedVectors& vectors)
 CodeOperand RowOperand::Of(size_t row) {
   const uint8_t* codes = vectors_.codes(row);
   int32_t sum = 0;
-  for (size_t i = 0; i < wide_.size(); ++i) {
+  for (size_t i = 0; i < high_.size(); ++i) {
     const int code = codes[i] - kZeroCode;
     high_[i] = static_cast<int8_t>(code);
-    wide_[i] = static_cast<int16_t>(128 * code);
     sum += code;
+  }
+  const size_t half = wide_.size() / 2;
+  for (size_t i = 0; i < half; ++i) {
+    wide_[i] = static_cast<int16_t>(128 * high_[2 * i]);
+    wide_[half + i] = static_cast<int16_t>(128 * high_[2 * i + 1]);
   }
   return {wide_.data(), high_.data(), nullptr, int64_t{128} * sum, vectors_.scale(row) / 128};
 }

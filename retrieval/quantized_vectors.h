@@ -28,6 +28,7 @@ class QuantizedVectors {
   const uint8_t* codes(size_t row) const { return codes_.data() + row * stride_; }
   float scale(size_t row) const { return scales_[row]; }
   float error(size_t row) const { return errors_[row]; }
+  const float* errors() const { return errors_.data(); }  // [size]
   // Of one row, counted with what belongs to it.
   static size_t BytesPerRow(int dimension);
 
@@ -59,9 +60,11 @@ class QueryVector {
   CodeOperand operand() const;
   // How far the score of a row with `row_error` may be from its DotProduct with the query, roundings included.
   float ErrorOf(float row_error) const { return row_error * kNormSlack + error_; }
+  float error() const { return error_; }
+
+  static constexpr float kNormSlack = 1.00002f;  // UnitVector takes lengths up to 1 + 1e-5 as one
 
  private:
-  static constexpr float kNormSlack = 1.00002f;  // UnitVector takes lengths up to 1 + 1e-5 as one
   std::vector<float> values_;
   std::vector<int16_t> wide_;
   std::vector<int8_t> high_, low_;

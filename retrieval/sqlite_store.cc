@@ -43,7 +43,9 @@ struct StoreParts {
         pool(DatabasePath(options.folder), kMaxReadConnections),
         results(options.result_cache_bytes),
         filters(options.filter_cache_bytes),
-        builder({options.folder, number, options.index_after_chunks, options.vector_index}, &pool, &catalog),
+        catalog(options.row_device),
+        builder({options.folder, number, options.index_after_chunks, options.vector_index, options.row_device}, &pool,
+                &catalog),
         writer(std::move(db), commit, &catalog, &builder, options.upkeep) {}
 
   const std::unique_ptr<FolderLock> lock;

@@ -10,6 +10,7 @@
 #include "retrieval/chunk_store.h"
 #include "retrieval/index_kind.h"
 #include "retrieval/purge_table.h"
+#include "retrieval/row_device.h"
 #include "retrieval/upkeep.h"
 
 namespace lastro::retrieval {
@@ -18,6 +19,7 @@ struct SqliteStoreOptions {
   std::string folder;                     // made when it does not exist
   int64_t index_after_chunks = 5000;      // a collection's tail beyond this is moved into a new generation of its index
   IndexKindRule vector_index = {};        // which kind of index a generation has
+  RowDevice* row_device = nullptr;        // scans exact indexes, as far as it has room; must outlive the store
   UpkeepOptions upkeep = {};              // the database's own work in the background
   size_t result_cache_bytes = 32u << 20;  // of search results, until the next commit; 0: none are kept
   size_t filter_cache_bytes = 64u << 20;  // of the documents that filters and scopes select, until then

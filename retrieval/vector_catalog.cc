@@ -21,7 +21,14 @@ void VectorCatalog::Update(Change change) {
   entries_ = std::move(next);
 }
 
+void VectorCatalog::LeaveDevice(int64_t set) const {
+  const View view = Grab();
+  const Entry* entry = view.Find(set);
+  if (device_ != nullptr && entry != nullptr && entry->index != nullptr) entry->index->LeaveDevice();
+}
+
 void VectorCatalog::Add(Entry entry) {
+  if (device_ != nullptr && entry.index != nullptr) entry.index->PutOn(device_);
   VectorLog::View tail = entry.log->Snapshot();
   absl::MutexLock lock(&mutex_);
   if (tail.size() > 0) last_chunk_ = std::max(last_chunk_, tail.chunk(tail.size() - 1));
@@ -30,6 +37,7 @@ void VectorCatalog::Add(Entry entry) {
 }
 
 void VectorCatalog::Remove(int64_t set) {
+  LeaveDevice(set);
   absl::MutexLock lock(&mutex_);
   Update([&](Entries& entries) { entries.erase(set); });
 }
@@ -44,6 +52,8 @@ void VectorCatalog::Publish(int64_t set, int64_t document, absl::Span<const int6
 }
 
 void VectorCatalog::Install(int64_t set, std::shared_ptr<const VectorIndex> index) {
+  LeaveDevice(set);
+  if (device_ != nullptr) index->PutOn(device_);
   absl::MutexLock lock(&mutex_);
   auto found = entries_->find(set);
   if (found == entries_->end()) return;

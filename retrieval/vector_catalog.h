@@ -43,6 +43,9 @@ class VectorCatalog {
     const Entry* Find(int64_t set) const;  // null: unknown
   };
 
+  // `device`, unless null, gets the rows of exact indexes, as far as it has room. It must outlive them.
+  explicit VectorCatalog(RowDevice* device = nullptr) : device_(device) {}
+
   View Grab() const;
 
   void Add(Entry entry);
@@ -50,7 +53,8 @@ class VectorCatalog {
   // After a commit, by the writer, in the order of commits: the chunks it added. vectors: one [dimension] each.
   void Publish(int64_t set, int64_t document, absl::Span<const int64_t> chunks,
                absl::Span<const std::vector<float>> vectors);
-  // Replaces the index; the log keeps what the index does not cover. Nothing when the set is gone.
+  // Replaces the index; the log keeps what the index does not cover. Nothing when the set is gone. The old index's rows
+  // leave the device first, so that there is room for the new ones.
   void Install(int64_t set, std::shared_ptr<const VectorIndex> index);
   // Before the commit that makes `set` the one searched: `tail`, the rest of its chunks up to `covers`.
   void Complete(int64_t set, const VectorLog::View& tail, int64_t covers);
@@ -61,7 +65,9 @@ class VectorCatalog {
   // A changed copy of the entries becomes current.
   template <typename Change>
   void Update(Change change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LeaveDevice(int64_t set) const;
 
+  RowDevice* const device_;
   mutable absl::Mutex mutex_;
   std::shared_ptr<const Entries> entries_ ABSL_GUARDED_BY(mutex_) = std::make_shared<Entries>();
   int64_t last_chunk_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -8,8 +8,11 @@
 #include <memory>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "retrieval/row_device.h"
 #include "retrieval/row_ids.h"
 #include "retrieval/row_index.h"
 #include "retrieval/top_candidates.h"
@@ -54,6 +57,12 @@ class VectorIndex {
   const RowIds& ids() const { return ids_; }
   const RowIndex& rows() const { return *rows_; }
 
+  // The rows of an exact index are also on `device` from now on, if it has room for them, and scanned there.
+  void PutOn(RowDevice* device) const;
+  // They no longer are. Waits a second at most for searches that still read them.
+  void LeaveDevice() const;
+  std::shared_ptr<const DeviceRows> on_device() const;  // null: they are not
+
   // Offers the best chunks to `top`, with bounds of their scores (see RowIndex). allowed: null for all.
   RowIndex::Found Search(const QueryVector& query, const DocumentSet* allowed, TopCandidates* top) const;
 
@@ -64,6 +73,8 @@ class VectorIndex {
   const Position position_;
   const RowIds ids_;
   const std::unique_ptr<const RowIndex> rows_;
+  mutable absl::Mutex mutex_;
+  mutable std::shared_ptr<const DeviceRows> on_device_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lastro::retrieval

@@ -86,6 +86,12 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
   app->add_option("--vector-index", node.vector_index,
                   "kind of the store's vector indexes: auto (by size), exact, hnsw, ivf-sq or ivf-pq")
       ->capture_default_str();
+  app->add_option("--vector-gpu-memory", node.vector_gpu_bytes,
+                  "memory of the GPU (of --device, its first) for vectors, such as 8GiB: indexes that fit are searched "
+                  "there, exactly; default: none are")
+      ->option_text("SIZE")
+      ->check(CLI::PositiveNumber)
+      ->transform(CLI::AsSizeValue(false));
   app->add_option("--decoder", node.decoder_folder, "folder of the decoder; default: the built-in one");
   app->add_option(
          "--embedder", node.embedder_folders,

@@ -98,7 +98,11 @@ void WarnOfInstructions(const EventLog& log) {
 
 int Serve(const DaemonConfig& config, const EventLog& log) {
   WarnOfInstructions(log);
-  auto node = ComposedNode::Create(config.node);
+  NodeConfig node_config = config.node;
+  node_config.vector_gpu_report = [&log](const absl::Status& status) {
+    log.Write(LogLevel::kWarning, "vectors are searched on the CPU", {{"error", std::string(status.message())}});
+  };
+  auto node = ComposedNode::Create(node_config);
   if (!node.ok()) return Fail(log, node.status());
   auto server = Server::Start(MakeServerOptions(config), Served(node->get()), &log);
   if (!server.ok()) return Fail(log, server.status());

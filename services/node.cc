@@ -15,6 +15,7 @@
 #include "services/late_retrieval.h"
 #include "services/local/local_services.h"
 #include "services/local/model_provider.h"
+#include "services/local/scan_device.h"
 #include "services/milvus/milvus_store.h"
 #include "services/remote/remote_apis.h"
 #include "services/remote/unavailable.h"
@@ -142,7 +143,21 @@ class NodeImpl final : public ComposedNode {
     retrieval::SqliteStoreOptions options;
     options.folder = config_.data_folder;
     LASTRO_ASSIGN_OR_RETURN(options.vector_index.always, retrieval::ParseIndexKind(config_.vector_index));
+    LASTRO_RETURN_IF_ERROR(OpenRowDevice());
+    options.row_device = row_device_.get();
     LASTRO_ASSIGN_OR_RETURN(local_store_, retrieval::SqliteStore::Open(options));
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenRowDevice() {
+    if (config_.vector_gpu_bytes == 0) return absl::OkStatus();
+    LASTRO_ASSIGN_OR_RETURN(const std::vector<std::string> devices, engine::DevicesOf(config_.compute.device));
+    absl::StatusOr<std::unique_ptr<engine::VectorScan>> scan =
+        engine::VectorScan::Create(devices.front(), config_.vector_gpu_bytes);
+    if (!scan.ok()) {
+      return absl::Status(scan.status().code(), absl::StrCat("--vector-gpu-memory: ", scan.status().message()));
+    }
+    row_device_ = MakeScanDevice(*std::move(scan), config_.vector_gpu_report);
     return absl::OkStatus();
   }
 
@@ -259,6 +274,7 @@ class NodeImpl final : public ComposedNode {
 
   const NodeConfig config_;
   std::optional<ModelProvider> provider_;
+  std::unique_ptr<retrieval::RowDevice> row_device_;
   std::unique_ptr<retrieval::ChunkStore> local_store_;
   std::map<Role, std::shared_ptr<RemoteChannel>> channels_;
   LateRetrieval late_retrieval_;

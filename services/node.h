@@ -13,6 +13,7 @@
 #include "base/call_context.h"
 #include "services/api.h"
 #include "services/compute_options.h"
+#include "services/local/scan_device.h"
 #include "services/milvus/milvus_options.h"
 
 namespace lastro::services {
@@ -25,6 +26,8 @@ struct NodeConfig {
   std::string data_folder;                // of the store; REQUIRED with kRetrieval, unless `milvus` has an address
   MilvusOptions milvus;                   // with an address the store is there, and not in a folder
   std::string vector_index = "auto";      // kind of the store's vector indexes, see retrieval/index_kind.h
+  int64_t vector_gpu_bytes = 0;           // GPU memory for vectors that are searched there; 0: none are
+  DeviceReport vector_gpu_report;         // why they are searched on the CPU nevertheless; may be null
   std::string decoder_folder;             // model folders; empty: the built-in models
   // The first is the one that new collections get; every collection is searched and ingested into by its own. With
   // lazy_models the built-in one comes after those given.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "engine/cuda/cuda_device.h"
 #include "engine/cuda/cuda_matrix.h"
 #include "engine/cuda/cuda_status.h"
 #include "kernels/cuda/attention.h"
@@ -18,8 +19,6 @@ namespace lastro::engine {
 namespace {
 
 namespace cuda = kernels::cuda;
-
-constexpr int kOldestMajor = 8;  // Ampere: bf16 on tensor cores, copies past the registers
 
 class CudaBuffer : public Buffer {
  public:
@@ -57,26 +56,11 @@ bool Overflows(int64_t a, int64_t b, int64_t* product) { return __builtin_mul_ov
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBackendOptions& options) {
-  int count = 0;
-  if (const cudaError_t error = cudaGetDeviceCount(&count); error != cudaSuccess) {
-    return absl::FailedPreconditionError(absl::StrCat("no CUDA device (", cudaGetErrorName(error), ")"));
-  }
-  if (options.device < 0 || options.device >= count) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("there is no CUDA device ", options.device, "; this machine has ", count));
-  }
-  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaSetDevice(options.device), "cudaSetDevice"));
-  cudaDeviceProp properties;
-  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceProperties(&properties, options.device), "cudaGetDeviceProperties"));
-  if (properties.major < kOldestMajor) {
-    return absl::FailedPreconditionError(absl::StrCat("CUDA device ", options.device, " (", properties.name,
-                                                      ") has compute capability ", properties.major, ".",
-                                                      properties.minor, "; ", kOldestMajor, ".0 or newer is needed"));
-  }
+  LASTRO_ASSIGN_OR_RETURN(std::string name, SelectCudaDevice(options.device));
   size_t free = 0, total = 0;
   LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMemGetInfo(&free, &total), "cudaMemGetInfo"));
   const int64_t budget = options.memory_bytes > 0 ? options.memory_bytes : static_cast<int64_t>(free / 10 * 9);
-  std::unique_ptr<CudaBackend> backend(new CudaBackend(options, properties.name, budget));
+  std::unique_ptr<CudaBackend> backend(new CudaBackend(options, std::move(name), budget));
   LASTRO_RETURN_IF_ERROR(
       CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
   backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_);
@@ -87,11 +71,6 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   backend->products_ = cuda::DenseProducts::Create(backend->workspace_.data(), &error);
   if (backend->products_ == nullptr) return absl::InternalError(error);
   return backend;
-}
-
-int CudaBackend::CountDevices() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
 CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget)

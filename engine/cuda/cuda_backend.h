@@ -32,8 +32,6 @@ class CudaBackend : public Backend {
   // FAILED_PRECONDITION where there is no such device, no driver, or a device older than Ampere; RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<CudaBackend>> Create(const CudaBackendOptions& options);
   ~CudaBackend() override;
-  // 0 where there is no driver.
-  static int CountDevices();
 
   std::string Description() const override;
   std::string DeviceClass() const override;

@@ -24,7 +24,7 @@ absl::StatusOr<CudaMemory> CudaBudget::Allocate(int64_t bytes) {
     if (!fits) {
       return absl::ResourceExhaustedError(absl::StrCat("GPU ", device_, " has ", bytes_ - used_, " of its budget of ",
                                                        bytes_, " bytes left; ", bytes,
-                                                       " are needed (--gpu-memory sets the budget)"));
+                                                       " are needed (", option_, " sets the budget)"));
     }
     bytes = Aligned(std::max<int64_t>(bytes, 1));
     used_ += bytes;

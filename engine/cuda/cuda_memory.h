@@ -22,7 +22,9 @@ class CudaMemory;
 // Thread-safe; outlives its allocations.
 class CudaBudget {
  public:
-  CudaBudget(int device, int64_t bytes) : device_(device), bytes_(bytes) {}
+  // `option`: what sets it, for messages.
+  CudaBudget(int device, int64_t bytes, const char* option = "--gpu-memory")
+      : device_(device), bytes_(bytes), option_(option) {}
 
   // Uninitialised, 256-byte aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has no `bytes` left.
   absl::StatusOr<CudaMemory> Allocate(int64_t bytes);
@@ -37,6 +39,7 @@ class CudaBudget {
 
   const int device_;
   const int64_t bytes_;
+  const char* const option_;
   mutable absl::Mutex mutex_;
   int64_t used_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> epoch_ = 0;

@@ -108,4 +108,21 @@ __device__ __forceinline__ float BlockSum(float x) {
   return x;
 }
 
+// The sum of x over the threads of the block before this one; all of them call it. A barrier at both ends.
+__device__ __forceinline__ uint64 BlockSumBefore(uint64 x) {
+  __shared__ uint64 of_warps[kWarp];
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  uint64 sum = x;
+  for (int delta = 1; delta < kWarp; delta *= 2) {
+    const uint64 before = __shfl_up_sync(~0u, sum, static_cast<unsigned>(delta));
+    if (lane >= delta) sum += before;
+  }
+  if (lane == kWarp - 1) of_warps[warp] = sum;
+  __syncthreads();
+  uint64 before = sum - x;
+  for (int i = 0; i < warp; ++i) before += of_warps[i];
+  __syncthreads();
+  return before;
+}
+
 }  // namespace lastro::kernels::cuda

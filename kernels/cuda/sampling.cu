@@ -41,23 +41,6 @@ __device__ T BlockReduce(T x, Op op) {
 }
 static_assert(kSampleWarps == kWarp, "a warp reduces what the warps found");
 
-// The sum of x over the threads before this one.
-__device__ uint64 BlockSumBefore(uint64 x) {
-  __shared__ uint64 of_warps[kSampleWarps];
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  uint64 sum = x;
-  for (int delta = 1; delta < kWarp; delta *= 2) {
-    const uint64 before = __shfl_up_sync(~0u, sum, static_cast<unsigned>(delta));
-    if (lane >= delta) sum += before;
-  }
-  if (lane == kWarp - 1) of_warps[warp] = sum;
-  __syncthreads();
-  uint64 before = sum - x;
-  for (int i = 0; i < warp; ++i) before += of_warps[i];
-  __syncthreads();
-  return before;
-}
-
 // One row, and what is known of it.
 struct Row {
   const float* logits;

@@ -59,7 +59,8 @@ class LocalEmbedding : public EmbeddingApi {
     LASTRO_ASSIGN_OR_RETURN(const std::string prefix, PrefixOf(request.role(), info));
     std::vector<std::string> texts;
     for (const std::string& text : request.texts()) texts.push_back(absl::StrCat(prefix, text));
-    LASTRO_ASSIGN_OR_RETURN(std::vector<float> vectors, model->Embed(texts, request.truncate(), context));
+    std::vector<size_t> tokens;
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> vectors, model->Embed(texts, request.truncate(), context, &tokens));
     v1::EmbedResponse response;
     for (size_t i = 0; i < texts.size(); ++i) {
       const float* row = vectors.data() + i * static_cast<size_t>(info.dimension);
@@ -70,7 +71,7 @@ class LocalEmbedding : public EmbeddingApi {
     response.set_dimension(info.dimension);
     const int prefix_tokens = static_cast<int>(model->tokenizer().Encode(prefix).size());
     response.set_max_tokens(std::max(info.max_tokens - prefix_tokens, 0));
-    CountTokens(*model, texts, &response);
+    CountTokens(tokens, static_cast<size_t>(info.max_tokens), &response);
     return response;
   }
 
@@ -101,13 +102,11 @@ class LocalEmbedding : public EmbeddingApi {
 
  private:
   // Usage, and which texts were cut.
-  static void CountTokens(const engine::EmbeddingModel& model, const std::vector<std::string>& texts,
-                          v1::EmbedResponse* response) {
-    int64_t total = 0;
-    for (size_t i = 0; i < texts.size(); ++i) {
-      int tokens = static_cast<int>(model.tokenizer().Encode(texts[i], {.add_special = true}).size());
-      if (tokens > model.info().max_tokens) response->add_truncated(static_cast<int>(i));
-      total += std::min(tokens, model.info().max_tokens);
+  static void CountTokens(const std::vector<size_t>& tokens, size_t most, v1::EmbedResponse* response) {
+    size_t total = 0;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      if (tokens[i] > most) response->add_truncated(static_cast<int>(i));
+      total += std::min(tokens[i], most);
     }
     response->mutable_usage()->set_prompt_tokens(static_cast<int32_t>(total));
   }

@@ -82,7 +82,7 @@ TEST_P(DotProductTest, RowsMatchSumsOfWholeNumbers) {
     HugeArray<uint8_t> codes;
     codes.Resize(kRows * stride);
     std::vector<float> scales;
-    std::vector<int16_t> wide(stride);
+    std::vector<int16_t> wide(stride), by_parity(stride);
     std::vector<int8_t> high(stride), low(stride);
     const bool extreme = random_() % 2 == 0;
     for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(extreme ? 255 : 1 + random_() % 255);
@@ -91,10 +91,11 @@ TEST_P(DotProductTest, RowsMatchSumsOfWholeNumbers) {
       wide[i] = static_cast<int16_t>(extreme ? kMaxWide : static_cast<int>(random_() % (2 * kMaxWide + 1)) - kMaxWide);
       high[i] = static_cast<int8_t>((wide[i] + 64) >> 7);
       low[i] = static_cast<int8_t>(wide[i] - 128 * high[i]);
+      by_parity[i % 2 * (stride / 2) + i / 2] = wide[i];
       sum += wide[i];
     }
     for (size_t row = 0; row < kRows; ++row) scales.push_back(static_cast<float>(row + 1));
-    const CodeOperand operand = {wide.data(), high.data(), low.data(), sum, 0.5f};
+    const CodeOperand operand = {by_parity.data(), high.data(), low.data(), sum, 0.5f};
     const CodeRows rows = {codes.data(), scales.data(), stride};
     auto expected = [&](size_t row) {
       int64_t total = 0;
@@ -169,7 +170,8 @@ TEST_P(DotProductTest, TheNearestColumnIsFound) {
     x = RandomVector(kPartNumbers);
     auto distance = [&](size_t i) {
       double sum = 0;
-      for (size_t k = 0; k < kPartNumbers; ++k) sum += std::pow(static_cast<double>(x[k]) - columns[k * kPartColumns + i], 2);
+      for (size_t k = 0; k < kPartNumbers; ++k)
+        sum += std::pow(static_cast<double>(x[k]) - columns[k * kPartColumns + i], 2);
       return sum;
     };
     double least = distance(0);

@@ -115,12 +115,15 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "--log-json",
                                "--vector-index",
                                "ivf-sq",
+                               "--vector-gpu-memory",
+                               "8GiB",
                                "--decoder",
                                "/m/d",
                                "--embedder",
                                "/m/e"});
   ASSERT_TRUE(parsed.ok()) << parsed.err;
   EXPECT_EQ(parsed.config().node.vector_index, "ivf-sq");
+  EXPECT_EQ(parsed.config().node.vector_gpu_bytes, int64_t{8} << 30);
   const NodeConfig& node = parsed.config().node;
   EXPECT_EQ(node.roles, (std::set<Role>{Role::kIngest, Role::kAsk}));
   EXPECT_EQ(node.addresses, (std::map<Role, std::string>{

@@ -18,6 +18,7 @@ using ::lastro::services::testing::TestServer;
 using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
 using ::lastro::testing::TempFolder;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::NotNull;
@@ -97,6 +98,12 @@ TEST(Node, ErrorsOfCreateSayWhatToDo) {
   NodeConfig config;
   config.roles = {Role::kRetrieval};
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--data")));
+  TempFolder folder;
+  config.data_folder = folder / "data";
+  config.vector_gpu_bytes = int64_t{1} << 30;
+  config.compute.device = "cpu";
+  EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument,
+                                             AllOf(HasSubstr("--vector-gpu-memory"), HasSubstr("no GPU"))));
   config = {};
   config.compute.compute_type = "int3";
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("int3")));
