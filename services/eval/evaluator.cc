@@ -99,6 +99,7 @@ absl::Status Evaluator::Rank(const Question& question, const Stage& stage, const
   request.set_limit(settings_.depth);
   request.set_max_per_document(1);
   request.set_rerank(stage.rerank);
+  if (settings_.rerank_weight) request.set_rerank_weight(*settings_.rerank_weight);
   const absl::Time start = absl::Now();
   LASTRO_ASSIGN_OR_RETURN(v1::SearchResponse response, retrieval_.Search(request, context));
   v1::EvalRanking* ranking = result->add_rankings();

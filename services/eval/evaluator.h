@@ -2,6 +2,7 @@
 // gold passages and gold answers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,9 +18,10 @@ namespace lastro::services::eval {
 
 struct EvalSettings {
   std::string collection;
-  bool rerank = false;          // there is a reranker
-  bool answer = true;           // also ask; else only search
-  bool given_passages = false;  // ask of the question's own passages alone
+  bool rerank = false;                                 // there is a reranker
+  std::optional<double> rerank_weight = std::nullopt;  // SearchRequest::rerank_weight
+  bool answer = true;                                  // also ask; else only search
+  bool given_passages = false;                         // ask of the question's own passages alone
   v1::AnswerMode mode = v1::ANSWER_MODE_QUOTE;
   int depth = 100;  // passages of a ranked list
 };

@@ -36,8 +36,9 @@ class LocalRetrieval : public RetrievalApi {
     LASTRO_ASSIGN_OR_RETURN(retrieval::SearchResult result, SearchByModel(*store, context, &stages, &query));
     v1::SearchExplanation explanation = ToProto(result.trace);
     if (refinement.rerank) {
-      LASTRO_RETURN_IF_ERROR(stages.Time(
-          "rerank", [&] { return RerankHits(query.text, generation_, context, &result.hits, &explanation); }));
+      LASTRO_RETURN_IF_ERROR(stages.Time("rerank", [&] {
+        return RerankHits(query.text, refinement.rerank_weight, generation_, context, &result.hits, &explanation);
+      }));
     }
     if (refinement.mmr_lambda.has_value()) DiversifyHits(*refinement.mmr_lambda, limit, &result.hits);
     if (result.hits.size() > limit) result.hits.resize(limit);

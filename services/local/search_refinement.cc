@@ -38,6 +38,13 @@ absl::StatusOr<SearchRefinement> RefinementOf(const v1::SearchRequest& request, 
                                                    retrieval::kMaxSearchLimit));
   }
   if (request.rerank_candidates() > 0) refinement.rerank_candidates = request.rerank_candidates();
+  if (request.has_rerank_weight()) {
+    if (!(request.rerank_weight() >= 0 && request.rerank_weight() <= 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("rerank_weight is ", request.rerank_weight(), "; it must be from 0 to 1"));
+    }
+    refinement.rerank_weight = request.rerank_weight();
+  }
   if (!request.has_mmr_lambda()) return refinement;
   if (!(request.mmr_lambda() >= 0 && request.mmr_lambda() <= 1)) {
     return absl::InvalidArgumentError(absl::StrCat("mmr_lambda is ", request.mmr_lambda(), "; it must be from 0 to 1"));
@@ -46,7 +53,7 @@ absl::StatusOr<SearchRefinement> RefinementOf(const v1::SearchRequest& request, 
   return refinement;
 }
 
-absl::Status RerankHits(const std::string& query, GenerationApi& generation, const CallContext& context,
+absl::Status RerankHits(const std::string& query, double weight, GenerationApi& generation, const CallContext& context,
                         std::vector<retrieval::SearchHit>* hits, v1::SearchExplanation* explanation) {
   if (hits->empty()) return absl::OkStatus();
   v1::RerankRequest request;
@@ -62,12 +69,14 @@ absl::Status RerankHits(const std::string& query, GenerationApi& generation, con
   for (int i = 0; i < count; ++i) {
     retrieval::SearchHit& hit = (*hits)[static_cast<size_t>(i)];
     hit.rerank_score = response.scores(i);
-    hit.score = response.probabilities(i);
+    hit.score = weight * response.probabilities(i) + (1 - weight) * hit.score;
   }
   std::stable_sort(hits->begin(), hits->end(), [](const retrieval::SearchHit& a, const retrieval::SearchHit& b) {
     return a.rerank_score > b.rerank_score;
   });
   for (int i = 0; i < count; ++i) (*hits)[static_cast<size_t>(i)].rerank_rank = i + 1;
+  std::stable_sort(hits->begin(), hits->end(),
+                   [](const retrieval::SearchHit& a, const retrieval::SearchHit& b) { return a.score > b.score; });
   explanation->set_reranked(count);
   explanation->set_reranker(response.model());
   return absl::OkStatus();

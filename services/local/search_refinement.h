@@ -17,6 +17,9 @@ namespace lastro::services {
 struct SearchRefinement {
   bool rerank = false;
   int rerank_candidates = 30;
+  // Of the cross-encoder in the score. Chosen with the built-in reader as one, which is a weak one (BENCHMARKS.md); one
+  // that is sure of itself decides with it, too.
+  double rerank_weight = 0.3;
   std::optional<double> mmr_lambda;
 
   // How many hits the store is asked for where `limit` are wanted in the end.
@@ -26,9 +29,10 @@ struct SearchRefinement {
 // INVALID_ARGUMENT names the field.
 absl::StatusOr<SearchRefinement> RefinementOf(const v1::SearchRequest& request, bool rerank_by_default);
 
-// Orders `hits` by what the cross-encoder thinks of their chunks with the headings above them, ties by the order
-// before, and sets score, rerank_score and rerank_rank. Over-long chunks are cut. Errors of Rerank.
-absl::Status RerankHits(const std::string& query, GenerationApi& generation, const CallContext& context,
+// Orders `hits` by their scores and, with `weight`, the probability that the cross-encoder gives their chunks with the
+// headings above them; ties by the cross-encoder, then by the order before. Sets score, rerank_score and rerank_rank.
+// Over-long chunks are cut. Errors of Rerank.
+absl::Status RerankHits(const std::string& query, double weight, GenerationApi& generation, const CallContext& context,
                         std::vector<retrieval::SearchHit>* hits, v1::SearchExplanation* explanation);
 
 // Leaves `limit` hits, ordered by maximal marginal relevance (see retrieval/diversity.h), without their vectors.

@@ -137,19 +137,26 @@ class Eval(unittest.TestCase):
         # A tiny one with random weights: the order is nonsense, and all the more clearly its own.
         options = ["--reranker", SOURCE / "tests/golden/models/bert-pairs"]
         with tempfile.TemporaryDirectory() as data:
-            report = cli_json("eval", BEIR, "--retrieval-only", "--keep", "tiny", *options, data=data)
+            report = cli_json("eval", BEIR, "--retrieval-only", "--keep", "tiny", "--rerank-weight", "1", *options,
+                              data=data)
             self.assertTrue(report["reranker"])
             means = means_of(report)
             self.assertEqual(means["hybrid.ndcg@10"], means_of(self.beir)["hybrid.ndcg@10"])
             self.assertNotEqual(means["reranked.ndcg@10"], means["hybrid.ndcg@10"])
             self.assertEqual(means["reranked.recall@10"], 1)
             search = ["search", "harbour crane wind", "--collection", "tiny", "--explain"]
-            hits = cli_json(*search, *options, data=data)["hits"]  # by default, as there is one
-            self.assertEqual([hit["rerank_rank"] for hit in hits], list(range(1, 8)))
-            scores = [hit["rerank_score"] for hit in hits]
-            self.assertEqual(scores, sorted(scores, reverse=True))
-            for hit in hits:
-                self.assertAlmostEqual(hit["score"], 1 / (1 + math.exp(-hit["rerank_score"])))
+            for weight in (None, 1):  # by default, as there is one
+                weighed = search if weight is None else [*search, "--rerank-weight", str(weight)]
+                hits = cli_json(*weighed, *options, data=data)["hits"]
+                by_cross_encoder = sorted(hits, key=lambda hit: hit["rerank_rank"])
+                self.assertEqual([hit["rerank_rank"] for hit in by_cross_encoder], list(range(1, 8)))
+                for key, order in (("score", hits), ("rerank_score", hits if weight == 1 else by_cross_encoder)):
+                    values = [hit[key] for hit in order]
+                    self.assertEqual(values, sorted(values, reverse=True))
+                share = 0.3 if weight is None else weight
+                for hit in hits:
+                    probability = 1 / (1 + math.exp(-hit["rerank_score"]))
+                    self.assertAlmostEqual(hit["score"], share * probability + (1 - share) * hit["fused_score"])
             plain = cli_json(*search, "--no-rerank", *options, data=data)["hits"]
             self.assertEqual([hit["fused_rank"] for hit in plain], list(range(1, 8)))
             self.assertEqual(cli_json(*search, data=data)["hits"], plain)

@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -29,6 +30,7 @@ struct EvalOptions {
   eval::ReportSettings report;
   size_t limit = 0;
   int depth = 100;
+  std::optional<double> rerank_weight;
   bool retrieval_only = false;
   bool probes = false;
   bool given_passages = false;
@@ -149,6 +151,7 @@ class EvalRun {
     const eval::EvalSettings settings{
         .collection = collection_,
         .rerank = !report_.reranker().empty(),
+        .rerank_weight = options_.rerank_weight,
         .answer = !options_.retrieval_only,
         .given_passages = options_.given_passages,
         .mode = options_.mode == "generate" ? v1::ANSWER_MODE_GENERATE : v1::ANSWER_MODE_QUOTE,
@@ -243,6 +246,11 @@ void AddEvalCommand(CommandSet* set) {
   command->add_option("--depth", options->depth, "Passages of a ranked list (default 100)")
       ->type_name("N")
       ->check(CLI::Range(10, 1000));
+  command
+      ->add_option("--rerank-weight", options->rerank_weight,
+                   "Weight of the cross-encoder in the score of a hit, 0 to 1 (default 0.3)")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--precision", options->report.precision, "Choose the threshold for so much of it (default 0.8)")
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0));

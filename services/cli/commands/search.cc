@@ -25,6 +25,7 @@ struct SearchOptions {
   bool rerank = false;
   bool no_rerank = false;
   int rerank_candidates = 0;
+  std::optional<double> rerank_weight;
   std::optional<double> mmr_lambda;
   int context_chunks = 0;
   bool explain = false;
@@ -50,6 +51,7 @@ absl::StatusOr<v1::SearchRequest> MakeRequest(const SearchOptions& options, Sess
   request.set_rrf_k(options.rrf_k);
   if (options.rerank || options.no_rerank) request.set_rerank(options.rerank);
   request.set_rerank_candidates(options.rerank_candidates);
+  if (options.rerank_weight) request.set_rerank_weight(*options.rerank_weight);
   if (options.mmr_lambda) request.set_mmr_lambda(*options.mmr_lambda);
   request.set_context_chunks(options.context_chunks);
   request.set_explain(options.explain);
@@ -147,6 +149,9 @@ void AddSearchCommand(CommandSet* set) {
   command->add_flag("--no-rerank", options->no_rerank, "Not by it")->excludes(rerank);
   command->add_option("--rerank-candidates", options->rerank_candidates, "Passages it reads (default 30, or the limit)")
       ->type_name("N");
+  command->add_option("--rerank-weight", options->rerank_weight, "Its weight in the score, 0 to 1 (default 0.3)")
+      ->type_name("X")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--mmr", options->mmr_lambda, "Less of the same: weight of the score against novelty, e.g. 0.7")
       ->type_name("X")
       ->check(CLI::Range(0.0, 1.0));

@@ -398,13 +398,14 @@ TEST_F(CliTest, SearchTakesEveryStageFromTheCommandLine) {
   hit->set_rerank_score(4.25);
   state.search_response.mutable_explanation()->set_lexical_query("\"port\" OR \"fees\"");
   state.search_response.mutable_explanation()->set_reranked(30);
-  EXPECT_EQ(Lastro({"search", "q", "--fusion", "rrf", "--rrf-k", "20", "--rerank", "--rerank-candidates", "40", "--mmr",
-                    "0.7", "--context", "1", "--explain"}),
+  EXPECT_EQ(Lastro({"search", "q", "--fusion", "rrf", "--rrf-k", "20", "--rerank", "--rerank-candidates", "40",
+                    "--rerank-weight", "0.6", "--mmr", "0.7", "--context", "1", "--explain"}),
             kExitOk);
   EXPECT_EQ(state.search_request.fusion(), v1::SearchRequest::RRF);
   EXPECT_EQ(state.search_request.rrf_k(), 20);
   EXPECT_TRUE(state.search_request.rerank());
   EXPECT_EQ(state.search_request.rerank_candidates(), 40);
+  EXPECT_EQ(state.search_request.rerank_weight(), 0.6);
   EXPECT_EQ(state.search_request.mmr_lambda(), 0.7);
   EXPECT_EQ(state.search_request.context_chunks(), 1);
   EXPECT_TRUE(state.search_request.explain());
@@ -417,6 +418,7 @@ TEST_F(CliTest, SearchTakesEveryStageFromTheCommandLine) {
   EXPECT_FALSE(state.search_request.rerank());
   EXPECT_EQ(Lastro({"search", "q"}), kExitOk);
   EXPECT_FALSE(state.search_request.has_rerank());
+  EXPECT_FALSE(state.search_request.has_rerank_weight());
   EXPECT_FALSE(state.search_request.has_mmr_lambda());
 }
 

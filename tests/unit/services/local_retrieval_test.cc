@@ -1,6 +1,7 @@
 // LocalRetrieval on a real store in a temporary folder.
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -141,6 +142,7 @@ TEST_F(LocalRetrievalTest, ACrossEncoderReordersWhenAskedTo) {
   EXPECT_EQ(plain.explanation().dense_candidates(), 3);
 
   request.set_rerank(true);
+  request.set_rerank_weight(1);
   ASSERT_OK_AND_ASSIGN(v1::SearchResponse reranked, retrieval_->Search(request, context_));
   EXPECT_EQ(generation_.texts.size(), 3u);  // more than the two that are wanted
   EXPECT_EQ(Uris(reranked)[0], "valve.txt");
@@ -159,8 +161,38 @@ TEST_F(LocalRetrievalTest, ACrossEncoderReordersWhenAskedTo) {
   request.set_rerank(false);
   ASSERT_OK_AND_ASSIGN(reranked, by_default->Search(request, context_));
   EXPECT_EQ(Uris(reranked), Uris(plain));
+  request.set_rerank_weight(1.5);
+  EXPECT_THAT(by_default->Search(request, context_), StatusIs(kInvalid, HasSubstr("rerank_weight is 1.5")));
   request.set_rerank_candidates(1'001);
   EXPECT_THAT(by_default->Search(request, context_), StatusIs(kInvalid, HasSubstr("rerank_candidates is 1001")));
+}
+
+TEST_F(LocalRetrievalTest, TheSearchAndTheCrossEncoderDecideTogether) {
+  Upload("valve.txt", "the blue valve opens slowly\n");
+  Upload("wind.txt", "strong wind closes the harbour\n");
+  Upload("gust.txt", "strong wind and gusts\n");
+  generation_.favourite = "valve";
+  const double likes = 1 / (1 + std::exp(-2.0));
+  for (std::optional<double> weight : {std::optional<double>(), std::optional(0.0), std::optional(0.5)}) {
+    v1::SearchRequest request;
+    request.set_query("strong wind");
+    request.set_rerank(true);
+    if (weight) request.set_rerank_weight(*weight);
+    ASSERT_OK_AND_ASSIGN(v1::SearchResponse response, retrieval_->Search(request, context_));
+    ASSERT_EQ(response.hits_size(), 3);
+    double before = 2;
+    for (const v1::SearchHit& hit : response.hits()) {
+      const bool favourite = hit.document().uri() == "valve.txt";
+      const double w = weight.value_or(0.3);
+      EXPECT_NEAR(hit.score(), w * (favourite ? likes : 1 - likes) + (1 - w) * hit.fused_score(), 1e-12);
+      EXPECT_EQ(hit.rerank_rank() == 1, favourite) << "a rank by the cross-encoder alone";
+      EXPECT_LE(hit.score(), before);
+      before = hit.score();
+    }
+    if (weight == 0.0) {
+      EXPECT_EQ(response.hits(2).document().uri(), "valve.txt");
+    }
+  }
 }
 
 TEST_F(LocalRetrievalTest, UnlikeHitsFirstWithMmr) {

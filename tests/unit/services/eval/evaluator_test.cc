@@ -124,6 +124,9 @@ TEST_F(EvaluatorTest, EveryStageIsRanked) {
   }
   EXPECT_EQ(Evaluate(question_, {.rerank = true, .answer = false}).rankings(3).stage(), "reranked");
   EXPECT_TRUE(retrieval_.requests.back().rerank());
+  EXPECT_FALSE(retrieval_.requests.back().has_rerank_weight());
+  Evaluate(question_, {.rerank = true, .rerank_weight = 0.7, .answer = false});
+  EXPECT_EQ(retrieval_.requests.back().rerank_weight(), 0.7);
 }
 
 TEST_F(EvaluatorTest, GivenPassagesAreAllThatIsAskedOf) {
