@@ -16,7 +16,7 @@ using retrieval::QueryVector;
 using retrieval::ScoredRow;
 using retrieval::TopRows;
 
-constexpr int kDimension = 70;
+constexpr int kNumbers = 70;
 
 class LoopRows : public engine::VectorScan::Rows {
  public:
@@ -78,7 +78,7 @@ class ScanDeviceTest : public ::testing::Test {
  protected:
   std::vector<float> UnitVector() {
     std::normal_distribution<float> normal;
-    std::vector<float> vector(kDimension);
+    std::vector<float> vector(kNumbers);
     double square = 0;
     for (float& x : vector) {
       x = normal(random_);
@@ -88,7 +88,7 @@ class ScanDeviceTest : public ::testing::Test {
     return vector;
   }
   QuantizedVectors RandomRows(size_t rows) {
-    QuantizedVectors vectors(kDimension);
+    QuantizedVectors vectors(kNumbers);
     for (size_t row = 0; row < rows; ++row) vectors.Append(UnitVector().data());
     return vectors;
   }
@@ -125,11 +125,11 @@ TEST_F(ScanDeviceTest, FindsWhatAScanByTheCpuFinds) {
 }
 
 TEST_F(ScanDeviceTest, CountsItsRoom) {
-  EXPECT_TRUE(device_->HasRoom(1000, kDimension, nullptr));
-  EXPECT_FALSE(device_->HasRoom(1001, kDimension, nullptr));
+  EXPECT_TRUE(device_->HasRoom(1000, kNumbers, nullptr));
+  EXPECT_FALSE(device_->HasRoom(1001, kNumbers, nullptr));
   const auto rows = device_->Load(RandomRows(600));
-  EXPECT_FALSE(device_->HasRoom(401, kDimension, nullptr));
-  EXPECT_TRUE(device_->HasRoom(1000, kDimension, rows.get()));
+  EXPECT_FALSE(device_->HasRoom(401, kNumbers, nullptr));
+  EXPECT_TRUE(device_->HasRoom(1000, kNumbers, rows.get()));
   EXPECT_EQ(device_->Load(RandomRows(401)), nullptr);
 }
 
