@@ -52,7 +52,8 @@ class VectorScan {
   };
 
   // `device` as in RuntimeOptions, with `bytes` of its memory at most. INVALID_ARGUMENT for what this build does not
-  // have, FAILED_PRECONDITION where the machine has no such GPU. "auto" is the first GPU.
+  // have, FAILED_PRECONDITION where the machine has no such GPU,
+  // RESOURCE_EXHAUSTED where that has less free. "auto" is the first GPU.
   static absl::StatusOr<std::unique_ptr<VectorScan>> Create(const std::string& device, int64_t bytes);
   virtual ~VectorScan() = default;
 

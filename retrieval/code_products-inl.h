@@ -84,8 +84,8 @@ HWY_INLINE hn::Vec<Sums> SumsOfLanes(hn::Vec<Sums> a, hn::Vec<Sums> b, hn::Vec<S
                  hn::BitCast(d32, hn::InterleaveUpper(d64, ab, cd)));
 }
 
-// Bytes are read as pairs, whose halves meet those of even and of odd places: that takes fewer instructions than to
-// widen them in order.
+// Bytes are read as pairs, whose halves meet those of even and of odd places: CPUs do that faster than they widen them
+// in order.
 template <int kRows>
 HWY_INLINE hn::Vec<Sums> BlockSums(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, size_t begin,
                                    size_t end) {

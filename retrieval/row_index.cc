@@ -34,7 +34,7 @@ void ScanRange(const QuantizedVectors& vectors, const QueryVector& query, RowRan
     ScoreRange(operand, vectors.rows(), begin, count, bounds);
     const float* errors = vectors.errors() + begin;
     for (uint32_t i = 0; i < count; ++i) bounds[i] += query.ErrorOf(errors[i]);
-    std::fill(bounds + count, bounds + kBlockRows, kNoBound);
+    std::fill(bounds + count, bounds + (count + kGroupRows - 1) / kGroupRows * kGroupRows, kNoBound);
     for (uint32_t group = 0; group < count; group += kGroupRows) {
       if (!AnyReaches(bounds + group, top->worst())) continue;
       for (uint32_t i = group; i < std::min(group + kGroupRows, count); ++i) {

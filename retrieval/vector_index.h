@@ -1,5 +1,5 @@
-// VectorIndex: an immutable index of one collection's vectors, one generation: which chunks its rows are, and a
-// RowIndex of one of the kinds of index_kind.h over their codes. Thread-safe.
+// VectorIndex: an index of one collection's vectors, one generation: which chunks its rows are, and a RowIndex of one of
+// the kinds of index_kind.h over their codes. What it finds never changes; where it looks may (PutOn). Thread-safe.
 //
 // It may hold chunks that were deleted since: who searches drops what his snapshot does not know.
 #pragma once

@@ -134,6 +134,9 @@ class NodeImpl final : public ComposedNode {
   absl::Status OpenStore() {
     if (!Hosts(Role::kRetrieval)) return absl::OkStatus();
     if (!config_.milvus.address.empty()) {
+      if (config_.vector_gpu_bytes > 0) {
+        return absl::InvalidArgumentError("--vector-gpu-memory is for a store in a data folder; a Milvus has its own");
+      }
       LASTRO_ASSIGN_OR_RETURN(local_store_, OpenMilvusStore(config_.milvus));
       return absl::OkStatus();
     }

@@ -241,6 +241,12 @@ class CudaVectorScan : public VectorScan {
 
 absl::StatusOr<std::unique_ptr<VectorScan>> NewCudaVectorScan(int device, int64_t bytes) {
   LASTRO_RETURN_IF_ERROR(SelectCudaDevice(device).status());
+  size_t free = 0, total = 0;
+  LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMemGetInfo(&free, &total), "cudaMemGetInfo"));
+  if (bytes > static_cast<int64_t>(free)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(bytes, " bytes for vectors; GPU ", device, " has ", free, " of ", total, " free"));
+  }
   return std::make_unique<CudaVectorScan>(device, bytes);
 }
 

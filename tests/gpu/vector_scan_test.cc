@@ -2,11 +2,11 @@
 #include "engine/vector_scan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <thread>
 
 #include "retrieval/row_index.h"
 #include "tests/gpu/backend_test_util.h"
+#include "tests/unit/retrieval/store_fixture.h"
 
 namespace lastro::engine {
 namespace {
@@ -28,17 +28,7 @@ class CudaVectorScan : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_OK_AND_ASSIGN(scan_, VectorScan::Create("cuda", kScanBytes)); }
 
-  std::vector<float> UnitVector(int dimension) {
-    std::normal_distribution<float> normal;
-    std::vector<float> vector(static_cast<size_t>(dimension));
-    double square = 0;
-    for (float& x : vector) {
-      x = normal(random_);
-      square += static_cast<double>(x) * x;
-    }
-    for (float& x : vector) x = static_cast<float>(x / std::sqrt(square));
-    return vector;
-  }
+  std::vector<float> UnitVector(int dimension) { return retrieval::testing::VectorOf(random_(), dimension); }
 
   // Some rows more than once.
   QuantizedVectors RandomRows(int dimension, size_t rows) {
@@ -169,6 +159,8 @@ TEST_F(CudaVectorScan, RefusesWhatItCannotDo) {
   EXPECT_TRUE(none.empty());
   EXPECT_THAT(VectorScan::Create("cuda:4096", kScanBytes).status(),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("4096")));
+  EXPECT_THAT(VectorScan::Create("cuda", int64_t{1} << 60).status(),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("free")));
   EXPECT_THAT(VectorScan::Create("cpu", kScanBytes).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no GPU")));
 }
@@ -180,7 +172,8 @@ TEST_F(CudaVectorScan, AFailingDeviceIsAnError) {
   const QuantizedVectors vectors = RandomRows(64, 300);
   const QueryVector query(UnitVector(64));
   const int64_t free = scan_->free_bytes();
-  for (int64_t calls = 0;; ++calls) {
+  int64_t failed_loads = 0, failed_scans = 0;
+  for (int64_t calls = 0;; ++calls, ++failed_loads) {
     CudaEmulatorFailAfter(calls);
     auto rows = Load(vectors);
     CudaEmulatorFailAfter(-1);
@@ -188,8 +181,9 @@ TEST_F(CudaVectorScan, AFailingDeviceIsAnError) {
     ASSERT_LT(calls, 100);
     EXPECT_EQ(scan_->free_bytes(), free) << calls;
   }
+  EXPECT_GE(failed_loads, 5);
   ASSERT_OK_AND_ASSIGN(auto rows, Load(vectors));
-  for (int64_t calls = 0;; ++calls) {
+  for (int64_t calls = 0;; ++calls, ++failed_scans) {
     CudaEmulatorFailAfter(calls);
     auto found = OnDevice(*rows, vectors, query, nullptr, 20);
     CudaEmulatorFailAfter(-1);
@@ -199,6 +193,7 @@ TEST_F(CudaVectorScan, AFailingDeviceIsAnError) {
     ASSERT_OK_AND_ASSIGN(auto again, OnDevice(*rows, vectors, query, nullptr, 20));
     ExpectSame(again, OnCpu(vectors, query, nullptr, 20));
   }
+  EXPECT_GE(failed_scans, 10);
 }
 #endif
 

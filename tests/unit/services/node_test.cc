@@ -104,6 +104,9 @@ TEST(Node, ErrorsOfCreateSayWhatToDo) {
   config.compute.device = "cpu";
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument,
                                              AllOf(HasSubstr("--vector-gpu-memory"), HasSubstr("no GPU"))));
+  config.milvus.address = "127.0.0.1:1";
+  EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument,
+                                             AllOf(HasSubstr("--vector-gpu-memory"), HasSubstr("Milvus"))));
   config = {};
   config.compute.compute_type = "int3";
   EXPECT_THAT(Node::Create(config), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("int3")));

@@ -2,10 +2,10 @@
 #include "services/local/scan_device.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "retrieval/row_index.h"
 #include "tests/test_util.h"
+#include "tests/unit/retrieval/store_fixture.h"
 
 namespace lastro::services {
 namespace {
@@ -76,17 +76,7 @@ class LoopScan : public engine::VectorScan {
 
 class ScanDeviceTest : public ::testing::Test {
  protected:
-  std::vector<float> UnitVector() {
-    std::normal_distribution<float> normal;
-    std::vector<float> vector(kNumbers);
-    double square = 0;
-    for (float& x : vector) {
-      x = normal(random_);
-      square += static_cast<double>(x) * x;
-    }
-    for (float& x : vector) x = static_cast<float>(x / std::sqrt(square));
-    return vector;
-  }
+  std::vector<float> UnitVector() { return retrieval::testing::VectorOf(random_(), kNumbers); }
   QuantizedVectors RandomRows(size_t rows) {
     QuantizedVectors vectors(kNumbers);
     for (size_t row = 0; row < rows; ++row) vectors.Append(UnitVector().data());
