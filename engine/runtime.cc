@@ -78,6 +78,7 @@ absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& opt
   backend.device = device;
   backend.bf16 = GpuComputeType(options.compute_type) == ComputeType::kBFloat16;
   backend.memory_bytes = options.gpu_bytes;
+  backend.spare_bytes = options.gpu_spare_bytes;
   backend.deterministic = options.deterministic;
   return CudaBackend::Create(backend);
 }

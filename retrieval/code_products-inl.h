@@ -111,7 +111,60 @@ HWY_INLINE hn::Vec<Sums> BlockSums(const CodeOperand& operand, const uint8_t* co
 
 #endif
 
-// scales: [4]; out: [kRows].
+#if !LASTRO_VNNI && (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3)
+#define LASTRO_COARSE 1
+
+// How far ahead of its use memory is fetched: rows are read one after the other, which CPUs do fastest.
+constexpr size_t kFetchedBytes = 1 << 10;
+
+// What `kVectors` vectors of places add to a row's sums: bytes are multiplied and summed in pairs, these in 16 bits.
+template <size_t kVectors, class Sum>
+HWY_INLINE void AddGroup(const int8_t* numbers, const uint8_t* row, Sum& sums) {
+  const hn::FixedTag<int16_t, kCoarseVector / 2> d16;
+  const hn::Repartition<uint8_t, decltype(d16)> d8;
+  auto pairs = hn::Zero(d16);
+  for (size_t i = 0; i < kVectors; ++i) {
+    if (i % 2 == 0) __builtin_prefetch(row + i * kCoarseVector + kFetchedBytes, 0, 3);
+    const auto codes = hn::Load(d8, row + i * kCoarseVector);
+    const auto factors = hn::LoadU(hn::RebindToSigned<decltype(d8)>(), numbers + i * kCoarseVector);
+    pairs = hn::Add(pairs, hn::Vec<decltype(d16)>{_mm256_maddubs_epi16(codes.raw, factors.raw)});
+  }
+  const hn::RepartitionToWide<decltype(d16)> d32;
+  auto none = hn::Zero(d32);
+  sums = hn::ReorderWidenMulAccumulate(d32, pairs, hn::Set(d16, 1), sums, none);
+}
+
+template <int kRows>
+HWY_INLINE hn::Vec<Sums> CoarseSums(const int8_t* numbers, const uint8_t* const* rows, size_t bytes) {
+  static_assert(kCoarseGroup == 2 * kCodeAlignment && kCodeAlignment == 2 * kCoarseVector);
+  const hn::FixedTag<int32_t, kCoarseVector / 4> d32;
+  hn::Vec<Sums> quarters[4] = {hn::Zero(Sums()), hn::Zero(Sums()), hn::Zero(Sums()), hn::Zero(Sums())};
+  for (int r = 0; r < kRows; ++r) {
+    auto sums = hn::Zero(d32);
+    size_t k = 0;
+    for (; k + kCoarseGroup <= bytes; k += kCoarseGroup) AddGroup<4>(numbers + k, rows[r] + k, sums);
+    if (k < bytes) AddGroup<2>(numbers + k, rows[r] + k, sums);
+    quarters[r] = Quarters(d32, sums);
+  }
+  return SumsOfLanes(quarters[0], quarters[1], quarters[2], quarters[3]);
+}
+
+// scales: [4]; out: [kRows]. So are those of the other below.
+template <int kRows>
+HWY_INLINE void Score(const CoarseOperand& operand, const uint8_t* const* rows, size_t bytes, const float* scales,
+                      float* out) {
+  const Sums d32;
+  const hn::FixedTag<float, 4> floats;
+  HWY_ALIGN float scores[4];
+  const auto factors = hn::Mul(hn::Set(floats, operand.scale), hn::LoadU(floats, scales));
+  const auto offset = hn::Set(d32, static_cast<int32_t>(128 * operand.sum));
+  const auto totals = hn::Sub(CoarseSums<kRows>(operand.numbers, rows, bytes), offset);
+  hn::Store(hn::Mul(factors, hn::ConvertTo(floats, totals)), floats, scores);
+  for (int r = 0; r < kRows; ++r) out[r] = scores[r];
+}
+
+#endif
+
 template <int kRows>
 HWY_INLINE void Score(const CodeOperand& operand, const uint8_t* const* rows, size_t bytes, const float* scales,
                       float* out) {
@@ -144,8 +197,8 @@ HWY_INLINE void FetchRow(const uint8_t* row, size_t bytes) {
   for (size_t k = 0; k < bytes; k += 64) __builtin_prefetch(row + k, 0, 3);
 }
 
-template <int kRows, class RowAt>
-HWY_INLINE void ScoreGroup(const CodeOperand& operand, const CodeRows& rows, const RowAt& row_at, size_t first,
+template <int kRows, class Operand, class RowAt>
+HWY_INLINE void ScoreGroup(const Operand& operand, const CodeRows& rows, const RowAt& row_at, size_t first,
                            float* out) {
   const uint8_t* codes[kRows];
   float scales[4] = {};
@@ -181,7 +234,19 @@ void ScoreIndices(const CodeOperand& operand, const CodeRows& rows, const uint32
   ScoreAll(operand, rows, [indices](size_t i) { return size_t{indices[i]}; }, 8, count, out);
 }
 
+#if LASTRO_COARSE
+void ScoreRangeCoarsely(const CoarseOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out) {
+  const auto row_at = [begin](size_t i) { return begin + i; };
+  size_t i = 0;
+  for (; i + 4 <= count; i += 4) ScoreGroup<4>(operand, rows, row_at, i, out);
+  for (; i < count; ++i) ScoreGroup<1>(operand, rows, row_at, i, out);
+}
+#else
+constexpr void (*ScoreRangeCoarsely)(const CoarseOperand&, const CodeRows&, size_t, size_t, float*) = nullptr;
+#endif
+#undef LASTRO_COARSE
+
 const CodeProducts& Table() {
-  static const CodeProducts table = {ScoreRange, ScoreIndices};
+  static const CodeProducts table = {ScoreRange, ScoreIndices, ScoreRangeCoarsely};
   return table;
 }

@@ -14,10 +14,12 @@
 #define LASTRO_RETRIEVAL_DOT_PRODUCT_CC_
 namespace lastro::retrieval {
 
-// What ScoreRange and ScoreRows are made of.
+// What ScoreRange, ScoreRows and ScoreRangeCoarsely are made of.
 struct CodeProducts {
   void (*range)(const CodeOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
   void (*indices)(const CodeOperand& operand, const CodeRows& rows, const uint32_t* indices, size_t count, float* out);
+  // Null: no faster than `range`.
+  void (*coarse)(const CoarseOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
 };
 
 // Whoever limits Highway's targets (kernels/cpu_features.h reads the same variable) limits these too; what Highway has
@@ -150,6 +152,13 @@ float ScoreScalar(const CodeOperand& operand, const CodeRows& rows, size_t row) 
   return operand.scale * rows.scales[row] * static_cast<float>(total);
 }
 
+float ScoreCoarselyScalar(const CoarseOperand& operand, const CodeRows& rows, size_t row) {
+  int64_t total = 0;
+  const uint8_t* codes = rows.codes + row * rows.stride;
+  for (size_t k = 0; k < rows.stride; ++k) total += operand.numbers[k] * (codes[k] - 128);
+  return operand.scale * rows.scales[row] * static_cast<float>(total);
+}
+
 uint32_t NearestScalar(const float* x, const float* columns) {
   uint32_t nearest = 0;
   float least = std::numeric_limits<float>::infinity();
@@ -184,6 +193,15 @@ void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t*
     return HWY_DYNAMIC_DISPATCH(Products)().indices(operand, rows, indices, count, out);
   }
   for (size_t i = 0; i < count; ++i) out[i] = ScoreScalar(operand, rows, indices[i]);
+}
+
+bool CoarseIsFaster() {
+  return CurrentLimit() != SimdLimit::kScalar && HWY_DYNAMIC_DISPATCH(Products)().coarse != nullptr;
+}
+
+void ScoreRangeCoarsely(const CoarseOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out) {
+  if (CoarseIsFaster()) return HWY_DYNAMIC_DISPATCH(Products)().coarse(operand, rows, begin, count, out);
+  for (size_t i = 0; i < count; ++i) out[i] = ScoreCoarselyScalar(operand, rows, begin + i);
 }
 
 uint32_t NearestColumn(const float* x, const float* columns) {

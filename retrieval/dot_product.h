@@ -4,6 +4,7 @@
 // DotProduct is the one product of stored vectors with a query, so that the same pair always has the same score.
 // ScoreRange and ScoreRows are products over rows of codes (see quantized_vectors.h), many rows a call: four rows meet
 // each part of the query that was loaded, while the next are fetched. VNNI where the CPU has it, else 16-bit products.
+// Of these, ScoreRangeCoarsely makes do with a third, for a look that tells which rows are worth scoring.
 #pragma once
 
 #include <cstddef>
@@ -32,10 +33,25 @@ struct CodeOperand {
 };
 inline constexpr int kMaxWide = 127 * 128;
 
+// The other side in fewer bits: whole numbers w in [-127, 127]. Of kCoarseGroup places in a row, a lane of 16 bits sums
+// up what meets the eight whose remainders by kCoarseVector have the same half. The positive ones of each such eight
+// are kMaxCoarseSum together at most, and the negative ones, so that no sum goes beyond 16 bits.
+struct CoarseOperand {
+  const int8_t* numbers = nullptr;  // [stride]
+  int64_t sum = 0;                  // of w
+  float scale = 0;
+};
+inline constexpr size_t kCoarseGroup = 128;
+inline constexpr size_t kCoarseVector = 32;
+inline constexpr int kMaxCoarseSum = 128;  // bytes of rows are up to 255, and 255 * 128 < 2^15
+
 // out[i] = operand.scale * rows.scales[r] * (the sum of w[k] * c[r][k]) with r = begin + i, for i < count.
 void ScoreRange(const CodeOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
 // The same with r = indices[i].
 void ScoreRows(const CodeOperand& operand, const CodeRows& rows, const uint32_t* indices, size_t count, float* out);
+// As ScoreRange. Right on every CPU, but faster than that only where CoarseIsFaster.
+void ScoreRangeCoarsely(const CoarseOperand& operand, const CodeRows& rows, size_t begin, size_t count, float* out);
+bool CoarseIsFaster();
 
 // Which column of `columns`, [kPartNumbers, kPartColumns], is nearest to x, [kPartNumbers], by Euclidean distance; of
 // several the first (see product_quantizer.h).

@@ -1,6 +1,7 @@
 #include "retrieval/exact_index.h"
 
 #include "base/status_macros.h"
+#include "retrieval/row_scan.h"
 
 namespace lastro::retrieval {
 

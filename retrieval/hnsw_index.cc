@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/status_macros.h"
+#include "retrieval/row_scan.h"
 
 namespace lastro::retrieval {
 namespace {

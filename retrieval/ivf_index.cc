@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/status_macros.h"
+#include "retrieval/row_scan.h"
 #include "retrieval/row_threads.h"
 
 namespace lastro::retrieval {

@@ -21,6 +21,24 @@ float LargestMagnitude(absl::Span<const float> vector) {
   return largest;
 }
 
+// The most that a lane sums up (see CoarseOperand), of either sign.
+float LargestLaneSum(absl::Span<const float> vector) {
+  float largest = 0;
+  for (size_t group = 0; group < vector.size(); group += kCoarseGroup) {
+    float positive[kCoarseVector / 2] = {}, negative[kCoarseVector / 2] = {};
+    for (size_t i = group; i < std::min(group + kCoarseGroup, vector.size()); ++i) {
+      float* sums = vector[i] > 0 ? positive : negative;
+      sums[i % kCoarseVector / 2] += std::abs(vector[i]);
+    }
+    largest = std::max({largest, LargestMagnitude(positive), LargestMagnitude(negative)});
+  }
+  return largest;
+}
+
+// Sums of n products in floats are off by n epsilon at most (Higham, 2002, section 3.1), and the product of the scales
+// by a few.
+double Roundings(size_t n) { return static_cast<double>(n + 8) * std::numeric_limits<float>::epsilon(); }
+
 // The next float above, for bounds that were computed in doubles.
 float RoundedUp(double value) { return std::nextafter(static_cast<float>(value), std::numeric_limits<float>::max()); }
 
@@ -102,17 +120,35 @@ QueryVector::QueryVector(absl::Span<const float> unit_vector)
   double square = 0;
   for (size_t i = 0; i < values_.size(); ++i) {
     const int wide = std::clamp(static_cast<int>(std::lrintf(values_[i] * factor)), -kMaxWide, kMaxWide);
-    wide_[i % 2 * (wide_.size() / 2) + i / 2] = static_cast<int16_t>(wide);
+    wide_[WideAt(i)] = static_cast<int16_t>(wide);
     high_[i] = static_cast<int8_t>((wide + 64) >> 7);
     low_[i] = static_cast<int8_t>(wide - 128 * high_[i]);
     sum_ += wide;
     const double rest = static_cast<double>(values_[i]) - static_cast<double>(scale_) * wide;
     square += rest * rest;
   }
-  // What is left over of the query meets rows of length two at most; sums of n products in floats are off by n epsilon
-  // at most (Higham, 2002, section 3.1), and the product of the scales by a few.
-  const double roundings = static_cast<double>(values_.size() + 8) * std::numeric_limits<float>::epsilon();
-  error_ = RoundedUp(2 * std::sqrt(square) + roundings);
+  // What is left over of the query meets rows of length two at most.
+  error_ = RoundedUp(2 * std::sqrt(square) + Roundings(values_.size()));
+  MakeCoarse();
+}
+
+void QueryVector::MakeCoarse() {
+  constexpr int kNumbers = kCoarseGroup / kCoarseVector * 2;  // that a lane sums up
+  coarse_scale_ = std::max(LargestMagnitude(values_) / 127,
+                           LargestLaneSum(values_) / (kMaxCoarseSum - 0.5f * kNumbers));  // roundings are half at most
+  const float factor = coarse_scale_ > 0 ? 1 / coarse_scale_ : 0;
+  coarse_.resize(wide_.size());
+  double square = 0;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    coarse_[i] = static_cast<int8_t>(std::clamp(static_cast<int>(std::lrintf(values_[i] * factor)), -127, 127));
+    coarse_sum_ += coarse_[i];
+    const double rest =
+        static_cast<double>(scale_) * wide_[WideAt(i)] - static_cast<double>(coarse_scale_) * coarse_[i];
+    square += rest * rest;
+  }
+  // The codes of a row are as long as the row and its error together at most.
+  coarse_rest_ = RoundedUp(std::sqrt(square));
+  coarse_error_ = RoundedUp(double{coarse_rest_} * kNormSlack + error_ + Roundings(values_.size()));
 }
 
 CodeOperand QueryVector::operand() const { return {wide_.data(), high_.data(), low_.data(), sum_, scale_}; }

@@ -44,8 +44,8 @@ class QuantizedVectors {
 
  private:
   int dimension_;
-  size_t stride_;                // codes of a row: the dimension rounded up; the codes beyond it are zero
-  HugeArray<uint8_t> codes_;     // [size, stride]
+  size_t stride_;             // codes of a row: the dimension rounded up; the codes beyond it are zero
+  HugeArray<uint8_t> codes_;  // [size, stride]
   HugeArray<float> scales_, errors_;
 };
 
@@ -61,16 +61,28 @@ class QueryVector {
   // How far the score of a row with `row_error` may be from its DotProduct with the query, roundings included.
   float ErrorOf(float row_error) const { return row_error * kNormSlack + error_; }
   float error() const { return error_; }
+  // In seven bits or so a number. Scores by these with CoarseErrorOf added are never below those of above with ErrorOf.
+  CoarseOperand coarse_operand() const { return {coarse_.data(), coarse_sum_, coarse_scale_}; }
+  float CoarseErrorOf(float row_error) const { return row_error * (kNormSlack + coarse_rest_) + coarse_error_; }
+  float coarse_error() const { return coarse_error_; }
 
   static constexpr float kNormSlack = 1.00002f;  // UnitVector takes lengths up to 1 + 1e-5 as one
 
  private:
+  void MakeCoarse();
+  size_t WideAt(size_t i) const { return i % 2 * (wide_.size() / 2) + i / 2; }
+
   std::vector<float> values_;
   std::vector<int16_t> wide_;
   std::vector<int8_t> high_, low_;
   int64_t sum_ = 0;
   float scale_ = 0;
   float error_ = 0;
+  std::vector<int8_t> coarse_;
+  int64_t coarse_sum_ = 0;
+  float coarse_scale_ = 0;
+  float coarse_rest_ = 0;   // how far these numbers are from the wide ones, as the length of a vector
+  float coarse_error_ = 0;  // of a row without an error
 };
 
 // A row as the operand against others; reused for one row after the other. Not thread-safe.

@@ -15,7 +15,7 @@ namespace lastro::retrieval {
 class DeviceRows {
  public:
   virtual ~DeviceRows() = default;
-  // Offers to `top` what ScanRows (row_index.h) would keep in it. False, with nothing offered: the device failed, or
+  // Offers to `top` what ScanRows (row_scan.h) would keep in it. False, with nothing offered: the device failed, or
   // does not find so many.
   virtual bool Scan(const QueryVector& query, const AllowedRows* allowed, TopRows* top) const = 0;
 };

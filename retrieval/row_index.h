@@ -52,12 +52,8 @@ class RowIndex {
   virtual void Write(IndexSink sink) const = 0;
 };
 
-// Offers all rows, those of `allowed` unless null, by certain upper bounds.
-void ScanRows(const QuantizedVectors& vectors, const QueryVector& query, const AllowedRows* allowed, TopRows* top);
-// The same of rows [range.begin, range.end).
-void ScanRange(const QuantizedVectors& vectors, const QueryVector& query, RowRange range, TopRows* top);
-// |rest| times this is how far the product of a query with what codes leave over of a row mostly is from zero: like that
-// with a random direction, whose standard deviation is |rest| / sqrt(dimension); four of them.
+// |rest| times this is how far the product of a query with what codes leave over of a row mostly is from zero: like
+// that with a random direction, whose standard deviation is |rest| / sqrt(dimension); four of them.
 float LikelyShare(size_t dimension);
 
 // The rows that `kept` has.

@@ -30,6 +30,7 @@ struct ScoredRow {
   uint32_t row = 0;
 
   bool operator<(const ScoredRow& other) const { return score != other.score ? score > other.score : row < other.row; }
+  bool operator==(const ScoredRow& other) const = default;
 };
 
 template <typename Candidate>

@@ -88,7 +88,7 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
       ->capture_default_str();
   app->add_option("--vector-gpu-memory", node.vector_gpu_bytes,
                   "memory of the GPU (of --device, its first) for vectors, such as 8GiB: indexes that fit are searched "
-                  "there, exactly; beside --gpu-memory, which then must leave so much; default: none are")
+                  "there, exactly; beside --gpu-memory, which must leave so much where it is given; default: none are")
       ->option_text("SIZE")
       ->check(CLI::PositiveNumber)
       ->transform(CLI::AsSizeValue(false));

@@ -127,6 +127,7 @@ class NodeImpl final : public ComposedNode {
       options.device = name;
       devices.push_back(options);
     }
+    devices.front().gpu_spare_bytes = config_.vector_gpu_bytes;
     provider_.emplace(folders, devices);
     return config_.lazy_models ? absl::OkStatus() : provider_->LoadAll();
   }

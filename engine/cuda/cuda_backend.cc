@@ -59,7 +59,13 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   LASTRO_ASSIGN_OR_RETURN(std::string name, SelectCudaDevice(options.device));
   size_t free = 0, total = 0;
   LASTRO_RETURN_IF_ERROR(CudaStatus(cudaMemGetInfo(&free, &total), "cudaMemGetInfo"));
-  const int64_t budget = options.memory_bytes > 0 ? options.memory_bytes : static_cast<int64_t>(free / 10 * 9);
+  const int64_t left = static_cast<int64_t>(free) - options.spare_bytes;
+  if (left <= 0) {
+    return absl::ResourceExhaustedError(absl::StrCat("GPU ", options.device, " has ", free, " of ", total,
+                                                     " bytes free, and ", options.spare_bytes,
+                                                     " of them are to be left for vectors (--vector-gpu-memory)"));
+  }
+  const int64_t budget = options.memory_bytes > 0 ? options.memory_bytes : left / 10 * 9;
   std::unique_ptr<CudaBackend> backend(new CudaBackend(options, std::move(name), budget));
   LASTRO_RETURN_IF_ERROR(
       CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));

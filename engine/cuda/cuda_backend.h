@@ -22,7 +22,8 @@ namespace lastro::engine {
 struct CudaBackendOptions {
   int device = 0;
   bool bf16 = true;
-  int64_t memory_bytes = 0;  // of the GPU, for everything; 0: nine tenths of what is free
+  int64_t memory_bytes = 0;  // of the GPU, for everything; 0: nine tenths of what is free but for spare_bytes
+  int64_t spare_bytes = 0;
   // Every product takes few rows at a time, whose results do not depend on each other.
   bool deterministic = false;
 };
@@ -113,6 +114,12 @@ class CudaBackend : public Backend {
   absl::Status FewRows(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
   absl::Status ManyRows(const CudaLinear::Part& part, const void* bias, MatrixView x, MatrixView out);
   absl::Status Dense(const void* weights, const void* bias, MatrixView x, MatrixView out);
+
+  struct ExpertMaps;  // of a mixture, on the device
+  // Whether the pairs of many rows may be gathered by expert.
+  bool MayGroup(absl::Span<const ExpertWeights> experts) const;
+  void MixSome(MatrixView logits, int64_t per_token, const ExpertMaps& maps, ActivationKind kind, bool gated,
+               bool group, MatrixView x, MatrixView out);
 
   // The step's sequences on the device: uploaded once, with or without their memories.
   struct Tables {

@@ -1,10 +1,11 @@
-// CudaBackend::MixExperts: a mixture of experts for few rows. Each pair of a row and one of its experts is a product of
-// its own with the rows of W as they are stored; many rows that share experts are cheaper routed by the host.
+// CudaBackend::MixExperts. Of few rows each pair of a row and one of its experts is a product of its own with the rows
+// of W as they are stored; of many the pairs are gathered by expert first, all of it on the device.
 #include <algorithm>
 #include <limits>
 
 #include "engine/cuda/cuda_backend.h"
 #include "engine/cuda/cuda_matrix.h"
+#include "kernels/cuda/expert_groups.h"
 #include "kernels/cuda/experts.h"
 #include "kernels/cuda/row_kernels.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 namespace cuda = kernels::cuda;
 
-constexpr int64_t kScratchAlignment = 256;
+// Of what the experts of one piece of the rows compute.
+constexpr int64_t kPieceBytes = int64_t{256} << 20;
 
 using ExpertMapOf = std::unique_ptr<LinearWeight> ExpertWeights::*;  // in or out
 
@@ -51,7 +53,27 @@ std::vector<cuda::ExpertRows> RowsOf(absl::Span<const ExpertWeights> experts, Ex
   return rows;
 }
 
+// Parts of one allocation, whose size is known once all have been added.
+class ScratchLayout {
+ public:
+  int64_t Add(int64_t bytes) {
+    const int64_t at = bytes_;
+    bytes_ = DeviceAligned(at + bytes);
+    return at;
+  }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  int64_t bytes_ = 0;
+};
+
 }  // namespace
+
+struct CudaBackend::ExpertMaps {
+  std::vector<cuda::ExpertMap> in, out;  // their parts
+  int64_t mlp_columns = 0, inner_columns = 0;
+  int64_t experts = 0;
+};
 
 int64_t CudaBackend::most_mixed_rows(absl::Span<const ExpertWeights> experts) const {
   for (const ExpertWeights& expert : experts) {
@@ -59,7 +81,13 @@ int64_t CudaBackend::most_mixed_rows(absl::Span<const ExpertWeights> experts) co
       if (!AreAlike(LinearOf(expert, map), LinearOf(experts[0], map))) return 0;
     }
   }
-  return deterministic_ ? std::numeric_limits<int64_t>::max() : cuda::kMaxFewRows;
+  return deterministic_ || MayGroup(experts) ? std::numeric_limits<int64_t>::max() : cuda::kMaxFewRows;
+}
+
+bool CudaBackend::MayGroup(absl::Span<const ExpertWeights> experts) const {
+  const auto fits = [](int64_t columns) { return columns % cuda::kGroupedMultiple == 0; };
+  return !deterministic_ && type_ == DataType::kBF16 && fits(experts[0].in->k()) && fits(experts[0].out->k()) &&
+         static_cast<int64_t>(experts.size()) <= cuda::kMostGroupedExperts;
 }
 
 void CudaBackend::DoMixExperts(MatrixView logits, int64_t per_token, absl::Span<const ExpertWeights> experts,
@@ -72,38 +100,56 @@ void CudaBackend::DoMixExperts(MatrixView logits, int64_t per_token, absl::Span<
     }
     return maps;
   };
-  const std::vector<cuda::ExpertMap> in = upload(&ExpertWeights::in), out_of = upload(&ExpertWeights::out);
+  const ExpertMaps maps = {upload(&ExpertWeights::in), upload(&ExpertWeights::out), experts[0].in->n(),
+                           experts[0].out->k(), static_cast<int64_t>(experts.size())};
   if (!launches() || x.rows == 0) return;
   const auto converted = Converted("MixExperts", x);
   if (!converted.ok()) return;
+  x = *converted;
+  const bool group = x.rows > cuda::kMaxFewRows && MayGroup(experts) && cuda::CanGroup(DeviceMatrix(x));
+  const int64_t pair_bytes = kernels::RowBytes(type_, maps.mlp_columns + maps.inner_columns + out.cols);
+  const int64_t most_pairs = std::min(kPieceBytes / pair_bytes, cuda::kMostGroupedPairs);
+  const int64_t piece = std::max<int64_t>(most_pairs / per_token, cuda::kMaxFewRows);
+  for (int64_t row = 0; row < x.rows && ok(); row += piece) {
+    const int64_t count = std::min(piece, x.rows - row);
+    MixSome(logits.Rows(row, count), per_token, maps, kind, gated, group, x.Rows(row, count), out.Rows(row, count));
+  }
+}
 
-  const int64_t pairs = x.rows * per_token, inner = experts[0].out->k();
-  int64_t used = pairs * static_cast<int64_t>(sizeof(cuda::ExpertRoute));
-  const auto reserve = [&](int64_t cols) {
-    const int64_t begin = (used + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
-    used = begin + pairs * kernels::RowBytes(type_, cols);
-    return begin;
-  };
-  const int64_t mlp_at = reserve(experts[0].in->n()), activated_at = reserve(inner), y_at = reserve(out.cols);
-  uint8_t* scratch = static_cast<uint8_t*>(Reserve("MixExperts", used, &mixed_));
+void CudaBackend::MixSome(MatrixView logits, int64_t per_token, const ExpertMaps& maps, ActivationKind kind, bool gated,
+                          bool group, MatrixView x, MatrixView out) {
+  const int64_t pairs = x.rows * per_token, tiles = group ? cuda::MostTiles(pairs, maps.experts) : 0;
+  ScratchLayout layout;
+  const auto add = [&](int64_t columns) { return layout.Add(pairs * kernels::RowBytes(type_, columns)); };
+  const int64_t mlp_at = add(maps.mlp_columns), activated_at = add(maps.inner_columns), y_at = add(out.cols);
+  const int64_t routes_at = layout.Add(pairs * static_cast<int64_t>(sizeof(cuda::ExpertRoute)));
+  const int64_t order_at = layout.Add(group ? pairs * static_cast<int64_t>(sizeof(int32_t)) : 0);
+  const int64_t tiles_at = layout.Add(tiles * static_cast<int64_t>(sizeof(cuda::ExpertTile)));
+  uint8_t* scratch = static_cast<uint8_t*>(Reserve("MixExperts", layout.bytes(), &mixed_));
   if (scratch == nullptr) return;
-  auto* routes = reinterpret_cast<cuda::ExpertRoute*>(scratch);
   const auto matrix = [&](int64_t at, int64_t cols) { return MatrixView{scratch + at, pairs, cols, cols, type_}; };
-  const MatrixView mlp = matrix(mlp_at, experts[0].in->n()), activated = matrix(activated_at, inner);
+  const MatrixView mlp = matrix(mlp_at, maps.mlp_columns), activated = matrix(activated_at, maps.inner_columns);
   const MatrixView y = matrix(y_at, out.cols);
-  const auto product = [&](const std::vector<cuda::ExpertMap>& maps, int64_t pairs_per_row, MatrixView from,
+  auto* routes = reinterpret_cast<cuda::ExpertRoute*>(scratch + routes_at);
+  const cuda::PairGroups groups = {reinterpret_cast<int32_t*>(scratch + order_at),
+                                   reinterpret_cast<cuda::ExpertTile*>(scratch + tiles_at), tiles};
+
+  const auto product = [&](const std::vector<cuda::ExpertMap>& parts, int64_t pairs_per_row, MatrixView from,
                            MatrixView to) {
     int64_t first = 0;
-    for (const cuda::ExpertMap& map : maps) {
-      Done("MixExperts", cuda::ExpertProduct(map, routes, pairs_per_row, DeviceMatrix(from),
-                                             DeviceMatrix(to.Columns(first, map.rows)), stream_));
-      first += map.rows;
+    for (const cuda::ExpertMap& part : parts) {
+      const cuda::Matrix columns = DeviceMatrix(to.Columns(first, part.rows));
+      Done("MixExperts", group
+                             ? cuda::GroupedProduct(part, groups, pairs_per_row, DeviceMatrix(from), columns, stream_)
+                             : cuda::ExpertProduct(part, routes, pairs_per_row, DeviceMatrix(from), columns, stream_));
+      first += part.rows;
     }
   };
   Done("MixExperts", cuda::Route(DeviceMatrix(logits), per_token, routes, stream_));
-  product(in, per_token, *converted, mlp);
+  if (group) Done("MixExperts", cuda::GroupPairs(routes, pairs, maps.experts, groups, stream_));
+  product(maps.in, per_token, x, mlp);
   Done("MixExperts", cuda::Activate(kind, gated, DeviceMatrix(mlp), DeviceMatrix(activated), stream_));
-  product(out_of, 1, activated, y);
+  product(maps.out, 1, activated, y);
   Done("MixExperts", cuda::SumPairs(DeviceMatrix(y), routes, per_token, DeviceMatrix(out), stream_));
 }
 

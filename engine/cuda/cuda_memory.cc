@@ -10,23 +10,20 @@
 namespace lastro::engine {
 namespace {
 
-constexpr int64_t kAlignment = 256;
 constexpr int64_t kFirstChunkBytes = int64_t{1} << 20;
-
-constexpr int64_t Aligned(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
 
 absl::StatusOr<CudaMemory> CudaBudget::Allocate(int64_t bytes) {
   {
     absl::MutexLock lock(&mutex_);
-    const bool fits = bytes <= bytes_ && Aligned(std::max<int64_t>(bytes, 1)) <= bytes_ - used_;
+    const bool fits = bytes <= bytes_ && DeviceAligned(std::max<int64_t>(bytes, 1)) <= bytes_ - used_;
     if (!fits) {
       return absl::ResourceExhaustedError(absl::StrCat("GPU ", device_, " has ", bytes_ - used_, " of its budget of ",
                                                        bytes_, " bytes left; ", bytes,
                                                        " are needed (", option_, " sets the budget)"));
     }
-    bytes = Aligned(std::max<int64_t>(bytes, 1));
+    bytes = DeviceAligned(std::max<int64_t>(bytes, 1));
     used_ += bytes;
   }
   void* data = nullptr;
@@ -74,7 +71,7 @@ absl::StatusOr<const void*> StepUploads::UploadBytes(const void* from, int64_t b
   const Chunk& chunk = chunks_.back();
   uint8_t* pinned = static_cast<uint8_t*>(chunk.pinned) + used_;
   uint8_t* device = chunk.device.as<uint8_t>() + used_;
-  used_ = std::min(Aligned(used_ + bytes), chunk.device.bytes());
+  used_ = std::min(DeviceAligned(used_ + bytes), chunk.device.bytes());
   if (bytes == 0) return device;
   std::memcpy(pinned, from, static_cast<size_t>(bytes));
   if (!enqueue) return device;
@@ -96,7 +93,7 @@ absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to, boo
         "copy to the host"));
   }
   copies_.push_back({used_, bytes, to});
-  used_ = std::min(Aligned(used_ + bytes), bytes_);
+  used_ = std::min(DeviceAligned(used_ + bytes), bytes_);
   return absl::OkStatus();
 }
 
@@ -104,7 +101,7 @@ absl::Status StepDownloads::Add(const void* device, int64_t bytes, void* to, boo
 absl::Status StepDownloads::Grow(int64_t bytes) {
   LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamSynchronize(stream_), "copy to the host"));
   Finish();  // copies under way end in the old memory
-  const int64_t wanted = Aligned(std::max({2 * bytes_, 2 * bytes, kFirstChunkBytes}));
+  const int64_t wanted = DeviceAligned(std::max({2 * bytes_, 2 * bytes, kFirstChunkBytes}));
   cudaFreeHost(std::exchange(pinned_, nullptr));
   bytes_ = 0;
   ++epoch_;

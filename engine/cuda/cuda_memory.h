@@ -17,6 +17,9 @@
 
 namespace lastro::engine {
 
+// Where an allocation, or a part of one, may begin.
+constexpr int64_t DeviceAligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
+
 class CudaMemory;
 
 // Thread-safe; outlives its allocations.
@@ -26,7 +29,7 @@ class CudaBudget {
   CudaBudget(int device, int64_t bytes, const char* option = "--gpu-memory")
       : device_(device), bytes_(bytes), option_(option) {}
 
-  // Uninitialised, 256-byte aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has no `bytes` left.
+  // Uninitialised, aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has less left.
   absl::StatusOr<CudaMemory> Allocate(int64_t bytes);
   int64_t bytes() const { return bytes_; }
   int64_t free_bytes() const;

@@ -40,15 +40,14 @@ float BoundOf(unsigned long long key) {
 struct Layout {
   Layout(int64_t rows, int64_t stride)
       : allowed_bytes((rows + 63) / 64 * 8),
-        query_bytes(Aligned(2 * stride + allowed_bytes)),
-        scales(Aligned(rows * stride)),
-        errors(scales + Aligned(rows * kFloatBytes)),
-        input(errors + Aligned(rows * kFloatBytes)),
-        selections(input + Aligned(kQueries * query_bytes)),
-        keys(selections + Aligned(kQueries * static_cast<int64_t>(sizeof(cuda::ScanSelection)))),
-        bounds(keys + Aligned(kQueries * kMostWanted * kKeyBytes)),
-        bytes(bounds + Aligned(kQueries * rows * kFloatBytes)) {}
-  static int64_t Aligned(int64_t bytes) { return (bytes + 255) / 256 * 256; }
+        query_bytes(DeviceAligned(2 * stride + allowed_bytes)),
+        scales(DeviceAligned(rows * stride)),
+        errors(scales + DeviceAligned(rows * kFloatBytes)),
+        input(errors + DeviceAligned(rows * kFloatBytes)),
+        selections(input + DeviceAligned(kQueries * query_bytes)),
+        keys(selections + DeviceAligned(kQueries * static_cast<int64_t>(sizeof(cuda::ScanSelection)))),
+        bounds(keys + DeviceAligned(kQueries * kMostWanted * kKeyBytes)),
+        bytes(bounds + DeviceAligned(kQueries * rows * kFloatBytes)) {}
 
   int64_t allowed_bytes, query_bytes;  // of one query
   int64_t scales, errors, input, selections, keys, bounds, bytes;

@@ -1,5 +1,5 @@
 // read_rate [--megabytes N] [--threads N] [--passes N]: the rate at which memory is read, in GB/s, the median of the
-// passes. What a step that reads every weight once cannot be faster than.
+// passes of the fastest way. What a step that reads every weight once cannot be faster than.
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -27,20 +27,25 @@ int Main(size_t megabytes, size_t threads, int passes) {
   auto* numbers = static_cast<uint64_t*>(memory);
   for (size_t i = 0; i < words; ++i) numbers[i] = i;
   std::atomic<uint64_t> sink{0};
-  std::vector<double> rates;
+  std::vector<std::vector<double>> rates(std::size(kReaders));
   for (int pass = 0; pass < passes; ++pass) {
-    const double start = Seconds();
-    std::vector<std::thread> readers;
-    for (size_t t = 0; t < threads; ++t) {
-      readers.emplace_back(
-          [&, t] { sink += SumOf(numbers + words * t / threads, numbers + words * (t + 1) / threads); });
+    for (size_t way = 0; way < rates.size(); ++way) {
+      const double start = Seconds();
+      std::vector<std::thread> readers;
+      for (size_t t = 0; t < threads; ++t) {
+        readers.emplace_back(
+            [&, t] { sink += kReaders[way](numbers + words * t / threads, numbers + words * (t + 1) / threads); });
+      }
+      for (std::thread& reader : readers) reader.join();
+      rates[way].push_back(static_cast<double>(words * sizeof(uint64_t)) / (Seconds() - start) / 1e9);
     }
-    for (std::thread& reader : readers) reader.join();
-    rates.push_back(static_cast<double>(words * sizeof(uint64_t)) / (Seconds() - start) / 1e9);
   }
-  std::sort(rates.begin(), rates.end());
-  std::printf("{\"gb_per_s\": %.2f, \"sum\": %llu}\n", rates[rates.size() / 2],
-              static_cast<unsigned long long>(sink.load()));
+  double best = 0;
+  for (std::vector<double>& of_one_way : rates) {
+    std::sort(of_one_way.begin(), of_one_way.end());
+    best = std::max(best, of_one_way[of_one_way.size() / 2]);
+  }
+  std::printf("{\"gb_per_s\": %.2f, \"sum\": %llu}\n", best, static_cast<unsigned long long>(sink.load()));
   return 0;
 }
 

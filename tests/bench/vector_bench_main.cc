@@ -27,6 +27,7 @@
 #include "base/check.h"
 #include "retrieval/hnsw_index.h"
 #include "retrieval/row_index.h"
+#include "retrieval/row_scan.h"
 #include "tests/bench/memory_rate.h"
 #include "tests/bench/store_bench.h"
 #include "tests/bench/vector_data.h"
@@ -129,9 +130,9 @@ void Print(const std::string& what, double recall, const Rate& one, const Rate& 
 
 // --- what memory can do
 
-uint64_t SumOfCodes(const QuantizedVectors& vectors, RowRange rows) {
-  return SumOf(reinterpret_cast<const uint64_t*>(vectors.codes(rows.begin)),
-               reinterpret_cast<const uint64_t*>(vectors.codes(rows.end)));
+uint64_t ReadCodes(Reader read, const QuantizedVectors& vectors, RowRange rows) {
+  return read(reinterpret_cast<const uint64_t*>(vectors.codes(rows.begin)),
+              reinterpret_cast<const uint64_t*>(vectors.codes(rows.end)));
 }
 
 constexpr uint32_t kPieceRows = 1024;
@@ -161,7 +162,7 @@ double PieceRate(uint32_t rows, double bytes_per_row, int threads, const std::fu
   return threads * kPieceRows * bytes_per_row / all[all.size() / 2] / 1e9;
 }
 
-// An exact search beside a loop that only reads the same codes, in turn.
+// An exact search beside the fastest loop that only reads the same codes, in turn.
 void BenchBandwidth(const Data& data, const QuantizedVectors& vectors, int threads) {
   constexpr int kPasses = 5;
   const auto rows = static_cast<uint32_t>(vectors.size());
@@ -169,8 +170,12 @@ void BenchBandwidth(const Data& data, const QuantizedVectors& vectors, int threa
   std::vector<double> read, searched, shares;
   std::atomic<uint64_t> sink{0};
   for (int pass = 0; pass < kPasses; ++pass) {
-    read.push_back(PieceRate(rows, kDimension, threads,
-                             [&] { return [&](RowRange piece) { sink += SumOfCodes(vectors, piece); }; }));
+    read.push_back(0);
+    for (Reader reader : kReaders) {
+      read.back() = std::max(read.back(), PieceRate(rows, kDimension, threads, [&] {
+                               return [&](RowRange piece) { sink += ReadCodes(reader, vectors, piece); };
+                             }));
+    }
     const QueryVector query(data.question(static_cast<size_t>(pass) % data.queries));
     searched.push_back(PieceRate(rows, QuantizedVectors::BytesPerRow(kDimension), threads, [&] {
       auto top = std::make_shared<TopRows>(2 * kBest + 32);

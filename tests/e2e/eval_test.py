@@ -140,6 +140,7 @@ class Eval(unittest.TestCase):
             report = cli_json("eval", BEIR, "--retrieval-only", "--keep", "tiny", "--rerank-weight", "1", *options,
                               data=data)
             self.assertTrue(report["reranker"])
+            self.assertEqual((report["rerank_weight"], report["depth"]), (1, 100))
             means = means_of(report)
             self.assertEqual(means["hybrid.ndcg@10"], means_of(self.beir)["hybrid.ndcg@10"])
             self.assertNotEqual(means["reranked.ndcg@10"], means["hybrid.ndcg@10"])

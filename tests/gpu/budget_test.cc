@@ -1,4 +1,5 @@
 // GPU memory under its budget, and what a step that fails says.
+#include "base/status_macros.h"
 #include "tests/gpu/backend_test_util.h"
 
 namespace lastro::engine {
@@ -24,6 +25,21 @@ TEST(CudaBudgetTest, WhatDoesNotFitIsRefusedWithCountsAndComesBack) {
   }
   EXPECT_EQ(static_cast<CudaBackend&>(*backend).free_bytes(), free);
   EXPECT_EQ(backend->default_kv_bytes(), free / 2);
+}
+
+TEST(CudaBudgetTest, TheDefaultLeavesWhatIsForAnother) {
+  constexpr int64_t kSpare = int64_t{512} << 20;
+  auto default_budget = [](int64_t spare_bytes) -> absl::StatusOr<int64_t> {
+    CudaBackendOptions options;
+    options.spare_bytes = spare_bytes;
+    LASTRO_ASSIGN_OR_RETURN(auto backend, CudaBackend::Create(options));
+    return backend->free_bytes();
+  };
+  ASSERT_OK_AND_ASSIGN(int64_t all, default_budget(0));
+  ASSERT_OK_AND_ASSIGN(int64_t less, default_budget(kSpare));
+  EXPECT_NEAR(static_cast<double>(all - less), 0.9 * kSpare, 16 << 20);
+  EXPECT_THAT(default_budget(int64_t{1} << 50),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("--vector-gpu-memory")));
 }
 
 TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {

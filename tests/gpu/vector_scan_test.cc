@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "retrieval/row_index.h"
+#include "retrieval/row_scan.h"
 #include "tests/gpu/backend_test_util.h"
 #include "tests/unit/retrieval/store_fixture.h"
 

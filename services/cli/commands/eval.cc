@@ -125,6 +125,8 @@ class EvalRun {
       if (model.role() == v1::MODEL_ROLE_READER) report_.set_reader(name);
     }
     report_.set_version(LASTRO_VERSION);
+    report_.set_depth(options_.depth);
+    if (options_.rerank_weight && !report_.reranker().empty()) report_.set_rerank_weight(*options_.rerank_weight);
     return absl::OkStatus();
   }
 

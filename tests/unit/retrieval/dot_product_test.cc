@@ -1,7 +1,9 @@
 #include "retrieval/dot_product.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "hwy/targets.h"
 #include "retrieval/quantized_vectors.h"
@@ -117,6 +119,49 @@ TEST_P(DotProductTest, RowsMatchSumsOfWholeNumbers) {
   }
 }
 
+// The most, of either sign, that eight numbers which a lane of 16 bits sums up are together.
+int LargestCoarseSum(const int8_t* numbers, size_t stride) {
+  int largest = 0;
+  for (size_t group = 0; group < stride; group += kCoarseGroup) {
+    int positive[kCoarseVector / 2] = {}, negative[kCoarseVector / 2] = {};
+    for (size_t i = group; i < std::min(group + kCoarseGroup, stride); ++i) {
+      (numbers[i] > 0 ? positive : negative)[i % kCoarseVector / 2] += std::abs(numbers[i]);
+    }
+    largest = std::max({largest, *std::max_element(std::begin(positive), std::end(positive)),
+                        *std::max_element(std::begin(negative), std::end(negative))});
+  }
+  return largest;
+}
+
+// Up to the largest that numbers and sums may be.
+TEST_P(DotProductTest, CoarseRowsMatchSumsOfWholeNumbers) {
+  for (size_t stride : {64, 128, 192, 384, 4160, 8192}) {
+    for (int kind = 0; kind < 4; ++kind) {
+      constexpr size_t kRows = 11;
+      HugeArray<uint8_t> codes;
+      codes.Resize(kRows * stride);
+      for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<uint8_t>(kind < 2 ? 255 : 1 + random_() % 255);
+      std::vector<int8_t> numbers(stride);
+      for (size_t i = 0; i < stride; ++i) {
+        const int sign = kind == 0 ? 1 : kind == 1 ? -1 : random_() % 2 == 0 ? 1 : -1;
+        const bool alone = kind == 3 && i % kCoarseGroup < kCoarseVector && i % 2 == 0;
+        numbers[i] = static_cast<int8_t>(sign * (kind < 3 ? 16 : alone ? 127 : 0));
+      }
+      ASSERT_LE(LargestCoarseSum(numbers.data(), stride), kMaxCoarseSum);
+      std::vector<float> scales, scores(kRows);
+      for (size_t row = 0; row < kRows; ++row) scales.push_back(static_cast<float>(row + 1));
+      const int64_t sum = std::accumulate(numbers.begin(), numbers.end(), int64_t{0});
+      ScoreRangeCoarsely({numbers.data(), sum, 0.5f}, {codes.data(), scales.data(), stride}, 1, kRows - 1,
+                         scores.data());
+      for (size_t row = 1; row < kRows; ++row) {
+        int64_t total = 0;
+        for (size_t i = 0; i < stride; ++i) total += int64_t{numbers[i]} * (codes[row * stride + i] - 128);
+        EXPECT_EQ(scores[row - 1], 0.5f * scales[row] * static_cast<float>(total)) << stride << " " << kind;
+      }
+    }
+  }
+}
+
 // What exact search rests on.
 TEST_P(DotProductTest, ScoresOfCodesAreWithinTheirBounds) {
   for (int dimension : {1, 3, 8, 63, 64, 65, 384, 1000}) {
@@ -135,11 +180,17 @@ TEST_P(DotProductTest, ScoresOfCodesAreWithinTheirBounds) {
     for (int q = 0; q < 20; ++q) {
       const std::vector<float> values = q == 0 ? originals[0] : UnitVector(static_cast<size_t>(dimension));
       const QueryVector query(values);
-      std::vector<float> scores(vectors.size());
+      std::vector<float> scores(vectors.size()), coarse(vectors.size());
       ScoreRange(query.operand(), vectors.rows(), 0, vectors.size(), scores.data());
+      ScoreRangeCoarsely(query.coarse_operand(), vectors.rows(), 0, vectors.size(), coarse.data());
+      EXPECT_LE(LargestCoarseSum(query.coarse_operand().numbers, vectors.rows().stride), kMaxCoarseSum);
+      EXPECT_LT(query.coarse_error(), 0.04f);
       for (size_t row = 0; row < vectors.size(); ++row) {
         const float exact = DotProduct(values.data(), originals[row].data(), values.size());
         EXPECT_LE(std::abs(scores[row] - exact), query.ErrorOf(vectors.error(row))) << dimension << " " << row;
+        EXPECT_GE(coarse[row] + query.CoarseErrorOf(vectors.error(row)),
+                  scores[row] + query.ErrorOf(vectors.error(row)))
+            << dimension << " " << row;
       }
     }
     std::vector<float> decoded(originals[0].size());

@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "retrieval/row_index.h"
+#include "retrieval/row_scan.h"
 #include "tests/unit/retrieval/store_fixture.h"
 
 namespace lastro::retrieval::testing {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "retrieval/row_index.h"
+#include "retrieval/row_scan.h"
 #include "tests/test_util.h"
 #include "tests/unit/retrieval/store_fixture.h"
 
