@@ -98,7 +98,8 @@ void AddComponents(CLI::App* app, RawOptions* raw, DaemonConfig* config) {
          "folder of an embedding model; may be given again: new collections get the first, each is searched by "
          "its own; default: the built-in one")
       ->allow_extra_args(false);
-  app->add_option("--reranker", node.reranker_folder, "folder of a cross-encoder; default: none");
+  app->add_option("--reranker", node.reranker_folder,
+                  "folder of a cross-encoder, or built-in: the built-in reader; default: none");
   app->add_option("--reader", node.reader_folder,
                   "folder of a reader that points at answers, or none; default: the built-in one");
   app->add_option("--lora", node.adapters, "NAME=DIR of a LoRA adapter of the decoder; may be given again")

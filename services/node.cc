@@ -61,6 +61,11 @@ absl::Status MissingRole(Role role) {
                                              RoleName(role), "-address HOST:PORT"));
 }
 
+// The folder or file of the cross-encoder that NodeConfig::reranker_folder asks for, as FindReader.
+absl::StatusOr<std::string> FindReranker(const std::string& configured) {
+  return configured == "built-in" ? FindReader(configured) : configured;
+}
+
 // The parts are in the order they are made in; they are destroyed in the opposite one.
 class NodeImpl final : public ComposedNode {
  public:
@@ -115,7 +120,7 @@ class NodeImpl final : public ComposedNode {
     if (Hosts(Role::kGeneration)) {
       LASTRO_ASSIGN_OR_RETURN(folders.decoder, ModelFolder(config_.decoder_folder, "decoder"));
       LASTRO_ASSIGN_OR_RETURN(folders.adapters, ParseAdapters(config_.adapters));
-      folders.reranker = config_.reranker_folder;
+      LASTRO_ASSIGN_OR_RETURN(folders.reranker, FindReranker(config_.reranker_folder));
       LASTRO_ASSIGN_OR_RETURN(folders.reader, FindReader(config_.reader_folder));
     }
     if (Hosts(Role::kEmbedding)) {

@@ -32,7 +32,7 @@ struct NodeConfig {
   // The first is the one that new collections get; every collection is searched and ingested into by its own. With
   // lazy_models the built-in one comes after those given.
   std::vector<std::string> embedder_folders;
-  std::string reranker_folder;        // of the generation role; empty: none
+  std::string reranker_folder;        // of the generation role; empty: none; "built-in": the built-in reader
   std::string reader_folder;          // of the generation role; empty: the built-in one, where there is one; "none"
   std::vector<std::string> adapters;  // of the decoder, "NAME=DIR"
   ComputeConfig compute;

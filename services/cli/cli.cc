@@ -62,7 +62,9 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions* options) {
                  "its own (default: built in)")
       ->type_name("DIR")
       ->allow_extra_args(false);
-  app.add_option("--reranker", options->reranker, "Folder of a cross-encoder (default: none)")->type_name("DIR");
+  app.add_option("--reranker", options->reranker,
+                 "Folder of a cross-encoder, or built-in: the built-in reader (default: none)")
+      ->type_name("DIR");
   app.add_option("--reader", options->reader, "Folder of a reader that points at answers, or none (default: built in)")
       ->type_name("DIR");
   app.add_option("--lora", options->adapters, "A LoRA adapter of the decoder; may be given again")

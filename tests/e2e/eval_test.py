@@ -161,6 +161,8 @@ class Eval(unittest.TestCase):
             plain = cli_json(*search, "--no-rerank", *options, data=data)["hits"]
             self.assertEqual([hit["fused_rank"] for hit in plain], list(range(1, 8)))
             self.assertEqual(cli_json(*search, data=data)["hits"], plain)
+            read = cli_json(*search, "--reranker", "built-in", data=data)["hits"]
+            self.assertEqual(sorted(hit["rerank_rank"] for hit in read), list(range(1, 8)))
             refused = run_cli(*search, "--rerank", data=data, check=False)
             self.assertEqual(refused.returncode, 1)
             self.assertIn("reranker", refused.stderr)

@@ -128,7 +128,7 @@ void AddSearchCommand(CommandSet* set) {
   CLI::App* command = set->Add(
       "search", "Finds the passages nearest to a text, by meaning and by words",
       {"lastro search \"refund of travel costs\" --limit 5", "lastro search --mode lexical --explain \"ISO 9001\"",
-       "lastro search '\"force majeure\" deliver*' --context 1", "lastro --reranker ./models/minilm-l6 search delays",
+       "lastro search '\"force majeure\" deliver*' --context 1", "lastro --reranker built-in search delays",
        "lastro search --filter 'not language in (\"en\", \"pt\")' delivery --json"});
   command->add_option("query", options->query, "What to look for; - reads standard input")->required();
   command->add_option("--mode", options->mode, "hybrid, dense (meaning) or lexical (words)")

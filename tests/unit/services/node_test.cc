@@ -160,6 +160,8 @@ TEST(Node, TheBuiltInReaderServesUnlessAnotherOrNoneIsAskedFor) {
                 ElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_READER));
   }
   EXPECT_THAT(RolesOfModels({.reader_folder = "none"}), ElementsAre(v1::MODEL_ROLE_DECODER));
+  EXPECT_THAT(RolesOfModels({.reranker_folder = "built-in", .reader_folder = "none"}),
+              ::testing::UnorderedElementsAre(v1::MODEL_ROLE_DECODER, v1::MODEL_ROLE_RERANKER));
   std::ofstream(built_in / "reader" + "/reader.gguf") << "GGUF";
   EXPECT_EQ(FindReader("built-in").value(), built_in / "reader" + "/reader.gguf") << "a file in it comes first";
   std::filesystem::remove(built_in / "reader" + "/reader.gguf");
