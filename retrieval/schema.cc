@@ -293,4 +293,8 @@ absl::StatusOr<int64_t> AdvanceCommit(Database& db) {
   return db.QueryInt("UPDATE meta SET value=value+1 WHERE key='commit' RETURNING value");
 }
 
+absl::Status MarkUpkeep(Database& db) {
+  return db.Execute("INSERT INTO meta VALUES('upkeep', 1) ON CONFLICT(key) DO UPDATE SET value=value+1");
+}
+
 }  // namespace lastro::retrieval

@@ -183,7 +183,10 @@ absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
   if (old.ok() && !(scope.KnownName(old->collection).has_value() && scope.SeesJob(*old))) {
     return absl::PermissionDeniedError(absl::StrCat("job ", job.id, " is somebody else's"));
   }
-  return StoreJob(*db_, job);
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(StoreJob(*db_, job));
+  LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
+  return transaction.Commit();
 }
 
 absl::Status StoreWriter::CheckIntegrity() {
@@ -202,8 +205,11 @@ absl::Status StoreWriter::EmptyLog() {
 absl::StatusOr<int64_t> StoreWriter::MergeFullText() {
   LASTRO_ASSIGN_OR_RETURN(std::vector<CollectionRow> collections, AllCollections(*db_));
   for (const CollectionRow& collection : collections) {
+    LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
     std::string table = FtsTable(collection.row);
     LASTRO_RETURN_IF_ERROR(db_->Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('optimize')")));
+    LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
+    LASTRO_RETURN_IF_ERROR(transaction.Commit());
   }
   return static_cast<int64_t>(collections.size());
 }

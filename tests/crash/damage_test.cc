@@ -212,5 +212,28 @@ TEST_F(DamageTest, NeverGivesAWrongAnswer) {
   EXPECT_GT(refused_, rounds_ / 20);
 }
 
+// A write that is no commit leaves a log as well. What that holds, beside the store of a later time, is not taken for
+// its state, nor put into the database.
+TEST(OlderLogTest, IsNoticedThoughItHoldsNoCommit) {
+  TempFolder folder;
+  const std::string log_path = folder.path() + "/lastro.db-wal";
+  std::string log;
+  {
+    StoreWorkload workload(folder.path());
+    size_t step = 0;
+    for (; workload.name(step) != "job"; ++step) ASSERT_THAT(workload.Run(step), IsOk()) << workload.name(step);
+    workload.Close();  // without a log
+    ASSERT_THAT(workload.Open(), IsOk());
+    ASSERT_THAT(workload.Run(step), IsOk());
+    log = lastro::ReadFile(log_path, 1u << 30).value();
+    for (++step; step < workload.size(); ++step) ASSERT_THAT(workload.Run(step), IsOk()) << workload.name(step);
+  }
+  ASSERT_GT(log.size(), kPage);
+  std::ofstream(log_path, std::ios::binary) << log;
+  EXPECT_TRUE(absl::IsDataLoss(SqliteStore::Open({.folder = folder.path()}).status()));
+  fs::remove(log_path);
+  EXPECT_THAT(SqliteStore::Open({.folder = folder.path()}), IsOk()) << "the log harmed the database";
+}
+
 }  // namespace
 }  // namespace lastro::retrieval::testing
