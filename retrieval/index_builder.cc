@@ -131,8 +131,9 @@ absl::Status IndexBuilder::LoadSet(Database& db, const CollectionRow& collection
     catalog_->Add(std::move(entry));
     return absl::OkStatus();
   }
+  const bool has_rows = entry.index != nullptr && !entry.index->ids().runs().empty();
   LASTRO_RETURN_IF_ERROR(ForEachVector(
-      db, collection.row, set, {after},
+      db, collection.row, set, {.after = after, .document = has_rows ? entry.index->ids().runs().back().document : 0},
       [&](int64_t id, int64_t document, const float* vector) { entry.log->Append(id, document, vector); }));
   catalog_->Add(std::move(entry));
   Nudge(set.id);

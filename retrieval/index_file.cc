@@ -21,9 +21,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kHeaderBytes = 4096;
-constexpr absl::string_view kMagic = "LASTRO-INDEX 2\n";
+constexpr absl::string_view kMagic = "LASTRO-INDEX 3\n";
 constexpr absl::string_view kSuffix = ".index";
 constexpr absl::string_view kTemporarySuffix = ".index.tmp";
+constexpr absl::string_view kBodyBytes = ",\"body_bytes\":";  // behind the fields
 // Of versions that kept their indexes by FAISS.
 constexpr absl::string_view kEarlierSuffix = ".faiss";
 constexpr absl::string_view kEarlierTemporarySuffix = ".faiss.tmp";
@@ -51,8 +52,9 @@ class BodyWriter {
 
   // Writes the header, fsyncs and renames to `final_path`. `fields`: the JSON members but those about the body.
   absl::Status Commit(const std::string& fields, const std::string& final_path) {
-    std::string header = absl::StrCat(kMagic, "{", fields, ",\"body_bytes\":", body_bytes_, ",\"body_sha256\":\"",
-                                      hash_.FinishHex(), "\"}\n");
+    hash_.Update(fields);
+    std::string header =
+        absl::StrCat(kMagic, "{", fields, kBodyBytes, body_bytes_, ",\"sha256\":\"", hash_.FinishHex(), "\"}\n");
     if (header.size() > kHeaderBytes) return absl::InternalError("vector index: the header is too long");
     WriteAt(header, 0);
     LASTRO_RETURN_IF_ERROR(status_);
@@ -105,12 +107,15 @@ absl::StatusOr<Header> ParseHeader(absl::string_view bytes, const std::string& p
   LASTRO_ASSIGN_OR_RETURN(int64_t body_bytes, root.GetInt("body_bytes", -1));
   LASTRO_ASSIGN_OR_RETURN(std::string kind, root.GetString("kind", ""));
   LASTRO_ASSIGN_OR_RETURN(std::string stored_fingerprint, root.GetString("fingerprint", ""));
-  LASTRO_ASSIGN_OR_RETURN(std::string sha256, root.GetString("body_sha256", ""));
+  LASTRO_ASSIGN_OR_RETURN(std::string sha256, root.GetString("sha256", ""));
   if (stored_dimension != dimension || stored_fingerprint != fingerprint) {
     return absl::DataLossError("made with another embedding model");
   }
   absl::string_view body = bytes.substr(kHeaderBytes);
-  if (body_bytes < 0 || static_cast<uint64_t>(body_bytes) != body.size() || Sha256Hex(body) != sha256) {
+  Sha256 hash;
+  hash.Update(body);
+  hash.Update(text.substr(1, text.find(kBodyBytes) - 1));
+  if (body_bytes < 0 || static_cast<uint64_t>(body_bytes) != body.size() || hash.FinishHex() != sha256) {
     return absl::DataLossError("the checksum does not match");
   }
   LASTRO_ASSIGN_OR_RETURN(std::optional<IndexKind> known, ParseIndexKind(kind));

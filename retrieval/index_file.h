@@ -1,9 +1,9 @@
 // Files of vector indexes: DATA/index/<set of vectors>/<generation>.index. Thread-safe.
 //
 // Format: a header of 4,096 bytes, then the body.
-//   header  "LASTRO-INDEX 2\n", a JSON object and '\n', then blanks:
+//   header  "LASTRO-INDEX 3\n", a JSON object and '\n', then blanks:
 //           {"generation":7,"commit":42,"last_chunk":9000,"fingerprint":"...","dimension":384,"kind":"hnsw",
-//            "count":8000,"body_bytes":12352123,"body_sha256":"..."}
+//            "count":8000,"body_bytes":12352123,"sha256":"..."}: of the body and of the members up to "count"
 //   body    arrays of numbers, little endian, as VectorIndex::Write gives them
 // A file appears whole under its name or not at all: it is written aside, fsynced and renamed.
 #pragma once

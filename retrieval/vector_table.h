@@ -72,10 +72,11 @@ struct VectorRow {
   std::vector<float> vector;
 };
 
-// Chunks after `after`, up to `last`.
+// Chunks after `after`, up to `last`, of documents whose rows are not below `document`.
 struct ChunkRange {
   int64_t after = 0;
   int64_t last = std::numeric_limits<int64_t>::max();
+  int64_t document = 0;
 };
 
 // Steps through ForEachVector's rows.
@@ -85,13 +86,16 @@ class VectorCursor {
   absl::StatusOr<bool> Next(VectorRow* row);
 
  private:
-  VectorCursor(Statement query, int dimension) : query_(std::move(query)), dimension_(dimension) {}
+  VectorCursor(Statement query, int dimension, const ChunkRange& range)
+      : query_(std::move(query)), dimension_(dimension), last_chunk_(range.after), last_document_(range.document) {}
   Statement query_;
   int dimension_;
+  int64_t last_chunk_, last_document_;
 };
 
 // Calls visit(id, document row, vector [dimension]) for the collection's chunks in `range`, in order of id. DATA_LOSS
-// at the first that has no vector in the set.
+// at the first that has no vector in the set, or is not in order: documents get rows and chunks together, so that their
+// rows ascend with the ids.
 template <typename Visit>
 absl::Status ForEachVector(Database& db, int64_t collection, const VectorSetRow& set, ChunkRange range, Visit visit) {
   absl::StatusOr<VectorCursor> cursor = VectorCursor::Open(db, collection, set, range);
