@@ -155,8 +155,8 @@ class Doctor {
   absl::Status CheckIdentityOf(Database& db, Look* look) {
     absl::Status status = CheckIdentity(db);
     if (status.ok()) return CheckVersion(db, look);
-    absl::StatusOr<int64_t> commit = ReadCommit(db);
-    look->commits_lost = commit.ok() && *commit < ReadNote(db.handle(), Note::kCommit);
+    absl::StatusOr<bool> lost = HasLostWrites(db);
+    look->commits_lost = ReadCommit(db).ok() && lost.ok() && *lost;
     look->unusable = !look->commits_lost;
     return status;
   }
@@ -373,10 +373,8 @@ class Doctor {
     LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
     absl::Status status = mend();
     if (!status.ok()) return UnlessDamaged(status);
-    LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(db));
-    LASTRO_RETURN_IF_ERROR(transaction.Commit());
-    NoteCommit(db, commit);
-    return absl::OkStatus();
+    LASTRO_RETURN_IF_ERROR(AdvanceCommit(db).status());
+    return CommitAndNote(db, transaction);
   }
 
   absl::Status MendOwners(Database& db) {

@@ -5,7 +5,7 @@
 // usable from several processes.
 //
 // Format, little endian: bytes 0..13 "LASTRO-SUMS 1\n", 16 uint32 page size, 24 uint64 hash of bytes 0..23; the notes,
-// each a uint64 and a uint64 hash of it, at 32 (commit) and 48 (store); from 64 on a uint64 for each page, 0 for one
+// each a uint64 and a uint64 hash of it, at 32 (writes) and 48 (store); from 64 on a uint64 for each page, 0 for one
 // that was never written.
 //
 // A checkpoint writes a page and its sum before it syncs both, and until then the page is read from the log, which was
@@ -40,7 +40,7 @@ void VerifyPages(sqlite3* db, bool on);
 // that a checkpoint can be slowed down; null: no more. Not owned.
 void PaceWrites(sqlite3* db, const std::function<void(int64_t bytes)>* pace);
 
-enum class Note { kCommit, kStore };
+enum class Note { kWrites, kStore };
 // Best effort: a failure leaves what was noted before.
 void WriteNote(sqlite3* db, Note note, int64_t value);
 int64_t ReadNote(sqlite3* db, Note note);  // 0: none

@@ -50,32 +50,39 @@ class RowScan {
   uint32_t Look(uint32_t begin, uint32_t count) {
     float bounds[kBlockRows];
     ScoreRange(query_.operand(), vectors_.rows(), begin, count, bounds);
-    const float* errors = vectors_.errors() + begin;
-    for (uint32_t i = 0; i < count; ++i) bounds[i] += query_.ErrorOf(errors[i]);
-    std::fill(bounds + count, bounds + GroupsOf(count) * kGroupRows, kNoBound);
-    uint32_t open = 0;
-    for (uint32_t group = 0; group < count; group += kGroupRows) {
-      if (!AnyReaches(bounds + group, top_.worst() - query_.coarse_error())) continue;
-      ++open;
-      for (uint32_t i = group; i < std::min(group + kGroupRows, count); ++i) {
+    AddErrors(
+        begin, count, [&](float error) { return query_.ErrorOf(error); }, bounds);
+    return ForOpenGroups(bounds, count, query_.coarse_error(), [&](uint32_t first, uint32_t end) {
+      for (uint32_t i = first; i < end; ++i) {
         if (bounds[i] >= top_.worst()) top_.Add({bounds[i], begin + i});
       }
-    }
-    return open;
+    });
   }
 
   // The same, but of groups that are not open only the coarse scores are looked at.
   uint32_t LookCoarsely(uint32_t begin, uint32_t count) {
     float bounds[kBlockRows];
     ScoreRangeCoarsely(query_.coarse_operand(), vectors_.rows(), begin, count, bounds);
+    AddErrors(
+        begin, count, [&](float error) { return query_.CoarseErrorOf(error); }, bounds);
+    return ForOpenGroups(bounds, count, 0, [&](uint32_t first, uint32_t end) { Look(begin + first, end - first); });
+  }
+
+  template <typename ErrorOf>
+  void AddErrors(uint32_t begin, uint32_t count, const ErrorOf& error_of, float* bounds) const {
     const float* errors = vectors_.errors() + begin;
-    for (uint32_t i = 0; i < count; ++i) bounds[i] += query_.CoarseErrorOf(errors[i]);
+    for (uint32_t i = 0; i < count; ++i) bounds[i] += error_of(errors[i]);
     std::fill(bounds + count, bounds + GroupsOf(count) * kGroupRows, kNoBound);
+  }
+
+  // Calls visit(first, end) for the groups with a bound that is no more than `slack` below what is kept; how many.
+  template <typename Visit>
+  uint32_t ForOpenGroups(const float* bounds, uint32_t count, float slack, const Visit& visit) const {
     uint32_t open = 0;
-    for (uint32_t group = 0; group < count; group += kGroupRows) {
-      if (!AnyReaches(bounds + group, top_.worst())) continue;
+    for (uint32_t first = 0; first < count; first += kGroupRows) {
+      if (!AnyReaches(bounds + first, top_.worst() - slack)) continue;
       ++open;
-      Look(begin + group, std::min(kGroupRows, count - group));
+      visit(first, std::min(first + kGroupRows, count));
     }
     return open;
   }

@@ -145,6 +145,7 @@ absl::Status UpgradeFrom1(Database& db) {
                    "FROM documents WHERE modified_ns<>0;",
                    "INSERT INTO fields SELECT collection, 'ingested_at', 3, ingested_ns, row ", "FROM documents;",
                    "PRAGMA user_version=2;")));
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(db));
   return transaction.Commit();
 }
 
@@ -153,6 +154,7 @@ absl::Status UpgradeFrom2(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(
       db.Execute("ALTER TABLE collections ADD COLUMN removed INTEGER NOT NULL DEFAULT 0; PRAGMA user_version=3;"));
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(db));
   return transaction.Commit();
 }
 
@@ -177,6 +179,7 @@ absl::Status UpgradeFrom3(Database& db) {
       db.Execute("ALTER TABLE chunks DROP COLUMN vector; ALTER TABLE collections DROP COLUMN model;"
                  "ALTER TABLE collections DROP COLUMN fingerprint; ALTER TABLE collections DROP COLUMN dimension;"
                  "PRAGMA user_version=4;"));
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(db));
   return transaction.Commit();
 }
 
@@ -195,6 +198,7 @@ absl::Status RebuildFullText(Database& db) {
   for (int64_t collection : collections) LASTRO_RETURN_IF_ERROR(RebuildFtsTable(db, collection));
   LASTRO_RETURN_IF_ERROR(
       db.Execute(absl::StrCat("UPDATE meta SET value=", kTokenizerVersion, " WHERE key='tokenizer'")));
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(db));
   return transaction.Commit();
 }
 
@@ -293,7 +297,7 @@ absl::StatusOr<int64_t> AdvanceCommit(Database& db) {
   return db.QueryInt("UPDATE meta SET value=value+1 WHERE key='commit' RETURNING value");
 }
 
-absl::Status MarkUpkeep(Database& db) {
+absl::Status AdvanceUpkeep(Database& db) {
   return db.Execute("INSERT INTO meta VALUES('upkeep', 1) ON CONFLICT(key) DO UPDATE SET value=value+1");
 }
 

@@ -30,8 +30,7 @@ absl::Status Forget(Database& db, const std::string& name);
 // The commit number, kept in `meta`.
 absl::StatusOr<int64_t> ReadCommit(Database& db);
 absl::StatusOr<int64_t> AdvanceCommit(Database& db);  // within a write transaction; the new number
-// Of a write that is no commit, within its transaction: so that its pages, in a log of their own and beside a database
-// of another time, have the commit with them which tells that they do not belong there (store_identity.h).
-absl::Status MarkUpkeep(Database& db);
+// Counts a write that is no commit, within its transaction.
+absl::Status AdvanceUpkeep(Database& db);
 
 }  // namespace lastro::retrieval

@@ -18,6 +18,12 @@ absl::StatusOr<int64_t> MetaValue(Database& db, const char* key) {
   return value;
 }
 
+absl::StatusOr<int64_t> Writes(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(const int64_t commits, MetaValue(db, "commit"));
+  LASTRO_ASSIGN_OR_RETURN(const int64_t others, MetaValue(db, "upkeep"));
+  return commits + others;
+}
+
 void KeepLogAtClose(Database& db, bool keep) {
   sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
 }
@@ -37,10 +43,10 @@ absl::Status CheckStore(Database& db) {
 absl::Status CheckIdentity(Database& db) {
   KeepLogAtClose(db, true);
   // The note first: another connection may commit in between.
-  int64_t noted_commit = ReadNote(db.handle(), Note::kCommit);
-  LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
-  if (noted_commit > commit) {
-    return absl::DataLossError(absl::StrCat("store ", db.path(), ": is at commit ", commit, ", but ", noted_commit,
+  const int64_t noted = ReadNote(db.handle(), Note::kWrites);
+  LASTRO_ASSIGN_OR_RETURN(const int64_t writes, Writes(db));
+  if (noted > writes) {
+    return absl::DataLossError(absl::StrCat("store ", db.path(), ": has ", writes, " writes, but ", noted,
                                             " were made: it or its log (", db.path(), "-wal) was lost, damaged or ",
                                             "replaced; put back the files, restore a backup ('lastro store restore'), ",
                                             "or go on with what is there: 'lastro doctor --repair --drop-damaged'"));
@@ -50,10 +56,16 @@ absl::Status CheckIdentity(Database& db) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> HasLostWrites(Database& db) {
+  const int64_t noted = ReadNote(db.handle(), Note::kWrites);
+  LASTRO_ASSIGN_OR_RETURN(const int64_t writes, Writes(db));
+  return noted > writes;
+}
+
 absl::Status AcceptLoss(Database& db) {
   LASTRO_RETURN_IF_ERROR(CheckStore(db));
-  LASTRO_ASSIGN_OR_RETURN(int64_t commit, MetaValue(db, "commit"));
-  NoteCommit(db, commit);
+  LASTRO_ASSIGN_OR_RETURN(const int64_t writes, Writes(db));
+  WriteNote(db.handle(), Note::kWrites, writes);
   return CheckIdentity(db);
 }
 
@@ -68,6 +80,11 @@ absl::StatusOr<int64_t> EnsureIdentity(Database& db) {
   return store;
 }
 
-void NoteCommit(Database& db, int64_t commit) { WriteNote(db.handle(), Note::kCommit, commit); }
+absl::Status CommitAndNote(Database& db, Transaction& transaction) {
+  LASTRO_ASSIGN_OR_RETURN(const int64_t writes, Writes(db));
+  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  WriteNote(db.handle(), Note::kWrites, writes);
+  return absl::OkStatus();
+}
 
 }  // namespace lastro::retrieval

@@ -1,7 +1,6 @@
 // The commits of StoreWriter that bring a collection to another embedding model.
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "retrieval/schema.h"
 #include "retrieval/sqlite_reembedding.h"
 #include "retrieval/store_writer.h"
 
@@ -71,8 +70,7 @@ absl::StatusOr<int64_t> StoreWriter::PutVectors(const std::string& name, const s
         int64_t count, InsertVectorOfText(*db_, collection.row, collection.other->id, given.text_sha256, given.vector));
     chunks += count;
   }
-  LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
-  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  LASTRO_RETURN_IF_ERROR(CommitUpkeep(transaction));
   return chunks;
 }
 

@@ -117,8 +117,7 @@ absl::StatusOr<int64_t> StoreWriter::MergeSome(int64_t collection, CollectionUpk
   LASTRO_RETURN_IF_ERROR(
       db_->Execute(absl::StrCat("INSERT INTO ", table, "(", table, ", rank) VALUES('merge', ", kMergePages, ")")));
   const bool merged = db_->total_changes() - changes >= 2;  // one is the statement itself; see FTS5's documentation
-  LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
-  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  LASTRO_RETURN_IF_ERROR(CommitUpkeep(transaction));
   upkeep->is_set_up = true;
   if (!merged) upkeep->commits = 0;
   return merged ? std::max<int64_t>(1, db_->bytes_written() - written) : 0;
@@ -137,8 +136,7 @@ absl::StatusOr<int64_t> StoreWriter::GiveSomePagesBack() {
   const int64_t written = db_->bytes_written();
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(db_->Execute(absl::StrCat("PRAGMA incremental_vacuum(", kMovePages, ")")));
-  LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
-  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  LASTRO_RETURN_IF_ERROR(CommitUpkeep(transaction));
   return std::max<int64_t>(1, db_->bytes_written() - written);
 }
 

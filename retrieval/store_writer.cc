@@ -27,10 +27,14 @@ StoreWriter::~StoreWriter() {
 
 absl::Status StoreWriter::Commit(Transaction& transaction) {
   LASTRO_ASSIGN_OR_RETURN(int64_t commit, AdvanceCommit(*db_));
-  LASTRO_RETURN_IF_ERROR(transaction.Commit());
+  LASTRO_RETURN_IF_ERROR(CommitAndNote(*db_, transaction));
   commit_.store(commit, std::memory_order_release);
-  NoteCommit(*db_, commit);
   return absl::OkStatus();
+}
+
+absl::Status StoreWriter::CommitUpkeep(Transaction& transaction) {
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(*db_));
+  return CommitAndNote(*db_, transaction);
 }
 
 absl::Status StoreWriter::CreateCollection(const Collection& collection) {
@@ -185,8 +189,7 @@ absl::Status StoreWriter::PutJob(const Job& job, const StoreScope& scope) {
   }
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(StoreJob(*db_, job));
-  LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
-  return transaction.Commit();
+  return CommitUpkeep(transaction);
 }
 
 absl::Status StoreWriter::CheckIntegrity() {
@@ -208,8 +211,7 @@ absl::StatusOr<int64_t> StoreWriter::MergeFullText() {
     LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(*db_, Transaction::Kind::kWrite));
     std::string table = FtsTable(collection.row);
     LASTRO_RETURN_IF_ERROR(db_->Execute(absl::StrCat("INSERT INTO ", table, "(", table, ") VALUES('optimize')")));
-    LASTRO_RETURN_IF_ERROR(MarkUpkeep(*db_));
-    LASTRO_RETURN_IF_ERROR(transaction.Commit());
+    LASTRO_RETURN_IF_ERROR(CommitUpkeep(transaction));
   }
   return static_cast<int64_t>(collections.size());
 }

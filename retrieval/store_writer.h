@@ -64,6 +64,8 @@ class StoreWriter {
  private:
   // Advances the commit number and commits.
   absl::Status Commit(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Commits what leaves the commit number as it is.
+  absl::Status CommitUpkeep(Transaction& transaction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckCollection(const CollectionRow& collection, const Put& put) const;
   // The vectors that the collection's other set knows for the texts of `put`; empty ones for the rest.
   absl::StatusOr<std::vector<std::vector<float>>> OtherVectorsOf(const CollectionRow& collection, const Put& put)

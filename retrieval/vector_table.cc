@@ -154,7 +154,7 @@ absl::StatusOr<VectorCursor> VectorCursor::Open(Database& db, int64_t collection
                                                   " v ON v.chunk=c.id WHERE c.collection=?1 AND c.id>?2 AND c.id<=?3 "
                                                   "ORDER BY c.id")));
   query.Bind(1, collection).Bind(2, range.after).Bind(3, range.last);
-  return VectorCursor(std::move(query), set.set.dimension, range);
+  return VectorCursor(std::move(query), db, set.set.dimension, range);
 }
 
 absl::StatusOr<bool> VectorCursor::Next(VectorRow* row) {
@@ -163,8 +163,9 @@ absl::StatusOr<bool> VectorCursor::Next(VectorRow* row) {
   row->id = query_.Int(0);
   row->document = query_.Int(1);
   if (row->id <= last_chunk_ || row->document < last_document_) {
-    return absl::DataLossError(absl::StrCat("store: chunk ", row->id, " of document row ", row->document,
-                                            " is not in order; 'lastro doctor' tells what is damaged"));
+    return absl::DataLossError(absl::StrCat("store ", db_->path(), ": chunk ", row->id, " of document row ",
+                                            row->document, " is not in order; 'lastro doctor' tells what is damaged ",
+                                            "and what can be mended"));
   }
   last_chunk_ = row->id;
   last_document_ = row->document;

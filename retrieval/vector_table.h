@@ -86,9 +86,14 @@ class VectorCursor {
   absl::StatusOr<bool> Next(VectorRow* row);
 
  private:
-  VectorCursor(Statement query, int dimension, const ChunkRange& range)
-      : query_(std::move(query)), dimension_(dimension), last_chunk_(range.after), last_document_(range.document) {}
+  VectorCursor(Statement query, const Database& db, int dimension, const ChunkRange& range)
+      : query_(std::move(query)),
+        db_(&db),
+        dimension_(dimension),
+        last_chunk_(range.after),
+        last_document_(range.document) {}
   Statement query_;
+  const Database* db_;
   int dimension_;
   int64_t last_chunk_, last_document_;
 };

@@ -97,13 +97,13 @@ TEST_F(PageSumsTest, ADatabaseWithoutSumsGetsThemFromAWriter) {
 TEST_F(PageSumsTest, NotesAreKeptAndDamagedOnesAreNone) {
   {
     std::unique_ptr<Database> db = Open();
-    EXPECT_EQ(ReadNote(db->handle(), Note::kCommit), 0);
-    WriteNote(db->handle(), Note::kCommit, 42);
+    EXPECT_EQ(ReadNote(db->handle(), Note::kWrites), 0);
+    WriteNote(db->handle(), Note::kWrites, 42);
     WriteNote(db->handle(), Note::kStore, 7);
   }
-  EXPECT_EQ(ReadNote(Open(true)->handle(), Note::kCommit), 42);
+  EXPECT_EQ(ReadNote(Open(true)->handle(), Note::kWrites), 42);
   Flip(PageSumsFile(path_), 32);
-  EXPECT_EQ(ReadNote(Open()->handle(), Note::kCommit), 0);
+  EXPECT_EQ(ReadNote(Open()->handle(), Note::kWrites), 0);
   EXPECT_EQ(ReadNote(Open()->handle(), Note::kStore), 7);
   EXPECT_THAT(Differing(), IsEmpty());
 }

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "base/file.h"
 #include "retrieval/dot_product.h"
 #include "retrieval/index_file.h"
 #include "retrieval/vector_log.h"
@@ -151,6 +152,21 @@ TEST_P(IndexFileTest, RefusesDamage) {
   EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("checksum")));
   std::filesystem::resize_file(path(), 0);
   EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr("not an index file")));
+}
+
+// A digit of the position that becomes another one would leave chunks out, or have them twice.
+TEST_P(IndexFileTest, RefusesEveryFlippedBitOfTheHeader) {
+  const std::string whole = lastro::ReadFile(path(), 1u << 30).value();
+  const size_t end = whole.find("}\n");
+  ASSERT_NE(end, std::string::npos);
+  for (size_t at = 0; at <= end; ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string damaged = whole;
+      damaged[at] ^= static_cast<char>(1 << bit);
+      std::ofstream(path(), std::ios::binary) << damaged;
+      EXPECT_THAT(Read(), StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path()))) << at << " " << bit;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, IndexFileTest, ::testing::ValuesIn(kIndexKinds));
