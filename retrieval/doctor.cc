@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -39,6 +40,8 @@ struct Look {
   bool commits_lost = false;  // fewer are there than were acknowledged
   bool sums_lost = false;     // of pages, and that is all there is against them
   bool unusable = false;      // another store's, or so damaged that it says nothing
+  // Tables and indexes with pages that differ from their checksums; nothing is known where SQLite cannot tell.
+  std::optional<std::set<std::string>> on_bad_pages;
   std::vector<std::string> bad_index_files;
   int64_t problems_of(absl::string_view check) const {
     int64_t problems = 0;
@@ -178,24 +181,31 @@ class Doctor {
     LASTRO_ASSIGN_OR_RETURN(std::vector<DifferingPage> pages, DifferingPages(db.handle()));
     LASTRO_ASSIGN_OR_RETURN(finding.looked_at, db.QueryInt("PRAGMA page_count"));
     look->sums_lost = !pages.empty();
+    if (pages.empty()) return absl::OkStatus();
+    std::map<int64_t, std::string> uses;  // of the pages
+    for (const DifferingPage& page : pages) uses[page.page];
+    const absl::Status told = FindUses(&uses);
+    if (told.ok()) look->on_bad_pages.emplace();
     for (const DifferingPage& page : pages) {
-      std::string use = finding.details.size() < Finding::kMaxDetails ? UseOf(page.page) : "";
+      const std::string& use = uses[page.page];
       const char* what = page.has_sum ? " differs from its checksum" : " has lost its checksum";
-      finding.Report(absl::StrCat("page ", page.page, what, use));
+      finding.Report(absl::StrCat("page ", page.page, what, use.empty() ? "" : absl::StrCat(" (of ", use, ")")));
       look->sums_lost = look->sums_lost && !page.has_sum;
+      if (told.ok()) look->on_bad_pages->insert(use);
     }
-    return absl::OkStatus();
+    return UnlessDamaged(told);
   }
 
-  // Such as " (of chunks)", as far as SQLite can tell from damaged pages.
-  std::string UseOf(int64_t page) {
-    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/true);
-    if (!db.ok()) return "";
-    VerifyPages((*db)->handle(), false);
-    absl::StatusOr<Statement> query = (*db)->Prepare("SELECT name FROM dbstat WHERE pageno=?1 LIMIT 1");
-    if (!query.ok()) return "";
-    absl::StatusOr<bool> found = query->Bind(1, page).Step();
-    return found.ok() && *found ? absl::StrCat(" (of ", query->Text(0), ")") : "";
+  // Which table or index has each of the pages, as far as SQLite can tell from damaged ones.
+  absl::Status FindUses(std::map<int64_t, std::string>* pages) {
+    LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<Database> db, Open(/*read_only=*/true));
+    VerifyPages(db->handle(), false);
+    LASTRO_ASSIGN_OR_RETURN(Statement query, db->Prepare("SELECT pageno, name FROM dbstat"));
+    while (true) {
+      LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
+      if (!more) return absl::OkStatus();
+      if (auto page = pages->find(query.Int(0)); page != pages->end()) page->second = query.Text(1);
+    }
   }
 
   absl::Status CheckIndexes(Database& db, Database& lister, Finding& finding, Look* look) {
@@ -258,6 +268,34 @@ class Doctor {
     if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
     report->documents = look->report.documents;  // those that only the lost checksums were against are none
     if (look->report.ok()) return absl::OkStatus();
+    const std::vector<DamagedDocument> known = report->documents;
+    LASTRO_RETURN_IF_ERROR(RepairDocuments(look, report));
+    return AddLost(known, report);
+  }
+
+  // Damage may change a document's name or its collection, which the index that it was found by still had: of those
+  // that were known and are nowhere any more, the report tells too.
+  absl::Status AddLost(const std::vector<DamagedDocument>& known, DoctorReport* report) {
+    absl::StatusOr<std::unique_ptr<Database>> db = Open(/*read_only=*/true);
+    if (!db.ok()) return UnlessDamaged(db.status());
+    VerifyPages((*db)->handle(), false);
+    for (const DamagedDocument& document : known) {
+      const bool told =
+          std::any_of(report->documents.begin(), report->documents.end(), [&](const DamagedDocument& other) {
+            return other.collection == document.collection && other.uri == document.uri;
+          });
+      if (told) continue;
+      absl::StatusOr<CollectionRow> collection = FindCollection(**db, document.collection);
+      const absl::Status status =
+          collection.ok() ? FindDocumentByUri(**db, *collection, document.uri).status() : collection.status();
+      if (status.ok()) continue;  // only the index was damaged
+      if (!IsDamage(status)) return status;
+      report->documents.push_back(document);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RepairDocuments(Look* look, DoctorReport* report) {
     LASTRO_RETURN_IF_ERROR(MendDerived(look));
     report->documents = look->report.documents;
     if (look->problems_of("collections") > 0) return absl::OkStatus();
@@ -298,7 +336,7 @@ class Doctor {
 
   absl::Status MendDerived(Database& db, const Look& found) {
     bool pages = found.problems_of(kPages) > 0;
-    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(RemakeIndexes(db)));
+    if (pages || found.problems_of("database") > 0) LASTRO_RETURN_IF_ERROR(UnlessDamaged(RemakeIndexes(db, found)));
     for (int64_t set : found.report.other_vectors) LASTRO_RETURN_IF_ERROR(TakeOut(db, set));
     bool owners = found.problems_of("counts and owners") > 0 && !pages;
     if (owners) LASTRO_RETURN_IF_ERROR(Step(db, [&] { return MendOwners(db); }));
@@ -315,13 +353,20 @@ class Doctor {
   }
 
   // Each by itself. One whose pages cannot even be freed is made beside them; those of keys have no statement for that.
-  absl::Status RemakeIndexes(Database& db) {
+  // While damaged documents are kept, an index of a damaged table stays as it is: it may know what the table has lost.
+  absl::Status RemakeIndexes(Database& db, const Look& found) {
+    auto may_differ = [&](const std::string& name) {
+      return !found.on_bad_pages.has_value() || found.on_bad_pages->count(name) != 0;
+    };
+    const bool pages = found.problems_of(kPages) > 0;
     std::vector<std::pair<std::string, std::string>> indexes;  // names and statements
     {
-      LASTRO_ASSIGN_OR_RETURN(Statement query, db.Prepare("SELECT name, sql FROM sqlite_schema WHERE type='index'"));
+      LASTRO_ASSIGN_OR_RETURN(Statement query,
+                              db.Prepare("SELECT name, sql, tbl_name FROM sqlite_schema WHERE type='index'"));
       while (true) {
         LASTRO_ASSIGN_OR_RETURN(bool more, query.Step());
         if (!more) break;
+        if (pages && !options_.drop_damaged && may_differ(query.Text(2))) continue;
         indexes.emplace_back(query.Text(0), query.Text(1));
       }
     }
@@ -361,6 +406,7 @@ class Doctor {
         LASTRO_RETURN_IF_ERROR(count.Bind(1, document.row).Run());
         LASTRO_RETURN_IF_ERROR(EraseDocument(db, document.row));
       }
+      LASTRO_RETURN_IF_ERROR(db.Execute("DELETE FROM documents WHERE collection NOT IN (SELECT id FROM collections)"));
       return MendOwners(db);
     }));
     return MendFullText(db, {}, /*all=*/true);

@@ -85,6 +85,23 @@ class DoctorTest : public StoreTest {
     std::ofstream(path, std::ios::binary) << file;
   }
 
+  // Flips a bit of the second of `bytes` where a table, not its indexes, has them.
+  void DamageInTable(const std::string& name, const std::string& bytes) {
+    std::string path = folder_ / "lastro.db";
+    std::string file = ReadFile(path, 1 << 30).value();
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<Database> db, Database::Open(path, true));
+    ASSERT_OK_AND_ASSIGN(Statement pages, db->Prepare("SELECT pageno FROM dbstat WHERE name=?1"));
+    pages.BindText(1, name);
+    while (pages.Step().value()) {
+      const size_t begin = static_cast<size_t>(pages.Int(0) - 1) * kPage, at = file.find(bytes, begin);
+      if (at >= begin + kPage) continue;
+      file[at + 1] ^= 1;
+      std::ofstream(path, std::ios::binary) << file;
+      return;
+    }
+    FAIL() << "no page of " << name << " has " << bytes;
+  }
+
   void ExpectAllFound(const std::set<std::string>& but = {}) {
     Reopen();
     EXPECT_THAT(store_->CheckIntegrity(), IsOk());
@@ -230,6 +247,19 @@ TEST_F(DoctorTest, ADamagedPageOfChunksCostsOnlyItsDocuments) {
 
 // Two vectors stand on a page.
 constexpr int kWide = 1000;
+
+// The index knows the name that the document had, also after a repair that keeps damaged documents.
+TEST_F(DoctorTest, ADocumentWhoseNameIsDamagedIsToldByTheNameThatItHad) {
+  const std::string uri = documents_[3].document.uri;
+  DamageInTable("documents", uri);
+  EXPECT_FALSE(Run(/*repair=*/true).healthy());
+  DoctorReport report = Run(/*repair=*/true, /*drop_damaged=*/true);
+  EXPECT_TRUE(report.healthy());
+  std::set<std::string> told;
+  for (const DamagedDocument& document : report.documents) told.insert(document.uri);
+  EXPECT_EQ(told.count(uri), 1u);
+  ExpectAllFound(told);
+}
 
 TEST_F(DoctorTest, ADamagedPageOfVectorsCostsOnlyItsDocuments) {
   Reopen();
