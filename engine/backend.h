@@ -106,6 +106,8 @@ struct LinearHints {
   bool few_rows = false;
   // Many rows at a time are common: keep a copy in the matrix product's own layout.
   bool many_rows = true;
+  // A large map within a layer: may be kept in fewer bits where the backend was asked to.
+  bool fewer_bits = false;
 };
 
 struct NormParams {

@@ -29,7 +29,7 @@ ComputeType CpuComputeType(ComputeType wanted, const kernels::Kernels& kernels) 
 }
 
 ComputeType GpuComputeType(ComputeType wanted) {
-  return wanted == ComputeType::kFloat32 ? ComputeType::kFloat32 : ComputeType::kBFloat16;
+  return wanted == ComputeType::kAuto ? ComputeType::kBFloat16 : wanted;
 }
 
 absl::Status CheckOptions(const RuntimeOptions& options) {
@@ -76,7 +76,8 @@ absl::StatusOr<int> GpuNumber(absl::string_view device) {
 absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& options, int device) {
   CudaBackendOptions backend;
   backend.device = device;
-  backend.bf16 = GpuComputeType(options.compute_type) == ComputeType::kBFloat16;
+  backend.bf16 = options.compute_type != ComputeType::kFloat32;
+  backend.fp8 = options.compute_type == ComputeType::kFloat8;
   backend.memory_bytes = options.gpu_bytes;
   backend.spare_bytes = options.gpu_spare_bytes;
   backend.deterministic = options.deterministic;
@@ -152,6 +153,11 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
     if (options.device != kAutoDevice) return WithAdvice(backend.status());
     // A build without CUDA says nothing: nobody expects a GPU of it.
     if (!absl::IsInvalidArgument(backend.status())) runtime->why_cpu_ = std::string(backend.status().message());
+  }
+  if (options.compute_type == ComputeType::kFloat8) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "compute type fp8 is a GPU's, and the device is the CPU",
+        runtime->why_cpu_.empty() ? "" : absl::StrCat(" (", runtime->why_cpu_, ")"), "; use --compute-type auto"));
   }
   const kernels::Kernels& kernels = kernels::ActiveKernels();
   runtime->compute_type_ = CpuComputeType(options.compute_type, kernels);

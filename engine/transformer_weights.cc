@@ -31,6 +31,8 @@ class Loader {
     int64_t begin, rows;
   };
 
+  enum class Use { kLayer, kRouter, kExpert };
+
   absl::Status LoadEmbeddings();
   absl::Status LoadPositionBias();
   absl::Status LoadLayer(int64_t layer, LayerWeights* weights);
@@ -50,7 +52,7 @@ class Loader {
   absl::StatusOr<NormWeights> Norm(const std::string& name, int64_t width);
   absl::StatusOr<HostMatrix> Matrix(const std::string& name, int64_t rows, int64_t cols);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Linear(const std::vector<Part>& parts, int64_t cols, bool bias,
-                                                       bool many_rows = true);
+                                                       Use use = Use::kLayer);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Sliced(const std::string& name, absl::Span<const Slice> slices,
                                                        int64_t cols, bool bias);
   absl::StatusOr<std::unique_ptr<LinearWeight>> Qkv(int64_t layer);
@@ -127,7 +129,7 @@ absl::StatusOr<HostMatrix> Loader::Matrix(const std::string& name, int64_t rows,
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<Part>& parts, int64_t cols, bool bias,
-                                                             bool many_rows) {
+                                                             Use use) {
   std::vector<HostMatrix> matrices;
   std::vector<float> biases;
   for (const Part& part : parts) {
@@ -139,7 +141,8 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Linear(const std::vector<P
   }
   LinearHints hints;
   hints.few_rows = a_.causal && a_.has_head;
-  hints.many_rows = many_rows || !hints.few_rows;
+  hints.many_rows = use != Use::kExpert || !hints.few_rows;
+  hints.fewer_bits = use == Use::kLayer;
   return backend_.LoadLinear(matrices, biases, hints);
 }
 
@@ -160,6 +163,7 @@ absl::StatusOr<std::unique_ptr<LinearWeight>> Loader::Sliced(const std::string& 
   }
   LinearHints hints;
   hints.few_rows = a_.causal && a_.has_head;
+  hints.fewer_bits = true;
   return backend_.LoadLinear(parts, biases, hints);
 }
 
@@ -336,17 +340,17 @@ absl::Status Loader::LoadSeparateExperts(int64_t layer, LayerWeights* weights) {
     ExpertWeights& expert = weights->experts.emplace_back();
     LASTRO_ASSIGN_OR_RETURN(
         expert.in, Linear({{name(a_.tensors.gate), a_.intermediate_size}, {name(a_.tensors.up), a_.intermediate_size}},
-                          a_.hidden_size, a_.mlp_bias, false));
+                          a_.hidden_size, a_.mlp_bias, Use::kExpert));
     LASTRO_ASSIGN_OR_RETURN(
-        expert.out, Linear({{name(a_.tensors.down), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias, false));
+        expert.out, Linear({{name(a_.tensors.down), a_.hidden_size}}, a_.intermediate_size, a_.mlp_bias, Use::kExpert));
   }
   return absl::OkStatus();
 }
 
 absl::Status Loader::LoadExperts(int64_t layer, LayerWeights* weights) {
   const TensorNames& names = a_.tensors;
-  LASTRO_ASSIGN_OR_RETURN(weights->router,
-                          Linear({{OfLayer(names.router, layer), a_.experts}}, a_.hidden_size, a_.router_bias));
+  LASTRO_ASSIGN_OR_RETURN(weights->router, Linear({{OfLayer(names.router, layer), a_.experts}}, a_.hidden_size,
+                                                  a_.router_bias, Use::kRouter));
   if (a_.gate_packing == GatePacking::kSeparate) return LoadSeparateExperts(layer, weights);
   LASTRO_ASSIGN_OR_RETURN(auto in, Experts(OfLayer(names.gate_up, layer), 2 * a_.intermediate_size, a_.hidden_size,
                                            a_.gate_packing == GatePacking::kInterleaved));

@@ -83,6 +83,7 @@ CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, in
     : device_(options.device),
       name_(std::move(name)),
       type_(options.bf16 ? DataType::kBF16 : DataType::kF32),
+      fp8_(options.fp8),
       deterministic_(options.deterministic),
       budget_(options.device, budget) {}
 
@@ -97,13 +98,11 @@ CudaBackend::~CudaBackend() {
   if (stream_ != nullptr) cudaStreamDestroy(stream_);
 }
 
-std::string CudaBackend::Description() const {
-  return absl::StrCat("cuda:", device_, " (", name_, "), ", type_ == DataType::kBF16 ? "bf16" : "fp32");
-}
+std::string CudaBackend::Description() const { return absl::StrCat("cuda:", device_, " (", name_, "), ", TypeName()); }
 
-std::string CudaBackend::DeviceClass() const {
-  return absl::StrCat("cuda (", name_, "), ", type_ == DataType::kBF16 ? "bf16" : "fp32");
-}
+std::string CudaBackend::TypeName() const { return fp8_ ? "fp8" : type_ == DataType::kBF16 ? "bf16" : "fp32"; }
+
+std::string CudaBackend::DeviceClass() const { return absl::StrCat("cuda (", name_, "), ", TypeName()); }
 
 absl::StatusOr<std::unique_ptr<Buffer>> CudaBackend::Allocate(int64_t bytes) {
   LASTRO_ASSIGN_OR_RETURN(CudaMemory memory, budget_.Allocate(bytes));
@@ -174,7 +173,9 @@ absl::StatusOr<std::unique_ptr<TableWeight>> CudaBackend::LoadTable(const HostMa
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> CudaBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
-                                                                        absl::Span<const float> bias, LinearHints) {
+                                                                        absl::Span<const float> bias,
+                                                                        LinearHints hints) {
+  if (fp8_ && hints.fewer_bits && CudaLinear::MayBeFp8(parts)) return CudaLinear::CreateFp8(parts, bias, budget_);
   return CudaLinear::Create(parts, bias, type_, budget_);
 }
 

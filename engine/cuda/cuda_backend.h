@@ -2,7 +2,9 @@
 // (kernels/cuda). Operations are enqueued on one stream and not waited for.
 //
 // Precision: the residual stream, logits, norms, softmax and all sums are fp32. With bf16 compute the activations
-// between them, weights that are not quantised, and the KV store are bf16; else all is fp32, without TF32.
+// between them, weights that are not quantised, and the KV store are bf16; else all is fp32, without TF32. With fp8 on
+// top, dense layers' weights that are not quantised are E4M3 on a scale for each row (kernels/cuda/fp8.h), and so are
+// the rows that meet them where there are many; heads, routers, experts and adapters stay in bf16.
 #pragma once
 
 #include <memory>
@@ -22,6 +24,7 @@ namespace lastro::engine {
 struct CudaBackendOptions {
   int device = 0;
   bool bf16 = true;
+  bool fp8 = false;          // REQUIRES: bf16
   int64_t memory_bytes = 0;  // of the GPU, for everything; 0: nine tenths of what is free but for spare_bytes
   int64_t spare_bytes = 0;
   // Every product takes few rows at a time, whose results do not depend on each other.
@@ -108,11 +111,18 @@ class CudaBackend : public Backend {
   // At least `bytes`, until the next use of the same scratch; null after a failure.
   void* Reserve(const char* operation, int64_t bytes, CudaMemory* scratch);
 
+  std::string TypeName() const;
+
   // x in the activations' type.
   absl::StatusOr<MatrixView> Converted(const char* operation, MatrixView x);
   absl::Status PartProduct(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
-  absl::Status FewRows(const CudaLinear& linear, const CudaLinear::Part& part, MatrixView x, MatrixView out);
-  absl::Status ManyRows(const CudaLinear::Part& part, const void* bias, MatrixView x, MatrixView out);
+  absl::Status Fp8Product(const CudaLinear& linear, MatrixView x, MatrixView out);
+  // By kMaxFewRows rows, with product(some of x, of out) -> cudaError_t.
+  template <typename Product>
+  absl::Status FewRows(MatrixView x, MatrixView out, const Product& product);
+  // By pieces of weights in the activations' type, which read(first row, to) -> cudaError_t writes.
+  template <typename Read>
+  absl::Status ManyRows(const void* bias, MatrixView x, MatrixView out, const Read& read);
   absl::Status Dense(const void* weights, const void* bias, MatrixView x, MatrixView out);
 
   struct ExpertMaps;  // of a mixture, on the device
@@ -147,6 +157,7 @@ class CudaBackend : public Backend {
   const int device_;
   const std::string name_;
   const DataType type_;
+  const bool fp8_;
   const bool deterministic_;
   CudaBudget budget_;
   cudaStream_t stream_ = nullptr;
@@ -165,6 +176,7 @@ class CudaBackend : public Backend {
   std::vector<TilesOnDevice> tiles_;
   // Scratch, grown as needed.
   CudaMemory converted_;  // left side of the current product
+  CudaMemory codes_;      // the same in FP8
   CudaMemory weights_;    // rows of quantised weights of the current product
   CudaMemory partial_;    // of attention
   CudaMemory mixed_;      // routes, and what a mixture's experts compute

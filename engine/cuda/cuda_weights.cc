@@ -10,6 +10,7 @@
 namespace lastro::engine {
 namespace {
 
+using kernels::cuda::Fp8Matrix;
 using kernels::cuda::Matrix;
 using kernels::cuda::StoredRows;
 
@@ -25,21 +26,45 @@ absl::Status CopyToDevice(const void* from, int64_t bytes, void* to) {
   return CudaStatus(cudaStreamSynchronize(kLoadStream), "copy of weights");
 }
 
-absl::Status ConvertRows(const HostMatrix& part, const Matrix& to, CudaBudget& budget) {
-  const int64_t step = std::clamp<int64_t>(kConvertedBytes / part.row_bytes(), 1, part.rows);
+int64_t RowsAtOnce(const HostMatrix& part) {
+  return std::clamp<int64_t>(kConvertedBytes / part.row_bytes(), 1, part.rows);
+}
+
+// Calls convert(first row, some rows on the device) -> cudaError_t for all rows of `part`, RowsAtOnce(part) at most.
+template <typename Convert>
+absl::Status ForStagedRows(const HostMatrix& part, CudaBudget& budget, const Convert& convert) {
+  const int64_t step = RowsAtOnce(part);
   LASTRO_ASSIGN_OR_RETURN(CudaMemory staged, budget.Allocate(step * part.row_bytes()));
   for (int64_t row = 0; row < part.rows; row += step) {
     const HostMatrix some = part.Rows(row, std::min(step, part.rows - row));
     LASTRO_RETURN_IF_ERROR(CopyToDevice(some.data, some.rows * some.row_bytes(), staged.data()));
-    Matrix out = to;
-    out.data = static_cast<uint8_t*>(to.data) + row * kernels::RowBytes(to.type, to.cols);
-    out.rows = some.rows;
     LASTRO_RETURN_IF_ERROR(
-        CudaStatus(kernels::cuda::ReadRows({staged.data(), part.type, some.rows, part.cols}, 0, out, kLoadStream),
-                   "conversion of weights"));
+        CudaStatus(convert(row, StoredRows{staged.data(), part.type, some.rows, part.cols}), "conversion of weights"));
     LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamSynchronize(kLoadStream), "conversion of weights"));
   }
   return absl::OkStatus();
+}
+
+absl::Status ConvertRows(const HostMatrix& part, const Matrix& to, CudaBudget& budget) {
+  return ForStagedRows(part, budget, [&](int64_t row, const StoredRows& some) {
+    Matrix out = to;
+    out.data = static_cast<uint8_t*>(to.data) + row * kernels::RowBytes(to.type, to.cols);
+    out.rows = some.rows;
+    return kernels::cuda::ReadRows(some, 0, out, kLoadStream);
+  });
+}
+
+// Through fp32, so that they are rounded once.
+absl::Status RoundRowsToFp8(const HostMatrix& part, const Fp8Matrix& to, CudaBudget& budget) {
+  LASTRO_ASSIGN_OR_RETURN(CudaMemory exact,
+                          budget.Allocate(kernels::RowBytes(DataType::kF32, RowsAtOnce(part) * part.cols)));
+  return ForStagedRows(part, budget, [&](int64_t row, const StoredRows& some) {
+    const Matrix rows = {exact.data(), DataType::kF32, some.rows, some.cols, some.cols};
+    const cudaError_t error = kernels::cuda::ReadRows(some, 0, rows, kLoadStream);
+    if (error != cudaSuccess) return error;
+    return kernels::cuda::RoundToFp8(rows, {to.codes + row * to.cols, to.scales + row, some.rows, to.cols},
+                                     kLoadStream);
+  });
 }
 
 }  // namespace
@@ -79,14 +104,47 @@ absl::StatusOr<std::unique_ptr<CudaLinear>> CudaLinear::Create(absl::Span<const 
   } else {
     for (const HostMatrix& part : parts) LASTRO_RETURN_IF_ERROR(weight->AddPart(part, type, budget));
   }
-  if (bias.empty()) return weight;
-  const int64_t n = static_cast<int64_t>(bias.size());
-  LASTRO_ASSIGN_OR_RETURN(weight->bias_, budget.Allocate(kernels::RowBytes(DataType::kF32, n)));
-  LASTRO_RETURN_IF_ERROR(CopyToDevice(bias.data(), kernels::RowBytes(DataType::kF32, n), weight->bias_.data()));
-  LASTRO_ASSIGN_OR_RETURN(weight->bias_bf16_, budget.Allocate(kernels::RowBytes(DataType::kBF16, n)));
-  LASTRO_RETURN_IF_ERROR(ConvertRows({DataType::kF32, reinterpret_cast<const uint8_t*>(bias.data()), 1, n},
-                                     {weight->bias_bf16_.data(), DataType::kBF16, 1, n, n}, budget));
+  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, budget));
   return weight;
+}
+
+bool CudaLinear::MayBeFp8(absl::Span<const HostMatrix> parts) {
+  int64_t n = 0;
+  for (const HostMatrix& part : parts) {
+    if (kernels::IsQuantized(part.type) || part.cols % kernels::cuda::kFp8Multiple != 0) return false;
+    n += part.rows;
+  }
+  return n % kernels::cuda::kFp8Multiple == 0;
+}
+
+absl::StatusOr<std::unique_ptr<CudaLinear>> CudaLinear::CreateFp8(absl::Span<const HostMatrix> parts,
+                                                                  absl::Span<const float> bias, CudaBudget& budget) {
+  auto weight = std::make_unique<CudaLinear>();
+  weight->k_ = parts[0].cols;
+  for (const HostMatrix& part : parts) weight->n_ += part.rows;
+  LASTRO_ASSIGN_OR_RETURN(CudaMemory codes, budget.Allocate(weight->n_ * weight->k_));
+  LASTRO_ASSIGN_OR_RETURN(CudaMemory scales, budget.Allocate(kernels::RowBytes(DataType::kF32, weight->n_)));
+  Fp8Matrix rest = weight->fp8_ = {codes.as<uint8_t>(), scales.as<float>(), weight->n_, weight->k_};
+  for (const HostMatrix& part : parts) {
+    rest.rows = part.rows;
+    LASTRO_RETURN_IF_ERROR(RoundRowsToFp8(part, rest, budget));
+    rest.codes += part.rows * rest.cols;
+    rest.scales += part.rows;
+  }
+  weight->memory_.push_back(std::move(codes));
+  weight->memory_.push_back(std::move(scales));
+  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, budget));
+  return weight;
+}
+
+absl::Status CudaLinear::AddBias(absl::Span<const float> bias, CudaBudget& budget) {
+  if (bias.empty()) return absl::OkStatus();
+  const int64_t n = static_cast<int64_t>(bias.size());
+  LASTRO_ASSIGN_OR_RETURN(bias_, budget.Allocate(kernels::RowBytes(DataType::kF32, n)));
+  LASTRO_RETURN_IF_ERROR(CopyToDevice(bias.data(), kernels::RowBytes(DataType::kF32, n), bias_.data()));
+  LASTRO_ASSIGN_OR_RETURN(bias_bf16_, budget.Allocate(kernels::RowBytes(DataType::kBF16, n)));
+  return ConvertRows({DataType::kF32, reinterpret_cast<const uint8_t*>(bias.data()), 1, n},
+                     {bias_bf16_.data(), DataType::kBF16, 1, n, n}, budget);
 }
 
 absl::Status CudaLinear::AddPart(const HostMatrix& part, DataType type, CudaBudget& budget) {

@@ -1,5 +1,5 @@
 // The CUDA backend's weights: rows in device memory, quantised blocks as they are, others in the type they are computed
-// in. Const after construction, thread-safe.
+// in, or in FP8. Const after construction, thread-safe.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 
 #include "engine/backend.h"
 #include "engine/cuda/cuda_memory.h"
+#include "kernels/cuda/fp8.h"
 #include "kernels/cuda/weights.h"
 
 namespace lastro::engine {
@@ -34,15 +35,25 @@ class CudaLinear : public LinearWeight {
                                                             absl::Span<const float> bias, DataType type,
                                                             CudaBudget& budget);
 
+  // In FP8. REQUIRES: MayBeFp8(parts).
+  static absl::StatusOr<std::unique_ptr<CudaLinear>> CreateFp8(absl::Span<const HostMatrix> parts,
+                                                               absl::Span<const float> bias, CudaBudget& budget);
+  // Whether no part has blocks, and its sizes are those that products in FP8 want.
+  static bool MayBeFp8(absl::Span<const HostMatrix> parts);
+
   absl::Span<const Part> parts() const { return parts_; }
+  // The whole of it, in place of parts; null where it is not in FP8.
+  const kernels::cuda::Fp8Matrix* fp8() const { return fp8_.codes != nullptr ? &fp8_ : nullptr; }
   // [N] in either type; null without a bias.
   const float* bias() const { return bias_.as<float>(); }
   const void* bias(DataType type) const { return type == DataType::kBF16 ? bias_bf16_.data() : bias_.data(); }
 
  private:
   absl::Status AddPart(const HostMatrix& part, DataType type, CudaBudget& budget);
+  absl::Status AddBias(absl::Span<const float> bias, CudaBudget& budget);
 
   std::vector<Part> parts_;
+  kernels::cuda::Fp8Matrix fp8_;
   std::vector<CudaMemory> memory_;
   CudaMemory bias_, bias_bf16_;
 };

@@ -2,8 +2,8 @@
 
 #include <cublasLt.h>
 
+#include <compare>
 #include <map>
-#include <tuple>
 
 namespace lastro::kernels::cuda {
 namespace {
@@ -45,8 +45,12 @@ class Steps {
   cublasStatus_t status_ = CUBLAS_STATUS_SUCCESS;
 };
 
-// rows, n, k, strides of x and out, their types, with a bias.
-using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DataType, DataType, bool>;
+struct Shape {
+  int64_t rows, n, k, x_stride, out_stride;
+  cudaDataType_t in, out;  // CUDA_R_8F_E4M3: with a scale for each row of W and of x
+  bool with_bias;
+  auto operator<=>(const Shape&) const = default;
+};
 
 // cuBLAS's matrices are column-major: W is [K, N] transposed, x [K, R], out [N, R].
 struct Plan {
@@ -67,25 +71,27 @@ class LtProducts : public DenseProducts {
 
   cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t stream) override {
     if (x.rows == 0) return cudaSuccess;
-    const Shape shape = {x.rows, out.cols, x.cols, x.stride, out.stride, x.type, out.type, bias != nullptr};
-    auto found = plans_.find(shape);
-    if (found == plans_.end()) {
-      if (plans_.size() >= kMaxPlans) plans_.clear();
-      std::unique_ptr<Plan> plan = MakePlan(shape);
-      if (plan == nullptr) return cudaErrorUnknown;
-      found = plans_.emplace(shape, std::move(plan)).first;
-    }
-    const Plan& plan = *found->second;
+    const Shape shape = {x.rows,           out.cols,           x.cols,         x.stride, out.stride,
+                         CudaType(x.type), CudaType(out.type), bias != nullptr};
+    const Plan* plan = PlanOf(shape);
+    if (plan == nullptr) return cudaErrorUnknown;
     Steps steps;
-    if (bias != nullptr) {
-      steps << cublasLtMatmulDescSetAttribute(plan.product.get(), CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias,
-                                              sizeof(bias));
-    }
-    const float one = 1.0f, zero = 0.0f;
-    steps << cublasLtMatmul(handle_.get(), plan.product.get(), &one, weights, plan.weights.get(), x.data, plan.x.get(),
-                            &zero, out.data, plan.out.get(), out.data, plan.out.get(), &plan.algorithm, workspace_,
-                            kWorkspaceBytes, stream);
-    return steps.ok() ? cudaSuccess : Fail("cublasLtMatmul", shape, steps.status());
+    SetBias(bias, *plan, &steps);
+    return Multiply(shape, *plan, weights, x.data, out.data, stream, steps);
+  }
+
+  cudaError_t RunFp8(const Fp8Matrix& weights, const void* bias, const Fp8Matrix& x, Matrix out,
+                     cudaStream_t stream) override {
+    if (x.rows == 0) return cudaSuccess;
+    const Shape shape = {x.rows,         out.cols,           x.cols,         x.cols, out.stride,
+                         CUDA_R_8F_E4M3, CudaType(out.type), bias != nullptr};
+    const Plan* plan = PlanOf(shape);
+    if (plan == nullptr) return cudaErrorNotSupported;
+    Steps steps;
+    SetBias(bias, *plan, &steps);
+    steps << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, weights.scales)
+          << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, x.scales);
+    return Multiply(shape, *plan, weights.codes, x.codes, out.data, stream, steps);
   }
 
   const std::string& error() const override { return error_; }
@@ -96,24 +102,55 @@ class LtProducts : public DenseProducts {
 
   explicit LtProducts(void* workspace) : workspace_(workspace) {}
 
+  template <typename T>
+  static cublasStatus_t SetAttribute(const Plan& plan, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+    return cublasLtMatmulDescSetAttribute(plan.product.get(), attribute, &value, sizeof(value));
+  }
+  static void SetBias(const void* bias, const Plan& plan, Steps* steps) {
+    if (bias != nullptr) *steps << SetAttribute(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  }
+
+  cudaError_t Multiply(const Shape& shape, const Plan& plan, const void* weights, const void* x, void* out,
+                       cudaStream_t stream, Steps steps) {
+    const float one = 1.0f, zero = 0.0f;
+    steps << cublasLtMatmul(handle_.get(), plan.product.get(), &one, weights, plan.weights.get(), x, plan.x.get(),
+                            &zero, out, plan.out.get(), out, plan.out.get(), &plan.algorithm, workspace_,
+                            kWorkspaceBytes, stream);
+    return steps.ok() ? cudaSuccess : Fail("cublasLtMatmul", shape, steps.status());
+  }
+
+  // Null where cuBLASLt has none.
+  const Plan* PlanOf(const Shape& shape) {
+    auto found = plans_.find(shape);
+    if (found == plans_.end()) {
+      if (plans_.size() >= kMaxPlans) plans_.clear();
+      found = plans_.emplace(shape, MakePlan(shape)).first;
+    }
+    return found->second.get();
+  }
+
   std::unique_ptr<Plan> MakePlan(const Shape& shape) {
-    const auto& [rows, n, k, x_stride, out_stride, type, out_type, with_bias] = shape;
     auto plan = std::make_unique<Plan>();
-    const cublasOperation_t transposed = CUBLAS_OP_T;
+    const bool fp8 = shape.in == CUDA_R_8F_E4M3;
     Steps steps;
     steps << cublasLtMatmulDescCreate(plan->product.address(), CUBLAS_COMPUTE_32F, CUDA_R_32F)
-          << cublasLtMatmulDescSetAttribute(plan->product.get(), CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                            sizeof(transposed))
-          << cublasLtMatrixLayoutCreate(plan->weights.address(), CudaType(type), k, n, k)
-          << cublasLtMatrixLayoutCreate(plan->x.address(), CudaType(type), k, rows, x_stride)
-          << cublasLtMatrixLayoutCreate(plan->out.address(), CudaType(out_type), n, rows, out_stride);
-    if (with_bias) {
-      const cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-      const cudaDataType_t bias_type = CudaType(out_type);
-      steps << cublasLtMatmulDescSetAttribute(plan->product.get(), CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue,
-                                              sizeof(epilogue))
-            << cublasLtMatmulDescSetAttribute(plan->product.get(), CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type,
-                                              sizeof(bias_type));
+          << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T)
+          << cublasLtMatrixLayoutCreate(plan->weights.address(), shape.in, shape.k, shape.n, shape.k)
+          << cublasLtMatrixLayoutCreate(plan->x.address(), shape.in, shape.k, shape.rows, shape.x_stride)
+          << cublasLtMatrixLayoutCreate(plan->out.address(), shape.out, shape.n, shape.rows, shape.out_stride);
+    if (shape.with_bias) {
+      steps << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS)
+            << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, fp8 ? CUDA_R_16BF : shape.out);
+    }
+    if (fp8) {
+      constexpr cublasLtMatmulMatrixScale_t kOfRows = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+      steps << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_A_SCALE_MODE, kOfRows)
+            << SetAttribute(*plan, CUBLASLT_MATMUL_DESC_B_SCALE_MODE, kOfRows);
+      // A choice is made for scales that are there; each product has its own.
+      for (cublasLtMatmulDescAttributes_t scales :
+           {CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER}) {
+        steps << SetAttribute(*plan, scales, workspace_);
+      }
     }
     Preference preference;
     const size_t workspace_bytes = kWorkspaceBytes;
@@ -140,8 +177,8 @@ class LtProducts : public DenseProducts {
   }
 
   cudaError_t Fail(const char* call, const Shape& shape, cublasStatus_t status) {
-    error_ = std::string(call) + ": " + cublasLtGetStatusString(status) + " for " + std::to_string(std::get<0>(shape)) +
-             " rows, " + std::to_string(std::get<1>(shape)) + " features of " + std::to_string(std::get<2>(shape));
+    error_ = std::string(call) + ": " + cublasLtGetStatusString(status) + " for " + std::to_string(shape.rows) +
+             " rows, " + std::to_string(shape.n) + " features of " + std::to_string(shape.k);
     return cudaErrorUnknown;
   }
 

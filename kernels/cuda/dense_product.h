@@ -1,5 +1,5 @@
-// DenseProducts: matrix products of bf16 or fp32 weights for many rows, by cuBLASLt, whose choice of an algorithm is
-// kept per shape. Not thread-safe; the device's memory that it is given must outlive it.
+// DenseProducts: matrix products of bf16, fp32 or FP8 weights for many rows, by cuBLASLt, whose choice of an algorithm
+// is kept per shape. Not thread-safe; the device's memory that it is given must outlive it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/cuda/fp8.h"
 #include "kernels/cuda/matrix.h"
 
 namespace lastro::kernels::cuda {
@@ -26,6 +27,10 @@ class DenseProducts {
   // of out's type or null. REQUIRES: matrices and rows aligned to kAlignmentBytes. out may be fp32 whatever x is.
   // Products are fp32 sums, without TF32. An error other than cudaSuccess has its text in `error()`.
   virtual cudaError_t Run(const void* weights, const void* bias, Matrix x, Matrix out, cudaStream_t stream) = 0;
+  // As Run of numbers in FP8; `bias` is [N] of kBF16 or null. cudaErrorNotSupported where cuBLASLt has no such product
+  // for this device and shape.
+  virtual cudaError_t RunFp8(const Fp8Matrix& weights, const void* bias, const Fp8Matrix& x, Matrix out,
+                             cudaStream_t stream) = 0;
   virtual const std::string& error() const = 0;
 };
 

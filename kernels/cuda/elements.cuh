@@ -96,17 +96,22 @@ __device__ __forceinline__ uint64 KeyOf(float x, int64_t index) {
 }
 __device__ __forceinline__ int32_t IdOf(uint64 key) { return static_cast<int32_t>(~static_cast<uint32_t>(key)); }
 
-// The sum over a block, known to each of its threads; all of them call it. A barrier at both ends.
-__device__ __forceinline__ float BlockSum(float x) {
-  __shared__ float sums[kWarp];
+// What `kOfWarp` makes of the numbers of a block, known to each of its threads; all of them call it. A barrier at both
+// ends.
+template <float (*kOfWarp)(float)>
+__device__ __forceinline__ float BlockReduce(float x) {
+  __shared__ float of_warps[kWarp];
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
-  x = WarpSum(x);
-  if (lane == 0) sums[warp] = x;
+  x = kOfWarp(x);
+  if (lane == 0) of_warps[warp] = x;
   __syncthreads();
-  x = WarpSum(lane < warps ? sums[lane] : 0.0f);
+  x = kOfWarp(lane < warps ? of_warps[lane] : 0.0f);
   __syncthreads();
   return x;
 }
+__device__ __forceinline__ float BlockSum(float x) { return BlockReduce<WarpSum>(x); }
+// REQUIRES: none is negative.
+__device__ __forceinline__ float BlockMax(float x) { return BlockReduce<WarpMax>(x); }
 
 // The sum of x over the threads of the block before this one; all of them call it. A barrier at both ends.
 __device__ __forceinline__ uint64 BlockSumBefore(uint64 x) {

@@ -37,14 +37,14 @@ __device__ __forceinline__ void LoadAnyGroup(const uint8_t* row, int64_t index, 
 // Output features of a block.
 inline constexpr int kProductWarps = 4;
 
-// x[0 .. kGroup) of a row, zeros from `count` on.
-template <typename X>
-__device__ __forceinline__ float Dot(const float (&w)[kGroup], const X* x, int64_t count, bool vectors) {
+// With x[0 .. kCount) of a row, zeros from `count` on.
+template <typename X, int kCount>
+__device__ __forceinline__ float Dot(const float (&w)[kCount], const X* x, int64_t count, bool vectors) {
   constexpr int kVector = 16 / sizeof(X);
   float sum = 0;
-  if (vectors && count >= kGroup) {
+  if (vectors && count >= kCount) {
 #pragma unroll
-    for (int j = 0; j < kGroup; j += kVector) {
+    for (int j = 0; j < kCount; j += kVector) {
       float some[kVector];
       LoadPack<kVector>(x + j, some);
 #pragma unroll
@@ -52,7 +52,7 @@ __device__ __forceinline__ float Dot(const float (&w)[kGroup], const X* x, int64
     }
   } else {
 #pragma unroll
-    for (int j = 0; j < kGroup; ++j) {
+    for (int j = 0; j < kCount; ++j) {
       if (j < count) sum += w[j] * ToFloat(x[j]);
     }
   }

@@ -34,6 +34,13 @@ TEST(RuntimeTest, RefusesUnknownDevicesAndThreads) {
   EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("threads = -1")));
 }
 
+TEST(RuntimeTest, TheCpuComputesNoFp8) {
+  RuntimeOptions options;
+  options.device = "cpu";
+  options.compute_type = ComputeType::kFloat8;
+  EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("use --compute-type auto")));
+}
+
 TEST(RuntimeTest, DescribesItself) {
   EXPECT_THAT(NewRuntime(ComputeType::kFloat32, 2)->Description(), HasSubstr("cpu, 2 threads, fp32"));
   EXPECT_NE(NewRuntime(ComputeType::kAuto)->compute_type(), ComputeType::kAuto);
