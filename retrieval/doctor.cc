@@ -260,10 +260,6 @@ class Doctor {
     return absl::OkStatus();
   }
 
-  // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
-  // documents go, when they may. A change writes the whole page with a right checksum, so that no row of the truth may
-  // be changed on a damaged page that keeps another: only all of them together are removed, and the rest of the pages
-  // is made anew when it is free or derived.
   absl::Status Repair(Look* look, DoctorReport* report) {
     if (look->sums_lost) LASTRO_RETURN_IF_ERROR(MendSums(look));
     report->documents = look->report.documents;  // those that only the lost checksums were against are none
@@ -295,6 +291,10 @@ class Doctor {
     return absl::OkStatus();
   }
 
+  // What is derived first: documents that were only found by damaged indexes are then seen to be well. Then damaged
+  // documents go, when they may. A change writes the whole page with a right checksum, so that no row of the truth may
+  // be changed on a damaged page that keeps another: only all of them together are removed, and the rest of the pages
+  // is made anew when it is free or derived.
   absl::Status RepairDocuments(Look* look, DoctorReport* report) {
     LASTRO_RETURN_IF_ERROR(MendDerived(look));
     report->documents = look->report.documents;
