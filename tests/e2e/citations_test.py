@@ -83,7 +83,28 @@ class Library:
         return self.extracted[uri]
 
 
-def check_citation(citation, answer, library):
+def says_most(quote, said):
+    """What a paraphrase owes to its source: each number and name, and most of its longer words in their order, whatever
+    endings and accents."""
+    quote, said = ("".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+                   for text in (quote, said))
+    facts = [word for i, word in enumerate(WORD.findall(said)) if any(map(str.isdigit, word)) or i and word[0].isupper()]
+    stems, of_quote = ([word[:4] for word in words(text) if len(word) >= 4] for text in (said, quote))
+    return set(words(" ".join(facts))) <= set(words(quote)) and 2 * in_order(stems, of_quote) > len(stems)
+
+
+def in_order(some, others):
+    """The length of their longest common subsequence."""
+    row = [0] * (len(others) + 1)
+    for word in some:
+        diagonal = 0
+        for j, other in enumerate(others):
+            longest = diagonal + 1 if word == other else max(row[j], row[j + 1])
+            diagonal, row[j + 1] = row[j + 1], longest
+    return row[-1]
+
+
+def check_citation(citation, claim, answer, library):
     given = {(p.document_uri, p.document_id, p.chunk_id) for p in answer.passages}
     expect((citation.document_uri, citation.document_id, citation.chunk_id) in given, "an id that was not in the context")
     source = library.source(citation.document_uri, citation.source_kind)
@@ -103,22 +124,27 @@ def check_citation(citation, answer, library):
         begin, end = citation.answer_in_quote.begin, citation.answer_in_quote.end
         expect(0 <= begin < end <= len(part.encode()), "an answer outside the quote")
         part = part.encode()[begin:end].decode()
-    quoted = words(re.sub(r"&(\w+|#\w+);", lambda m: html.unescape(m.group()), part))
-    if encoding != "UTF-8":  # where in a transcription the words stand is not told
+    part = re.sub(r"&(\w+|#\w+);", lambda m: html.unescape(m.group()), part)
+    quoted = words(part)
+    if claim.support == ask_pb.Claim.PARAPHRASE:
+        expect(answer.mode == ask_pb.ANSWER_MODE_GENERATE and says_most(part, said), "a paraphrase of something else")
+    elif encoding != "UTF-8":  # where in a transcription the words stand is not told
         expect(within(words(said), quoted), "words that the quote does not say")
     else:
         expect(follows(words(said), quoted) if markup else words(said) == quoted, "words that the quote does not say")
 
 
 def check_answer(answer, library):
-    """The number of its citations; raises Problem."""
+    """The numbers of its citations and of the paraphrases among them; raises Problem."""
     expect(answer.answerability in (ask_pb.ANSWERED, ask_pb.CONFLICTING) or not answer.claims, "claims of no answer")
-    citations = [citation for claim in answer.claims for citation in claim.citations]
+    counts = collections.Counter()
     for claim in answer.claims:
         expect(claim.citations or not claim.supported, "a supported claim without a citation")
-    for citation in citations:
-        check_citation(citation, answer, library)
-    return len(citations)
+        for citation in claim.citations:
+            check_citation(citation, claim, answer, library)
+            counts["citations"] += 1
+            counts["paraphrases"] += claim.support == ask_pb.Claim.PARAPHRASE
+    return counts
 
 
 class Asker(threading.Thread):
@@ -142,7 +168,7 @@ class Asker(threading.Thread):
                     answer = stub.Ask(request, timeout=300).answer
                     self.counts["generated" if request.mode == ask_pb.ANSWER_MODE_GENERATE else "quoted"] += 1
                     self.counts[ask_pb.Answerability.Name(answer.answerability)] += 1
-                    self.counts["citations"] += check_answer(answer, self.library)
+                    self.counts += check_answer(answer, self.library)
                 except (Problem, grpc.RpcError, UnicodeDecodeError) as error:
                     self.problems.append(f"{error!r}\n{request}")
                 if number % 100 == 0:
@@ -190,7 +216,7 @@ class Citations(unittest.TestCase):
                 return good, claim.citations[0]
 
             library = Library(pathlib.Path(folder))
-            self.assertEqual(check_answer(answer()[0], library), 1)
+            self.assertEqual(check_answer(answer()[0], library), collections.Counter(citations=1))
             for field, value in (("document_id", "e"), ("document_uri", "../a.txt"), ("chunk_id", 4), ("quote", "The end."),
                                  ("source_sha256", "0")):
                 bad, citation = answer()
@@ -212,7 +238,17 @@ class Citations(unittest.TestCase):
             good.text = "café"
             citation.answer_range.end = claim_end = len("café".encode())
             citation.answer_in_quote.begin, citation.answer_in_quote.end = 12, 12 + claim_end
-            self.assertEqual(check_answer(good, library), 1)
+            self.assertEqual(check_answer(good, library), collections.Counter(citations=1))
+            for text, holds in (("The crews are cafe.", True), ("A crew is at the Café.", True), ("The crew is 2.", False),
+                                ("The crew is Thai.", False), ("The café had a crew.", False)):
+                freely, citation = answer()
+                freely.mode, freely.claims[0].support, freely.text = ask_pb.ANSWER_MODE_GENERATE, ask_pb.Claim.PARAPHRASE, text
+                citation.answer_range.end = len(text.encode())
+                if holds:
+                    self.assertEqual(check_answer(freely, library), collections.Counter(citations=1, paraphrases=1), text)
+                    freely.mode = ask_pb.ANSWER_MODE_QUOTE  # such answers hold no words of the model's
+                with self.assertRaises(Problem, msg=text):
+                    check_answer(freely, library)
             bad, citation = answer()
             del bad.claims[0].citations[:]
             with self.assertRaises(Problem):
