@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kMaxContinuations = 256;
 constexpr int kMaxCountedTexts = 1'024;
+constexpr size_t kReadingBytes = 16u << 20;  // of some 20,000 passages
 
 v1::FinishReason ToProto(engine::FinishReason reason) {
   switch (reason) {
@@ -267,13 +268,14 @@ class LocalGeneration : public GenerationApi {
 
   absl::StatusOr<v1::ReadResponse> Read(const v1::ReadRequest& request, const CallContext& context) override {
     LASTRO_ASSIGN_OR_RETURN(const Lease<engine::Reader> reader, models_.Reader());
-    LASTRO_ASSIGN_OR_RETURN(v1::ReadResponse response, ReadPassages(*reader, request, context));
+    LASTRO_ASSIGN_OR_RETURN(v1::ReadResponse response, ReadPassages(*reader, request, context, &readings_));
     LASTRO_ASSIGN_OR_RETURN(*response.mutable_device(), models_.DeviceClass());
     return response;
   }
 
  private:
   ModelProvider& models_;
+  ReadingCache readings_{kReadingBytes};
 };
 
 }  // namespace

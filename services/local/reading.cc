@@ -1,9 +1,16 @@
 #include "services/local/reading.h"
 
 #include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/hash.h"
+#include "base/scope.h"
 #include "base/status_macros.h"
 
 namespace lastro::services {
@@ -71,20 +78,74 @@ v1::ReadResponse::AnswerWeights ToProto(const engine::AnswerWeights& weights) {
   return out;
 }
 
+using SharedReading = std::shared_ptr<const v1::ReadResponse::Reading>;
+
+engine::ReadPair PairOf(const v1::ReadRequest& request, int i) {
+  engine::ReadPair pair = {request.question(), request.passages(i)};
+  if (!request.contexts().empty()) pair.context = request.contexts(i);
+  return pair;
+}
+
+std::string KeyOf(const engine::ReadPair& pair, int max_spans, const std::string& reader, const CallContext& context) {
+  const std::string caller = ScopeKey(context.scope()), spans = absl::StrCat(max_spans);
+  Sha256 hash;
+  for (absl::string_view part : {absl::string_view(caller), absl::string_view(reader), absl::string_view(spans),
+                                 pair.question, pair.passage, pair.context}) {
+    hash.Update(absl::StrCat(part.size(), "\n"));
+    hash.Update(part);
+  }
+  return hash.FinishHex();
+}
+
+// Those of `all` whose place in `readings` is empty, in their order.
+absl::Status ReadMissing(const engine::Reader& reader, absl::Span<const engine::ReadPair> all, int max_spans,
+                         const CallContext& context, std::vector<SharedReading>* readings) {
+  std::vector<engine::ReadPair> pairs;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if ((*readings)[i] == nullptr) pairs.push_back(all[i]);
+  }
+  if (pairs.empty()) return context.Check();
+  const absl::StatusOr<std::vector<engine::Reading>> read = reader.Read(pairs, max_spans, context);
+  if (absl::IsInvalidArgument(read.status()) && pairs.size() < all.size()) {
+    const absl::Status named = reader.Read(all, max_spans, context).status();  // names the pair by its place in `all`
+    return named.ok() ? read.status() : named;
+  }
+  LASTRO_RETURN_IF_ERROR(read.status());
+  auto next = read->begin();
+  for (auto& reading : *readings) {
+    if (reading == nullptr) reading = std::make_shared<v1::ReadResponse::Reading>(ToProto(*next++));
+  }
+  return absl::OkStatus();
+}
+
+// One of each passage, in their order.
+absl::StatusOr<std::vector<SharedReading>> ReadingsOf(const engine::Reader& reader, const v1::ReadRequest& request,
+                                                      const CallContext& context, ReadingCache* known) {
+  const int max_spans = std::max(1, request.max_spans());
+  std::vector<engine::ReadPair> pairs;
+  std::vector<std::string> keys;
+  std::vector<SharedReading> readings;
+  for (int i = 0; i < request.passages_size(); ++i) {
+    pairs.push_back(PairOf(request, i));
+    keys.push_back(KeyOf(pairs.back(), max_spans, reader.info().fingerprint, context));
+    readings.push_back(known->Find(keys.back()));
+  }
+  const std::vector<SharedReading> found = readings;
+  LASTRO_RETURN_IF_ERROR(ReadMissing(reader, pairs, max_spans, context, &readings));
+  for (size_t i = 0; i < readings.size(); ++i) {
+    if (found[i] == nullptr) known->Insert(keys[i], readings[i], readings[i]->SpaceUsedLong());
+  }
+  return readings;
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ReadResponse> ReadPassages(const engine::Reader& reader, const v1::ReadRequest& request,
-                                              const CallContext& context) {
+                                              const CallContext& context, ReadingCache* known) {
   LASTRO_RETURN_IF_ERROR(CheckRequest(request));
-  std::vector<engine::ReadPair> pairs;
-  for (int i = 0; i < request.passages_size(); ++i) {
-    pairs.push_back({request.question(), request.passages(i)});
-    if (!request.contexts().empty()) pairs.back().context = request.contexts(i);
-  }
-  LASTRO_ASSIGN_OR_RETURN(std::vector<engine::Reading> readings,
-                          reader.Read(pairs, std::max(1, request.max_spans()), context));
+  LASTRO_ASSIGN_OR_RETURN(const std::vector<SharedReading> readings, ReadingsOf(reader, request, context, known));
   v1::ReadResponse response;
-  for (const engine::Reading& reading : readings) *response.add_readings() = ToProto(reading);
+  for (const SharedReading& reading : readings) *response.add_readings() = *reading;
   for (const engine::OperatingPoint& point : reader.info().calibration) {
     v1::ReadResponse::OperatingPoint* to = response.add_calibration();
     to->set_threshold(point.threshold);
