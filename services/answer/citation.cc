@@ -65,9 +65,11 @@ void MarkAnswer(const v1::SearchHit& passage, uint64_t begin, uint64_t end, v1::
   const std::optional<retrieval::SourceRange> range =
       retrieval::MapToSource(SegmentsFromProto(passage.chunk()), begin, end);
   const v1::ByteRange& cited = citation->source_range();
-  // Of other encodings the quote is a transcription, whose bytes are not the source's.
+  // Of other encodings the quote is a transcription, whose bytes are not the source's. Extracted text has none: it is
+  // UTF-8.
+  const std::string& encoding = passage.document().encoding();
   const bool as_it_is = static_cast<int64_t>(citation->quote().size()) == cited.end() - cited.begin() &&
-                        passage.document().encoding() == "UTF-8";
+                        (encoding.empty() || encoding == "UTF-8");
   if (!range || !as_it_is) return;
   const int64_t from = static_cast<int64_t>(range->begin) - cited.begin();
   const int64_t to = static_cast<int64_t>(range->end) - cited.begin();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -38,11 +39,16 @@ absl::StatusOr<std::vector<double>> SentenceCosines(const std::string& question,
   query.set_model(model);
   sentences.set_model(model);
   query.add_texts(question);
-  for (const Candidate& candidate : candidates) sentences.add_texts(candidate.text);
+  absl::flat_hash_map<absl::string_view, int> places;  // several answers may stand in one sentence
+  for (const Candidate& candidate : candidates) {
+    if (places.try_emplace(candidate.text, sentences.texts_size()).second) sentences.add_texts(candidate.text);
+  }
   LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse asked, EmbedAll(std::move(query), v1::QUERY, embedding, context));
   LASTRO_ASSIGN_OR_RETURN(v1::EmbedResponse found, EmbedAll(std::move(sentences), v1::DOCUMENT, embedding, context));
   std::vector<double> cosines;
-  for (const v1::Vector& vector : found.vectors()) cosines.push_back(Dot(asked.vectors(0), vector));
+  for (const Candidate& candidate : candidates) {
+    cosines.push_back(Dot(asked.vectors(0), found.vectors(places.at(candidate.text))));
+  }
   return cosines;
 }
 

@@ -4,6 +4,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "services/analytics/cluster.h"
+#include "services/local/known_vectors.h"
 #include "services/local/local_services.h"
 
 namespace lastro::services {
@@ -13,6 +14,7 @@ constexpr int kMaxTexts = 1'024;
 constexpr size_t kMaxRequestBytes = 16u << 20;
 constexpr size_t kMaxTokenizedBytes = 4u << 20;
 constexpr int kPageSize = 1'000;
+constexpr size_t kVectorBytes = 16u << 20;  // some 10,000 vectors of 384 numbers
 
 absl::Status CheckTexts(const google::protobuf::RepeatedPtrField<std::string>& texts, int max_texts, size_t max_bytes) {
   if (texts.empty()) return absl::InvalidArgumentError("texts is empty");
@@ -60,7 +62,8 @@ class LocalEmbedding : public EmbeddingApi {
     std::vector<std::string> texts;
     for (const std::string& text : request.texts()) texts.push_back(absl::StrCat(prefix, text));
     std::vector<size_t> tokens;
-    LASTRO_ASSIGN_OR_RETURN(std::vector<float> vectors, model->Embed(texts, request.truncate(), context, &tokens));
+    LASTRO_ASSIGN_OR_RETURN(std::vector<float> vectors,
+                            known_.Embed(*model, texts, request.truncate(), context, &tokens));
     v1::EmbedResponse response;
     for (size_t i = 0; i < texts.size(); ++i) {
       const float* row = vectors.data() + i * static_cast<size_t>(info.dimension);
@@ -193,6 +196,7 @@ class LocalEmbedding : public EmbeddingApi {
   }
 
   ModelProvider& models_;
+  KnownVectors known_{kVectorBytes};
   RetrievalApi* const retrieval_;  // unused, and may be null, where only texts are given
 };
 

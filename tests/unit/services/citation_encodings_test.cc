@@ -42,6 +42,21 @@ TEST(CitationEncodings, Utf16IsComparedByWhatItSays) {
               StatusIs(absl::StatusCode::kDataLoss, ::testing::_));
 }
 
+TEST(CitationEncodings, AnAnswerIsPointedAtWhereTheQuoteIsTheSourcesBytes) {
+  for (const auto& [encoding, pointed_at] : {std::pair("UTF-8", true), {"", true}, {"windows-1252", false}}) {
+    testing::FakeRetrieval retrieval;
+    retrieval.Add("a", kText, kText);
+    v1::SearchHit& hit = retrieval.hits["a"];
+    hit.mutable_document()->set_encoding(encoding);
+    ASSERT_OK_AND_ASSIGN(v1::Citation citation, MakeVerifiedCitation(hit, 0, sizeof(kText) - 1, retrieval, {}));
+    MarkAnswer(hit, 19, 29, &citation);
+    ASSERT_EQ(citation.has_answer_in_quote(), pointed_at) << encoding;
+    if (!pointed_at) continue;
+    EXPECT_EQ(citation.answer_in_quote().begin(), 19);
+    EXPECT_EQ(citation.answer_in_quote().end(), 29);
+  }
+}
+
 TEST(CitationEncodings, CharacterReferencesAloneAreNoCandidate) {
   testing::FakeRetrieval retrieval;
   EXPECT_THAT(FindCandidates({Hit("&#84;...", "UTF-8", &retrieval)}), IsEmpty());
