@@ -2,11 +2,11 @@
 
 #include <cstddef>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/scope.h"
 #include "base/status_macros.h"
+#include "services/local/find_or_compute.h"
 
 namespace lastro::services {
 namespace {
@@ -31,12 +31,16 @@ absl::StatusOr<std::vector<float>> KnownVectors::Embed(const engine::EmbeddingMo
   }
   LASTRO_RETURN_IF_ERROR(context.Check());
   std::vector<std::string> keys;
-  std::vector<std::shared_ptr<const Embedded>> vectors;
-  for (const std::string& text : texts) {
-    keys.push_back(KeyOf(text, model, truncate, context));
-    vectors.push_back(known_.Find(keys.back()));
-  }
-  LASTRO_RETURN_IF_ERROR(EmbedMissing(model, texts, truncate, context, keys, &vectors));
+  for (const std::string& text : texts) keys.push_back(KeyOf(text, model, truncate, context));
+  auto embed = [&](absl::Span<const size_t> places) {
+    std::vector<std::string> some;
+    for (size_t place : places) some.push_back(texts[place]);
+    return EmbedAll(model, some, truncate, context);
+  };
+  LASTRO_ASSIGN_OR_RETURN(const auto vectors,
+                          FindOrCompute<Embedded>(known_, keys, embed, [](const Embedded& embedded) {
+                            return sizeof(Embedded) + embedded.vector.size() * sizeof(float);
+                          }));
   std::vector<float> all;
   tokens->clear();
   for (const auto& embedded : vectors) {
@@ -46,31 +50,19 @@ absl::StatusOr<std::vector<float>> KnownVectors::Embed(const engine::EmbeddingMo
   return all;
 }
 
-absl::Status KnownVectors::EmbedMissing(const engine::EmbeddingModel& model, absl::Span<const std::string> texts,
-                                        bool truncate, const CallContext& context, absl::Span<const std::string> keys,
-                                        std::vector<std::shared_ptr<const Embedded>>* vectors) {
-  std::vector<std::string> missing;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    if ((*vectors)[i] == nullptr) missing.push_back(texts[i]);
-  }
-  if (missing.empty()) return absl::OkStatus();
+absl::StatusOr<std::vector<KnownVectors::Embedded>> KnownVectors::EmbedAll(const engine::EmbeddingModel& model,
+                                                                           absl::Span<const std::string> texts,
+                                                                           bool truncate, const CallContext& context) {
   std::vector<size_t> tokens;
-  const absl::StatusOr<std::vector<float>> embedded = model.Embed(missing, truncate, context, &tokens);
-  if (absl::IsInvalidArgument(embedded.status()) && missing.size() < texts.size()) {
-    const absl::Status named = model.Embed(texts, truncate, context, nullptr).status();  // by its place among all
-    return named.ok() ? embedded.status() : named;
-  }
-  LASTRO_RETURN_IF_ERROR(embedded.status());
+  LASTRO_ASSIGN_OR_RETURN(const std::vector<float> vectors, model.Embed(texts, truncate, context, &tokens));
   const ptrdiff_t dimension = model.info().dimension;
-  auto row = embedded->begin();
-  auto count = tokens.begin();
-  for (size_t i = 0; i < texts.size(); ++i) {
-    if ((*vectors)[i] != nullptr) continue;
-    (*vectors)[i] = std::make_shared<Embedded>(Embedded{{row, row + dimension}, *count++});
+  std::vector<Embedded> embedded;
+  auto row = vectors.begin();
+  for (size_t count : tokens) {
+    embedded.push_back({{row, row + dimension}, count});
     row += dimension;
-    known_.Insert(keys[i], (*vectors)[i], sizeof(Embedded) + static_cast<size_t>(dimension) * sizeof(float));
   }
-  return absl::OkStatus();
+  return embedded;
 }
 
 }  // namespace lastro::services

@@ -2,7 +2,6 @@
 // answer both embed, and of the sentences that may answer. No text is kept: keys are hashes. Thread-safe.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,10 +28,9 @@ class KnownVectors {
     size_t tokens = 0;
   };
 
-  // Embeds the texts that have no vector yet, and keeps what comes of them.
-  absl::Status EmbedMissing(const engine::EmbeddingModel& model, absl::Span<const std::string> texts, bool truncate,
-                            const CallContext& context, absl::Span<const std::string> keys,
-                            std::vector<std::shared_ptr<const Embedded>>* vectors);
+  static absl::StatusOr<std::vector<Embedded>> EmbedAll(const engine::EmbeddingModel& model,
+                                                        absl::Span<const std::string> texts, bool truncate,
+                                                        const CallContext& context);
 
   LruCache<Embedded> known_;
 };

@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/hash.h"
 #include "base/scope.h"
 #include "base/status_macros.h"
+#include "services/local/find_or_compute.h"
 
 namespace lastro::services {
 namespace {
@@ -97,45 +96,27 @@ std::string KeyOf(const engine::ReadPair& pair, int max_spans, const std::string
   return hash.FinishHex();
 }
 
-// Those of `all` whose place in `readings` is empty, in their order.
-absl::Status ReadMissing(const engine::Reader& reader, absl::Span<const engine::ReadPair> all, int max_spans,
-                         const CallContext& context, std::vector<SharedReading>* readings) {
-  std::vector<engine::ReadPair> pairs;
-  for (size_t i = 0; i < all.size(); ++i) {
-    if ((*readings)[i] == nullptr) pairs.push_back(all[i]);
-  }
-  if (pairs.empty()) return context.Check();
-  const absl::StatusOr<std::vector<engine::Reading>> read = reader.Read(pairs, max_spans, context);
-  if (absl::IsInvalidArgument(read.status()) && pairs.size() < all.size()) {
-    const absl::Status named = reader.Read(all, max_spans, context).status();  // names the pair by its place in `all`
-    return named.ok() ? read.status() : named;
-  }
-  LASTRO_RETURN_IF_ERROR(read.status());
-  auto next = read->begin();
-  for (auto& reading : *readings) {
-    if (reading == nullptr) reading = std::make_shared<v1::ReadResponse::Reading>(ToProto(*next++));
-  }
-  return absl::OkStatus();
-}
-
 // One of each passage, in their order.
 absl::StatusOr<std::vector<SharedReading>> ReadingsOf(const engine::Reader& reader, const v1::ReadRequest& request,
                                                       const CallContext& context, ReadingCache* known) {
+  LASTRO_RETURN_IF_ERROR(context.Check());
   const int max_spans = std::max(1, request.max_spans());
   std::vector<engine::ReadPair> pairs;
   std::vector<std::string> keys;
-  std::vector<SharedReading> readings;
   for (int i = 0; i < request.passages_size(); ++i) {
     pairs.push_back(PairOf(request, i));
     keys.push_back(KeyOf(pairs.back(), max_spans, reader.info().fingerprint, context));
-    readings.push_back(known->Find(keys.back()));
   }
-  const std::vector<SharedReading> found = readings;
-  LASTRO_RETURN_IF_ERROR(ReadMissing(reader, pairs, max_spans, context, &readings));
-  for (size_t i = 0; i < readings.size(); ++i) {
-    if (found[i] == nullptr) known->Insert(keys[i], readings[i], readings[i]->SpaceUsedLong());
-  }
-  return readings;
+  auto read = [&](absl::Span<const size_t> places) -> absl::StatusOr<std::vector<v1::ReadResponse::Reading>> {
+    std::vector<engine::ReadPair> some;
+    for (size_t place : places) some.push_back(pairs[place]);
+    LASTRO_ASSIGN_OR_RETURN(const std::vector<engine::Reading> readings, reader.Read(some, max_spans, context));
+    std::vector<v1::ReadResponse::Reading> protos;
+    for (const engine::Reading& reading : readings) protos.push_back(ToProto(reading));
+    return protos;
+  };
+  return FindOrCompute<v1::ReadResponse::Reading>(
+      *known, keys, read, [](const v1::ReadResponse::Reading& reading) { return reading.SpaceUsedLong(); });
 }
 
 }  // namespace
