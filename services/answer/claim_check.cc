@@ -17,6 +17,7 @@
 namespace lastro::services::answer {
 namespace {
 
+constexpr size_t kLeastContent = 3;    // words that make a claim: of fewer ("Until 30.") any sentence has them all
 constexpr double kShareInOrder = 0.8;  // of the claim's content words
 constexpr size_t kMaxWords = 400;      // of a sentence; longer ones are not compared
 constexpr int kMaxRead = 16;           // sentences that the reader is asked about
@@ -84,7 +85,7 @@ size_t WordsInOrder(const Statement& a, const Statement& b) {
 }
 
 bool MaySayIt(const Statement& source, const Statement& claim) {
-  if (claim.content.empty() || claim.denies != source.denies) return false;
+  if (claim.content.size() < kLeastContent || claim.denies != source.denies) return false;
   if (!std::all_of(claim.facts.begin(), claim.facts.end(),
                    [&](const std::string& fact) { return source.words.contains(fact); })) {
     return false;

@@ -14,8 +14,8 @@
 namespace lastro::services::answer {
 
 // Whether `source` may say `claim` in other words: it has every number and name of the claim, denies where the claim
-// denies, and has most of the claim's content words in their order, inflections aside. Words in another order are
-// another claim ("A pays B"). Necessary, not sufficient.
+// denies, and has most of the claim's content words, of which there are three at least, in their order, inflections
+// aside. Words in another order are another claim ("A pays B"). Necessary, not sufficient.
 bool MaySay(const std::string& source, const std::string& claim);
 
 // The sentence of the passages that says `claim`: it may (MaySay), and the reader holds that it answers to it; one of

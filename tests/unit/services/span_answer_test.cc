@@ -556,6 +556,7 @@ TEST(ClaimCheck, NumbersNamesNegationAndOrderMustBeThere) {
   EXPECT_FALSE(answer::MaySay(source, "Anna doesn't pay the harbour fee to Bruno."));
   EXPECT_FALSE(answer::MaySay(source, "The pilot eats fish on Fridays."));
   EXPECT_FALSE(answer::MaySay(source, "It is."));
+  EXPECT_FALSE(answer::MaySay(source, "Until 300."));  // too little to be a claim
   EXPECT_TRUE(answer::MaySay("O navio não sai sem o prático.", "Um navio não sai sem prático."));
   EXPECT_FALSE(answer::MaySay("O navio não sai de noite.", "O navio sai de noite."));
 }
