@@ -11,13 +11,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "base/check.h"
 #include "base/lru_cache.h"
 #include "base/status_macros.h"
 
 namespace lastro::services {
 
-// The values of `keys`, in their order. `compute` gives those of some places among them; of an INVALID_ARGUMENT of its,
-// a message that names one by its place names it by that among all.
+// The values of `keys`, in their order. `compute` gives one value for each of some places among them, in their order.
+// Where it fails, nothing is kept; where it fails with INVALID_ARGUMENT, it is asked for all places, so that a message
+// which names one by its place names it by that among all.
 template <typename Value>
 absl::StatusOr<std::vector<std::shared_ptr<const Value>>> FindOrCompute(
     LruCache<Value>& known, absl::Span<const std::string> keys,
@@ -38,6 +40,7 @@ absl::StatusOr<std::vector<std::shared_ptr<const Value>>> FindOrCompute(
     return named.ok() ? computed.status() : named;
   }
   LASTRO_RETURN_IF_ERROR(computed.status());
+  LASTRO_CHECK(computed->size() == missing.size(), "a value for each place");
   for (size_t i = 0; i < missing.size(); ++i) {
     auto value = std::make_shared<const Value>(std::move((*computed)[i]));
     known.Insert(keys[missing[i]], value, bytes_of(*value));

@@ -11,7 +11,7 @@
 namespace lastro::services {
 namespace {
 
-constexpr size_t kMostTexts = 64;
+constexpr size_t kMostTexts = 64;  // of a call whose vectors are kept
 
 std::string KeyOf(const std::string& text, const engine::EmbeddingModel& model, bool truncate,
                   const CallContext& context) {
