@@ -28,6 +28,11 @@ ComputeType CpuComputeType(ComputeType wanted, const kernels::Kernels& kernels) 
   return kernels::HasFastIntegers() && !scalar ? ComputeType::kBFloat16 : ComputeType::kFloat32;
 }
 
+// Of what runs on a GPU only; "" of the others.
+absl::string_view GpuOnlyName(ComputeType type) {
+  return type == ComputeType::kFloat16 ? "fp16" : type == ComputeType::kFloat8 ? "fp8" : "";
+}
+
 ComputeType GpuComputeType(ComputeType wanted) {
   return wanted == ComputeType::kAuto ? ComputeType::kBFloat16 : wanted;
 }
@@ -73,10 +78,15 @@ absl::StatusOr<int> GpuNumber(absl::string_view device) {
 }
 
 #ifdef LASTRO_HAS_CUDA
+DataType GpuType(ComputeType type) {
+  return type == ComputeType::kFloat32   ? DataType::kF32
+         : type == ComputeType::kFloat16 ? DataType::kF16
+                                         : DataType::kBF16;
+}
 absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& options, int device) {
   CudaBackendOptions backend;
   backend.device = device;
-  backend.bf16 = options.compute_type != ComputeType::kFloat32;
+  backend.type = GpuType(options.compute_type);
   backend.fp8 = options.compute_type == ComputeType::kFloat8;
   backend.memory_bytes = options.gpu_bytes;
   backend.spare_bytes = options.gpu_spare_bytes;
@@ -154,9 +164,9 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(const RuntimeOptions& o
     // A build without CUDA says nothing: nobody expects a GPU of it.
     if (!absl::IsInvalidArgument(backend.status())) runtime->why_cpu_ = std::string(backend.status().message());
   }
-  if (options.compute_type == ComputeType::kFloat8) {
+  if (const absl::string_view name = GpuOnlyName(options.compute_type); !name.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "compute type fp8 is a GPU's, and the device is the CPU",
+        "compute type ", name, " is a GPU's, and the device is the CPU",
         runtime->why_cpu_.empty() ? "" : absl::StrCat(" (", runtime->why_cpu_, ")"), "; use --compute-type auto"));
   }
   const kernels::Kernels& kernels = kernels::ActiveKernels();

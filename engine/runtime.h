@@ -20,7 +20,8 @@ enum class ComputeType {
   kAuto,  // bf16 on a GPU and where the CPU has fast products for it (kernels/cpu_features.h), else fp32
   kFloat32,
   kBFloat16,
-  kFloat8,  // on a GPU only: dense layers' weights without blocks in FP8 (E4M3), all else as bf16
+  kFloat16,  // on a GPU only
+  kFloat8,   // on a GPU only: dense layers' weights without blocks in FP8 (E4M3), all else as bf16
 };
 
 struct RuntimeOptions {

@@ -12,8 +12,9 @@ absl::StatusOr<engine::ComputeType> ParseComputeType(const std::string& name) {
   if (name == "auto") return engine::ComputeType::kAuto;
   if (name == "fp32") return engine::ComputeType::kFloat32;
   if (name == "bf16") return engine::ComputeType::kBFloat16;
+  if (name == "fp16") return engine::ComputeType::kFloat16;
   if (name == "fp8") return engine::ComputeType::kFloat8;
-  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16, fp8"));
+  return absl::InvalidArgumentError(absl::StrCat("compute type '", name, "' is none of auto, fp32, bf16, fp16, fp8"));
 }
 
 absl::StatusOr<std::optional<kernels::KvType>> ParseKvType(const std::string& name) {
@@ -31,10 +32,12 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->type_name("N")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  app->add_option("--compute-type", config->compute_type,
-                  "auto, fp32, bf16 or, on a GPU, fp8: half the memory and traffic of bf16 weights, less exact")
+  app->add_option(
+         "--compute-type", config->compute_type,
+         "auto, fp32, bf16 or, on a GPU, fp16 (more exact than bf16, for models made for it: numbers beyond 65504 "
+         "are lost) or fp8 (half the memory and traffic of bf16 weights, less exact)")
       ->type_name("TYPE")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp8"}))
+      ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp16", "fp8"}))
       ->capture_default_str();
   app->add_option("--device", config->device,
                   "auto (a GPU where there is one), cpu, cuda or cuda:N; to serve also cuda:N,M or cuda:all: the "

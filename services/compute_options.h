@@ -16,7 +16,7 @@ namespace lastro::services {
 
 struct ComputeConfig {
   int threads = 0;                    // 0: one per core
-  std::string compute_type = "auto";  // auto, fp32 or bf16
+  std::string compute_type = "auto";  // auto, fp32, bf16, fp16 or fp8
   std::string device = "auto";        // auto, cpu, cuda or cuda:N
   int64_t gpu_bytes = 0;              // 0: nine tenths of what is free
   int64_t kv_bytes = 0;               // 0: a quarter of the machine's memory, half of what a GPU has left

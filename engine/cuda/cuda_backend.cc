@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
 CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, int64_t budget)
     : device_(options.device),
       name_(std::move(name)),
-      type_(options.bf16 ? DataType::kBF16 : DataType::kF32),
+      type_(options.type),
       fp8_(options.fp8),
       deterministic_(options.deterministic),
       budget_(options.device, budget) {}
@@ -100,7 +100,10 @@ CudaBackend::~CudaBackend() {
 
 std::string CudaBackend::Description() const { return absl::StrCat("cuda:", device_, " (", name_, "), ", TypeName()); }
 
-std::string CudaBackend::TypeName() const { return fp8_ ? "fp8" : type_ == DataType::kBF16 ? "bf16" : "fp32"; }
+std::string CudaBackend::TypeName() const {
+  if (fp8_) return "fp8";
+  return type_ == DataType::kF32 ? "fp32" : type_ == DataType::kBF16 ? "bf16" : "fp16";
+}
 
 std::string CudaBackend::DeviceClass() const { return absl::StrCat("cuda (", name_, "), ", TypeName()); }
 

@@ -1,10 +1,11 @@
 // CudaBackend: the operations on one NVIDIA GPU. Products of many rows go to cuBLASLt; all else is our own kernels
 // (kernels/cuda). Operations are enqueued on one stream and not waited for.
 //
-// Precision: the residual stream, logits, norms, softmax and all sums are fp32. With bf16 compute the activations
-// between them, weights that are not quantised, and the KV store are bf16; else all is fp32, without TF32. With fp8 on
-// top, dense layers' weights that are not quantised are E4M3 on a scale for each row (kernels/cuda/fp8.h), and so are
-// the rows that meet them where there are many; heads, routers, experts and adapters stay in bf16.
+// Precision: the residual stream, logits, norms, softmax and all sums are fp32. With bf16 or fp16 compute the
+// activations between them, weights that are not quantised, and the KV store are of that type (in fp16 what is beyond
+// 65,504 becomes infinite); else all is fp32, without TF32. With fp8 on top of bf16, dense layers' weights that are not
+// quantised are E4M3 on a scale for each row (kernels/cuda/fp8.h), and so are the rows that meet them where there are
+// many; heads, routers, experts and adapters stay in bf16.
 #pragma once
 
 #include <memory>
@@ -23,9 +24,9 @@ namespace lastro::engine {
 
 struct CudaBackendOptions {
   int device = 0;
-  bool bf16 = true;
-  bool fp8 = false;          // REQUIRES: bf16
-  int64_t memory_bytes = 0;  // of the GPU, for everything; 0: nine tenths of what is free but for spare_bytes
+  DataType type = DataType::kBF16;  // of activations: kF32, kBF16 or kF16
+  bool fp8 = false;                 // REQUIRES: kBF16
+  int64_t memory_bytes = 0;         // of the GPU, for everything; 0: nine tenths of what is free but for spare_bytes
   int64_t spare_bytes = 0;
   // Every product takes few rows at a time, whose results do not depend on each other.
   bool deterministic = false;

@@ -86,7 +86,7 @@ int64_t CudaBackend::most_mixed_rows(absl::Span<const ExpertWeights> experts) co
 
 bool CudaBackend::MayGroup(absl::Span<const ExpertWeights> experts) const {
   const auto fits = [](int64_t columns) { return columns % cuda::kGroupedMultiple == 0; };
-  return !deterministic_ && type_ == DataType::kBF16 && fits(experts[0].in->k()) && fits(experts[0].out->k()) &&
+  return !deterministic_ && type_ != DataType::kF32 && fits(experts[0].in->k()) && fits(experts[0].out->k()) &&
          static_cast<int64_t>(experts.size()) <= cuda::kMostGroupedExperts;
 }
 

@@ -18,7 +18,7 @@ namespace cuda = kernels::cuda;
 constexpr int64_t kFewPlainRows = 4;
 // Of weights that are turned at once.
 constexpr int64_t kPieceBytes = int64_t{64} << 20;
-// What cuBLASLt wants of sizes, in elements: rows of bf16 are then aligned.
+// What cuBLASLt wants of sizes, in elements: rows of two bytes an element are then aligned.
 constexpr int64_t kDenseMultiple = 8;
 static_assert(kDenseMultiple * 2 == cuda::DenseProducts::kAlignmentBytes);
 

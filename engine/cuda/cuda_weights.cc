@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<CudaLinear>> CudaLinear::Create(absl::Span<const 
   } else {
     for (const HostMatrix& part : parts) LASTRO_RETURN_IF_ERROR(weight->AddPart(part, type, budget));
   }
-  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, budget));
+  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, type, budget));
   return weight;
 }
 
@@ -133,18 +133,19 @@ absl::StatusOr<std::unique_ptr<CudaLinear>> CudaLinear::CreateFp8(absl::Span<con
   }
   weight->memory_.push_back(std::move(codes));
   weight->memory_.push_back(std::move(scales));
-  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, budget));
+  LASTRO_RETURN_IF_ERROR(weight->AddBias(bias, DataType::kBF16, budget));
   return weight;
 }
 
-absl::Status CudaLinear::AddBias(absl::Span<const float> bias, CudaBudget& budget) {
+absl::Status CudaLinear::AddBias(absl::Span<const float> bias, DataType narrow, CudaBudget& budget) {
   if (bias.empty()) return absl::OkStatus();
   const int64_t n = static_cast<int64_t>(bias.size());
   LASTRO_ASSIGN_OR_RETURN(bias_, budget.Allocate(kernels::RowBytes(DataType::kF32, n)));
   LASTRO_RETURN_IF_ERROR(CopyToDevice(bias.data(), kernels::RowBytes(DataType::kF32, n), bias_.data()));
-  LASTRO_ASSIGN_OR_RETURN(bias_bf16_, budget.Allocate(kernels::RowBytes(DataType::kBF16, n)));
+  if (narrow == DataType::kF32) return absl::OkStatus();
+  LASTRO_ASSIGN_OR_RETURN(narrow_bias_, budget.Allocate(kernels::RowBytes(narrow, n)));
   return ConvertRows({DataType::kF32, reinterpret_cast<const uint8_t*>(bias.data()), 1, n},
-                     {bias_bf16_.data(), DataType::kBF16, 1, n, n}, budget);
+                     {narrow_bias_.data(), narrow, 1, n, n}, budget);
 }
 
 absl::Status CudaLinear::AddPart(const HostMatrix& part, DataType type, CudaBudget& budget) {

@@ -30,7 +30,7 @@ class CudaLinear : public LinearWeight {
     int64_t first = 0;
   };
 
-  // `type` (kF32 or kBF16) is what weights that are not quantised become.
+  // `type` (kF32, kBF16 or kF16) is what weights that are not quantised become.
   static absl::StatusOr<std::unique_ptr<CudaLinear>> Create(absl::Span<const HostMatrix> parts,
                                                             absl::Span<const float> bias, DataType type,
                                                             CudaBudget& budget);
@@ -44,18 +44,18 @@ class CudaLinear : public LinearWeight {
   absl::Span<const Part> parts() const { return parts_; }
   // The whole of it, in place of parts; null where it is not in FP8.
   const kernels::cuda::Fp8Matrix* fp8() const { return fp8_.codes != nullptr ? &fp8_ : nullptr; }
-  // [N] in either type; null without a bias.
+  // [N], in fp32 or in `type`: that or the one the weight was made for (bf16 with FP8). Null without a bias.
   const float* bias() const { return bias_.as<float>(); }
-  const void* bias(DataType type) const { return type == DataType::kBF16 ? bias_bf16_.data() : bias_.data(); }
+  const void* bias(DataType type) const { return type == DataType::kF32 ? bias_.data() : narrow_bias_.data(); }
 
  private:
   absl::Status AddPart(const HostMatrix& part, DataType type, CudaBudget& budget);
-  absl::Status AddBias(absl::Span<const float> bias, CudaBudget& budget);
+  absl::Status AddBias(absl::Span<const float> bias, DataType narrow, CudaBudget& budget);
 
   std::vector<Part> parts_;
   kernels::cuda::Fp8Matrix fp8_;
   std::vector<CudaMemory> memory_;
-  CudaMemory bias_, bias_bf16_;
+  CudaMemory bias_, narrow_bias_;
 };
 
 }  // namespace lastro::engine

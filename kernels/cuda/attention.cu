@@ -185,7 +185,7 @@ cudaError_t PlainAttention(const TypedAttention<T>& a, int64_t tiles, cudaStream
 }  // namespace
 
 bool OnTensorCores(DataType type, int64_t head_dim) {
-  return type == DataType::kBF16 && head_dim % 8 == 0 && head_dim <= kMaxTensorCoreHeadDim;
+  return type != DataType::kF32 && head_dim % 8 == 0 && head_dim <= kMaxTensorCoreHeadDim;
 }
 
 int64_t MaxTileQueries(DataType type, int64_t head_dim, bool wide) {
@@ -202,15 +202,14 @@ int64_t PartialFloats(int64_t rows, int64_t heads, int64_t head_dim, bool wide, 
 
 cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cudaStream_t stream) {
   if (k.rows == 0) return cudaSuccess;
-  return WithType(k.type, [&](auto from) {
-    return WithType(store.type, [&](auto to) {
-      using K = decltype(from);
-      using T = decltype(to);
-      return Launch(StoreKvKernel<K, T>, ElementGrid(k.rows * k.cols), kElementThreads, 0, stream,
-                    static_cast<const K*>(k.data), k.stride, static_cast<const K*>(v.data), v.stride, slots, k.rows,
-                    k.cols, static_cast<T*>(store.k), static_cast<T*>(store.v));
-    });
-  });
+  const auto start = [&](auto from, auto to) {
+    using K = decltype(from);
+    using T = decltype(to);
+    return Launch(StoreKvKernel<K, T>, ElementGrid(k.rows * k.cols), kElementThreads, 0, stream,
+                  static_cast<const K*>(k.data), k.stride, static_cast<const K*>(v.data), v.stride, slots, k.rows,
+                  k.cols, static_cast<T*>(store.k), static_cast<T*>(store.v));
+  };
+  return WithTypes(start, k.type, store.type);
 }
 
 cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_dim, Matrix qkv, const int32_t* slots,
@@ -218,15 +217,14 @@ cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_
   if (qkv.rows == 0) return cudaSuccess;
   const int dim = static_cast<int>(store.head_dim), half = static_cast<int>(rotary_dim / 2);
   const int kv_heads = static_cast<int>(store.kv_heads), heads = static_cast<int>(qkv.cols / dim);
-  return WithType(qkv.type, [&](auto from) {
-    return WithType(store.type, [&](auto to) {
-      using X = decltype(from);
-      using T = decltype(to);
-      return Launch(RotateAndStoreKvKernel<X, T>, ElementGrid(qkv.rows * heads * (dim - half)), kElementThreads, 0,
-                    stream, cos, sin, half, static_cast<X*>(qkv.data), qkv.stride, qkv.rows, heads - 2 * kv_heads,
-                    kv_heads, dim, slots, static_cast<T*>(store.k), static_cast<T*>(store.v));
-    });
-  });
+  const auto start = [&](auto from, auto to) {
+    using X = decltype(from);
+    using T = decltype(to);
+    return Launch(RotateAndStoreKvKernel<X, T>, ElementGrid(qkv.rows * heads * (dim - half)), kElementThreads, 0,
+                  stream, cos, sin, half, static_cast<X*>(qkv.data), qkv.stride, qkv.rows, heads - 2 * kv_heads,
+                  kv_heads, dim, slots, static_cast<T*>(store.k), static_cast<T*>(store.v));
+  };
+  return WithTypes(start, qkv.type, store.type);
 }
 
 cudaError_t Attention(const AttentionArgs& args, cudaStream_t stream) {

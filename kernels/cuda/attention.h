@@ -1,10 +1,11 @@
 // Attention over a paged KV store, and the store's writes. See matrix.h for what holds of every launcher.
 //
 // A layer of the store holds one row of G * D elements a token slot, for K and for V; slot s is token s % block_tokens
-// of block s / block_tokens. Two kernels: on tensor cores for bf16 (Dao 2023, "FlashAttention-2"), on plain ones for
-// fp32 and for head widths that those do not take. Both take tiles of queries, a query being one row and one head of
-// the group that shares a KV head, so that a decoding step reads each key once for the whole group; where sequences are
-// long and rows few, the tokens are split into runs of kSplitTokens, whatever else is in the batch, and merged after.
+// of block s / block_tokens. Two kernels: on tensor cores for bf16 and fp16 (Dao 2023, "FlashAttention-2"), on plain
+// ones for fp32 and for head widths that those do not take. Both take tiles of queries, a query being one row and one
+// head of the group that shares a KV head, so that a decoding step reads each key once for the whole group; where
+// sequences are long and rows few, the tokens are split into runs of kSplitTokens, whatever else is in the batch, and
+// merged after.
 #pragma once
 
 #include "kernels/cuda/matrix.h"

@@ -1,6 +1,7 @@
-// Attention on tensor cores, bf16 with fp32 sums. A block of four warps: of a wide tile each warp has 16 queries and
-// all tokens; of a narrow one (decoding) all warps have the same 16 queries and a quarter of the tokens each, and are
-// merged at the end. Keys and values come through shared memory, the next tile's under way while one is computed.
+// Attention on tensor cores, bf16 or fp16 with fp32 sums. A block of four warps: of a wide tile each warp has 16
+// queries and all tokens; of a narrow one (decoding) all warps have the same 16 queries and a quarter of the tokens
+// each, and are merged at the end. Keys and values come through shared memory, the next tile's under way while one is
+// computed.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/tensor_core.cuh"
 
@@ -21,17 +22,17 @@ constexpr int kRow = kDim + kPadding;
 // Queries, then kBuffers of keys, then of values; in the end the sums of the warps that are merged.
 template <int kDim, int kQueryWarps>
 constexpr int64_t SharedBytes() {
-  return static_cast<int64_t>(sizeof(bf16)) * kRow<kDim> * (kQueryWarps * kWarpQueries + 2 * kBuffers * kTokens);
+  return static_cast<int64_t>(sizeof(uint16_t)) * kRow<kDim> * (kQueryWarps * kWarpQueries + 2 * kBuffers * kTokens);
 }
 
 // Rows of `width` elements from global into shared memory, zeros beyond; `row_of(i)` is null for a row of zeros, for
 // which `anywhere` stands in as the address that is not read.
-template <int kDim, typename RowOf>
-__device__ __forceinline__ void CopyRows(int rows, int width, const bf16* anywhere, RowOf row_of, bf16* to) {
+template <int kDim, typename T, typename RowOf>
+__device__ __forceinline__ void CopyRows(int rows, int width, const T* anywhere, RowOf row_of, T* to) {
   constexpr int kVectors = kDim / kVector;
   for (int i = threadIdx.x; i < rows * kVectors; i += kThreads) {
     const int row = i / kVectors, column = i % kVectors * kVector;
-    const bf16* from = row_of(row);
+    const T* from = row_of(row);
     const bool valid = from != nullptr && column < width;
     CopyAsync16(to + row * kRow<kDim> + column, valid ? from + column : anywhere, valid);
   }
@@ -46,10 +47,10 @@ struct WarpState {
 };
 
 // Adds tokens [begin, begin + kTokens / kTokenWarps) of a tile, `first` in the sequence, to the warp's state.
-template <int kDim, int kTokenWarps>
-__device__ __forceinline__ void AddTokens(const TypedAttention<bf16>& a, const TileWork& work, const bf16* queries,
-                                          const bf16* keys, const bf16* values, int begin, int first,
-                                          const int (&head)[2], const int (&position)[2], WarpState<kDim>* state) {
+template <int kDim, int kTokenWarps, typename T>
+__device__ __forceinline__ void AddTokens(const TypedAttention<T>& a, const TileWork& work, const T* queries,
+                                          const T* keys, const T* values, int begin, int first, const int (&head)[2],
+                                          const int (&position)[2], WarpState<kDim>* state) {
   constexpr int kOwn = kTokens / kTokenWarps;
   const int lane = threadIdx.x % kWarp, t = lane % 4;
   float scores[kOwn / 8][4] = {};
@@ -61,8 +62,8 @@ __device__ __forceinline__ void AddTokens(const TypedAttention<bf16>& a, const T
     for (int n = 0; n < kOwn; n += 16) {
       unsigned key[4];
       LoadMatrices(keys + (begin + n + lane % 8 + lane / 16 * 8) * kRow<kDim> + k + lane / 8 % 2 * 8, key);
-      MmaBf16(scores[n / 8], q, key[0], key[1]);
-      MmaBf16(scores[n / 8 + 1], q, key[2], key[3]);
+      Mma<T>(scores[n / 8], q, key[0], key[1]);
+      Mma<T>(scores[n / 8 + 1], q, key[2], key[3]);
     }
   }
   float max[2] = {state->max[0], state->max[1]};
@@ -98,14 +99,14 @@ __device__ __forceinline__ void AddTokens(const TypedAttention<bf16>& a, const T
       weights[i] = Weight(scores[2 * n + i / 4][i % 4], max[half]);
       state->total[half] += weights[i];
     }
-    const unsigned p[4] = {PackBf16(weights[0], weights[1]), PackBf16(weights[2], weights[3]),
-                           PackBf16(weights[4], weights[5]), PackBf16(weights[6], weights[7])};
+    const unsigned p[4] = {PackPair<T>(weights[0], weights[1]), PackPair<T>(weights[2], weights[3]),
+                           PackPair<T>(weights[4], weights[5]), PackPair<T>(weights[6], weights[7])};
 #pragma unroll
     for (int d = 0; d < kDim; d += 16) {
       unsigned value[4];
       LoadMatricesTransposed(values + (begin + n * 16 + lane % 16) * kRow<kDim> + d + lane / 16 * 8, value);
-      MmaBf16(state->sums[d / 8], p, value[0], value[1]);
-      MmaBf16(state->sums[d / 8 + 1], p, value[2], value[3]);
+      Mma<T>(state->sums[d / 8], p, value[0], value[1]);
+      Mma<T>(state->sums[d / 8 + 1], p, value[2], value[3]);
     }
   }
 }
@@ -151,8 +152,8 @@ __device__ __forceinline__ void MergeWarps(float* scratch, WarpState<kDim>* stat
   }
 }
 
-template <int kDim>
-__device__ __forceinline__ void WriteState(const TypedAttention<bf16>& a, const TileWork& work, int first_query,
+template <int kDim, typename T>
+__device__ __forceinline__ void WriteState(const TypedAttention<T>& a, const TileWork& work, int first_query,
                                            const WarpState<kDim>& state) {
   const int lane = threadIdx.x % kWarp, g = lane / 4, t = lane % 4;
 #pragma unroll
@@ -167,7 +168,7 @@ __device__ __forceinline__ void WriteState(const TypedAttention<bf16>& a, const 
     const bool whole = a.splits == 1;
     float* partial = whole ? nullptr : PartialOf(a, row, head, work.split);
     const float factor = whole ? OutFactor(a, head, state.max[half], total) : 1.0f;
-    bf16* out = a.out + row * a.out_stride + static_cast<int64_t>(head) * a.head_dim;
+    T* out = a.out + row * a.out_stride + static_cast<int64_t>(head) * a.head_dim;
 #pragma unroll
     for (int d = 0; d < kDim / 8; ++d) {
       const int column = d * 8 + 2 * t;
@@ -184,21 +185,21 @@ __device__ __forceinline__ void WriteState(const TypedAttention<bf16>& a, const 
   }
 }
 
-template <int kDim, int kQueryWarps>
-__global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<bf16> a) {
+template <int kDim, int kQueryWarps, typename T>
+__global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<T> a) {
   constexpr int kTokenWarps = kWarps / kQueryWarps, kTileQueries = kQueryWarps * kWarpQueries;
   LASTRO_DYNAMIC_SHARED(shared);
-  bf16* queries = reinterpret_cast<bf16*>(shared);
-  bf16* keys = queries + kTileQueries * kRow<kDim>;
-  bf16* values = keys + kBuffers * kTokens * kRow<kDim>;
+  T* queries = reinterpret_cast<T*>(shared);
+  T* keys = queries + kTileQueries * kRow<kDim>;
+  T* values = keys + kBuffers * kTokens * kRow<kDim>;
   const TileWork work = WorkOf(a);
   const int warp = threadIdx.x / kWarp, g = threadIdx.x % kWarp / 4;
   const int first_query = warp / kTokenWarps * kWarpQueries, own_token = warp % kTokenWarps * (kTokens / kTokenWarps);
   const int64_t kv_stride = static_cast<int64_t>(a.kv_heads) * a.head_dim;
 
   auto copy_tokens = [&](int first, int buffer) {
-    auto row_of = [&](const bf16* from) {
-      return [&a, &work, from, first, kv_stride](int i) -> const bf16* {
+    auto row_of = [&](const T* from) {
+      return [&a, &work, from, first, kv_stride](int i) -> const T* {
         if (first + i >= work.end) return nullptr;
         return from + SlotOf(a, work.sequence, first + i) * kv_stride + work.kv_head * a.head_dim;
       };
@@ -209,7 +210,7 @@ __global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<bf16
   };
   CopyRows<kDim>(
       kTileQueries, a.head_dim, a.k,
-      [&](int i) -> const bf16* {
+      [&](int i) -> const T* {
         if (i >= work.tile.count) return nullptr;
         return a.q + RowOf(a, work, i) * a.q_stride + static_cast<int64_t>(HeadOf(a, work, i)) * a.head_dim;
       },
@@ -245,24 +246,33 @@ __global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<bf16
   WriteState(a, work, first_query, state);
 }
 
-template <int kDim, int kQueryWarps>
-cudaError_t Start(const TypedAttention<bf16>& a, int64_t tiles, cudaStream_t stream) {
+template <int kDim, int kQueryWarps, typename T>
+cudaError_t Start(const TypedAttention<T>& a, int64_t tiles, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
-  return LaunchLarge(TensorCoreKernel<kDim, kQueryWarps>, grid, kThreads, SharedBytes<kDim, kQueryWarps>(), stream, a);
+  return LaunchLarge(TensorCoreKernel<kDim, kQueryWarps, T>, grid, kThreads, SharedBytes<kDim, kQueryWarps>(), stream,
+                     a);
 }
 
-template <int kDim>
-cudaError_t StartTiles(const TypedAttention<bf16>& a, int64_t tiles, bool wide, cudaStream_t stream) {
+template <int kDim, typename T>
+cudaError_t StartTiles(const TypedAttention<T>& a, int64_t tiles, bool wide, cudaStream_t stream) {
   return wide ? Start<kDim, kWarps>(a, tiles, stream) : Start<kDim, 1>(a, tiles, stream);
+}
+
+template <typename T>
+cudaError_t StartDim(const TypedAttention<T>& a, int64_t tiles, bool wide, cudaStream_t stream) {
+  if (a.head_dim <= 64) return StartTiles<64>(a, tiles, wide, stream);
+  if (a.head_dim <= 96) return StartTiles<96>(a, tiles, wide, stream);
+  if (a.head_dim <= 128) return StartTiles<128>(a, tiles, wide, stream);
+  return StartTiles<256>(a, tiles, wide, stream);
 }
 
 }  // namespace
 
 cudaError_t TensorCoreAttention(const TypedAttention<bf16>& args, int64_t tiles, bool wide, cudaStream_t stream) {
-  if (args.head_dim <= 64) return StartTiles<64>(args, tiles, wide, stream);
-  if (args.head_dim <= 96) return StartTiles<96>(args, tiles, wide, stream);
-  if (args.head_dim <= 128) return StartTiles<128>(args, tiles, wide, stream);
-  return StartTiles<256>(args, tiles, wide, stream);
+  return StartDim(args, tiles, wide, stream);
+}
+cudaError_t TensorCoreAttention(const TypedAttention<__half>& args, int64_t tiles, bool wide, cudaStream_t stream) {
+  return StartDim(args, tiles, wide, stream);
 }
 
 }  // namespace lastro::kernels::cuda

@@ -8,7 +8,9 @@
 namespace lastro::kernels::cuda {
 namespace {
 
-cudaDataType_t CudaType(DataType type) { return type == DataType::kBF16 ? CUDA_R_16BF : CUDA_R_32F; }
+cudaDataType_t CudaType(DataType type) {
+  return type == DataType::kF32 ? CUDA_R_32F : type == DataType::kBF16 ? CUDA_R_16BF : CUDA_R_16F;
+}
 
 // Owns what cuBLASLt makes.
 template <typename T, cublasStatus_t (*kDestroy)(T)>

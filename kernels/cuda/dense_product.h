@@ -1,5 +1,5 @@
-// DenseProducts: matrix products of bf16, fp32 or FP8 weights for many rows, by cuBLASLt, whose choice of an algorithm
-// is kept per shape. Not thread-safe; the device's memory that it is given must outlive it.
+// DenseProducts: matrix products of bf16, fp16, fp32 or FP8 weights for many rows, by cuBLASLt, whose choice of an
+// algorithm is kept per shape. Not thread-safe; the device's memory that it is given must outlive it.
 #pragma once
 
 #include <cuda_runtime.h>

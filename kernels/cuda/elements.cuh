@@ -36,6 +36,10 @@ template <>
 __device__ __forceinline__ bf16 FromFloat<bf16>(float x) {
   return __float2bfloat16_rn(x);
 }
+template <>
+__device__ __forceinline__ __half FromFloat<__half>(float x) {
+  return __float2half_rn(x);
+}
 
 // kPack neighbours, moved as one access.
 template <typename T, int kPack>
@@ -58,10 +62,29 @@ __device__ __forceinline__ void StorePack(const float (&from)[kPack], T* to) {
   *reinterpret_cast<Pack<T, kPack>*>(to) = pack;
 }
 
-// Calls f(T()) with the element type; activations are kF32 or kBF16.
+// Calls f(T()) with the element type: kF32, kBF16 or kF16.
 template <typename F>
 cudaError_t WithType(DataType type, F f) {
-  return type == DataType::kBF16 ? f(bf16()) : f(float());
+  return type == DataType::kF32 ? f(float()) : type == DataType::kBF16 ? f(bf16()) : f(__half());
+}
+
+template <typename Narrow, typename F>
+cudaError_t WithNarrow(F f) {
+  return f();
+}
+template <typename Narrow, typename F, typename... Rest>
+cudaError_t WithNarrow(F f, DataType first, Rest... rest) {
+  const auto with_first = [&](auto element) {
+    return WithNarrow<Narrow>([&](auto... others) { return f(element, others...); }, rest...);
+  };
+  return first == DataType::kF32 ? with_first(float()) : with_first(Narrow());
+}
+// Calls f(T(), ...) with the element type of each of some matrices, which are kF32 or of one type of two bytes.
+template <typename F, typename... Types>
+cudaError_t WithTypes(F f, Types... types) {
+  const bool some_bf16 = ((types == DataType::kBF16) || ...), some_fp16 = ((types == DataType::kF16) || ...);
+  if (some_bf16 && some_fp16) return cudaErrorInvalidValue;
+  return some_fp16 ? WithNarrow<__half>(f, types...) : WithNarrow<bf16>(f, types...);
 }
 
 // The sum or the largest over a warp, known to each of its threads.

@@ -59,26 +59,28 @@ static_assert(kTileFeatures * kGroupsDeep == kThreads, "a group of W a thread");
 static_assert(kVector == kGroupedMultiple);
 static_assert(kTilePairs == 2 * kQuarter && kTileFeatures == 2 * kQuarter);
 
+template <typename T>
 struct __align__(16) Stage {
-  bf16 x[kTilePairs * kRow];
-  bf16 w[kTileFeatures * kRow];
+  T x[kTilePairs * kRow];
+  T w[kTileFeatures * kRow];
 };
 
 // Starts the copies of columns [column, column + kDepth) of the tile's rows, zeros beyond its pairs and beyond k.
-__device__ __forceinline__ void CopyRows(const ExpertTile& tile, const int32_t* order, int pairs_per_row, const bf16* x,
-                                         int64_t x_stride, int64_t column, int64_t k, bf16* to) {
+template <typename T>
+__device__ __forceinline__ void CopyRows(const ExpertTile& tile, const int32_t* order, int pairs_per_row, const T* x,
+                                         int64_t x_stride, int64_t column, int64_t k, T* to) {
   constexpr int kVectors = kDepth / kVector;
   for (int i = threadIdx.x; i < kTilePairs * kVectors; i += kThreads) {
     const int row = i / kVectors, at = i % kVectors * kVector;
     const bool valid = row < tile.count && column + at < k;
-    const bf16* from = valid ? x + order[tile.first + row] / pairs_per_row * x_stride + column + at : x;
+    const T* from = valid ? x + order[tile.first + row] / pairs_per_row * x_stride + column + at : x;
     CopyAsync16(to + row * kRow + at, from, valid);
   }
   CommitCopies();
 }
 
 // The thread's group of W: of feature threadIdx.x / kGroupsDeep of the tile; zeros beyond n and k.
-template <DataType kType>
+template <DataType kType, typename T>
 __device__ __forceinline__ void LoadWeights(const uint8_t* rows, int64_t row_bytes, int64_t first_feature, int64_t n,
                                             int64_t column, int64_t k, bool vectors, unsigned (&packed)[kGroup / 2]) {
   const int64_t feature = first_feature + threadIdx.x / kGroupsDeep;
@@ -86,11 +88,12 @@ __device__ __forceinline__ void LoadWeights(const uint8_t* rows, int64_t row_byt
   float w[kGroup] = {};
   if (feature < n && group * kGroup < k) LoadAnyGroup<kType>(rows + feature * row_bytes, group, k, vectors, w);
 #pragma unroll
-  for (int j = 0; j < kGroup / 2; ++j) packed[j] = PackBf16(w[2 * j], w[2 * j + 1]);
+  for (int j = 0; j < kGroup / 2; ++j) packed[j] = PackPair<T>(w[2 * j], w[2 * j + 1]);
 }
 
-__device__ __forceinline__ void StoreWeights(const unsigned (&packed)[kGroup / 2], bf16* w) {
-  bf16* to = w + threadIdx.x / kGroupsDeep * kRow + threadIdx.x % kGroupsDeep * kGroup;
+template <typename T>
+__device__ __forceinline__ void StoreWeights(const unsigned (&packed)[kGroup / 2], T* w) {
+  T* to = w + threadIdx.x / kGroupsDeep * kRow + threadIdx.x % kGroupsDeep * kGroup;
 #pragma unroll
   for (int j = 0; j < kGroup / 2; j += 4) {
     *reinterpret_cast<Pack<unsigned, 4>*>(to + 2 * j) = {packed[j], packed[j + 1], packed[j + 2], packed[j + 3]};
@@ -98,7 +101,8 @@ __device__ __forceinline__ void StoreWeights(const unsigned (&packed)[kGroup / 2
 }
 
 // sums[m][n]: fragment C of rows 16 m and features 8 n of the warp's quarter, at (row, feature).
-__device__ __forceinline__ void AddStage(const Stage& stage, int row, int feature, float (&sums)[2][4][4]) {
+template <typename T>
+__device__ __forceinline__ void AddStage(const Stage<T>& stage, int row, int feature, float (&sums)[2][4][4]) {
   const int lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int k = 0; k < kDepth; k += 16) {
@@ -112,17 +116,17 @@ __device__ __forceinline__ void AddStage(const Stage& stage, int row, int featur
 #pragma unroll
     for (int m = 0; m < 2; ++m) {
 #pragma unroll
-      for (int n = 0; n < 4; ++n) MmaBf16(sums[m][n], x[m], w[n / 2][n % 2 * 2], w[n / 2][n % 2 * 2 + 1]);
+      for (int n = 0; n < 4; ++n) Mma<T>(sums[m][n], x[m], w[n / 2][n % 2 * 2], w[n / 2][n % 2 * 2 + 1]);
     }
   }
 }
 
-template <DataType kType>
+template <DataType kType, typename T>
 __global__ void __launch_bounds__(kThreads)
     GroupedProductKernel(const ExpertRows* experts, const ExpertTile* tiles, const int32_t* order, int pairs_per_row,
-                         int64_t row_bytes, int64_t n, int64_t k, bool vectors, const bf16* x, int64_t x_stride,
-                         bf16* out, int64_t out_stride) {
-  __shared__ Stage stages[2];
+                         int64_t row_bytes, int64_t n, int64_t k, bool vectors, const T* x, int64_t x_stride, T* out,
+                         int64_t out_stride) {
+  __shared__ Stage<T> stages[2];
   const ExpertTile tile = tiles[blockIdx.y];
   if (tile.count == 0) return;  // the same for the whole block
   const ExpertRows expert = experts[tile.expert];
@@ -133,7 +137,7 @@ __global__ void __launch_bounds__(kThreads)
   float sums[2][4][4] = {};
   unsigned weights[kGroup / 2];
   CopyRows(tile, order, pairs_per_row, x, x_stride, 0, k, stages[0].x);
-  LoadWeights<kType>(rows, row_bytes, first_feature, n, 0, k, vectors, weights);
+  LoadWeights<kType, T>(rows, row_bytes, first_feature, n, 0, k, vectors, weights);
   int current = 0;
   for (int64_t column = 0; column < k; column += kDepth, current ^= 1) {
     // Nobody reads these any more: whoever did was at the barrier of the round before.
@@ -142,7 +146,7 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
     if (column + kDepth < k) {
       CopyRows(tile, order, pairs_per_row, x, x_stride, column + kDepth, k, stages[current ^ 1].x);
-      LoadWeights<kType>(rows, row_bytes, first_feature, n, column + kDepth, k, vectors, weights);
+      LoadWeights<kType, T>(rows, row_bytes, first_feature, n, column + kDepth, k, vectors, weights);
     }
     AddStage(stages[current], row, feature, sums);
   }
@@ -154,13 +158,13 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < 4; ++i) {
       const int at = row + m * 16 + lane / 4 + i / 2 * 8;
       if (at >= tile.count) continue;
-      bf16* to = out + order[tile.first + at] * out_stride;
+      T* to = out + order[tile.first + at] * out_stride;
 #pragma unroll
       for (int f = 0; f < 4; ++f) {
         const int64_t to_feature = first_feature + feature + f * 8 + lane % 4 * 2 + i % 2;
         if (to_feature >= n) continue;
         const float bias = expert.bias != nullptr ? expert.bias[to_feature] : 0.0f;
-        to[to_feature] = FromFloat<bf16>(sums[m][f][i] + bias);
+        to[to_feature] = FromFloat<T>(sums[m][f][i] + bias);
       }
     }
   }
@@ -175,16 +179,21 @@ cudaError_t GroupPairs(const ExpertRoute* routes, int64_t pairs, int64_t experts
                 static_cast<int>(groups.most_tiles));
 }
 
-bool CanGroup(const Matrix& x) { return x.type == DataType::kBF16 && x.cols % kGroupedMultiple == 0 && InVectors(x); }
+bool CanGroup(const Matrix& x) { return x.type != DataType::kF32 && x.cols % kGroupedMultiple == 0 && InVectors(x); }
 
 cudaError_t GroupedProduct(const ExpertMap& map, const PairGroups& groups, int64_t pairs_per_row, Matrix x, Matrix out,
                            cudaStream_t stream) {
   if (out.rows == 0) return cudaSuccess;
   const dim3 grid(static_cast<unsigned>(CeilDiv(map.rows, kTileFeatures)), static_cast<unsigned>(groups.most_tiles));
   return WithStoredType(map.type, [&](auto stored) {
-    return Launch(GroupedProductKernel<decltype(stored)::value>, grid, kThreads, 0, stream, map.experts, groups.tiles,
-                  groups.order, static_cast<int>(pairs_per_row), RowBytes(map.type, map.cols), map.rows, map.cols,
-                  map.vectors, static_cast<const bf16*>(x.data), x.stride, static_cast<bf16*>(out.data), out.stride);
+    const auto start = [&](auto narrow) {
+      using T = decltype(narrow);
+      return Launch(GroupedProductKernel<decltype(stored)::value, T>, grid, kThreads, 0, stream, map.experts,
+                    groups.tiles, groups.order, static_cast<int>(pairs_per_row), RowBytes(map.type, map.cols), map.rows,
+                    map.cols, map.vectors, static_cast<const T*>(x.data), x.stride, static_cast<T*>(out.data),
+                    out.stride);
+    };
+    return x.type == DataType::kBF16 ? start(bf16()) : start(__half());
   });
 }
 

@@ -1,6 +1,6 @@
 // A mixture of experts for many rows: the pairs of a row and one of its experts (experts.h) are gathered by expert on
-// the device, and each expert's meet its rows of W on tensor cores, bf16 with fp32 sums. A pair's results do not depend
-// on the others. See matrix.h for what holds of every launcher.
+// the device, and each expert's meet its rows of W on tensor cores, bf16 or fp16 with fp32 sums. A pair's results do
+// not depend on the others. See matrix.h for what holds of every launcher.
 #pragma once
 
 #include "kernels/cuda/experts.h"
@@ -15,7 +15,7 @@ struct ExpertTile {
 };
 
 inline constexpr int kTilePairs = 64;
-inline constexpr int64_t kGroupedMultiple = 8;  // of columns, so that rows of bf16 are aligned
+inline constexpr int64_t kGroupedMultiple = 8;  // of columns, so that rows of two bytes an element are aligned
 inline constexpr int64_t kMostGroupedExperts = 4096;
 inline constexpr int64_t kMostGroupedPairs = int64_t{1} << 20;
 
@@ -35,10 +35,10 @@ struct PairGroups {
 cudaError_t GroupPairs(const ExpertRoute* routes, int64_t pairs, int64_t experts, const PairGroups& groups,
                        cudaStream_t stream);
 
-// Whether GroupedProduct takes such rows: kBF16, 16-byte aligned.
+// Whether GroupedProduct takes such rows: kBF16 or kF16, 16-byte aligned.
 bool CanGroup(const Matrix& x);
 
-// out[pair] = x[pair / pairs_per_row] W^T + bias of the pair's expert; out is kBF16.
+// out[pair] = x[pair / pairs_per_row] W^T + bias of the pair's expert; out is of x's type.
 cudaError_t GroupedProduct(const ExpertMap& map, const PairGroups& groups, int64_t pairs_per_row, Matrix x, Matrix out,
                            cudaStream_t stream);
 

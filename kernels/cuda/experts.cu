@@ -34,15 +34,16 @@ template <DataType kType, typename X>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     ExpertProductKernel(const ExpertRows* experts, const ExpertRoute* routes, int pairs_per_row, int64_t row_bytes,
                         int64_t n, int64_t k, bool vectors, const X* x, int64_t x_stride, bool x_vectors, void* out,
-                        bool out_bf16, int64_t out_stride) {
+                        DataType out_type, int64_t out_stride) {
   const int64_t feature = static_cast<int64_t>(blockIdx.y) * kProductWarps + threadIdx.x / kWarp, pair = blockIdx.x;
   if (feature >= n) return;  // the same for the whole warp
   const ExpertRows expert = experts[routes[pair].expert];
   const uint8_t* row = static_cast<const uint8_t*>(expert.rows) + feature * row_bytes;
   float sums[1] = {};
   AddProducts<kType>(row, k, vectors, x + pair / pairs_per_row * x_stride, x_stride, x_vectors, 1, sums);
-  uint8_t* to = static_cast<uint8_t*>(out) + pair * out_stride * (out_bf16 ? sizeof(bf16) : sizeof(float));
-  WriteSums<1>(sums, feature, expert.bias, 1, to, out_bf16, out_stride);
+  uint8_t* to =
+      static_cast<uint8_t*>(out) + pair * out_stride * (out_type == DataType::kF32 ? sizeof(float) : sizeof(uint16_t));
+  WriteSums<1>(sums, feature, expert.bias, 1, to, out_type, out_stride);
 }
 
 template <typename Y>
@@ -77,8 +78,8 @@ cudaError_t ExpertProduct(const ExpertMap& map, const ExpertRoute* routes, int64
       using X = decltype(type);
       return Launch(ExpertProductKernel<decltype(stored)::value, X>, grid, kProductWarps * kWarp, 0, stream,
                     map.experts, routes, static_cast<int>(pairs_per_row), RowBytes(map.type, map.cols), map.rows,
-                    map.cols, map.vectors, static_cast<const X*>(x.data), x.stride, InVectors(x), out.data,
-                    out.type == DataType::kBF16, out.stride);
+                    map.cols, map.vectors, static_cast<const X*>(x.data), x.stride, InVectors(x), out.data, out.type,
+                    out.stride);
     });
   });
 }

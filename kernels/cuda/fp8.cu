@@ -60,7 +60,7 @@ constexpr int kCodeUnroll = 4;
 template <typename X, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* codes, const float* scales, int64_t n, int64_t k, const float* bias, const X* x,
-                  int64_t x_stride, bool x_vectors, int rows, void* out, bool out_bf16, int64_t out_stride) {
+                  int64_t x_stride, bool x_vectors, int rows, void* out, DataType out_type, int64_t out_stride) {
   const int lane = threadIdx.x % kWarp;
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
   }
 #pragma unroll
   for (int row = 0; row < kRows; ++row) sums[row] *= scales[feature];
-  WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
+  WriteSums<kRows>(sums, feature, bias, rows, out, out_type, out_stride);
 }
 
 template <typename X, int kRows>
@@ -95,7 +95,7 @@ cudaError_t StartFewRows(const Fp8Matrix& w, const float* bias, const Matrix& x,
   const dim3 grid(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps)));
   return Launch(FewRowsKernel<X, kRows>, grid, kProductWarps * kWarp, 0, stream, w.codes, w.scales, w.rows, w.cols,
                 bias, static_cast<const X*>(x.data), x.stride, InVectors(x), static_cast<int>(x.rows), out.data,
-                out.type == DataType::kBF16, out.stride);
+                out.type, out.stride);
 }
 
 }  // namespace

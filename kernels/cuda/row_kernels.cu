@@ -235,17 +235,16 @@ T* DataOf(const Matrix& m) {
 
 cudaError_t CopyRows(const Matrix& x, const int32_t* rows, const Matrix& out, cudaStream_t stream) {
   if (out.rows == 0) return cudaSuccess;
-  return WithType(x.type, [&](auto from) {
-    return WithType(out.type, [&](auto to) {
-      return WithPack(Packs(x) && Packs(out) && x.cols % kRowPack == 0, [&](auto pack) {
-        constexpr int kPack = decltype(pack)::value;
-        using X = decltype(from);
-        using Out = decltype(to);
-        return Launch(GatherKernel<kPack, X, Out>, ElementGrid(out.rows * x.cols / kPack), kElementThreads, 0, stream,
-                      DataOf<X>(x), x.stride, rows, out.rows, x.cols, DataOf<Out>(out), out.stride);
-      });
+  const auto start = [&](auto from, auto to) {
+    using X = decltype(from);
+    using Out = decltype(to);
+    return WithPack(Packs(x) && Packs(out) && x.cols % kRowPack == 0, [&](auto pack) {
+      constexpr int kPack = decltype(pack)::value;
+      return Launch(GatherKernel<kPack, X, Out>, ElementGrid(out.rows * x.cols / kPack), kElementThreads, 0, stream,
+                    DataOf<X>(x), x.stride, rows, out.rows, x.cols, DataOf<Out>(out), out.stride);
     });
-  });
+  };
+  return WithTypes(start, x.type, out.type);
 }
 
 }  // namespace
@@ -255,55 +254,50 @@ cudaError_t Norm(const NormArgs& args, const Matrix* branch, Matrix x, int64_t w
   const int64_t groups = x.cols / width;
   const Matrix added = branch != nullptr ? *branch : Matrix{nullptr, x.type, x.rows, x.cols, x.stride};
   const bool packs = Packs(x) && Packs(out) && Packs(added) && width % kRowPack == 0;
-  return WithType(x.type, [&](auto x_type) {
-    return WithType(added.type, [&](auto branch_type) {
-      return WithType(out.type, [&](auto out_type) {
-        return WithPack(packs, [&](auto pack) {
-          constexpr int kPack = decltype(pack)::value;
-          using X = decltype(x_type);
-          using B = decltype(branch_type);
-          using Out = decltype(out_type);
-          return Launch(NormKernel<kPack, X, B, Out>, dim3(static_cast<unsigned>(x.rows * groups)),
-                        RowThreads(width, kPack), 0, stream, args, DataOf<B>(added), added.stride, DataOf<X>(x),
-                        x.stride, static_cast<int>(width), static_cast<int>(groups), DataOf<Out>(out), out.stride);
-        });
-      });
+  const auto start = [&](auto x_type, auto branch_type, auto out_type) {
+    using X = decltype(x_type);
+    using B = decltype(branch_type);
+    using Out = decltype(out_type);
+    return WithPack(packs, [&](auto pack) {
+      constexpr int kPack = decltype(pack)::value;
+      return Launch(NormKernel<kPack, X, B, Out>, dim3(static_cast<unsigned>(x.rows * groups)),
+                    RowThreads(width, kPack), 0, stream, args, DataOf<B>(added), added.stride, DataOf<X>(x), x.stride,
+                    static_cast<int>(width), static_cast<int>(groups), DataOf<Out>(out), out.stride);
     });
-  });
+  };
+  return WithTypes(start, x.type, added.type, out.type);
 }
 
 cudaError_t Activate(ActivationKind kind, bool gated, Matrix x, Matrix out, cudaStream_t stream) {
   if (out.rows == 0) return cudaSuccess;
   const bool packs = Packs(x) && Packs(out) && out.cols % kRowPack == 0;
   return WithActivation(kind, [&](auto k) {
-    return WithType(x.type, [&](auto x_type) {
-      return WithType(out.type, [&](auto out_type) {
-        return WithPack(packs, [&](auto pack) {
-          constexpr int kPack = decltype(pack)::value;
-          using X = decltype(x_type);
-          using Out = decltype(out_type);
-          return Launch(ActivateKernel<kPack, decltype(k)::value, X, Out>, ElementGrid(out.rows * out.cols / kPack),
-                        kElementThreads, 0, stream, gated, DataOf<X>(x), x.stride, out.rows, out.cols, DataOf<Out>(out),
-                        out.stride);
-        });
+    const auto start = [&](auto x_type, auto out_type) {
+      using X = decltype(x_type);
+      using Out = decltype(out_type);
+      return WithPack(packs, [&](auto pack) {
+        constexpr int kPack = decltype(pack)::value;
+        return Launch(ActivateKernel<kPack, decltype(k)::value, X, Out>, ElementGrid(out.rows * out.cols / kPack),
+                      kElementThreads, 0, stream, gated, DataOf<X>(x), x.stride, out.rows, out.cols, DataOf<Out>(out),
+                      out.stride);
       });
-    });
+    };
+    return WithTypes(start, x.type, out.type);
   });
 }
 
 cudaError_t Add(Matrix x, Matrix inout, cudaStream_t stream) {
   if (x.rows == 0) return cudaSuccess;
-  return WithType(x.type, [&](auto x_type) {
-    return WithType(inout.type, [&](auto out_type) {
-      return WithPack(Packs(x) && Packs(inout) && x.cols % kRowPack == 0, [&](auto pack) {
-        constexpr int kPack = decltype(pack)::value;
-        using X = decltype(x_type);
-        using Out = decltype(out_type);
-        return Launch(AddKernel<kPack, X, Out>, ElementGrid(x.rows * x.cols / kPack), kElementThreads, 0, stream,
-                      DataOf<X>(x), x.stride, x.rows, x.cols, DataOf<Out>(inout), inout.stride);
-      });
+  const auto start = [&](auto x_type, auto out_type) {
+    using X = decltype(x_type);
+    using Out = decltype(out_type);
+    return WithPack(Packs(x) && Packs(inout) && x.cols % kRowPack == 0, [&](auto pack) {
+      constexpr int kPack = decltype(pack)::value;
+      return Launch(AddKernel<kPack, X, Out>, ElementGrid(x.rows * x.cols / kPack), kElementThreads, 0, stream,
+                    DataOf<X>(x), x.stride, x.rows, x.cols, DataOf<Out>(inout), inout.stride);
     });
-  });
+  };
+  return WithTypes(start, x.type, inout.type);
 }
 
 cudaError_t Map(MapKind kind, float parameter, Matrix x, cudaStream_t stream) {
@@ -326,17 +320,16 @@ cudaError_t GatherRows(Matrix x, const int32_t* rows, Matrix out, cudaStream_t s
 
 cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, Matrix out, cudaStream_t stream) {
   if (x.rows == 0) return cudaSuccess;
-  return WithType(x.type, [&](auto x_type) {
-    return WithType(out.type, [&](auto out_type) {
-      return WithPack(Packs(x) && Packs(out) && x.cols % kRowPack == 0, [&](auto pack) {
-        constexpr int kPack = decltype(pack)::value;
-        using X = decltype(x_type);
-        using Out = decltype(out_type);
-        return Launch(AddScaledRowsKernel<kPack, X, Out>, ElementGrid(x.rows * x.cols / kPack), kElementThreads, 0,
-                      stream, DataOf<X>(x), x.stride, rows, factors, x.rows, x.cols, DataOf<Out>(out), out.stride);
-      });
+  const auto start = [&](auto x_type, auto out_type) {
+    using X = decltype(x_type);
+    using Out = decltype(out_type);
+    return WithPack(Packs(x) && Packs(out) && x.cols % kRowPack == 0, [&](auto pack) {
+      constexpr int kPack = decltype(pack)::value;
+      return Launch(AddScaledRowsKernel<kPack, X, Out>, ElementGrid(x.rows * x.cols / kPack), kElementThreads, 0,
+                    stream, DataOf<X>(x), x.stride, rows, factors, x.rows, x.cols, DataOf<Out>(out), out.stride);
     });
-  });
+  };
+  return WithTypes(start, x.type, out.type);
 }
 
 cudaError_t RotaryAngles(const int32_t* positions, int64_t count, const float* frequencies, int64_t frequency_count,
@@ -359,14 +352,13 @@ cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t
 
 cudaError_t PoolRows(Matrix x, const RowRange* ranges, bool normalize, Matrix out, cudaStream_t stream) {
   if (out.rows == 0) return cudaSuccess;
-  return WithType(x.type, [&](auto x_type) {
-    return WithType(out.type, [&](auto out_type) {
-      using X = decltype(x_type);
-      using Out = decltype(out_type);
-      return Launch(PoolKernel<X, Out>, dim3(static_cast<unsigned>(out.rows)), RowThreads(x.cols, 1), 0, stream,
-                    DataOf<X>(x), x.stride, ranges, normalize, static_cast<int>(x.cols), DataOf<Out>(out), out.stride);
-    });
-  });
+  const auto start = [&](auto x_type, auto out_type) {
+    using X = decltype(x_type);
+    using Out = decltype(out_type);
+    return Launch(PoolKernel<X, Out>, dim3(static_cast<unsigned>(out.rows)), RowThreads(x.cols, 1), 0, stream,
+                  DataOf<X>(x), x.stride, ranges, normalize, static_cast<int>(x.cols), DataOf<Out>(out), out.stride);
+  };
+  return WithTypes(start, x.type, out.type);
 }
 
 }  // namespace lastro::kernels::cuda

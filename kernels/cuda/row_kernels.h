@@ -1,5 +1,6 @@
 // Work on rows of device memory: norms, activations, sums, rotary positions, gathering, pooling. See matrix.h for what
-// holds of every launcher; kernels/kernels.h has the formulas. Matrices are kF32 or kBF16, mixed freely; sums are fp32.
+// holds of every launcher; kernels/kernels.h has the formulas. Matrices are kF32 or of one type of two bytes, mixed
+// freely; sums are fp32.
 #pragma once
 
 #include "kernels/cuda/matrix.h"

@@ -7,6 +7,8 @@
 //   C [16, 8]:  c[0], c[1] are (g, 2t), (g, 2t + 1); c[2], c[3] those of row g + 8
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/elements.cuh"
 
 #ifdef LASTRO_CUDA_EMULATOR
@@ -20,17 +22,24 @@ using ::cuda_emulator::CommitCopies;
 using ::cuda_emulator::CopyAsync16;
 using ::cuda_emulator::LoadMatrices;
 using ::cuda_emulator::LoadMatricesTransposed;
-using ::cuda_emulator::MmaBf16;
+using ::cuda_emulator::Mma;
 using ::cuda_emulator::WaitForCopies;
 #else
 
-// c += a b.
-__device__ __forceinline__ void MmaBf16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-      "{%0, %1, %2, %3};\n"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+// c += a b, of elements T (bf16 or __half).
+template <typename T>
+__device__ __forceinline__ void Mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+#define LASTRO_MMA(types)                                                           \
+  asm volatile("mma.sync.aligned.m16n8k16.row.col." types                           \
+               " {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};\n" \
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                     \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+  if constexpr (std::is_same_v<T, bf16>) {
+    LASTRO_MMA("f32.bf16.bf16.f32");
+  } else {
+    LASTRO_MMA("f32.f16.f16.f32");
+  }
+#undef LASTRO_MMA
 }
 
 // Four matrices of 8 x 8 16-bit elements from shared memory: `row` of lane 8 i + j is row j of matrix i (16 bytes,
@@ -65,13 +74,18 @@ __device__ __forceinline__ void WaitForCopies() {
 }
 #endif
 
-// Two floats as bf16, the first in the low half.
-__device__ __forceinline__ unsigned PackBf16(float low, float high) {
+// Two floats as elements T (bf16 or __half), the first in the low half.
+template <typename T>
+__device__ __forceinline__ unsigned PackPair(float low, float high) {
 #ifdef LASTRO_CUDA_EMULATOR
-  return __float2bfloat16_rn(low).bits | static_cast<unsigned>(__float2bfloat16_rn(high).bits) << 16;
+  return FromFloat<T>(low).bits | static_cast<unsigned>(FromFloat<T>(high).bits) << 16;
 #else
   unsigned out;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(out) : "f"(high), "f"(low));
+  if constexpr (std::is_same_v<T, bf16>) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;\n" : "=r"(out) : "f"(high), "f"(low));
+  } else {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;\n" : "=r"(out) : "f"(high), "f"(low));
+  }
   return out;
 #endif
 }

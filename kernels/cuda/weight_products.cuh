@@ -62,17 +62,20 @@ __device__ __forceinline__ float Dot(const float (&w)[kCount], const X* x, int64
 // The sums of a warp's lanes, with the bias, as feature `feature` of each row.
 template <int kRows>
 __device__ __forceinline__ void WriteSums(const float (&sums)[kRows], int64_t feature, const float* bias, int rows,
-                                          void* out, bool out_bf16, int64_t out_stride) {
+                                          void* out, DataType out_type, int64_t out_stride) {
 #pragma unroll
   for (int row = 0; row < kRows; ++row) {
     if (row >= rows) continue;  // the same for the whole warp
     const float sum = WarpSum(sums[row]);
     if (threadIdx.x % kWarp != 0) continue;
     const float value = bias != nullptr ? sum + bias[feature] : sum;
-    if (out_bf16) {
-      static_cast<bf16*>(out)[row * out_stride + feature] = FromFloat<bf16>(value);
+    const int64_t at = row * out_stride + feature;
+    if (out_type == DataType::kF32) {
+      static_cast<float*>(out)[at] = value;
+    } else if (out_type == DataType::kBF16) {
+      static_cast<bf16*>(out)[at] = FromFloat<bf16>(value);
     } else {
-      static_cast<float*>(out)[row * out_stride + feature] = value;
+      static_cast<__half*>(out)[at] = FromFloat<__half>(value);
     }
   }
 }

@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include "kernels/cuda/elements.cuh"
 #include "kernels/cuda/weight_products.cuh"
 #include "kernels/cuda/weights.h"
@@ -23,28 +25,28 @@ __global__ void LookUpKernel(const uint8_t* table, int64_t row_bytes, int64_t co
 template <DataType kType, typename X, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* weights, int64_t row_bytes, int64_t n, int64_t k, bool vectors, const float* bias,
-                  const X* x, int64_t x_stride, bool x_vectors, int rows, void* out, bool out_bf16,
+                  const X* x, int64_t x_stride, bool x_vectors, int rows, void* out, DataType out_type,
                   int64_t out_stride) {
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
   float sums[kRows] = {};
   AddProducts<kType>(weights + feature * row_bytes, k, vectors, x, x_stride, x_vectors, rows, sums);
-  WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
+  WriteSums<kRows>(sums, feature, bias, rows, out, out_type, out_stride);
 }
 
 // As FewRowsKernel, of weights without blocks in rows of whole vectors: neighbouring lanes read neighbouring memory,
 // and several reads are under way before the first is used.
 constexpr int kProductUnroll = 4;
 
-template <DataType kType, typename X, int kRows>
+template <typename T, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
-    FewPlainRowsKernel(const typename PlainElement<kType>::type* weights, int64_t n, int64_t k, const float* bias,
-                       const X* x, int64_t x_stride, int rows, void* out, bool out_bf16, int64_t out_stride) {
-  constexpr int kVector = 16 / sizeof(*weights);
+    FewPlainRowsKernel(const T* weights, int64_t n, int64_t k, const float* bias, const T* x, int64_t x_stride,
+                       int rows, void* out, DataType out_type, int64_t out_stride) {
+  constexpr int kVector = 16 / sizeof(T);
   const int lane = threadIdx.x % kWarp;
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
-  const auto* row_weights = weights + feature * k;
+  const T* row_weights = weights + feature * k;
   float sums[kRows] = {};
   for (int64_t begin = lane * kVector; begin < k; begin += kProductUnroll * kWarp * kVector) {
     float w[kProductUnroll][kVector];
@@ -67,7 +69,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
       }
     }
   }
-  WriteSums<kRows>(sums, feature, bias, rows, out, out_bf16, out_stride);
+  WriteSums<kRows>(sums, feature, bias, rows, out, out_type, out_stride);
 }
 
 template <DataType kType, typename X, int kRows>
@@ -79,19 +81,19 @@ cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x
   const dim3 grid(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps)));
   const X* from = static_cast<const X*>(x.data);
   const int rows = static_cast<int>(x.rows);
-  const bool out_bf16 = out.type == DataType::kBF16;
   // At load plain weights become of the activations' type.
-  if constexpr (kType == DataType::kF32 || kType == DataType::kBF16) {
-    using W = typename PlainElement<kType>::type;
-    if (sizeof(W) == sizeof(X) && vectors && x_vectors) {
-      return Launch(FewPlainRowsKernel<kType, X, kRows>, grid, kProductWarps * kWarp, 0, stream,
-                    static_cast<const W*>(w.data), w.rows, w.cols, bias, from, x.stride, rows, out.data, out_bf16,
-                    out.stride);
+  if constexpr (!IsQuantized(kType)) {
+    if constexpr (std::is_same_v<typename PlainElement<kType>::type, X>) {
+      if (vectors && x_vectors) {
+        return Launch(FewPlainRowsKernel<X, kRows>, grid, kProductWarps * kWarp, 0, stream,
+                      static_cast<const X*>(w.data), w.rows, w.cols, bias, from, x.stride, rows, out.data, out.type,
+                      out.stride);
+      }
     }
   }
   return Launch(FewRowsKernel<kType, X, kRows>, grid, kProductWarps * kWarp, 0, stream,
                 static_cast<const uint8_t*>(w.data), row_bytes, w.rows, w.cols, vectors, bias, from, x.stride,
-                x_vectors, rows, out.data, out_bf16, out.stride);
+                x_vectors, rows, out.data, out.type, out.stride);
 }
 
 cudaError_t LookUpRows(const StoredRows& table, const int32_t* ids, int64_t first, bool accumulate, const Matrix& out,

@@ -2,6 +2,7 @@
 #include "kernels/cuda/dense_product.h"
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 #include <cuda_fp8.h>
 
 #include <vector>
@@ -11,6 +12,7 @@ namespace {
 
 float At(const void* data, DataType type, int64_t i) {
   if (type == DataType::kBF16) return __bfloat162float(static_cast<const __nv_bfloat16*>(data)[i]);
+  if (type == DataType::kF16) return __half2float(static_cast<const __half*>(data)[i]);
   return static_cast<const float*>(data)[i];
 }
 
@@ -72,10 +74,13 @@ class EmulatedProducts : public DenseProducts {
           sum += At(x.data, x.type, row * x.stride + k) * At(weights, x.type, n * x.cols + k);
         }
         if (bias != nullptr) sum += At(bias, out.type, n);
+        const int64_t at = row * out.stride + n;
         if (out.type == DataType::kBF16) {
-          static_cast<__nv_bfloat16*>(out.data)[row * out.stride + n] = __float2bfloat16_rn(sum);
+          static_cast<__nv_bfloat16*>(out.data)[at] = __float2bfloat16_rn(sum);
+        } else if (out.type == DataType::kF16) {
+          static_cast<__half*>(out.data)[at] = __float2half_rn(sum);
         } else {
-          static_cast<float*>(out.data)[row * out.stride + n] = sum;
+          static_cast<float*>(out.data)[at] = sum;
         }
       }
     }

@@ -183,6 +183,17 @@ TEST_P(DecoderGolden, Bf16) {
 }
 
 #ifdef LASTRO_TEST_ON_GPU
+// Three bits more than bf16, and none of these models leaves its range.
+TEST_P(DecoderGolden, Fp16) {
+  for (const std::vector<size_t>& pieces : {std::vector<size_t>{129}, std::vector<size_t>{1}}) {
+    ForCases(ComputeType::kFloat16, pieces, 2e-2, [&](const Difference& d) {
+      EXPECT_LE(d.typical, 2.5e-3);
+      EXPECT_TRUE(IsMixture() || d.relative <= 2.5e-3) << d.relative;
+      EXPECT_TRUE(IsMixture() || d.other_argmax == 0) << d.other_argmax;
+    });
+  }
+}
+
 // Weights in FP8, which err by up to 6 % each, and what meets them: on weights that no training made even, by so much.
 TEST_P(DecoderGolden, Fp8) {
   for (const std::vector<size_t>& pieces : {std::vector<size_t>{129}, std::vector<size_t>{1}}) {

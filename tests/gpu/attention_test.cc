@@ -34,7 +34,7 @@ class CudaAttention : public CudaTest {
     const std::vector<float> got = Attend(cuda_, shape, texts, extras, type());
     random_ = before_;  // the same numbers
     const std::vector<float> want = Attend(reference_, shape, texts, extras, DataType::kF32);
-    ExpectNear(got, want, bf16() ? 0.02 : 2e-5, bf16() ? 0.015 : 2e-5);
+    ExpectNear(got, want, Allowed(0.02, 2e-5), Allowed(0.015, 2e-5));
   }
 
  private:
@@ -139,7 +139,7 @@ TEST_P(CudaAttention, OverAnEncodersMemory) {
     side->Attention(options, texts, side.Put(queries, 41, width, stored), 0, **store, out);
     return side.Get(out);
   };
-  ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0.02 : 2e-5, bf16() ? 0.01 : 2e-5);
+  ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), Allowed(0.02, 2e-5), Allowed(0.01, 2e-5));
 }
 
 // q turned in place, k on its way into the store, v as it is: seen through attention.
@@ -162,7 +162,7 @@ TEST_P(CudaAttention, RotatedKeysInTheStore) {
       side->Attention({}, text, all.Columns(0, heads * dim), 1, **store, out);
       return side.Get(out);
     };
-    ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0.03 : 2e-5, bf16() ? 0.03 : 2e-5);
+    ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), Allowed(0.03, 2e-5), Allowed(0.03, 2e-5));
   }
 }
 

@@ -16,6 +16,23 @@
 
 namespace lastro::engine {
 
+// A number in a type of two bytes.
+inline uint16_t Rounded(float value, DataType type) {
+  return type == DataType::kBF16 ? kernels::FloatToBf16(value) : kernels::FloatToFp16(value);
+}
+
+// Number `at` of a matrix's bytes.
+inline float ElementAt(const uint8_t* bytes, DataType type, int64_t at) {
+  float value;
+  uint16_t bits;
+  if (type == DataType::kF32) {
+    std::memcpy(&value, bytes + at * 4, 4);
+    return value;
+  }
+  std::memcpy(&bits, bytes + at * 2, 2);
+  return type == DataType::kBF16 ? kernels::Bf16ToFloat(bits) : kernels::Fp16ToFloat(bits);
+}
+
 // One backend, and matrices of its own on it.
 class Side {
  public:
@@ -66,33 +83,28 @@ class Side {
   }
 
  private:
-  static constexpr float kSentinel = -12352.0f;  // exact in bf16
+  static constexpr float kSentinel = -12352.0f;  // exact in every type
   static constexpr int64_t kGuard = 64;
 
   static void Write(float value, DataType type, int64_t at, std::vector<uint8_t>* bytes) {
-    if (type == DataType::kBF16) {
-      const uint16_t bits = kernels::FloatToBf16(value);
-      std::memcpy(bytes->data() + at * 2, &bits, 2);
-    } else {
+    if (type == DataType::kF32) {
       std::memcpy(bytes->data() + at * 4, &value, 4);
+    } else {
+      const uint16_t bits = Rounded(value, type);
+      std::memcpy(bytes->data() + at * 2, &bits, 2);
     }
   }
   static float Read(const std::vector<uint8_t>& bytes, DataType type, int64_t at) {
-    float value;
-    uint16_t bits;
-    std::memcpy(&value, bytes.data() + at * (type == DataType::kBF16 ? 2 : 4), type == DataType::kBF16 ? 2 : 4);
-    if (type != DataType::kBF16) return value;
-    std::memcpy(&bits, bytes.data() + at * 2, 2);
-    return kernels::Bf16ToFloat(bits);
+    return ElementAt(bytes.data(), type, at);
   }
 
   std::unique_ptr<Backend> backend_;
   std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 
-inline std::unique_ptr<Backend> NewCuda(bool bf16, int64_t memory_bytes = int64_t{1} << 30) {
+inline std::unique_ptr<Backend> NewCuda(DataType type, int64_t memory_bytes = int64_t{1} << 30) {
   CudaBackendOptions options;
-  options.bf16 = bf16;
+  options.type = type;
   options.memory_bytes = memory_bytes;
   auto backend = CudaBackend::Create(options);
   EXPECT_THAT(backend, testing::IsOk());
@@ -105,18 +117,25 @@ inline std::unique_ptr<Backend> NewReference() {
   return std::make_unique<CpuBackend>(options, kernels::ReferenceKernels());
 }
 
-// Runs with fp32 and with bf16 activations. Numbers that both backends get are exact in the type they are stored in.
-class CudaTest : public ::testing::TestWithParam<bool> {
+// Runs with activations of each type. Numbers that both backends get are exact in every one of them.
+class CudaTest : public ::testing::TestWithParam<DataType> {
  protected:
   CudaTest() : cuda_(NewCuda(GetParam())), reference_(NewReference()) {}
 
-  bool bf16() const { return GetParam(); }
-  DataType type() const { return bf16() ? DataType::kBF16 : DataType::kF32; }
+  DataType type() const { return GetParam(); }
+  bool narrow() const { return type() != DataType::kF32; }
+  // What is allowed in bf16 and in fp32; in fp16, which has three bits more, an eighth of bf16's.
+  double Allowed(double bf16, double fp32) const {
+    return type() == DataType::kBF16 ? bf16 : type() == DataType::kF16 ? bf16 / 8 : fp32;
+  }
 
   std::vector<float> Random(int64_t count, float scale = 1.0f) {
     std::normal_distribution<float> normal(0, scale);
     std::vector<float> values(static_cast<size_t>(count));
-    for (float& v : values) v = kernels::Bf16ToFloat(kernels::FloatToBf16(normal(random_)));
+    for (float& v : values) {
+      v = kernels::Bf16ToFloat(kernels::FloatToBf16(normal(random_)));
+      if (std::abs(v) < 0x1p-14f) v = 0;  // fp16 has fewer bits there
+    }
     return values;
   }
 
@@ -129,16 +148,18 @@ class CudaTest : public ::testing::TestWithParam<bool> {
   }
   // Of results that were rounded once to the activations' type.
   void ExpectRounded(const std::vector<float>& got, const std::vector<float>& want, DataType stored) {
-    const bool rounded = stored == DataType::kBF16;
-    ExpectNear(got, want, rounded ? 0x1p-8 : 2e-5, rounded ? 1e-6 : 2e-6);
+    const bool rounded = stored != DataType::kF32;
+    ExpectNear(got, want, rounded ? Allowed(0x1p-8, 0) : 2e-5, rounded ? 1e-6 : 2e-6);
   }
 
   Side cuda_, reference_;
   std::mt19937_64 random_ = testing::SeededRandom(4711);
 };
 
-#define LASTRO_INSTANTIATE_CUDA_TESTS(suite)                \
-  INSTANTIATE_TEST_SUITE_P(Types, suite, ::testing::Bool(), \
-                           [](const auto& info) { return info.param ? "bf16" : "fp32"; })
+#define LASTRO_INSTANTIATE_CUDA_TESTS(suite)                                                                   \
+  INSTANTIATE_TEST_SUITE_P(                                                                                    \
+      Types, suite, ::testing::Values(DataType::kF32, DataType::kBF16, DataType::kF16), [](const auto& info) { \
+        return info.param == DataType::kF32 ? "fp32" : info.param == DataType::kBF16 ? "bf16" : "fp16";        \
+      })
 
 }  // namespace lastro::engine

@@ -12,7 +12,7 @@ using testing::StatusIs;
 constexpr int64_t kBudget = int64_t{64} << 20;
 
 TEST(CudaBudgetTest, WhatDoesNotFitIsRefusedWithCountsAndComesBack) {
-  auto backend = NewCuda(true, kBudget);
+  auto backend = NewCuda(DataType::kBF16, kBudget);
   const int64_t free = static_cast<CudaBackend&>(*backend).free_bytes();
   EXPECT_LT(free, kBudget);
   EXPECT_THAT(backend->Allocate(free + 1),
@@ -43,7 +43,7 @@ TEST(CudaBudgetTest, TheDefaultLeavesWhatIsForAnother) {
 }
 
 TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {
-  auto backend = NewCuda(true, kBudget);
+  auto backend = NewCuda(DataType::kBF16, kBudget);
   const KvShape shape = {int64_t{1} << 20, int64_t{1} << 20, int64_t{1} << 20, 16, int64_t{1} << 20};
   EXPECT_EQ(backend->KvBytes(shape), INT64_MAX);
   const KvShape narrow = {int64_t{1} << 50, int64_t{1} << 20, 128, 16, int64_t{1} << 20};
@@ -55,7 +55,7 @@ TEST(CudaBudgetTest, KvShapesThatOverflowAreTooLarge) {
 }
 
 TEST(CudaBackendTest, HeadsThatAreTooWide) {
-  auto backend = NewCuda(true, kBudget);
+  auto backend = NewCuda(DataType::kBF16, kBudget);
   EXPECT_THAT(backend->AllocateKv({1, 1, 513, 16, 1}),
               StatusIs(absl::StatusCode::kUnimplemented, AllOf(HasSubstr("513"), HasSubstr("--device cpu"))));
 }
@@ -69,7 +69,7 @@ TEST(CudaBackendTest, NoSuchDevice) {
 
 // A step that needs scratch beyond the budget fails with the operation's name; the next step is sound.
 TEST(CudaBackendTest, AStepThatRunsOutOfMemoryNamesTheOperation) {
-  Side side(NewCuda(true, kBudget));
+  Side side(NewCuda(DataType::kBF16, kBudget));
   const int64_t k = 4096, rows = 4096;  // 32 MiB to be turned into bf16
   const std::vector<uint8_t> weights(static_cast<size_t>(kernels::RowBytes(DataType::kQ8_0, 8 * k)));
   ASSERT_OK_AND_ASSIGN(auto weight, side->LoadLinear({HostMatrix{DataType::kQ8_0, weights.data(), 8, k}}, {}, {}));
@@ -87,7 +87,7 @@ TEST(CudaBackendTest, AStepThatRunsOutOfMemoryNamesTheOperation) {
 // Every call of a step fails in turn: the step's status says so, no operation crashes, and the device that recovers
 // works on.
 TEST(CudaBackendTest, AFailingDeviceIsAnErrorOfTheStep) {
-  Side side(NewCuda(false));
+  Side side(NewCuda(DataType::kF32));
   const MatrixView x = side.Put({1, 2, 3, 4}, 1, 4, DataType::kF32), y = side.Put({1, 1, 1, 1}, 1, 4, DataType::kF32);
   auto step = [&] {
     side->BeginStep({});

@@ -84,15 +84,7 @@ class CudaReplay : public CudaTest {
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t col = 0; col < kWidth; ++col) {
         const int64_t at = row * out.stride + col;
-        float value;
-        uint16_t bits;
-        if (out.type == DataType::kBF16) {
-          std::memcpy(&bits, &bytes[static_cast<size_t>(2 * at)], 2);
-          value = kernels::Bf16ToFloat(bits);
-        } else {
-          std::memcpy(&value, &bytes[static_cast<size_t>(4 * at)], 4);
-        }
-        values.push_back(value);
+        values.push_back(ElementAt(bytes.data(), out.type, at));
       }
     }
     return values;
@@ -114,7 +106,7 @@ TEST_P(CudaReplay, GrowingTextsGetTheResultsOfTheReference) {
     // The second text begins late: what it did not store is no number on either side.
     got.resize(kWidth);
     want.resize(kWidth);
-    ExpectNear(got, want, bf16() ? 0.02 : 1e-5, bf16() ? 0.02 : 1e-5);
+    ExpectNear(got, want, Allowed(0.02, 1e-5), Allowed(0.02, 1e-5));
     if (position == 300) {
       ASSERT_OK_AND_ASSIGN(auto released, cuda_->Allocate(1));  // recordings are dropped
     }
@@ -137,7 +129,7 @@ TEST_P(CudaReplay, AFailureInTheMiddleLeavesLaterStepsSound) {
       for (int i = 0; i < 3; ++i) {
         const auto got = Step(0, {3}, 0, repeats);
         ASSERT_THAT(got, testing::IsOk()) << "after " << failed.status();
-        ExpectNear(*got, *want, bf16() ? 0.02 : 1e-5, bf16() ? 0.02 : 1e-5);
+        ExpectNear(*got, *want, Allowed(0.02, 1e-5), Allowed(0.02, 1e-5));
       }
     }
   }

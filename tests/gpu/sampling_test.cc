@@ -55,7 +55,7 @@ class CudaSampling : public ::testing::Test {
     return ids;
   }
 
-  Side cuda_{NewCuda(true)};
+  Side cuda_{NewCuda(DataType::kBF16)};
   std::mt19937_64 random_ = testing::SeededRandom(20261129);
 };
 

@@ -32,8 +32,8 @@ class CudaWeights : public CudaTest {
     return rows;
   }
 
-  // Stored rows of so many columns, rounded to bf16.
-  std::vector<uint8_t> InBf16(DataType stored, const std::vector<uint8_t>& rows, int64_t cols) {
+  // Stored rows of so many columns, rounded to the activations' type.
+  std::vector<uint8_t> Narrow(DataType stored, const std::vector<uint8_t>& rows, int64_t cols) {
     const auto count = static_cast<int64_t>(rows.size()) / kernels::RowBytes(stored, cols);
     auto table = reference_->LoadTable({stored, rows.data(), count, cols});
     EXPECT_THAT(table, testing::IsOk());
@@ -43,7 +43,7 @@ class CudaWeights : public CudaTest {
     reference_->Embed(**table, ids, false, all);
     std::vector<uint8_t> bytes;
     for (float value : reference_.Get(all)) {
-      const uint16_t bits = kernels::FloatToBf16(value);
+      const uint16_t bits = Rounded(value, type());
       bytes.push_back(static_cast<uint8_t>(bits & 0xff));
       bytes.push_back(static_cast<uint8_t>(bits >> 8));
     }
@@ -93,14 +93,13 @@ TEST_P(CudaWeights, ProductsOfEveryStoredType) {
           return side.Get(out);
         };
         const std::vector<float> want = run(reference_, DataType::kF32, DataType::kF32);
-        // Of k terms; many rows of weights that are not bf16 are rounded to it.
+        // Of k terms; many rows meet weights that are rounded to their type.
         double scale = 0;
         for (float value : want) scale += value * value;
         scale = std::sqrt(scale / static_cast<double>(want.size()));
         for (DataType in_type : {DataType::kF32, type()}) {
           for (DataType out_type : {DataType::kF32, type()}) {
-            const bool rounded = bf16();
-            ExpectNear(run(cuda_, in_type, out_type), want, rounded ? 0x1p-7 : 1e-4, scale * (rounded ? 0.02 : 1e-4));
+            ExpectNear(run(cuda_, in_type, out_type), want, Allowed(0x1p-7, 1e-4), scale * Allowed(0.02, 1e-4));
           }
         }
       }
@@ -126,7 +125,7 @@ TEST_P(CudaWeights, StackedPartsOfDifferentTypes) {
       side->Linear(**weight, in, out);
       return side.Get(out);
     };
-    ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), bf16() ? 0x1p-7 : 1e-4, bf16() ? 0.1 : 1e-3);
+    ExpectNear(run(cuda_, type()), run(reference_, DataType::kF32), Allowed(0x1p-7, 1e-4), Allowed(0.1, 1e-3));
   }
 }
 
@@ -137,7 +136,7 @@ TEST_P(CudaWeights, MixturesOfExperts) {
     const int64_t hidden = kernels::IsQuantized(stored) ? 256 : 104, inner = kernels::IsQuantized(stored) ? 256 : 88;
     for (const auto& [experts, per_token, rows] :
          {std::tuple<int64_t, int64_t, int64_t>{4, 2, 1}, {33, 4, 8}, {3, 3, 2}, {1, 1, 5}, {33, 4, 9}, {2, 1, 129}}) {
-      if (!bf16() && rows > kernels::cuda::kMaxFewRows) continue;  // only bf16 is gathered by expert
+      if (!narrow() && rows > kernels::cuda::kMaxFewRows) continue;  // fp32 is not gathered by expert
       SCOPED_TRACE(::testing::Message() << "type " << static_cast<int>(stored) << ", " << per_token << " of "
                                         << experts);
       std::vector<std::vector<uint8_t>> in, out;
@@ -158,12 +157,12 @@ TEST_P(CudaWeights, MixturesOfExperts) {
         return weights;
       };
       const std::vector<ExpertWeights> weights = load(cuda_, stored);
-      const bool rounded = rows > kernels::cuda::kMaxFewRows;  // weights are, to bf16, where they meet many rows
+      const bool rounded = rows > kernels::cuda::kMaxFewRows;  // weights are, where they meet many rows
       if (rounded) {
-        for (std::vector<uint8_t>& all : in) all = InBf16(stored, all, hidden);
-        for (std::vector<uint8_t>& all : out) all = InBf16(stored, all, inner);
+        for (std::vector<uint8_t>& all : in) all = Narrow(stored, all, hidden);
+        for (std::vector<uint8_t>& all : out) all = Narrow(stored, all, inner);
       }
-      const std::vector<ExpertWeights> plain = load(reference_, rounded ? DataType::kBF16 : stored);
+      const std::vector<ExpertWeights> plain = load(reference_, rounded ? type() : stored);
       ASSERT_GE(cuda_->most_mixed_rows(weights), rows);
       const MatrixView mixed = cuda_.Empty(rows, hidden, DataType::kF32);
       cuda_->MixExperts(cuda_.Put(logits, rows, experts, DataType::kF32), per_token, weights, ActivationKind::kSilu,
@@ -190,7 +189,7 @@ TEST_P(CudaWeights, MixturesOfExperts) {
       }
       // The reference rounds what meets quantised weights, twice, and gate and up are multiplied in between: of many
       // rows single numbers may be far off, a row as a whole is not.
-      const double tolerance = bf16() ? 0.02 : kernels::IsQuantized(stored) ? 1e-3 : 1e-4;
+      const double tolerance = Allowed(0.02, kernels::IsQuantized(stored) ? 1e-3 : 1e-4);
       double scale = 0;
       for (float value : want) scale += std::isnan(value) ? 0 : value * value;
       scale = std::sqrt(scale / static_cast<double>(want.size()));

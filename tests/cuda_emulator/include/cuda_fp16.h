@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda_runtime.h"
+#include "kernels/bfloat16.h"
 
 struct __half {
   uint16_t bits;
@@ -15,3 +16,4 @@ inline float __half2float(__half x) {
                               : std::ldexp(static_cast<float>(mantissa + 1024), static_cast<int>(exponent) - 25);
   return sign != 0 ? -magnitude : magnitude;
 }
+inline __half __float2half_rn(float x) { return {lastro::kernels::FloatToFp16(x)}; }

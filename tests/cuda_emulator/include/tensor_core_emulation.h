@@ -5,14 +5,19 @@
 #include <cstring>
 
 #include "cuda_bf16.h"
+#include "cuda_fp16.h"
 
 namespace cuda_emulator {
 
-inline float Half(unsigned pair, int which) {
-  return __bfloat162float(__nv_bfloat16{static_cast<uint16_t>(pair >> 16 * which)});
+inline float AsFloat(__nv_bfloat16 x) { return __bfloat162float(x); }
+inline float AsFloat(__half x) { return __half2float(x); }
+template <typename T>
+float ElementOf(unsigned pair, int which) {
+  return AsFloat(T{static_cast<uint16_t>(pair >> 16 * which)});
 }
 
-inline void MmaBf16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+template <typename T>
+void Mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   const unsigned given[6] = {a[0], a[1], a[2], a[3], b0, b1};
   unsigned fragments[32][6];
   const Slot* slots = Exchange(~0u, given, sizeof(given));
@@ -22,8 +27,8 @@ inline void MmaBf16(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned
     const int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
     for (int k = 0; k < 16; ++k) {
       const int at = k % 8 / 2;
-      c[i] += Half(fragments[row % 8 * 4 + at][row / 8 + k / 8 * 2], k % 2) *
-              Half(fragments[column * 4 + at][4 + k / 8], k % 2);
+      c[i] += ElementOf<T>(fragments[row % 8 * 4 + at][row / 8 + k / 8 * 2], k % 2) *
+              ElementOf<T>(fragments[column * 4 + at][4 + k / 8], k % 2);
     }
   }
 }

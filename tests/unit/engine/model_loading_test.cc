@@ -34,11 +34,14 @@ TEST(RuntimeTest, RefusesUnknownDevicesAndThreads) {
   EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("threads = -1")));
 }
 
-TEST(RuntimeTest, TheCpuComputesNoFp8) {
+TEST(RuntimeTest, TheCpuComputesNeitherFp16NorFp8) {
   RuntimeOptions options;
   options.device = "cpu";
-  options.compute_type = ComputeType::kFloat8;
-  EXPECT_THAT(Runtime::Create(options), StatusIs(kInvalid, HasSubstr("use --compute-type auto")));
+  for (const auto& [type, name] : {std::pair(ComputeType::kFloat16, "fp16"), std::pair(ComputeType::kFloat8, "fp8")}) {
+    options.compute_type = type;
+    EXPECT_THAT(Runtime::Create(options),
+                StatusIs(kInvalid, AllOf(HasSubstr(name), HasSubstr("use --compute-type auto"))));
+  }
 }
 
 TEST(RuntimeTest, DescribesItself) {
