@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -17,17 +18,20 @@ namespace lastro::engine::constrained {
 namespace {
 
 constexpr size_t kMaxKeptMasks = 64;
+constexpr double kSurelyNone = 10;  // times as likely as any text
 constexpr char kOpens = QuotableText::kBarrier;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 struct QuotePair {
   absl::string_view open, close;
 };
-constexpr std::array<QuotePair, 4> kPairs = {{{"\"", "\""}, {"“", "”"}, {"„", "“"}, {"«", "»"}}};
+// The last one stands for the ends of a text that is all quote.
+constexpr std::array<QuotePair, 5> kPairs = {{{"\"", "\""}, {"“", "”"}, {"„", "“"}, {"«", "»"}, {"", ""}}};
+constexpr size_t kNoMarks = kPairs.size() - 1;
 
 // Where a text stands.
 struct State {
-  enum class Place : uint8_t { kText, kCitation, kQuote };
+  enum class Place : uint8_t { kText, kCitation, kQuote, kBeforeQuote };  // the last one: of a text that is all quote
   Place place = Place::kText;
   uint8_t pair = 0;         // of a quote
   bool closes = false;      // of a quote: `rune` may be the beginning of its closing mark
@@ -91,7 +95,7 @@ class CitedTextConstraint : public TokenConstraint {
 
   absl::Status Mask(absl::Span<const int32_t> end_ids, absl::Span<float> logits) override;
   absl::Status Accept(int32_t id) override;
-  bool MayEnd() const override { return state_.place == Place::kText && state_.rune_bytes == 0; }
+  bool MayEnd() const override;
   bool MustEnd() const override { return false; }
 
  private:
@@ -103,6 +107,7 @@ class CitedTextConstraint : public TokenConstraint {
 
   // The state behind `byte`; nullopt when it cannot follow.
   std::optional<State> Next(const State& state, uint8_t byte) const;
+  State QuoteBetween(size_t pair) const;  // before its first byte
   std::optional<State> NextInText(const State& state, uint8_t byte) const;
   std::optional<State> NextInCitation(const State& state, uint8_t byte) const;
   std::optional<State> NextInQuote(const State& state, uint8_t byte) const;
@@ -116,6 +121,7 @@ class CitedTextConstraint : public TokenConstraint {
   Tokens FreeTokens() const;
   Tokens WalkTrie() const;
   const Tokens& TokensHere();
+  void DropUnlikelyEnds(size_t ends);
 
   const CitedVocabulary& vocabulary_;
   const uint32_t passages_;
@@ -129,8 +135,20 @@ class CitedTextConstraint : public TokenConstraint {
 CitedTextConstraint::CitedTextConstraint(const CitedVocabulary& vocabulary, const CitedTextOptions& options)
     : vocabulary_(vocabulary), passages_(CanCiteAtAll() ? static_cast<uint32_t>(options.passages) : 0) {
   if (!options.verbatim_quotes) return;
-  quotable_.emplace(options.texts);
-  for (size_t pair = 0; pair < kPairs.size(); ++pair) FindQuotes(pair);
+  quotable_.emplace(options.texts, /*by_sentences=*/options.all_quote);
+  if (options.all_quote) {
+    state_.place = Place::kBeforeQuote;
+    FindQuotes(kNoMarks);
+    return;
+  }
+  for (size_t pair = 0; pair < kNoMarks; ++pair) FindQuotes(pair);
+}
+
+bool CitedTextConstraint::MayEnd() const {
+  if (state_.place == Place::kBeforeQuote) return true;
+  if (state_.rune_bytes > 0) return false;
+  if (state_.place != Place::kQuote) return state_.place == Place::kText;
+  return state_.pair == kNoMarks && state_.run.length > 0 && quotable_->AnyBehind(state_.run, quotable_->ends());
 }
 
 bool CitedTextConstraint::CanCiteAtAll() const { return vocabulary_.HasEachByte("0123456789]"); }
@@ -140,7 +158,7 @@ bool CitedTextConstraint::CanCiteAtAll() const { return vocabulary_.HasEachByte(
 void CitedTextConstraint::FindQuotes(size_t pair) {
   const absl::string_view text = quotable_->text(), close = kPairs[pair].close;
   QuotesOfPair& quotes = quotes_[pair];
-  if (!vocabulary_.Spells(close)) return;
+  if (!close.empty() && !vocabulary_.Spells(close)) return;
   quotes.leads_on.resize(text.size());
   std::vector<bool> begins(text.size());
   size_t inside = 0;  // the next place is within a closing mark of which so many bytes are before it
@@ -162,7 +180,8 @@ bool CitedTextConstraint::TokensLeadOn(const QuotesOfPair& quotes, absl::string_
   const absl::string_view text = quotable_->text();
   const std::vector<TokenTrie::Node>& nodes = vocabulary_.trie().nodes();
   for (uint32_t node = 0; at < text.size(); ++at) {
-    if (text[at] == QuotableText::kBarrier || absl::StartsWith(text.substr(at), close)) return false;
+    if (text[at] == QuotableText::kBarrier) return false;
+    if (!close.empty() && absl::StartsWith(text.substr(at), close)) return false;
     node = vocabulary_.Child(node, static_cast<uint8_t>(text[at]));
     if (node == 0) return false;
     if (nodes[node].first_token < nodes[node].last_token && quotes.leads_on[at + 1]) return true;
@@ -178,8 +197,21 @@ std::optional<State> CitedTextConstraint::Next(const State& state, uint8_t byte)
       return NextInCitation(state, byte);
     case Place::kQuote:
       return NextInQuote(state, byte);
+    case Place::kBeforeQuote: {
+      if (!quotes_[kNoMarks].usable) return std::nullopt;
+      const State quote = QuoteBetween(kNoMarks);
+      return byte == ' ' ? quote : NextInQuote(quote, byte);
+    }
   }
   return std::nullopt;
+}
+
+State CitedTextConstraint::QuoteBetween(size_t pair) const {
+  State quote;
+  quote.place = Place::kQuote;
+  quote.pair = static_cast<uint8_t>(pair);
+  quote.run = quotable_->Beginnings();
+  return quote;
 }
 
 std::optional<State> CitedTextConstraint::NextInText(const State& state, uint8_t byte) const {
@@ -193,12 +225,10 @@ std::optional<State> CitedTextConstraint::NextInText(const State& state, uint8_t
     return next;
   }
   if (!rune.whole() || !quotable_.has_value()) return next;
-  for (size_t pair = 0; pair < kPairs.size(); ++pair) {
+  for (size_t pair = 0; pair < kNoMarks; ++pair) {
     if (rune.bytes() != kPairs[pair].open) continue;
     if (!quotes_[pair].usable) return std::nullopt;
-    next.place = Place::kQuote;
-    next.pair = static_cast<uint8_t>(pair);
-    next.run = quotable_->Beginnings();
+    return QuoteBetween(pair);
   }
   return next;
 }
@@ -239,6 +269,7 @@ bool CitedTextConstraint::LeadsOn(const State& state) const {
     case Place::kText:
       return state.rune_bytes == 0 || completes;
     case Place::kCitation:
+    case Place::kBeforeQuote:
       return true;
     case Place::kQuote:
       if (state.closes && completes) return true;
@@ -291,7 +322,8 @@ CitedTextConstraint::Tokens CitedTextConstraint::WalkTrie() const {
 const CitedTextConstraint::Tokens& CitedTextConstraint::TokensHere() {
   if (auto at = kept_.find(state_); at != kept_.end()) return at->second;
   if (kept_.size() == kMaxKeptMasks) kept_.clear();
-  return kept_.emplace(state_, MayEnd() ? FreeTokens() : WalkTrie()).first->second;
+  const bool in_free_text = state_.place == Place::kText && state_.rune_bytes == 0;
+  return kept_.emplace(state_, in_free_text ? FreeTokens() : WalkTrie()).first->second;
 }
 
 absl::Status CitedTextConstraint::Mask(absl::Span<const int32_t> end_ids, absl::Span<float> logits) {
@@ -303,7 +335,9 @@ absl::Status CitedTextConstraint::Mask(absl::Span<const int32_t> end_ids, absl::
   };
   if (MayEnd()) std::for_each(end_ids.begin(), end_ids.end(), spare);
   if (tokens.can_follow) {
+    const size_t ends = spared_.size();
     std::for_each(tokens.ids.begin(), tokens.ids.end(), spare);
+    if (state_.place == Place::kBeforeQuote) DropUnlikelyEnds(ends);
     if (spared_.empty()) return absl::FailedPreconditionError("no token of the vocabulary can follow");
     std::fill(logits.begin(), logits.end(), kNever);
   } else {
@@ -315,6 +349,18 @@ absl::Status CitedTextConstraint::Mask(absl::Span<const int32_t> end_ids, absl::
   }
   for (const auto& [id, logit] : spared_) logits[id] = logit;
   return absl::OkStatus();
+}
+
+// Of spared_ the first `ends`. What is asked was found to be answered before, by a better judge than a model that was
+// made to quote; and a choice of many sentences shares what is likely among them.
+void CitedTextConstraint::DropUnlikelyEnds(size_t ends) {
+  float largest = kNever;
+  for (const auto& [id, logit] : spared_) largest = std::max(largest, logit);
+  double of_ends = 0, of_texts = 0;
+  for (size_t i = 0; i < spared_.size() && largest > kNever; ++i) {
+    (i < ends ? of_ends : of_texts) += std::exp(static_cast<double>(spared_[i].second) - largest);
+  }
+  if (of_ends <= kSurelyNone * of_texts) spared_.erase(spared_.begin(), spared_.begin() + static_cast<ptrdiff_t>(ends));
 }
 
 absl::Status CitedTextConstraint::Accept(int32_t id) {

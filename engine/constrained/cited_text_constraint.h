@@ -4,6 +4,9 @@
 // does not end before the marks are closed. A quote holds neither "[" nor its own closing mark, so that no passage
 // spells a citation or ends a quote. All text is valid UTF-8, and no special token but those that end a text is in it.
 //
+// A text that is all quote is one such run of whole sentences or lines, a space before it perhaps, without marks or
+// citations; or it is empty, where that is ten times likelier than all texts together.
+//
 // What tokens the text is made of does not matter: states are of bytes. A token is allowed only where some tokens of
 // the vocabulary lead on from behind it, so that a text never comes to a dead end.
 #pragma once
@@ -56,6 +59,7 @@ struct CitedTextOptions {
   // With verbatim_quotes: their texts.
   bool verbatim_quotes = false;
   absl::Span<const std::string> texts = {};  // copied
+  bool all_quote = false;                    // REQUIRES: verbatim_quotes
 };
 
 // A constraint for one text; `vocabulary` must outlive it. REQUIRES: 0 <= passages <= 10,000, texts below 4 GiB.

@@ -3,6 +3,7 @@
 #include <unicode/uchar.h>
 
 #include <algorithm>
+#include <string_view>
 
 #include "base/utf8.h"
 
@@ -32,10 +33,36 @@ bool AreOneWord(absl::Span<const Place> runes, size_t i) {
   return into || out_of;
 }
 
+bool IsSpace(const Place& place) { return u_isUWhiteSpace(static_cast<UChar32>(place.rune)) != 0; }
+
+bool IsOneOf(const Place& place, std::u32string_view runes) {
+  return runes.find(place.rune) != std::u32string_view::npos;
+}
+
+// Whether a sentence's mark stands before runes[i], with what closes quotations and brackets behind it perhaps.
+bool HasMarkBefore(absl::Span<const Place> runes, size_t i) {
+  while (i > 0 && IsOneOf(runes[i - 1], U"\"')”’»")) --i;
+  return i > 0 && IsOneOf(runes[i - 1], U".!?…");
+}
+
+bool BeginsSentence(absl::Span<const Place> runes, size_t i) {
+  bool spaces = false;
+  for (; i > 0 && IsSpace(runes[i - 1]); --i) {
+    if (runes[i - 1].rune == '\n') return true;
+    spaces = true;
+  }
+  return i == 0 || runes[i - 1].rune == QuotableText::kBarrier || (spaces && HasMarkBefore(runes, i));
+}
+
+bool EndsSentence(absl::Span<const Place> runes, size_t i) {
+  return i > 0 && (runes[i].rune == '\n' || runes[i].rune == QuotableText::kBarrier ||
+                   (IsSpace(runes[i]) && HasMarkBefore(runes, i)));
+}
+
 }  // namespace
 
-QuotableText::QuotableText(absl::Span<const std::string> passages) {
-  for (const std::string& passage : passages) Add(passage);
+QuotableText::QuotableText(absl::Span<const std::string> passages, bool by_sentences) {
+  for (const std::string& passage : passages) Add(passage, by_sentences);
   auto from = [this](uint32_t at) { return absl::string_view(text_).substr(at, kComparedBytes); };
   std::sort(beginnings_.begin(), beginnings_.end(), [&](uint32_t a, uint32_t b) {
     const int order = from(a).compare(from(b));
@@ -43,7 +70,7 @@ QuotableText::QuotableText(absl::Span<const std::string> passages) {
   });
 }
 
-void QuotableText::Add(absl::string_view passage) {
+void QuotableText::Add(absl::string_view passage, bool by_sentences) {
   std::vector<Place> runes;
   while (!passage.empty()) {
     const DecodedRune decoded = DecodeRune(passage);
@@ -60,8 +87,8 @@ void QuotableText::Add(absl::string_view passage) {
   ends_.back() = true;
   for (size_t i = 0; i < runes.size(); ++i) {
     if (i > 0 && AreOneWord(runes, i)) continue;
-    ends_[runes[i].at] = true;
-    const bool begins = runes[i].rune != kBarrier && !u_isUWhiteSpace(static_cast<UChar32>(runes[i].rune));
+    ends_[runes[i].at] = !by_sentences || EndsSentence(runes, i);
+    const bool begins = runes[i].rune != kBarrier && !IsSpace(runes[i]) && (!by_sentences || BeginsSentence(runes, i));
     if (begins) beginnings_.push_back(static_cast<uint32_t>(runes[i].at));
   }
 }

@@ -1,6 +1,6 @@
 // QuotableText: what may be quoted from some passages: runs of their bytes that begin at the beginning of a word or of
-// a mark between words, and may end where one ends. A number with its decimals is one word. Const once built,
-// thread-safe.
+// a mark between words, and may end where one ends; or, by sentences, where a line, or a sentence by its mark, begins and
+// ends. A number with its decimals is one word. Const once built, thread-safe.
 //
 // The beginnings are sorted by what follows them (a suffix array of them), so that all places where a run stands are
 // neighbours and going on by a byte is a binary search.
@@ -38,7 +38,7 @@ class QuotableText {
   };
 
   // Bytes that are not valid UTF-8 cannot be quoted. REQUIRES: less than 4 GiB together.
-  explicit QuotableText(absl::Span<const std::string> passages);
+  explicit QuotableText(absl::Span<const std::string> passages, bool by_sentences = false);
 
   // All passages, a barrier behind each.
   const std::string& text() const { return text_; }
@@ -53,7 +53,7 @@ class QuotableText {
   bool AnyBehind(const Run& run, const std::vector<bool>& marks) const;
 
  private:
-  void Add(absl::string_view passage);
+  void Add(absl::string_view passage, bool by_sentences);
 
   std::string text_;
   std::vector<bool> ends_;

@@ -121,77 +121,50 @@ Retrieval, clustering and ranking inside Lastro. A change of this model changes 
 """
 
 
-def decoder_card(work, date, folder):
-    e, run, spec = read(work / "eval_decoder.json"), last(work / "decoder_run" / "log.jsonl"), read(folder / "lastro_prompt.json")
-    q, a, w = e["questions"], e["answerability"], e["weights"]
-    names = {"logp_mean": "log p, per token (i)", "logp_sum": "log p, summed", "logp_head": "log p, first 4 tokens", "pmi_mean": "log p minus that without the question, per token (ii)",
-             "pmi_sum": "the same, summed", "pmi_head": "the same, first 4 tokens", "cos": "embedder, question and sentence (iii)", "passage_cos": "embedder, question and passage",
-             "lex": "lexical overlap (idf)", "combination": "**combination (iv)**", "combination_without_decoder": "combination without the decoder"}
-    top = "\n".join(f"| {names[k]} | {v:.3f} |" for k, v in e["top1"].items())
-    keys = sorted(k for k in e if k.startswith("top1_") and e[k]["n"] >= 10)
-    by = "\n".join(f"| {k[5:].replace('_', ' ')} | {e[k]['n']} | {e[k]['logp_mean']:.3f} | {e[k]['cos']:.3f} | {e[k]['lex']:.3f} | {e[k]['combination']:.3f} |" for k in keys)
-    label = {"p_none": "p(none)", "p_none_gain": "p(none) against an empty question", "best_cos": "best cosine, sentence", "best_passage_cos": "best cosine, passage",
-             "best_lex": "best lexical overlap", "best_combination": "best combined score", "logistic": "**logistic of p(none), cosines, overlap**"}
-    auc = "\n".join(f"| {n} | {a[k]['absent']:.3f} | {a[k]['adversarial']:.3f} | {a[k]['threshold_90']} | {a[k]['kept_answerable']:.3f} | {a[k]['rejected_absent']:.3f} | {a[k]['rejected_adversarial']:.3f} |"
-                    for k, n in label.items())
+def decoder_card(work, date):
+    e, run = read(work / "eval_decoder.json"), last(work / "decoder_run" / "log.jsonl")
     p = e["perplexity"]
-    helps = spec["quote_scoring"]["decoder_is_used"]
-    verdict = "" if helps else (" The decoder's share is 0: on this many questions its gain is within the noise, so its scores\n"
-                                "are **not** to be relied on yet.")
-    early = "" if helps else ("\n**State: an early checkpoint.** Training was cut short on a busy machine; the format loads and runs, the quality below is what it is."
-                              " Continue\nwith `train_decoder.py` before using its scores or its text.\n")
+    share = lambda q, k: f"{q.get(k, 0) / q['questions']:.3f}"
+    rows = "\n".join(f"| {'is shown' if k.startswith('present') else 'is not shown'} | {k[-2:]} | {q['questions']} | "
+                     + (f"{share(q, 'right')} | {share(q, 'first')} | " if k.startswith("present") else "| | ") + f"{share(q, 'declined')} |"
+                     for k, q in sorted(e["quoted"].items(), reverse=True))
     return f"""# Lastro decoder: quotes the sentence that answers
 
 A small Llama (6 layers x 256, 4 heads, 2 KV heads, SwiGLU 704, RoPE 10,000, tied embeddings, 6.5 M parameters, context 2,048, bf16) with a byte-level BPE of
-8,192 entries for English and Portuguese. It does one thing: given numbered passages and a question it scores or writes a **verbatim sentence** of a
-passage and the passage's number, or `<|none|>`. It is not a chat model and knows nothing of its own.
-{early}
-Prompt `lastro-qa-v1` (tokens in `lastro_prompt.json`): `<|bos|>`, for each passage i `<|passage|>` + "i\\n" + text, `<|question|>` + question + `<|answer|>`;
+8,192 entries for English and Portuguese. It does one thing: given a few numbered sentences that may answer a question, the likeliest first, it writes the
+one that answers and its number, or `<|none|>`. Lastro lets it write nothing but what stands in them. It is not a chat model and knows nothing of its own.
+
+Prompt `lastro-qa-v1` (tokens in `lastro_prompt.json`): `<|bos|>`, for each text i `<|passage|>` + "i\\n" + text, `<|question|>` + question + `<|answer|>`;
 then " " + sentence + `<|cite|>` + "i" + `<|eos|>`, or `<|none|>` `<|eos|>`. Text is encoded with special tokens off.
 
 ## Training
 
-{run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens in {run["minutes"]:.0f} minutes of wall clock on one thread of a busy shared CPU; Muon for the matrices, AdamW for embeddings and norms, bf16 products, fp32
-masters. Sequences of 64 to 1,536 tokens: question sets with 0-5 distractor passages and held-back gold passages; question-like cues built from sentences of
-documents in both languages; plain text. The token vectors start from an intermediate checkpoint of the embedder, and a copy circuit is planted in the
-first two layers (see `engine/training/README.md`). ![loss](loss.png)
+{run['step']} steps, {run['tokens'] / 1e6:.2f} M tokens in {run["minutes"]:.0f} minutes of two cores; Muon for the matrices, AdamW for embeddings and norms, fp32. Question sets and question-like
+cues with the gold sentence among up to three others of its passage, or left out; a smaller share of prompts of whole passages, and of plain text. The
+token vectors start from the embedder's, and a copy circuit is planted in the first two layers (see `engine/training/README.md`). ![loss](loss.png)
 
 ## Measured, {date}
+
+Held-out titles; two to four sentences of the passage and of another, ranked as a reader would (`evaluate_decoder.py`), greedy:
+
+| the gold sentence | language | questions | it is quoted | it is the first | declined |
+|---|---|---|---|---|---|
+{rows}
 
 Perplexity per token on held-out documents: English {p['en']['per_token']} ({p['en']['bits_per_byte']} bits per byte), Portuguese {p['pt']['per_token']} ({p['pt']['bits_per_byte']}).
 As a language model it is weak.
 
-Which sentence ranks first, among all sentences of the gold passage and 4 distractors (about half of them of the same title where there are any): {q['test']} questions of
-held-out titles, {q['sentences_per_question']} candidates on average, chance {q['chance_top1']:.3f}. Weights were fitted on {q['fit']} other questions of the same titles' sets.
-
-| score | gold sentence first |
-|---|---|
-{top}
-
-| set | questions | log p | cosine | overlap | combination |
-|---|---|---|---|---|---|
-{by}
-
-Fitted weights with the decoder: decoder {w['decoder']}, embedder {w['embedder']}, lexical {w['lexical']}, passage {w['passage']} (score `{w['decoder_score']}`, temperature {w['temperature']}).
-**Recommended** (`lastro_prompt.json`, `quote_scoring.weights`): `{json.dumps(spec['quote_scoring']['weights'])}`.{verdict}
-
-Answerable or not ({a['test']['answerable']} answerable; {a['test'].get('absent', 0)} whose passage was taken away; {a['test'].get('adversarial', 0)} adversarial, SQuAD 2.0 style: the passage is on topic
-but does not answer). Thresholds keep about 90% of the answerable questions.
-
-| signal | AUC, passage absent | AUC, adversarial | threshold | answerable kept | absent refused | adversarial refused |
-|---|---|---|---|---|---|---|
-{auc}
-
 ## Weak points
 
-- Trained on very few tokens ({run['tokens'] / 1e6:.2f} M): see the table for how far its own scores reach.
-- Adversarial unanswerable questions are hardly told from answerable ones by any signal above.
-- Free generation may stop early, run on or change words; Lastro quotes by scoring sentences and checks every quotation against the bytes.
+- It has seen few tokens: compare how often it quotes the gold sentence with how often that is the first. Lastro shows it only those sentences
+  beside the first that are ranked at least half as high.
+- Whether a question can be answered it hardly tells: Lastro lets it decline only where that is ten times likelier than all it could quote, and its reader
+  decides before.
 - Small held-out sets; Portuguese ones are partly machine-translated.
 
 ## Use
 
-Quoting and answerability inside Lastro's answer pipeline. Not for open-ended text.
+GENERATE answers of Lastro where no larger decoder is at hand. Not for open-ended text.
 
 ## Data
 

@@ -2,7 +2,7 @@
 
     python data_decoder.py --data ../shared/data --tokenizer work/tokenizer --out work/decoder
 
-Pools (npz: tokens uint16, offsets, answer position or -1): qa, cue, lm. Dev: dev_qa.json, dev_lm_{en,pt}.npz.
+Pools (npz: tokens uint16, offsets, answer position or -1): qa, cue, lm, evidence. Dev: dev_qa.json, dev_lm_{en,pt}.npz.
 """
 import argparse
 import collections
@@ -249,6 +249,63 @@ def build_cue(docs, faq, enc, rnd, n):
     return pool
 
 
+def ranked_sentences(question, gold, others, rnd):
+    """Some of `others`, and `gold` unless it is None, as a reader would rank them: those that share words with the question
+    first, the gold one mostly before them."""
+    words = set(P.content(question))
+    others = [s for s in dict.fromkeys(others) if s != gold and 20 <= len(s) <= 400]
+    rnd.shuffle(others)
+    overlap = {s: len(words & set(P.content(s))) + rnd.random() for s in others}
+    if rnd.random() < 0.7:
+        others.sort(key=overlap.get, reverse=True)
+    ranked = others[:rnd.choice([0, 1, 2, 3, 3])]
+    if gold is not None:
+        at = 0 if rnd.random() < 0.55 else rnd.randrange(len(ranked) + 1)
+        ranked.insert(at, gold)
+    return ranked
+
+
+class Evidence:
+    """Prompts whose passages are single sentences, as Lastro shows them to this decoder."""
+
+    def __init__(self, enc, rnd):
+        self.enc, self.rnd, self.pool = enc, rnd, Pool()
+
+    def add(self, question, gold, others):
+        rnd = self.rnd
+        if gold is not None and rnd.random() < 0.08:
+            others, gold = [s for s in others if s != gold], None
+        passages = ranked_sentences(question, gold, others, rnd)
+        if not passages:
+            return
+        ids = self.enc.prompt(passages, question if rnd.random() > 0.1 else question.lower().rstrip("?"))
+        at = len(ids) - 1
+        self.pool.add(ids + self.enc.answer(gold, passages.index(gold) + 1 if gold else 0), at)
+
+
+def build_evidence(train, docs, enc, rnd, cues):
+    evidence, distract = Evidence(enc, rnd), Distractors(train)
+    for r in train:
+        for _ in range(max(1, round(QA_KEEP.get(r["source"], 1.0)))):
+            others = common.sentences(r["context"])
+            for context in distract.pick(r, 1, rnd):
+                others += rnd.sample(common.sentences(context), 1)
+            evidence.add(r["question"], r["gold"], others)
+    heavy = {lang: [d for d in docs[lang] if "novels" not in d[0]["source"]] for lang in docs}
+    for _ in range(cues):
+        lang = "en" if rnd.random() < 0.4 else "pt"
+        section = rnd.choice(rnd.choice(heavy[lang]))
+        sentences = common.sentences(section["text"])[:60]
+        target = rnd.choice(sentences) if sentences else ""
+        if not 30 <= len(target) <= 350 or sum(c.isalpha() or c == " " for c in target) < 0.75 * len(target):
+            continue
+        others = [s for s in sentences if s != target]
+        cue = make_cue(target, [set(P.content(s)) for s in others], section, lang, rnd)
+        if cue is not None:
+            evidence.add(cue, target, others)
+    return evidence.pool
+
+
 def build_lm(docs, enc, rnd, tokens, length=512):
     pool = Pool()
     for lang, share in (("en", 0.5), ("pt", 0.5)):
@@ -290,7 +347,7 @@ def main():
     ap.add_argument("--data", required=True, type=Path)
     ap.add_argument("--tokenizer", required=True, type=Path)
     ap.add_argument("--out", required=True, type=Path)
-    ap.add_argument("--cues", type=int, default=36000)
+    ap.add_argument("--cues", type=int, default=36000, help="tried for each of the pools that have them")
     ap.add_argument("--lm-tokens", type=float, default=3.5e6)
     ap.add_argument("--seed", type=int, default=17)
     args = ap.parse_args()
@@ -310,6 +367,7 @@ def main():
            if not common.is_dev(r)]
     build_cue(docs, faq, enc, random.Random(args.seed + 2), args.cues).save(args.out / "cue.npz")
     build_qa(train, enc, random.Random(args.seed + 3)).save(args.out / "qa.npz")
+    build_evidence(train, docs, enc, random.Random(args.seed + 4), 2 * args.cues).save(args.out / "evidence.npz")
 
 
 if __name__ == "__main__":

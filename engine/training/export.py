@@ -27,9 +27,7 @@ def decoder(model, tokenizer, out):
     common.write_json(out / "config.json", model.hf_config(0, 1, 2))
     common.write_json(out / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "do_sample": False,
                                                        "max_new_tokens": 256})
-    path = out / "lastro_prompt.json"
-    old = json.loads(path.read_text()) if path.exists() else {}
-    common.write_json(path, {**old, **PROMPT})
+    common.write_json(out / "lastro_prompt.json", PROMPT)
     save_tensors(model.hf_state(), out / "model.safetensors")
 
 

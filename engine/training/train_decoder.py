@@ -1,13 +1,14 @@
 """Trains the quoting decoder; resumes from its checkpoint. The schedule follows the CPU time spent, not steps.
 
     python train_decoder.py --pools work/decoder --tokenizer work/tokenizer --vectors ../../deploy/models/embedder \
-        --work work/decoder_run --out ../../deploy/models/decoder --minutes 48
+        --work work/decoder_run --out ../../deploy/models/decoder --minutes 42
 
-Matrices inside the layers: Muon (orthogonalised momentum); embedding and norms: AdamW. bf16 compute, fp32 masters.
+Matrices inside the layers: Muon (orthogonalised momentum); embedding and norms: AdamW. fp32 masters.
 """
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -19,10 +20,10 @@ from tokenizers import Tokenizer
 import bert_model
 import export
 import prompt as P
-from decoder_model import Config, Decoder, WeightedLoss
+from decoder_model import FAST, Config, Decoder, WeightedLoss
 
 # Share of each pool at the start and at the end of training; copying is drilled until COPY_UNTIL of it, then fades.
-MIX = {"lm": (0.25, 0.06), "cue": (0.50, 0.34), "qa": (0.25, 0.60)}
+MIX = {"lm": (0.10, 0.02), "cue": (0.20, 0.06), "qa": (0.10, 0.12), "evidence": (0.60, 0.80)}
 COPY_SHARE, COPY_UNTIL, COPY_LEFT = 0.15, 0.04, 0.02
 CONTEXT_SAMPLE, CONTEXT_WEIGHT = 0.3, 0.4  # of the prompt's tokens: loss on a sample, at this weight
 FIRST_TOKENS, FIRST_WEIGHT = 4, 3.0  # the answer's first tokens choose the sentence, the others copy it
@@ -123,7 +124,7 @@ def word_vectors(tok, folder):
 
 def orthogonalise(g):
     """Newton-Schulz iteration towards the nearest semi-orthogonal matrix (quintic coefficients of Muon)."""
-    x = g.bfloat16()
+    x = g.to(FAST)
     flip = x.shape[0] > x.shape[1]
     x = x.t() if flip else x
     x = x / (x.norm() + 1e-7)
@@ -195,26 +196,23 @@ def dev_scores(model, pools, enc, questions, device):
     return out
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--pools", required=True, type=Path)
-    ap.add_argument("--tokenizer", required=True, type=Path)
-    ap.add_argument("--vectors", type=Path, help="folder of the embedder that lends its word vectors as a start")
-    ap.add_argument("--work", required=True, type=Path)
-    ap.add_argument("--out", required=True, type=Path)
-    ap.add_argument("--minutes", type=float, default=48, help="of CPU time, an earlier run's included")
-    ap.add_argument("--micro", type=int, default=4096, help="tokens per micro-batch")
-    ap.add_argument("--accumulate", type=int, default=1)
-    ap.add_argument("--lr-matrix", type=float, default=0.015)
-    ap.add_argument("--lr-adam", type=float, default=0.01)
-    ap.add_argument("--layers", type=int, default=6)
-    ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--seed", type=int, default=5)
-    ap.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    args = ap.parse_args()
-    torch.set_num_threads(args.threads)
+def averaged(model, extra, workers):
+    """Gives every worker the mean of the gradients, and of the numbers `extra`, which it returns."""
+    shared, at = torch.cat([p.grad.flatten() for p in model.parameters()] + [torch.tensor(extra, device=model.embed.device)]), 0
+    if workers > 1:
+        torch.distributed.all_reduce(shared)
+        shared /= workers
+    for p in model.parameters():
+        p.grad = shared[at:at + p.numel()].view_as(p)
+        at += p.numel()
+    return shared[at:].tolist()
+
+
+def train(rank, args):
+    """One of the processes, which take a micro-batch of each step apiece."""
+    if args.workers > 1:
+        torch.distributed.init_process_group("gloo", rank=rank, world_size=args.workers)
     torch.manual_seed(args.seed)
-    args.work.mkdir(parents=True, exist_ok=True)
     enc = P.Encoder(Tokenizer.from_file(str(args.tokenizer / "tokenizer.json")))
     model = Decoder(Config(layers=args.layers))
     if args.vectors:
@@ -230,12 +228,27 @@ def main():
         opt.load_state_dict(s["opt"])
         step, spent, tokens = s["step"], s["spent"], s["tokens"]
         print("resumed at step", step)
-    pools = {k: Batches(args.pools / f"{k}.npz", args.micro, args.seed + 31 * i + step) for i, k in enumerate(MIX)}
-    pools["copy"] = Copies(args.pools / "lm.npz", args.micro, args.seed + step)
-    rnd = np.random.RandomState(args.seed + step)
+    seed = args.seed + step + 1000 * rank
+    pools = {k: Batches(args.pools / f"{k}.npz", args.micro, seed + 31 * i) for i, k in enumerate(MIX)}
+    pools["copy"] = Copies(args.pools / "lm.npz", args.micro, seed)
+    rnd = np.random.RandomState(args.seed + step)  # all workers draw alike
     questions = [q for q in json.loads((args.pools / "dev_qa.json").read_text()) if q["gold"]]
     questions = [questions[i] for i in np.random.RandomState(1).permutation(len(questions))[:40]]
-    log = open(args.work / "log.jsonl", "a")
+    log = open(args.work / "log.jsonl", "a") if rank == 0 else None
+
+    def note(**fields):
+        rec = {"step": step, "minutes": round(spent / 60, 2), "tokens": tokens, **fields}
+        print(json.dumps(rec), flush=True)
+        log.write(json.dumps(rec) + "\n")
+        log.flush()
+
+    def save():
+        note(**dev_scores(model, args.pools, enc, questions, args.device), epochs={k: p.epoch for k, p in pools.items()})
+        torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "spent": spent, "tokens": tokens},
+                   ckpt.with_suffix(".tmp"))
+        os.replace(ckpt.with_suffix(".tmp"), ckpt)
+        export.decoder(model, args.tokenizer, args.out)
+
     total, last, saved, ema = args.minutes * 60, time.process_time(), spent, {}
     while spent < total:
         f = spent / total
@@ -243,40 +256,60 @@ def main():
         mix = np.array([a + (b - a) * min(1.0, f / 0.7) for a, b in MIX.values()])
         copy = COPY_SHARE if f < COPY_UNTIL else max(COPY_LEFT, COPY_SHARE * (1 - (f - COPY_UNTIL) / 0.08))
         mix = np.append(mix / mix.sum() * (1 - copy), copy)
+        kind = list(pools)[rnd.choice(len(mix), p=mix)]
         w = model.cast()
-        for _ in range(args.accumulate):
-            kind = list(pools)[rnd.choice(len(mix), p=mix)]
-            ids, weight = (x.to(args.device) for x in pools[kind].next())
-            h = model(ids, w)[:, :-1]
-            weight, target = weight[:, 1:], ids[:, 1:]
-            at = weight > 0
-            loss = WeightedLoss.apply(h[at], w["embed"], target[at], weight[at]) / weight.sum()
-            (loss / args.accumulate).backward()
-            ema[kind] = 0.97 * ema.get(kind, loss.item()) + 0.03 * loss.item()
-            tokens += ids.numel()
-        norm = opt.step(scale)
-        step += 1
+        ids, weight = (x.to(args.device) for x in pools[kind].next())
+        h = model(ids, w)[:, :-1]
+        weight, target = weight[:, 1:], ids[:, 1:]
+        at = weight > 0
+        loss = WeightedLoss.apply(h[at], w["embed"], target[at], weight[at]) / weight.sum()
+        loss.backward()
         now = time.process_time()  # a busy or paused machine does not eat the schedule
-        spent, last = spent + now - last, now
-        if step % 50 == 0:
-            rec = {"step": step, "minutes": round(spent / 60, 2), "tokens": tokens, "scale": round(scale, 3), "norm": round(norm, 2),
-                   **{f"loss_{k}": round(v, 4) for k, v in ema.items()}}
-            if spent - saved > 240 :
-                rec.update(dev_scores(model, args.pools, enc, questions, args.device))
-                torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "spent": spent, "tokens": tokens},
-                           ckpt.with_suffix(".tmp"))
-                os.replace(ckpt.with_suffix(".tmp"), ckpt)
-                export.decoder(model, args.tokenizer, args.out)
-                saved = spent
-            print(json.dumps(rec), flush=True)
-            log.write(json.dumps(rec) + "\n")
-            log.flush()
-    rec = {"step": step, "minutes": round(spent / 60, 2), "tokens": tokens,
-           **dev_scores(model, args.pools, enc, questions, args.device), "epochs": {k: p.epoch for k, p in pools.items()}}
-    log.write(json.dumps(rec) + "\n")
-    print(json.dumps(rec))
-    torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "spent": spent, "tokens": tokens}, ckpt)
-    export.decoder(model, args.tokenizer, args.out)
+        mean_loss, seconds, count = averaged(model, [loss.item(), now - last, float(ids.numel())], args.workers)
+        norm = opt.step(scale)
+        ema[kind] = 0.97 * ema.get(kind, mean_loss) + 0.03 * mean_loss
+        step, tokens, spent, last = step + 1, tokens + round(count * args.workers), spent + seconds, now
+        if step % 50 == 0 and rank == 0:
+            note(scale=round(scale, 3), norm=round(norm, 2), **{f"loss_{k}": round(v, 4) for k, v in ema.items()})
+        if spent - saved > 240:  # the same in all processes
+            saved = spent
+            if rank == 0:
+                save()
+                last = time.process_time()
+    if rank == 0:
+        save()
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--pools", required=True, type=Path)
+    ap.add_argument("--tokenizer", required=True, type=Path)
+    ap.add_argument("--vectors", type=Path, help="folder of the embedder that lends its word vectors as a start")
+    ap.add_argument("--work", required=True, type=Path)
+    ap.add_argument("--out", required=True, type=Path)
+    ap.add_argument("--minutes", type=float, default=48, help="of a process's time on its core, an earlier run's included")
+    ap.add_argument("--micro", type=int, default=4096, help="tokens per micro-batch")
+    ap.add_argument("--lr-matrix", type=float, default=0.015)
+    ap.add_argument("--lr-adam", type=float, default=0.01)
+    ap.add_argument("--layers", type=int, default=6)
+    ap.add_argument("--workers", type=int, default=2, help="processes of one thread on a CPU, whose gradients are averaged")
+    ap.add_argument("--seed", type=int, default=5)
+    ap.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = ap.parse_args()
+    torch.set_num_threads(1)
+    args.work.mkdir(parents=True, exist_ok=True)
+    if args.device != "cpu":
+        args.workers = 1
+        return train(0, args)
+    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
+    os.environ.setdefault("MASTER_PORT", "29512")
+    workers = [multiprocessing.get_context("fork").Process(target=train, args=(rank, args)) for rank in range(args.workers)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    if any(w.exitcode for w in workers):
+        raise SystemExit("a worker failed")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "services/answer/abstention.h"
@@ -46,6 +47,25 @@ void NoteAnswers(const SpanReadings& readings, google::protobuf::RepeatedPtrFiel
     passage.mutable_answer_range()->set_end(static_cast<int64_t>(found.end));
     passage.set_answer_probability(found.probability);
     if (found.evidence.has_value()) *passage.mutable_answer_evidence() = *found.evidence;
+  }
+}
+
+// The passages that a prompt may have: with a reader those that were read.
+std::vector<int> Usable(size_t passages, const SpanReadings* readings) {
+  std::vector<int> usable;
+  for (size_t i = 0; i < passages; ++i) {
+    if (readings == nullptr || readings->passages[i].read) usable.push_back(static_cast<int>(i));
+  }
+  return usable;
+}
+
+// Notes which of the passages the prompt shows something of.
+void NoteShown(const GroundedPrompt& prompt, absl::Span<const v1::SearchHit> passages, v1::Receipt* receipt) {
+  absl::flat_hash_set<int> noted;
+  for (int passage : prompt.passages) {
+    if (!noted.insert(passage).second) continue;
+    receipt->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
+    receipt->mutable_passages(passage)->set_used(true);
   }
 }
 
@@ -152,17 +172,15 @@ class Answerer : public AskApi {
     const bool quote = request.mode == v1::ANSWER_MODE_QUOTE;
     int reserved = quote ? kMaxQuoteTokens : request.max_new_tokens;
     LASTRO_ASSIGN_OR_RETURN(GroundedPrompt prompt, stages->Time("prompt", [&] {
-      return BuildPrompt(request, passages, candidates, reserved, generation_, context);
+      return BuildPrompt(request, passages, Usable(passages.size(), readings), candidates, reserved, generation_,
+                         context);
     }));
     if (prompt.passages.empty()) {
       answer->set_answerability(v1::OVER_BUDGET);
       return absl::OkStatus();
     }
     *prompt.prompt.mutable_reuse() = reuse;
-    for (int passage : prompt.passages) {
-      answer->mutable_receipt()->add_chunk_sha256(passages[static_cast<size_t>(passage)].chunk().text_sha256());
-      answer->mutable_receipt()->mutable_passages(passage)->set_used(true);
-    }
+    NoteShown(prompt, passages, answer->mutable_receipt());
     if (quote) {
       return AnswerByQuoting(request, passages, std::move(candidates), prompt, weights_, retrieval_, generation_,
                              context, stages, answer);

@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kMaxCandidates = 1'000;  // sentences embedded for one question
 constexpr double kLabelDiscount = 0.8;
-constexpr int kMaxPromptPassages = 6;  // more do not help a decoder choose, and cost prefill
+constexpr size_t kMaxPromptPassages = 6;   // more do not help a decoder choose, and cost prefill
+constexpr size_t kMaxPromptSentences = 4;  // of a decoder that quotes one: as many as it was trained with
+constexpr double kLikelyShare = 0.5;       // of the likeliest sentence's rank, that others are shown for
 
 double Dot(const v1::Vector& a, const v1::Vector& b) {
   return std::inner_product(a.values().begin(), a.values().end(), b.values().begin(), 0.0);
@@ -59,17 +61,60 @@ bool LooksLikeLabel(const std::string& text) {
   return !ends && text.find('|') == std::string::npos && SplitWords(text).size() < kLabelWords;
 }
 
-// Passages by their strongest sentence; those without one last.
-std::vector<int> OrderByStrength(size_t passages, absl::Span<const ScoredCandidate> candidates) {
+// `usable` passages by their strongest sentence; those without one last.
+std::vector<int> OrderByStrength(absl::Span<const int> usable, absl::Span<const ScoredCandidate> candidates) {
   std::vector<int> order;
   absl::flat_hash_set<int> seen;
   for (const ScoredCandidate& scored : candidates) {
     if (seen.insert(scored.candidate.passage).second) order.push_back(scored.candidate.passage);
   }
-  for (int i = 0; i < static_cast<int>(passages); ++i) {
-    if (!seen.contains(i)) order.push_back(i);
+  for (int passage : usable) {
+    if (!seen.contains(passage)) order.push_back(passage);
   }
   return order;
+}
+
+// What a prompt shows of a passage.
+struct Shown {
+  int passage = 0;
+  std::string text;
+};
+
+std::vector<Shown> WholePassages(absl::Span<const v1::SearchHit> passages, absl::Span<const int> order) {
+  std::vector<Shown> whole;
+  for (int passage : order) whole.push_back({passage, passages[static_cast<size_t>(passage)].chunk().text()});
+  return whole;
+}
+
+// Each text once; those that may be it beside the likeliest.
+std::vector<Shown> LikeliestSentences(absl::Span<const ScoredCandidate> candidates) {
+  std::vector<Shown> sentences;
+  absl::flat_hash_set<absl::string_view> seen;
+  for (const ScoredCandidate& scored : candidates) {
+    const bool likely = scored.evidence.rank_score >= kLikelyShare * candidates[0].evidence.rank_score;
+    if (sentences.size() == kMaxPromptSentences || !likely) break;
+    if (seen.insert(scored.candidate.text).second) {
+      sentences.push_back({scored.candidate.passage, scored.candidate.text});
+    }
+  }
+  return sentences;
+}
+
+// Those of `shown`, in their order, that fit into the prompt. `counted`: their tokens.
+std::vector<Shown> Fitting(std::vector<Shown> shown, const AnswerRequest& request,
+                           const v1::CountTokensResponse& counted, int reserved_tokens) {
+  constexpr int kTokensPerFrame = 8;  // number, separator and control token around each, at most
+  int budget = counted.max_context_tokens() - reserved_tokens;
+  if (request.max_prompt_tokens > 0) budget = std::min(budget, request.max_prompt_tokens);
+  int used = counted.prompt_tokens();
+  std::vector<Shown> fitting;
+  for (size_t i = 0; i < shown.size() && fitting.size() < kMaxPromptPassages; ++i) {
+    const int tokens = counted.text_tokens(static_cast<int>(i)) + kTokensPerFrame;
+    if (used + tokens > budget) continue;
+    used += tokens;
+    fitting.push_back(std::move(shown[i]));
+  }
+  return fitting;
 }
 
 // Where a passage stands in the collection.
@@ -116,31 +161,32 @@ absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& 
 }
 
 absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
-                                           absl::Span<const ScoredCandidate> candidates, int reserved_tokens,
-                                           GenerationApi& generation, const CallContext& context) {
-  const std::vector<int> order = OrderByStrength(passages.size(), candidates);
+                                           absl::Span<const int> usable, absl::Span<const ScoredCandidate> candidates,
+                                           int reserved_tokens, GenerationApi& generation, const CallContext& context) {
   v1::CountTokensRequest count;
   count.mutable_prompt()->mutable_grounded()->set_question(request.question);
-  for (int passage : order) count.add_texts(passages[static_cast<size_t>(passage)].chunk().text());
+  std::vector<Shown> shown = WholePassages(passages, OrderByStrength(usable, candidates));
+  for (const Shown& some : shown) count.add_texts(some.text);
   LASTRO_ASSIGN_OR_RETURN(v1::CountTokensResponse counted, generation.CountTokens(count, context));
-
-  constexpr int kTokensPerPassageFrame = 8;  // number, separator and control token around each passage, at most
-  int budget = counted.max_context_tokens() - reserved_tokens;
-  if (request.max_prompt_tokens > 0) budget = std::min(budget, request.max_prompt_tokens);
-  int used = counted.prompt_tokens();
-  GroundedPrompt prompt;
-  v1::Prompt::Grounded* grounded = prompt.prompt.mutable_grounded();
-  grounded->set_question(request.question);
-  for (size_t i = 0; i < order.size() && static_cast<int>(prompt.passages.size()) < kMaxPromptPassages; ++i) {
-    int tokens = counted.text_tokens(static_cast<int>(i)) + kTokensPerPassageFrame;
-    if (used + tokens > budget) continue;
-    used += tokens;
-    prompt.passages.push_back(order[i]);
+  const bool sentences = request.mode == v1::ANSWER_MODE_GENERATE && counted.answers_by_quoting();
+  if (sentences) {
+    shown = LikeliestSentences(candidates);
+    count.clear_texts();
+    for (const Shown& some : shown) count.add_texts(some.text);
+    LASTRO_ASSIGN_OR_RETURN(counted, generation.CountTokens(count, context));
   }
-  std::sort(prompt.passages.begin(), prompt.passages.end(), [&](int a, int b) {
-    return PlaceOf(passages[static_cast<size_t>(a)]) < PlaceOf(passages[static_cast<size_t>(b)]);
-  });
-  for (int passage : prompt.passages) grounded->add_passages(passages[static_cast<size_t>(passage)].chunk().text());
+  shown = Fitting(std::move(shown), request, counted, reserved_tokens);
+  if (!sentences) {
+    std::sort(shown.begin(), shown.end(), [&](const Shown& a, const Shown& b) {
+      return PlaceOf(passages[static_cast<size_t>(a.passage)]) < PlaceOf(passages[static_cast<size_t>(b.passage)]);
+    });
+  }
+  GroundedPrompt prompt;
+  prompt.prompt.mutable_grounded()->set_question(request.question);
+  for (Shown& some : shown) {
+    prompt.passages.push_back(some.passage);
+    prompt.prompt.mutable_grounded()->add_passages(std::move(some.text));
+  }
   return prompt;
 }
 

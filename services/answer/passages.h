@@ -36,15 +36,17 @@ absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& 
                                                              EmbeddingApi& embedding, const CallContext& context);
 
 // The prompt: the passages with the strongest sentences, as many as fit, in the order of the collection: prompts of the
-// same passages begin alike, and what was computed of one serves the next.
+// same passages begin alike, and what was computed of one serves the next. In GENERATE mode a decoder that answers by
+// quoting a sentence is shown the strongest sentences themselves, in their order.
 struct GroundedPrompt {
   v1::Prompt prompt;
-  std::vector<int> passages;  // indexes of those in it, in the prompt's order
+  std::vector<int> passages;  // of each text in it, the index of the passage that it is of
 };
 
-// Leaves room for `reserved_tokens` in the context. Without passages when not even one fits.
+// Of the `usable` of the passages, by index, which are also those of the candidates. Leaves room for `reserved_tokens`
+// in the context. Without passages when not even one fits.
 absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
-                                           absl::Span<const ScoredCandidate> candidates, int reserved_tokens,
-                                           GenerationApi& generation, const CallContext& context);
+                                           absl::Span<const int> usable, absl::Span<const ScoredCandidate> candidates,
+                                           int reserved_tokens, GenerationApi& generation, const CallContext& context);
 
 }  // namespace lastro::services::answer

@@ -134,10 +134,7 @@ std::string ContextOf(const v1::SearchHit& hit) {
 }
 
 // An answer of words, not of sentences, of which more is better.
-bool WantsFewWords(const AnswerRequest& request) {
-  return request.mode == v1::ANSWER_MODE_QUOTE && !AsksForSentence(request.question) &&
-         !AsksToExplain(request.question);
-}
+bool WantsFewWords(const std::string& question) { return !AsksForSentence(question) && !AsksToExplain(question); }
 
 // Adds what the reader finds in the passages `some`; false when there is no reader.
 absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::SearchHit> passages,
@@ -203,7 +200,7 @@ absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const AnswerRequest& re
   SpanReadings readings;
   readings.passages.resize(passages.size());
   absl::Span<const int> left = readable;
-  if (WantsFewWords(request) && left.size() > kReadFirst) left = left.first(kReadFirst);
+  if (WantsFewWords(request.question) && left.size() > kReadFirst) left = left.first(kReadFirst);
   while (!left.empty()) {
     LASTRO_ASSIGN_OR_RETURN(
         const bool read, ReadSome(request.question, passages, left, model, generation, embedding, context, &readings));

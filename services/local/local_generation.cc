@@ -80,7 +80,8 @@ class Generation {
   absl::StatusOr<v1::GenerateResponse> Run(const CallContext& context) {
     LASTRO_ASSIGN_OR_RETURN(engine::GenerateOptions options, ToGenerateOptions(request_, context.scope()));
     LASTRO_ASSIGN_OR_RETURN(std::unique_ptr<engine::TokenConstraint> constraint,
-                            decoder_.response_formats->NewConstraint(request_.response_format(), request_.prompt()));
+                            decoder_.response_formats->NewConstraint(request_.response_format(), request_.prompt(),
+                                                                     decoder_.format->AnswersByQuoting()));
     options.constraint = constraint.get();
     LASTRO_ASSIGN_OR_RETURN(options.adapter, decoder_.Adapter(request_.adapter()));
     logprobs_ = options.top_logprobs >= 0;
@@ -258,6 +259,7 @@ class LocalGeneration : public GenerationApi {
       response.set_prompt_tokens(static_cast<int32_t>(prompt.size()));
     }
     response.set_max_context_tokens(decoder->model->info().max_tokens);
+    response.set_answers_by_quoting(decoder->format->AnswersByQuoting());
     return response;
   }
 

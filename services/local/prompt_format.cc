@@ -37,6 +37,7 @@ class QuotingFormat : public PromptFormat {
                 const Tokens& tokens)
       : PromptFormat(tokenizer, info, std::move(chat)), tokens_(tokens) {}
 
+  bool AnswersByQuoting() const override { return true; }
   std::optional<int32_t> NoneToken() const override { return tokens_.none; }
 
  protected:

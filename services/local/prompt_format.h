@@ -43,6 +43,9 @@ class PromptFormat {
   // Reads what the model replies, rendered with the same `content_only`; null where the generated text is all there is.
   std::unique_ptr<engine::chat::ReplyReader> NewReader(const v1::Prompt& prompt, bool content_only) const;
 
+  // Whether the model was made to answer a grounded prompt with one sentence of its passages, word for word.
+  virtual bool AnswersByQuoting() const { return false; }
+
   // The token by which the model declines to answer a grounded prompt; nullopt when it has none.
   virtual std::optional<int32_t> NoneToken() const { return std::nullopt; }
 

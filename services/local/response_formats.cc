@@ -44,7 +44,8 @@ const engine::constrained::CitedVocabulary& ResponseFormats::Vocabulary() const 
 }
 
 absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::CitedText(const v1::CitedText& format,
-                                                                                    const v1::Prompt& prompt) const {
+                                                                                    const v1::Prompt& prompt,
+                                                                                    bool by_quoting) const {
   if (!prompt.has_grounded()) {
     return absl::InvalidArgumentError("response_format.cited_text cites passages; give prompt.grounded");
   }
@@ -56,11 +57,12 @@ absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::CitedT
                                                    bytes, " bytes; the limit is ", kMaxQuotableBytes));
   }
   return engine::constrained::NewCitedTextConstraint(Vocabulary(),
-                                                     {static_cast<int>(texts.size()), format.verbatim_quotes(), texts});
+                                                     {static_cast<int>(texts.size()), format.verbatim_quotes(), texts,
+                                                      /*all_quote=*/format.verbatim_quotes() && by_quoting});
 }
 
 absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::NewConstraint(
-    const v1::ResponseFormat& format, const v1::Prompt& prompt) const {
+    const v1::ResponseFormat& format, const v1::Prompt& prompt, bool by_quoting) const {
   std::string json;
   switch (format.format_case()) {
     case v1::ResponseFormat::kJsonObject:
@@ -71,7 +73,7 @@ absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> ResponseFormats::NewCon
       json = format.json_schema();
       break;
     case v1::ResponseFormat::kCitedText:
-      return CitedText(format.cited_text(), prompt);
+      return CitedText(format.cited_text(), prompt, by_quoting);
     case v1::ResponseFormat::FORMAT_NOT_SET:
       return nullptr;
   }

@@ -24,17 +24,19 @@ class ResponseFormats {
   // `tokenizer` must outlive the object.
   explicit ResponseFormats(const engine::Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
-  // A constraint for one text behind `prompt`, valid as long as this object; null when `format` says nothing. Errors as
-  // engine::constrained::JsonSchema::Parse; INVALID_ARGUMENT where `format` needs another kind of prompt.
+  // A constraint for one text behind `prompt`, valid as long as this object; null when `format` says nothing.
+  // `by_quoting`: PromptFormat::AnswersByQuoting. Errors as engine::constrained::JsonSchema::Parse; INVALID_ARGUMENT
+  // where `format` needs another kind of prompt.
   absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> NewConstraint(const v1::ResponseFormat& format,
-                                                                         const v1::Prompt& prompt) const;
+                                                                         const v1::Prompt& prompt,
+                                                                         bool by_quoting = false) const;
 
  private:
   using Schema = std::shared_ptr<const engine::constrained::JsonSchema>;
 
   absl::StatusOr<Schema> Compiled(const std::string& json) const;
   absl::StatusOr<std::unique_ptr<engine::TokenConstraint>> CitedText(const v1::CitedText& format,
-                                                                     const v1::Prompt& prompt) const;
+                                                                     const v1::Prompt& prompt, bool by_quoting) const;
   const engine::constrained::TokenTrie& Trie() const;
   const engine::constrained::CitedVocabulary& Vocabulary() const;
 

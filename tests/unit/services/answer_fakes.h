@@ -51,6 +51,7 @@ class FakeGeneration : public GenerationApi {
   std::string generated;  // what Generate says
   std::string favourite;  // the continuation that Score likes best
   int context_tokens = 1'000;
+  bool answers_by_quoting = false;
   // What Read points at, wherever it stands, and how likely it is; a passage with none of them has its first word with
   // next to no probability. Unset: there is no reader.
   struct Found {
@@ -122,6 +123,7 @@ class FakeGeneration : public GenerationApi {
                                                       const CallContext&) override {
     v1::CountTokensResponse response;
     response.set_max_context_tokens(context_tokens);
+    response.set_answers_by_quoting(answers_by_quoting);
     for (const std::string& text : request.texts()) {
       response.add_text_tokens(static_cast<int>(answer::SplitWords(text).size()));
     }

@@ -189,8 +189,12 @@ TEST_F(SpanAnswerTest, WhatThePassagesBeforeHaveSettledIsNotRead) {
   generation_.reader = {{"25 knots", 0.9}, {"Eleven", 0.2}};
   EXPECT_THAT(reads("Why does bunkering stop?"), ElementsAre(6));
   EXPECT_THAT(reads("May bunkering go on?"), ElementsAre(6));
-  EXPECT_THAT(reads("When does bunkering stop?", [](auto* request) { request->set_mode(v1::ANSWER_MODE_GENERATE); }),
-              Contains(6));
+  // Whoever writes the answer: the decoder is shown what was read.
+  const auto generate = [](auto* request) { request->set_mode(v1::ANSWER_MODE_GENERATE); };
+  EXPECT_THAT(reads("When does bunkering stop?", generate), ElementsAre(3));
+  EXPECT_EQ(generation_.last_prompt.grounded().passages_size(), 3);
+  EXPECT_THAT(reads("Why does bunkering stop?", generate), ElementsAre(6));
+  EXPECT_EQ(generation_.last_prompt.grounded().passages_size(), 6);
   // A passage that search thinks nearly as much of may say something else.
   retrieval_.hits["d.txt"].set_score(0.8);
   EXPECT_THAT(reads("When does bunkering stop?"), ElementsAre(3, 3));
@@ -511,6 +515,23 @@ TEST_F(SpanAnswerTest, WrittenTextIsSupportedByWhatSaysTheSame) {
   EXPECT_FALSE(answer.claims(2).supported());
   generation_.relevance = -1;  // the reader holds that it does not say so
   EXPECT_FALSE(Generate("Bunkering must stop when wind reaches 25 knots.").claims(0).supported());
+}
+
+TEST_F(SpanAnswerTest, ADecoderThatQuotesIsShownTheLikeliestSentences) {
+  generation_.answers_by_quoting = true;
+  generation_.generated = "Bunkering stops when the wind reaches 25 knots.";
+  // Two answers stand in one sentence.
+  generation_.reader = {{"25 knots", 0.9}, {"half the fare", 0.6}, {"Bunkering", 0.5}};
+  const v1::Answer answer =
+      Ask("When does bunkering stop?", [](v1::AskRequest* request) { request->set_mode(v1::ANSWER_MODE_GENERATE); });
+  EXPECT_THAT(generation_.last_prompt.grounded().passages(),
+              ElementsAre("Bunkering stops when the wind reaches 25 knots.",
+                          "Later requests get half the fare, less the cost of the ticket."));
+  ASSERT_EQ(answer.claims_size(), 1);
+  EXPECT_TRUE(answer.claims(0).supported());
+  ASSERT_EQ(answer.claims(0).citations_size(), 1);
+  EXPECT_EQ(SourceOf(answer.claims(0).citations(0)), "Bunkering stops when the wind reaches 25 knots");
+  EXPECT_EQ(answer.receipt().chunk_sha256_size(), 2);
 }
 
 TEST_F(SpanAnswerTest, UnsupportedSentencesAreWithheldWhereAsked) {

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <filesystem>
+#include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "base/file.h"
 #include "engine/decoder_model.h"
@@ -115,6 +117,65 @@ TEST_F(CitedTextTest, EveryTextCitesAndQuotesItsPassagesOnly) {
   }
   EXPECT_GT(citations_, 200);
   EXPECT_GT(quotes_, 100);
+}
+
+// Of random tokens, whatever they are: all that is written is sentences or lines of one passage, and nothing is a dead
+// end. Each inner list is what stands between two places that no text crosses.
+TEST_F(CitedTextTest, ATextThatIsAllQuoteIsWholeSentences) {
+  const Passages passages = {"At 25.5 knots it stops. “Does it?” Yes!  (The sea is “mau”.)\n| a | b. c |\nEnd",
+                             "See [12]. Or not… Ação à vista."};
+  const std::vector<std::vector<std::string>> parts = {
+      {"At 25.5 knots it stops.", " “Does it?”", " Yes!", "  (The sea is “mau”.)", "\n| a | b.", " c |", "\nEnd"},
+      {"See "},
+      {"12].", " Or not…", " Ação à vista."}};
+  std::set<std::string> allowed_texts;
+  for (const std::vector<std::string>& part : parts) {
+    for (size_t first = 0; first < part.size(); ++first) {
+      std::string text;
+      for (size_t last = first; last < part.size(); ++last) {
+        text += part[last];
+        allowed_texts.insert(std::string(absl::StripLeadingAsciiWhitespace(text)));
+      }
+    }
+  }
+  const auto tokenizer = ByteTokenizer(CitingPieces());
+  const TokenTrie trie(*tokenizer);
+  const CitedVocabulary vocabulary(trie);
+  std::set<std::string> texts;
+  for (int round = 0; round < 600; ++round) {
+    const auto constraint = NewCitedTextConstraint(vocabulary, {2, true, passages, /*all_quote=*/true});
+    std::string text;
+    EXPECT_TRUE(constraint->MayEnd());  // without a text
+    for (;;) {
+      const std::vector<int32_t> allowed = AllowedBy(*constraint, trie);
+      ASSERT_FALSE(allowed.empty()) << text;
+      const bool may_end = allowed.back() == trie.vocab_size();
+      // An empty text is one of many here, all equally likely.
+      ASSERT_EQ(may_end, !text.empty() && constraint->MayEnd()) << text;
+      const std::string written = text.substr(text.empty() || text[0] != ' ' ? 0 : 1);
+      ASSERT_EQ(may_end, allowed_texts.contains(written)) << text;
+      if (may_end) texts.insert(written);
+      if (may_end && (allowed.size() == 1 || round % 3 == 0)) break;
+      const int32_t id = allowed[random_() % (allowed.size() - may_end)];
+      ASSERT_THAT(constraint->Accept(id), IsOk());
+      text += trie.BytesOf(id);
+    }
+  }
+  EXPECT_EQ(texts, allowed_texts);
+  // An empty text that is ten times likelier than all others together.
+  const auto constraint = NewCitedTextConstraint(vocabulary, {2, true, passages, /*all_quote=*/true});
+  for (const auto& [logit, empty] : {std::pair(4.0f, false), {10.0f, true}}) {
+    std::vector<float> logits(static_cast<size_t>(trie.vocab_size()) + 1);
+    logits.back() = logit;
+    ASSERT_THAT(constraint->Mask({trie.vocab_size()}, absl::MakeSpan(logits)), IsOk());
+    EXPECT_EQ(std::isfinite(logits.back()), empty);
+  }
+  // No token of it can be written: it stays empty.
+  const auto narrow = NarrowTokenizer({"x", " "});
+  const TokenTrie narrow_trie(*narrow);
+  const CitedVocabulary narrow_vocabulary(narrow_trie);
+  const auto none = NewCitedTextConstraint(narrow_vocabulary, {2, true, passages, /*all_quote=*/true});
+  EXPECT_EQ(AllowedBy(*none, narrow_trie), std::vector<int32_t>{narrow_trie.vocab_size()});
 }
 
 TEST_F(CitedTextTest, HoldsForSentencePiecesAndForByteLevels) {
