@@ -8,7 +8,6 @@ Matrices inside the layers: Muon (orthogonalised momentum); embedding and norms:
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from tokenizers import Tokenizer
 import bert_model
 import export
 import prompt as P
+import workers
 from decoder_model import FAST, Config, Decoder, WeightedLoss
 
 # Share of each pool at the start and at the end of training; copying is drilled until COPY_UNTIL of it, then fades.
@@ -196,18 +196,6 @@ def dev_scores(model, pools, enc, questions, device):
     return out
 
 
-def averaged(model, extra, workers):
-    """Gives every worker the mean of the gradients, and of the numbers `extra`, which it returns."""
-    shared, at = torch.cat([p.grad.flatten() for p in model.parameters()] + [torch.tensor(extra, device=model.embed.device)]), 0
-    if workers > 1:
-        torch.distributed.all_reduce(shared)
-        shared /= workers
-    for p in model.parameters():
-        p.grad = shared[at:at + p.numel()].view_as(p)
-        at += p.numel()
-    return shared[at:].tolist()
-
-
 def train(rank, args):
     """One of the processes, which take a micro-batch of each step apiece."""
     if args.workers > 1:
@@ -265,7 +253,7 @@ def train(rank, args):
         loss = WeightedLoss.apply(h[at], w["embed"], target[at], weight[at]) / weight.sum()
         loss.backward()
         now = time.process_time()  # a busy or paused machine does not eat the schedule
-        mean_loss, seconds, count = averaged(model, [loss.item(), now - last, float(ids.numel())], args.workers)
+        mean_loss, seconds, count = workers.averaged(opt.all, [loss.item(), now - last, float(ids.numel())], args.workers).tolist()
         norm = opt.step(scale)
         ema[kind] = 0.97 * ema.get(kind, mean_loss) + 0.03 * mean_loss
         step, tokens, spent, last = step + 1, tokens + round(count * args.workers), spent + seconds, now
@@ -301,15 +289,7 @@ def main():
     if args.device != "cpu":
         args.workers = 1
         return train(0, args)
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29512")
-    workers = [multiprocessing.get_context("fork").Process(target=train, args=(rank, args)) for rank in range(args.workers)]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join()
-    if any(w.exitcode for w in workers):
-        raise SystemExit("a worker failed")
+    workers.run(train, args, 29512)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ learnt where the answer stands in the passage ([CLS] where it does not), relevan
 """
 import argparse
 import json
-import multiprocessing
 import os
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 import evaluate_reader
+import workers
 from bert_model import load_state
 from reader_model import Reader, collate, context_ids, join, span_loss, token_span
 
@@ -162,12 +162,7 @@ def train(rank, args, draws, probe):
         span, relevance = losses(model, batch)
         (span + 0.5 * relevance).backward()
         now = time.process_time()
-        shared = torch.cat([p.grad.flatten() for p in body + heads] + [torch.tensor([span.item(), relevance.item(), now - last])])
-        torch.distributed.all_reduce(shared)
-        shared, at = shared / args.workers, 0
-        for p in body + heads:
-            p.grad = shared[at:at + p.numel()].view_as(p)
-            at += p.numel()
+        shared = workers.averaged(body + heads, [span.item(), relevance.item(), now - last], args.workers)
         torch.nn.utils.clip_grad_norm_(body + heads, 1.0)
         opt.step()
         opt.zero_grad(set_to_none=True)
@@ -212,15 +207,7 @@ def main():
     tok = Tokenizer.from_file(str(args.embedder / "tokenizer.json"))
     pools = read_pools(args.pools)
     draws, probe = Draws(pools, tok, args.mix, args.micro, args.longest, args.titled, args.seed), evaluate_reader.sample(pools, tok)
-    os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
-    os.environ.setdefault("MASTER_PORT", "29511")
-    workers = [multiprocessing.get_context("fork").Process(target=train, args=(rank, args, draws, probe)) for rank in range(args.workers)]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join()
-    if any(w.exitcode for w in workers):
-        raise SystemExit("a worker failed")
+    workers.run(train, args, 29511, draws, probe)
 
 
 if __name__ == "__main__":
