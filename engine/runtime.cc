@@ -91,6 +91,7 @@ absl::StatusOr<std::unique_ptr<Backend>> NewGpuBackend(const RuntimeOptions& opt
   backend.memory_bytes = options.gpu_bytes;
   backend.spare_bytes = options.gpu_spare_bytes;
   backend.deterministic = options.deterministic;
+  backend.kernels_overlap = options.kernels_overlap;
   return CudaBackend::Create(backend);
 }
 absl::StatusOr<std::unique_ptr<VectorScan>> NewGpuScan(const std::string&, int device, int64_t bytes) {

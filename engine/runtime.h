@@ -32,6 +32,8 @@ struct RuntimeOptions {
   std::string device = "auto";
   int64_t gpu_bytes = 0;        // GPU memory for everything; 0: nine tenths of what is free
   int64_t gpu_spare_bytes = 0;  // of what is free, not counted there: another part of the process will want it
+  // On a GPU of compute capability 9.0 kernels may start before the one ahead has ended; results stay the same.
+  bool kernels_overlap = false;
   // A row's results never depend on the rows beside it, to the last bit: the same text for the same seed whoever else
   // is served. Products run a few rows at a time, so that long prompts and batches of texts are slower.
   bool deterministic = false;

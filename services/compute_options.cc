@@ -49,6 +49,9 @@ void AddComputeOptions(CLI::App* app, ComputeConfig* config) {
       ->option_text("SIZE")
       ->check(CLI::PositiveNumber)
       ->transform(CLI::AsSizeValue(false));
+  app->add_flag("--overlap-kernels", config->kernels_overlap,
+                "on a Hopper GPU kernels may start before the one ahead has ended: the same results, and less time "
+                "between them (not yet measured)");
   app->add_option("--kv-memory", config->kv_bytes,
                   "memory for the tokens of running texts, such as 4GiB; default: a quarter of the machine's, half of "
                   "what a GPU has left")
@@ -84,6 +87,7 @@ absl::StatusOr<engine::RuntimeOptions> MakeRuntimeOptions(const ComputeConfig& c
   options.reuse_bytes = config.reuse_bytes;
   options.reuse_chunks = config.reuse_chunks;
   options.deterministic = config.deterministic;
+  options.kernels_overlap = config.kernels_overlap;
   LASTRO_ASSIGN_OR_RETURN(options.compute_type, ParseComputeType(config.compute_type));
   LASTRO_ASSIGN_OR_RETURN(options.kv_type, ParseKvType(config.kv_type));
   return options;

@@ -19,6 +19,7 @@ struct ComputeConfig {
   std::string compute_type = "auto";  // auto, fp32, bf16, fp16 or fp8
   std::string device = "auto";        // auto, cpu, cuda or cuda:N
   int64_t gpu_bytes = 0;              // 0: nine tenths of what is free
+  bool kernels_overlap = false;       // engine::RuntimeOptions::kernels_overlap
   int64_t kv_bytes = 0;               // 0: a quarter of the machine's memory, half of what a GPU has left
   int64_t reuse_bytes = engine::RuntimeOptions().reuse_bytes;  // of this, for texts that have ended
   bool reuse_chunks = false;                                   // engine::RuntimeOptions::reuse_chunks

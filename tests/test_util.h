@@ -36,12 +36,14 @@ MATCHER_P2(StatusIs, code, message, "") {
 #define LASTRO_TEST_CONCAT_INNER_(a, b) a##b
 #define LASTRO_TEST_CONCAT_(a, b) LASTRO_TEST_CONCAT_INNER_(a, b)
 // ASSERT_OK_AND_ASSIGN(auto x, F());
-#define ASSERT_OK_AND_ASSIGN(lhs, expr) \
-  ASSERT_OK_AND_ASSIGN_IMPL_(LASTRO_TEST_CONCAT_(result_, __LINE__), lhs, expr)
+#define ASSERT_OK_AND_ASSIGN(lhs, expr) ASSERT_OK_AND_ASSIGN_IMPL_(LASTRO_TEST_CONCAT_(result_, __LINE__), lhs, expr)
 #define ASSERT_OK_AND_ASSIGN_IMPL_(tmp, lhs, expr) \
   auto tmp = (expr);                               \
   ASSERT_TRUE(tmp.ok()) << tmp.status();           \
   lhs = *std::move(tmp)
+
+// Whether a test program is to have a GPU's kernels overlap (RuntimeOptions::kernels_overlap).
+inline bool TestsKernelsOverlap() { return std::getenv("LASTRO_TEST_KERNELS_OVERLAP") != nullptr; }
 
 // A fresh folder, removed at the end of its life.
 class TempFolder {

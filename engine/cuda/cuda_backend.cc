@@ -68,10 +68,11 @@ absl::StatusOr<std::unique_ptr<CudaBackend>> CudaBackend::Create(const CudaBacke
   const int64_t budget = options.memory_bytes > 0 ? options.memory_bytes : left / 10 * 9;
   std::unique_ptr<CudaBackend> backend(new CudaBackend(options, std::move(name), budget));
   LASTRO_RETURN_IF_ERROR(
-      CudaStatus(cudaStreamCreateWithFlags(&backend->stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
-  backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_);
-  backend->downloads_ = std::make_unique<StepDownloads>(backend->stream_);
-  backend->graphs_ = std::make_unique<CudaGraphs>(backend->stream_);
+      CudaStatus(cudaStreamCreateWithFlags(&backend->stream_.handle, cudaStreamNonBlocking), "cudaStreamCreate"));
+  backend->uploads_ = std::make_unique<StepUploads>(backend->budget_, backend->stream_.handle);
+  backend->downloads_ = std::make_unique<StepDownloads>(backend->stream_.handle);
+  backend->graphs_ = std::make_unique<CudaGraphs>(backend->stream_.handle);
+  LASTRO_ASSIGN_OR_RETURN(backend->loader_, CudaLoader::Create(backend->budget_));
   LASTRO_ASSIGN_OR_RETURN(backend->workspace_, backend->budget_.Allocate(cuda::DenseProducts::kWorkspaceBytes));
   std::string error;
   backend->products_ = cuda::DenseProducts::Create(backend->workspace_.data(), &error);
@@ -85,17 +86,18 @@ CudaBackend::CudaBackend(const CudaBackendOptions& options, std::string name, in
       type_(options.type),
       fp8_(options.fp8),
       deterministic_(options.deterministic),
-      budget_(options.device, budget) {}
+      budget_(options.device, budget),
+      stream_(nullptr, options.kernels_overlap && cuda::KernelsAwait()) {}
 
 CudaBackend::~CudaBackend() {
   cudaSetDevice(device_);
   if (graphs_ != nullptr) graphs_->Abandon();
-  if (stream_ != nullptr) cudaStreamSynchronize(stream_);
+  if (stream_.handle != nullptr) cudaStreamSynchronize(stream_.handle);
   graphs_ = nullptr;
   uploads_ = nullptr;
   downloads_ = nullptr;
   products_ = nullptr;
-  if (stream_ != nullptr) cudaStreamDestroy(stream_);
+  if (stream_.handle != nullptr) cudaStreamDestroy(stream_.handle);
 }
 
 std::string CudaBackend::Description() const { return absl::StrCat("cuda:", device_, " (", name_, "), ", TypeName()); }
@@ -112,13 +114,10 @@ absl::StatusOr<std::unique_ptr<Buffer>> CudaBackend::Allocate(int64_t bytes) {
   return std::make_unique<CudaBuffer>(std::move(memory));
 }
 
-// On a stream of its own: the step's may be recording.
+// Not on the step's stream, which may be recording.
 absl::Status CudaBackend::CopyToDevice(const void* host, int64_t bytes, void* device) {
-  cudaSetDevice(device_);
-  LASTRO_RETURN_IF_ERROR(
-      CudaStatus(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, nullptr),
-                 "copy to the device"));
-  return CudaStatus(cudaStreamSynchronize(nullptr), "copy to the device");
+  LASTRO_RETURN_IF_ERROR(loader_->Copy(host, bytes, device));
+  return loader_->Finish();
 }
 
 void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
@@ -128,7 +127,7 @@ void CudaBackend::CopyToHost(const void* device, int64_t bytes, void* host) {
 absl::Status CudaBackend::Synchronize() {
   if (ok()) Done("the step", graphs_->End(epoch()));
   graphs_->Abandon();  // of a step that failed
-  Done("the step", cudaStreamSynchronize(stream_));
+  Done("the step", cudaStreamSynchronize(stream_.handle));
   if (ok()) downloads_->Finish();
   downloads_->Forget();
   return error_;
@@ -172,20 +171,20 @@ absl::StatusOr<std::unique_ptr<KvStore>> CudaBackend::AllocateKv(const KvShape& 
 }
 
 absl::StatusOr<std::unique_ptr<TableWeight>> CudaBackend::LoadTable(const HostMatrix& table) {
-  return CudaTable::Create(table, budget_);
+  return CudaTable::Create(table, *loader_);
 }
 
 absl::StatusOr<std::unique_ptr<LinearWeight>> CudaBackend::DoLoadLinear(absl::Span<const HostMatrix> parts,
                                                                         absl::Span<const float> bias,
                                                                         LinearHints hints) {
-  if (fp8_ && hints.fewer_bits && CudaLinear::MayBeFp8(parts)) return CudaLinear::CreateFp8(parts, bias, budget_);
-  return CudaLinear::Create(parts, bias, type_, budget_);
+  if (fp8_ && hints.fewer_bits && CudaLinear::MayBeFp8(parts)) return CudaLinear::CreateFp8(parts, bias, *loader_);
+  return CudaLinear::Create(parts, bias, type_, *loader_);
 }
 
 void CudaBackend::DoBeginStep(absl::Span<const SequenceSpan> sequences, uint64_t repeats) {
   cudaSetDevice(device_);
   graphs_->Abandon();
-  cudaStreamSynchronize(stream_);  // what an earlier step left
+  cudaStreamSynchronize(stream_.handle);  // what an earlier step left
   cudaGetLastError();
   uploads_->Reset();
   downloads_->Forget();
@@ -261,7 +260,7 @@ void CudaBackend::DoCopyKvBlock(int32_t from, int32_t to, KvStore& store) {
   Done("CopyKvBlock",
        cudaMemcpy2DAsync(kv.At(0) + to * block, static_cast<size_t>(kv.plane_bytes()), kv.At(0) + from * block,
                          static_cast<size_t>(kv.plane_bytes()), static_cast<size_t>(block),
-                         static_cast<size_t>(2 * store.shape().layers), cudaMemcpyDeviceToDevice, stream_));
+                         static_cast<size_t>(2 * store.shape().layers), cudaMemcpyDeviceToDevice, stream_.handle));
 }
 
 const CudaBackend::Tables& CudaBackend::TablesOnDevice(bool memory) {
@@ -336,7 +335,7 @@ void CudaBackend::DoClear(MatrixView x) {
   if (!launches()) return;
   const size_t width = static_cast<size_t>(kernels::RowBytes(x.type, x.cols));
   Done("Clear", cudaMemset2DAsync(x.data, static_cast<size_t>(kernels::RowBytes(x.type, x.stride)), 0, width,
-                                  static_cast<size_t>(x.rows), stream_));
+                                  static_cast<size_t>(x.rows), stream_.handle));
 }
 
 void CudaBackend::DoAdd(MatrixView x, MatrixView inout) {

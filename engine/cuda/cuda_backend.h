@@ -1,5 +1,5 @@
 // CudaBackend: the operations on one NVIDIA GPU. Products of many rows go to cuBLASLt; all else is our own kernels
-// (kernels/cuda). Operations are enqueued on one stream and not waited for.
+// (kernels/cuda). Operations are enqueued on one stream and not waited for; weights come on another (CudaLoader).
 //
 // Precision: the residual stream, logits, norms, softmax and all sums are fp32. With bf16 or fp16 compute the
 // activations between them, weights that are not quantised, and the KV store are of that type (in fp16 what is beyond
@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "engine/backend.h"
 #include "engine/cuda/cuda_graphs.h"
+#include "engine/cuda/cuda_loader.h"
 #include "engine/cuda/cuda_memory.h"
 #include "engine/cuda/cuda_step.h"
 #include "engine/cuda/cuda_weights.h"
@@ -30,6 +31,9 @@ struct CudaBackendOptions {
   int64_t spare_bytes = 0;
   // Every product takes few rows at a time, whose results do not depend on each other.
   bool deterministic = false;
+  // Kernels of a step may start before the one ahead has ended (kernels/cuda/stream.h). No effect where KernelsAwait
+  // says that they cannot.
+  bool kernels_overlap = false;
 };
 
 class CudaBackend : public Backend {
@@ -161,7 +165,8 @@ class CudaBackend : public Backend {
   const bool fp8_;
   const bool deterministic_;
   CudaBudget budget_;
-  cudaStream_t stream_ = nullptr;
+  kernels::cuda::Stream stream_;
+  std::unique_ptr<CudaLoader> loader_;
   CudaMemory workspace_;
   std::unique_ptr<kernels::cuda::DenseProducts> products_;
 

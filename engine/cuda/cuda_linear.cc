@@ -83,7 +83,7 @@ absl::Status CudaBackend::Fp8Product(const CudaLinear& linear, MatrixView x, Mat
   const cuda::Fp8Matrix rounded = {codes, reinterpret_cast<float*>(codes + code_bytes), x.rows, x.cols};
   LASTRO_RETURN_IF_ERROR(CudaStatus(cuda::RoundToFp8(DeviceMatrix(x), rounded, stream_), "CUDA"));
   const cudaError_t error =
-      products_->RunFp8(weights, linear.bias(DataType::kBF16), rounded, DeviceMatrix(out), stream_);
+      products_->RunFp8(weights, linear.bias(DataType::kBF16), rounded, DeviceMatrix(out), stream_.handle);
   if (error == cudaSuccess) return absl::OkStatus();
   if (error != cudaErrorNotSupported) return absl::InternalError(products_->error());
   LASTRO_ASSIGN_OR_RETURN(x, Converted("Linear", x));
@@ -119,7 +119,7 @@ absl::Status CudaBackend::ManyRows(const void* bias, MatrixView x, MatrixView ou
 }
 
 absl::Status CudaBackend::Dense(const void* weights, const void* bias, MatrixView x, MatrixView out) {
-  if (products_->Run(weights, bias, DeviceMatrix(x), DeviceMatrix(out), stream_) == cudaSuccess)
+  if (products_->Run(weights, bias, DeviceMatrix(x), DeviceMatrix(out), stream_.handle) == cudaSuccess)
     return absl::OkStatus();
   return absl::InternalError(products_->error());
 }

@@ -29,8 +29,9 @@ class CudaBudget {
   CudaBudget(int device, int64_t bytes, const char* option = "--gpu-memory")
       : device_(device), bytes_(bytes), option_(option) {}
 
-  // Uninitialised, aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when the budget or the GPU has less left.
+  // Uninitialised, aligned; any `bytes` >= 0. RESOURCE_EXHAUSTED, with counts, when budget or GPU have less left.
   absl::StatusOr<CudaMemory> Allocate(int64_t bytes);
+  int device() const { return device_; }
   int64_t bytes() const { return bytes_; }
   int64_t free_bytes() const;
   // Changes with every release: while it does not, no address is another allocation's.

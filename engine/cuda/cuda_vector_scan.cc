@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "engine/cuda/cuda_device.h"
+#include "engine/cuda/cuda_loader.h"
 #include "engine/cuda/cuda_memory.h"
 #include "engine/cuda/cuda_status.h"
 #include "kernels/cuda/row_scan.h"
@@ -67,22 +68,17 @@ class CudaRows : public VectorScan::Rows {
     if (stream_ != nullptr) cudaStreamDestroy(stream_);
   }
 
-  absl::Status Load(const ScanCodes& codes) {
+  absl::Status Load(const ScanCodes& codes, CudaLoader& loader) {
     cudaSetDevice(device_);
     LASTRO_RETURN_IF_ERROR(CudaStatus(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate"));
     LASTRO_RETURN_IF_ERROR(CudaStatus(
         cudaMallocHost(reinterpret_cast<void**>(&pinned_), static_cast<size_t>(layout_.bounds - layout_.input)),
         "cudaMallocHost"));
-    const size_t rows = static_cast<size_t>(codes.rows), floats = rows * sizeof(float);
-    const std::pair<const void*, size_t> parts[] = {
-        {codes.codes, rows * static_cast<size_t>(codes.stride)}, {codes.scales, floats}, {codes.errors, floats}};
-    const int64_t offsets[] = {0, layout_.scales, layout_.errors};
-    for (int i = 0; i < 3; ++i) {
-      LASTRO_RETURN_IF_ERROR(CudaStatus(
-          cudaMemcpyAsync(At<uint8_t>(offsets[i]), parts[i].first, parts[i].second, cudaMemcpyHostToDevice, stream_),
-          "loading vectors"));
-    }
-    return CudaStatus(cudaStreamSynchronize(stream_), "loading vectors");
+    const int64_t floats = codes.rows * kFloatBytes;
+    LASTRO_RETURN_IF_ERROR(loader.Copy(codes.codes, codes.rows * codes.stride, At<uint8_t>(0)));
+    LASTRO_RETURN_IF_ERROR(loader.Copy(codes.scales, floats, At<float>(layout_.scales)));
+    LASTRO_RETURN_IF_ERROR(loader.Copy(codes.errors, floats, At<float>(layout_.errors)));
+    return loader.Finish();
   }
 
   int64_t bytes() const override { return layout_.bytes; }
@@ -218,7 +214,11 @@ class CudaRows : public VectorScan::Rows {
 
 class CudaVectorScan : public VectorScan {
  public:
-  CudaVectorScan(int device, int64_t bytes) : device_(device), budget_(device, bytes, "--vector-gpu-memory") {}
+  static absl::StatusOr<std::unique_ptr<VectorScan>> Create(int device, int64_t bytes) {
+    std::unique_ptr<CudaVectorScan> scan(new CudaVectorScan(device, bytes));
+    LASTRO_ASSIGN_OR_RETURN(scan->loader_, CudaLoader::Create(scan->budget_));
+    return scan;
+  }
 
   int64_t BytesOf(int64_t rows, int64_t stride) const override { return Layout(rows, stride).bytes; }
   int64_t free_bytes() const override { return budget_.free_bytes(); }
@@ -227,13 +227,16 @@ class CudaVectorScan : public VectorScan {
     LASTRO_CHECK(codes.stride % cuda::kScanPart == 0);
     LASTRO_ASSIGN_OR_RETURN(CudaMemory memory, budget_.Allocate(BytesOf(codes.rows, codes.stride)));
     auto rows = std::make_unique<CudaRows>(device_, codes, std::move(memory));
-    LASTRO_RETURN_IF_ERROR(rows->Load(codes));
+    LASTRO_RETURN_IF_ERROR(rows->Load(codes, *loader_));
     return rows;
   }
 
  private:
+  CudaVectorScan(int device, int64_t bytes) : device_(device), budget_(device, bytes, "--vector-gpu-memory") {}
+
   const int device_;
   CudaBudget budget_;
+  std::unique_ptr<CudaLoader> loader_;
 };
 
 }  // namespace
@@ -246,7 +249,7 @@ absl::StatusOr<std::unique_ptr<VectorScan>> NewCudaVectorScan(int device, int64_
     return absl::ResourceExhaustedError(
         absl::StrCat(bytes, " bytes for vectors; GPU ", device, " has ", free, " of ", total, " free"));
   }
-  return std::make_unique<CudaVectorScan>(device, bytes);
+  return CudaVectorScan::Create(device, bytes);
 }
 
 }  // namespace lastro::engine

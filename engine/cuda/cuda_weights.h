@@ -1,11 +1,12 @@
 // The CUDA backend's weights: rows in device memory, quantised blocks as they are, others in the type they are computed
-// in, or in FP8. Const after construction, thread-safe.
+// in, or in FP8. Const after construction, when the device has all of it; thread-safe.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "engine/backend.h"
+#include "engine/cuda/cuda_loader.h"
 #include "engine/cuda/cuda_memory.h"
 #include "kernels/cuda/fp8.h"
 #include "kernels/cuda/weights.h"
@@ -14,7 +15,7 @@ namespace lastro::engine {
 
 class CudaTable : public TableWeight {
  public:
-  static absl::StatusOr<std::unique_ptr<CudaTable>> Create(const HostMatrix& table, CudaBudget& budget);
+  static absl::StatusOr<std::unique_ptr<CudaTable>> Create(const HostMatrix& table, CudaLoader& loader);
   const kernels::cuda::StoredRows& stored() const { return stored_; }
 
  private:
@@ -33,11 +34,11 @@ class CudaLinear : public LinearWeight {
   // `type` (kF32, kBF16 or kF16) is what weights that are not quantised become.
   static absl::StatusOr<std::unique_ptr<CudaLinear>> Create(absl::Span<const HostMatrix> parts,
                                                             absl::Span<const float> bias, DataType type,
-                                                            CudaBudget& budget);
+                                                            CudaLoader& loader);
 
   // In FP8. REQUIRES: MayBeFp8(parts).
   static absl::StatusOr<std::unique_ptr<CudaLinear>> CreateFp8(absl::Span<const HostMatrix> parts,
-                                                               absl::Span<const float> bias, CudaBudget& budget);
+                                                               absl::Span<const float> bias, CudaLoader& loader);
   // Whether no part has blocks, and its sizes are those that products in FP8 want.
   static bool MayBeFp8(absl::Span<const HostMatrix> parts);
 
@@ -49,8 +50,8 @@ class CudaLinear : public LinearWeight {
   const void* bias(DataType type) const { return type == DataType::kF32 ? bias_.data() : narrow_bias_.data(); }
 
  private:
-  absl::Status AddPart(const HostMatrix& part, DataType type, CudaBudget& budget);
-  absl::Status AddBias(absl::Span<const float> bias, DataType narrow, CudaBudget& budget);
+  absl::Status AddPart(const HostMatrix& part, DataType type, CudaLoader& loader);
+  absl::Status AddBias(absl::Span<const float> bias, DataType narrow, CudaLoader& loader);
 
   std::vector<Part> parts_;
   kernels::cuda::Fp8Matrix fp8_;

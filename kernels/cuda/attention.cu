@@ -22,6 +22,7 @@ int64_t PlainSharedFloats(int64_t head_dim) {
 
 template <typename T>
 __global__ void __launch_bounds__(kPlainThreads) PlainAttentionKernel(TypedAttention<T> a) {
+  AwaitPriorKernel();
   LASTRO_DYNAMIC_SHARED(shared);
   const TileWork work = WorkOf(a);
   const int dim = a.head_dim, count = work.tile.count, lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
@@ -103,6 +104,7 @@ constexpr int kMergeThreads = 128;
 
 template <typename T>
 __global__ void __launch_bounds__(kMergeThreads) MergeSplitsKernel(TypedAttention<T> a) {
+  AwaitPriorKernel();
   TileWork work;
   work.tile = a.tiles[blockIdx.x];
   work.sequence = a.sequences[work.tile.sequence];
@@ -132,6 +134,7 @@ __global__ void __launch_bounds__(kMergeThreads) MergeSplitsKernel(TypedAttentio
 template <typename K, typename T>
 __global__ void StoreKvKernel(const K* k, int64_t k_stride, const K* v, int64_t v_stride, const int32_t* slots,
                               int64_t rows, int64_t width, T* to_k, T* to_v) {
+  AwaitPriorKernel();
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * width; i += step) {
     const int64_t row = i / width, column = i % width, to = slots[row] * width + column;
@@ -145,6 +148,7 @@ template <typename X, typename T>
 __global__ void RotateAndStoreKvKernel(const float* cos, const float* sin, int half, X* qkv, int64_t stride,
                                        int64_t rows, int q_heads, int kv_heads, int dim, const int32_t* slots, T* to_k,
                                        T* to_v) {
+  AwaitPriorKernel();
   const int heads = q_heads + 2 * kv_heads, items = dim - half;
   const int64_t per_row = static_cast<int64_t>(heads) * items, step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; at < rows * per_row; at += step) {
@@ -170,13 +174,13 @@ __global__ void RotateAndStoreKvKernel(const float* cos, const float* sin, int h
 }
 
 template <typename T>
-cudaError_t MergeSplits(const TypedAttention<T>& a, int64_t tiles, cudaStream_t stream) {
+cudaError_t MergeSplits(const TypedAttention<T>& a, int64_t tiles, Stream stream) {
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.kv_heads));
   return Launch(MergeSplitsKernel<T>, grid, kMergeThreads, 0, stream, a);
 }
 
 template <typename T>
-cudaError_t PlainAttention(const TypedAttention<T>& a, int64_t tiles, cudaStream_t stream) {
+cudaError_t PlainAttention(const TypedAttention<T>& a, int64_t tiles, Stream stream) {
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
   const int64_t shared = PlainSharedFloats(a.head_dim) * static_cast<int64_t>(sizeof(float));
   return LaunchLarge(PlainAttentionKernel<T>, grid, kPlainThreads, shared, stream, a);
@@ -200,7 +204,7 @@ int64_t PartialFloats(int64_t rows, int64_t heads, int64_t head_dim, bool wide, 
   return splits == 1 ? 0 : rows * heads * splits * (head_dim + 2);
 }
 
-cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cudaStream_t stream) {
+cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, Stream stream) {
   if (k.rows == 0) return cudaSuccess;
   const auto start = [&](auto from, auto to) {
     using K = decltype(from);
@@ -213,7 +217,7 @@ cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cud
 }
 
 cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_dim, Matrix qkv, const int32_t* slots,
-                             KvLayer store, cudaStream_t stream) {
+                             KvLayer store, Stream stream) {
   if (qkv.rows == 0) return cudaSuccess;
   const int dim = static_cast<int>(store.head_dim), half = static_cast<int>(rotary_dim / 2);
   const int kv_heads = static_cast<int>(store.kv_heads), heads = static_cast<int>(qkv.cols / dim);
@@ -227,7 +231,7 @@ cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_
   return WithTypes(start, qkv.type, store.type);
 }
 
-cudaError_t Attention(const AttentionArgs& args, cudaStream_t stream) {
+cudaError_t Attention(const AttentionArgs& args, Stream stream) {
   if (args.tile_count == 0) return cudaSuccess;
   return WithType(args.q.type, [&](auto type) {
     using T = decltype(type);

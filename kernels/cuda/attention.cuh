@@ -136,7 +136,7 @@ __device__ __forceinline__ int HeadOf(const TypedAttention<T>& a, const TileWork
 }
 
 // In attention_tensor_core.cu.
-cudaError_t TensorCoreAttention(const TypedAttention<bf16>& args, int64_t tiles, bool wide, cudaStream_t stream);
-cudaError_t TensorCoreAttention(const TypedAttention<__half>& args, int64_t tiles, bool wide, cudaStream_t stream);
+cudaError_t TensorCoreAttention(const TypedAttention<bf16>& args, int64_t tiles, bool wide, Stream stream);
+cudaError_t TensorCoreAttention(const TypedAttention<__half>& args, int64_t tiles, bool wide, Stream stream);
 
 }  // namespace lastro::kernels::cuda

@@ -21,12 +21,12 @@ struct KvLayer {
 };
 
 // Rows of k and v [R, G * D] into the slots [R] (device memory).
-cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, cudaStream_t stream);
+cudaError_t StoreKv(Matrix k, Matrix v, const int32_t* slots, KvLayer store, Stream stream);
 
 // Rotary positions of q, in place, and of k on its way into the slots, with v: qkv is [R, (H + 2 G) * D]; cos and sin
 // [R, rotary_dim / 2] as in Rope (row_kernels.h).
 cudaError_t RotateAndStoreKv(const float* cos, const float* sin, int64_t rotary_dim, Matrix qkv, const int32_t* slots,
-                             KvLayer store, cudaStream_t stream);
+                             KvLayer store, Stream stream);
 
 // One sequence of a packed batch.
 struct AttentionSequence {
@@ -78,6 +78,6 @@ int64_t Splits(bool wide, int64_t max_length);
 // Scratch of a call whose tokens are split: [R, H, splits, D + 2].
 int64_t PartialFloats(int64_t rows, int64_t heads, int64_t head_dim, bool wide, int64_t max_length);
 
-cudaError_t Attention(const AttentionArgs& args, cudaStream_t stream);
+cudaError_t Attention(const AttentionArgs& args, Stream stream);
 
 }  // namespace lastro::kernels::cuda

@@ -187,6 +187,7 @@ __device__ __forceinline__ void WriteState(const TypedAttention<T>& a, const Til
 
 template <int kDim, int kQueryWarps, typename T>
 __global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<T> a) {
+  AwaitPriorKernel();
   constexpr int kTokenWarps = kWarps / kQueryWarps, kTileQueries = kQueryWarps * kWarpQueries;
   LASTRO_DYNAMIC_SHARED(shared);
   T* queries = reinterpret_cast<T*>(shared);
@@ -247,19 +248,19 @@ __global__ void __launch_bounds__(kThreads) TensorCoreKernel(TypedAttention<T> a
 }
 
 template <int kDim, int kQueryWarps, typename T>
-cudaError_t Start(const TypedAttention<T>& a, int64_t tiles, cudaStream_t stream) {
+cudaError_t Start(const TypedAttention<T>& a, int64_t tiles, Stream stream) {
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(a.kv_heads), static_cast<unsigned>(a.splits));
   return LaunchLarge(TensorCoreKernel<kDim, kQueryWarps, T>, grid, kThreads, SharedBytes<kDim, kQueryWarps>(), stream,
                      a);
 }
 
 template <int kDim, typename T>
-cudaError_t StartTiles(const TypedAttention<T>& a, int64_t tiles, bool wide, cudaStream_t stream) {
+cudaError_t StartTiles(const TypedAttention<T>& a, int64_t tiles, bool wide, Stream stream) {
   return wide ? Start<kDim, kWarps>(a, tiles, stream) : Start<kDim, 1>(a, tiles, stream);
 }
 
 template <typename T>
-cudaError_t StartDim(const TypedAttention<T>& a, int64_t tiles, bool wide, cudaStream_t stream) {
+cudaError_t StartDim(const TypedAttention<T>& a, int64_t tiles, bool wide, Stream stream) {
   if (a.head_dim <= 64) return StartTiles<64>(a, tiles, wide, stream);
   if (a.head_dim <= 96) return StartTiles<96>(a, tiles, wide, stream);
   if (a.head_dim <= 128) return StartTiles<128>(a, tiles, wide, stream);
@@ -268,10 +269,10 @@ cudaError_t StartDim(const TypedAttention<T>& a, int64_t tiles, bool wide, cudaS
 
 }  // namespace
 
-cudaError_t TensorCoreAttention(const TypedAttention<bf16>& args, int64_t tiles, bool wide, cudaStream_t stream) {
+cudaError_t TensorCoreAttention(const TypedAttention<bf16>& args, int64_t tiles, bool wide, Stream stream) {
   return StartDim(args, tiles, wide, stream);
 }
-cudaError_t TensorCoreAttention(const TypedAttention<__half>& args, int64_t tiles, bool wide, cudaStream_t stream) {
+cudaError_t TensorCoreAttention(const TypedAttention<__half>& args, int64_t tiles, bool wide, Stream stream) {
   return StartDim(args, tiles, wide, stream);
 }
 

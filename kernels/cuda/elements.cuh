@@ -20,6 +20,15 @@
 
 namespace lastro::kernels::cuda {
 
+// The first thing every kernel does: what was launched ahead of it has then ended, and what is launched next may start
+// (stream.h).
+__device__ __forceinline__ void AwaitPriorKernel() {
+#if defined(LASTRO_CUDA_EMULATOR) || (defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900)
+  cudaGridDependencySynchronize();
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+
 using bf16 = __nv_bfloat16;
 
 __device__ __forceinline__ float ToFloat(float x) { return x; }

@@ -12,6 +12,7 @@ constexpr int kGroupingThreads = 1024;
 __global__ void __launch_bounds__(kGroupingThreads)
     GroupPairsKernel(const ExpertRoute* routes, int pairs, int experts, int32_t* order, ExpertTile* tiles,
                      int most_tiles) {
+  AwaitPriorKernel();
   LASTRO_DYNAMIC_SHARED(shared);
   int* places = reinterpret_cast<int*>(shared);  // [experts]: how many pairs, then where the next one goes
   for (int e = threadIdx.x; e < experts; e += kGroupingThreads) places[e] = 0;
@@ -126,6 +127,7 @@ __global__ void __launch_bounds__(kThreads)
     GroupedProductKernel(const ExpertRows* experts, const ExpertTile* tiles, const int32_t* order, int pairs_per_row,
                          int64_t row_bytes, int64_t n, int64_t k, bool vectors, const T* x, int64_t x_stride, T* out,
                          int64_t out_stride) {
+  AwaitPriorKernel();
   __shared__ Stage<T> stages[2];
   const ExpertTile tile = tiles[blockIdx.y];
   if (tile.count == 0) return;  // the same for the whole block
@@ -173,7 +175,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 cudaError_t GroupPairs(const ExpertRoute* routes, int64_t pairs, int64_t experts, const PairGroups& groups,
-                       cudaStream_t stream) {
+                       Stream stream) {
   return Launch(GroupPairsKernel, dim3(1), kGroupingThreads, experts * static_cast<int64_t>(sizeof(int)), stream,
                 routes, static_cast<int>(pairs), static_cast<int>(experts), groups.order, groups.tiles,
                 static_cast<int>(groups.most_tiles));
@@ -182,7 +184,7 @@ cudaError_t GroupPairs(const ExpertRoute* routes, int64_t pairs, int64_t experts
 bool CanGroup(const Matrix& x) { return x.type != DataType::kF32 && x.cols % kGroupedMultiple == 0 && InVectors(x); }
 
 cudaError_t GroupedProduct(const ExpertMap& map, const PairGroups& groups, int64_t pairs_per_row, Matrix x, Matrix out,
-                           cudaStream_t stream) {
+                           Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   const dim3 grid(static_cast<unsigned>(CeilDiv(map.rows, kTileFeatures)), static_cast<unsigned>(groups.most_tiles));
   return WithStoredType(map.type, [&](auto stored) {

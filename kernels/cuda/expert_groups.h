@@ -33,13 +33,13 @@ struct PairGroups {
 
 // REQUIRES: at most kMostGroupedExperts and kMostGroupedPairs.
 cudaError_t GroupPairs(const ExpertRoute* routes, int64_t pairs, int64_t experts, const PairGroups& groups,
-                       cudaStream_t stream);
+                       Stream stream);
 
 // Whether GroupedProduct takes such rows: kBF16 or kF16, 16-byte aligned.
 bool CanGroup(const Matrix& x);
 
 // out[pair] = x[pair / pairs_per_row] W^T + bias of the pair's expert; out is of x's type.
 cudaError_t GroupedProduct(const ExpertMap& map, const PairGroups& groups, int64_t pairs_per_row, Matrix x, Matrix out,
-                           cudaStream_t stream);
+                           Stream stream);
 
 }  // namespace lastro::kernels::cuda

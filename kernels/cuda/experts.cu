@@ -7,6 +7,7 @@ namespace {
 
 // One warp a row: the best expert below the last one found, again and again.
 __global__ void RouteKernel(const float* logits, int64_t stride, int64_t experts, int per_token, ExpertRoute* routes) {
+  AwaitPriorKernel();
   const float* of_row = logits + blockIdx.x * stride;
   routes += static_cast<int64_t>(blockIdx.x) * per_token;
   uint64 last = ~uint64{0};
@@ -35,6 +36,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
     ExpertProductKernel(const ExpertRows* experts, const ExpertRoute* routes, int pairs_per_row, int64_t row_bytes,
                         int64_t n, int64_t k, bool vectors, const X* x, int64_t x_stride, bool x_vectors, void* out,
                         DataType out_type, int64_t out_stride) {
+  AwaitPriorKernel();
   const int64_t feature = static_cast<int64_t>(blockIdx.y) * kProductWarps + threadIdx.x / kWarp, pair = blockIdx.x;
   if (feature >= n) return;  // the same for the whole warp
   const ExpertRows expert = experts[routes[pair].expert];
@@ -49,6 +51,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
 template <typename Y>
 __global__ void SumPairsKernel(const Y* y, int64_t y_stride, const ExpertRoute* routes, int per_token, int64_t rows,
                                int64_t cols, float* out, int64_t stride) {
+  AwaitPriorKernel();
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * cols; i += step) {
     const int64_t row = i / cols, col = i % cols;
@@ -62,7 +65,7 @@ __global__ void SumPairsKernel(const Y* y, int64_t y_stride, const ExpertRoute* 
 
 }  // namespace
 
-cudaError_t Route(Matrix logits, int64_t per_token, ExpertRoute* routes, cudaStream_t stream) {
+cudaError_t Route(Matrix logits, int64_t per_token, ExpertRoute* routes, Stream stream) {
   if (logits.rows == 0) return cudaSuccess;
   return Launch(RouteKernel, dim3(static_cast<unsigned>(logits.rows)), kWarp, 0, stream,
                 static_cast<const float*>(logits.data), logits.stride, logits.cols, static_cast<int>(per_token),
@@ -70,7 +73,7 @@ cudaError_t Route(Matrix logits, int64_t per_token, ExpertRoute* routes, cudaStr
 }
 
 cudaError_t ExpertProduct(const ExpertMap& map, const ExpertRoute* routes, int64_t pairs_per_row, Matrix x, Matrix out,
-                          cudaStream_t stream) {
+                          Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   const dim3 grid(static_cast<unsigned>(out.rows), static_cast<unsigned>(CeilDiv(map.rows, kProductWarps)));
   return WithStoredType(map.type, [&](auto stored) {
@@ -84,7 +87,7 @@ cudaError_t ExpertProduct(const ExpertMap& map, const ExpertRoute* routes, int64
   });
 }
 
-cudaError_t SumPairs(Matrix y, const ExpertRoute* routes, int64_t per_token, Matrix out, cudaStream_t stream) {
+cudaError_t SumPairs(Matrix y, const ExpertRoute* routes, int64_t per_token, Matrix out, Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   return WithType(y.type, [&](auto type) {
     using Y = decltype(type);

@@ -22,7 +22,7 @@ struct ExpertRows {
 
 // routes [R * per_token]: the experts of the largest logits of each row [R, experts] (kF32; the lower index on a tie, a
 // NaN is the smallest), best first, weighted by the softmax over those.
-cudaError_t Route(Matrix logits, int64_t per_token, ExpertRoute* routes, cudaStream_t stream);
+cudaError_t Route(Matrix logits, int64_t per_token, ExpertRoute* routes, Stream stream);
 
 // One map of all experts.
 struct ExpertMap {
@@ -35,9 +35,9 @@ struct ExpertMap {
 
 // out[pair] = x[pair / pairs_per_row] W^T + bias of the pair's expert; sums are fp32.
 cudaError_t ExpertProduct(const ExpertMap& map, const ExpertRoute* routes, int64_t pairs_per_row, Matrix x, Matrix out,
-                          cudaStream_t stream);
+                          Stream stream);
 
 // out[row] (kF32) = the sum over its pairs of factor * y[pair].
-cudaError_t SumPairs(Matrix y, const ExpertRoute* routes, int64_t per_token, Matrix out, cudaStream_t stream);
+cudaError_t SumPairs(Matrix y, const ExpertRoute* routes, int64_t per_token, Matrix out, Stream stream);
 
 }  // namespace lastro::kernels::cuda

@@ -28,6 +28,7 @@ __device__ __forceinline__ Pack<__nv_fp8x2_storage_t, kCodes / 2> LoadCodes(cons
 
 template <typename X>
 __global__ void RoundKernel(const X* x, int64_t stride, int64_t cols, uint8_t* codes, float* scales) {
+  AwaitPriorKernel();
   const X* from = x + blockIdx.x * stride;
   float largest = 0;
   for (int64_t i = threadIdx.x; i < cols; i += blockDim.x) largest = fmaxf(largest, fabsf(ToFloat(from[i])));
@@ -42,6 +43,7 @@ __global__ void RoundKernel(const X* x, int64_t stride, int64_t cols, uint8_t* c
 template <typename Out>
 __global__ void ReadKernel(const uint8_t* codes, const float* scales, int64_t rows, int64_t cols, Out* out,
                            int64_t stride) {
+  AwaitPriorKernel();
   const int64_t packs = cols / kCodes, step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * packs; i += step) {
     const int64_t row = i / packs;
@@ -61,6 +63,7 @@ template <typename X, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* codes, const float* scales, int64_t n, int64_t k, const float* bias, const X* x,
                   int64_t x_stride, bool x_vectors, int rows, void* out, DataType out_type, int64_t out_stride) {
+  AwaitPriorKernel();
   const int lane = threadIdx.x % kWarp;
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
@@ -90,8 +93,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
 }
 
 template <typename X, int kRows>
-cudaError_t StartFewRows(const Fp8Matrix& w, const float* bias, const Matrix& x, const Matrix& out,
-                         cudaStream_t stream) {
+cudaError_t StartFewRows(const Fp8Matrix& w, const float* bias, const Matrix& x, const Matrix& out, Stream stream) {
   const dim3 grid(static_cast<unsigned>(CeilDiv(w.rows, kProductWarps)));
   return Launch(FewRowsKernel<X, kRows>, grid, kProductWarps * kWarp, 0, stream, w.codes, w.scales, w.rows, w.cols,
                 bias, static_cast<const X*>(x.data), x.stride, InVectors(x), static_cast<int>(x.rows), out.data,
@@ -100,7 +102,7 @@ cudaError_t StartFewRows(const Fp8Matrix& w, const float* bias, const Matrix& x,
 
 }  // namespace
 
-cudaError_t RoundToFp8(Matrix x, Fp8Matrix out, cudaStream_t stream) {
+cudaError_t RoundToFp8(Matrix x, Fp8Matrix out, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   return WithType(x.type, [&](auto type) {
     using X = decltype(type);
@@ -109,7 +111,7 @@ cudaError_t RoundToFp8(Matrix x, Fp8Matrix out, cudaStream_t stream) {
   });
 }
 
-cudaError_t ReadFp8Rows(const Fp8Matrix& m, int64_t first, Matrix out, cudaStream_t stream) {
+cudaError_t ReadFp8Rows(const Fp8Matrix& m, int64_t first, Matrix out, Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   return WithType(out.type, [&](auto type) {
     using Out = decltype(type);
@@ -119,7 +121,7 @@ cudaError_t ReadFp8Rows(const Fp8Matrix& m, int64_t first, Matrix out, cudaStrea
   });
 }
 
-cudaError_t FewRowsFp8Product(const Fp8Matrix& weights, const float* bias, Matrix x, Matrix out, cudaStream_t stream) {
+cudaError_t FewRowsFp8Product(const Fp8Matrix& weights, const float* bias, Matrix x, Matrix out, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   return WithType(x.type, [&](auto type) {
     using X = decltype(type);

@@ -18,12 +18,12 @@ inline constexpr float kFp8Limit = 448.0f;
 
 // out = x, to nearest, ties to even; the largest magnitude of a row becomes kFp8Limit. What is not finite makes what it
 // meets in a product NaN.
-cudaError_t RoundToFp8(Matrix x, Fp8Matrix out, cudaStream_t stream);
+cudaError_t RoundToFp8(Matrix x, Fp8Matrix out, Stream stream);
 
 // out = rows [first, first + R) of `m`, in out's type.
-cudaError_t ReadFp8Rows(const Fp8Matrix& m, int64_t first, Matrix out, cudaStream_t stream);
+cudaError_t ReadFp8Rows(const Fp8Matrix& m, int64_t first, Matrix out, Stream stream);
 
 // out = x W^T + bias for at most kMaxFewRows rows (weights.h), which are not rounded; `bias` is [N] or null.
-cudaError_t FewRowsFp8Product(const Fp8Matrix& weights, const float* bias, Matrix x, Matrix out, cudaStream_t stream);
+cudaError_t FewRowsFp8Product(const Fp8Matrix& weights, const float* bias, Matrix x, Matrix out, Stream stream);
 
 }  // namespace lastro::kernels::cuda

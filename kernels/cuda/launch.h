@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/cuda/stream.h"
+
 namespace lastro::kernels::cuda {
 
 inline constexpr int kWarp = 32;
@@ -23,20 +25,25 @@ inline dim3 ElementGrid(int64_t elements) {
 }
 
 template <typename... Parameters, typename... Arguments>
-cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, int64_t shared_bytes, cudaStream_t stream,
+cudaError_t Launch(void (*kernel)(Parameters...), dim3 grid, int threads, int64_t shared_bytes, Stream stream,
                    Arguments&&... args) {
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
-  config.stream = stream;
+  config.stream = stream.handle;
+  cudaLaunchAttribute overlap = {};
+  overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  overlap.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &overlap;
+  config.numAttrs = stream.kernels_overlap ? 1 : 0;
   return cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(args)...);
 }
 
 // A kernel that may need more shared memory than every launch gets.
 template <typename... Parameters, typename... Arguments>
-cudaError_t LaunchLarge(void (*kernel)(Parameters...), dim3 grid, int threads, int64_t shared_bytes,
-                        cudaStream_t stream, Arguments&&... args) {
+cudaError_t LaunchLarge(void (*kernel)(Parameters...), dim3 grid, int threads, int64_t shared_bytes, Stream stream,
+                        Arguments&&... args) {
   constexpr int64_t kUnasked = 48 * 1024;
   if (shared_bytes > kUnasked) {
     const cudaError_t error =

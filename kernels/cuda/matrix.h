@@ -6,10 +6,9 @@
 // G KV heads, D head width, N output features, K input features.
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <cstdint>
 
+#include "kernels/cuda/stream.h"
 #include "kernels/quant.h"
 
 namespace lastro::kernels::cuda {

@@ -20,6 +20,7 @@ bool Packs(const Matrix& m) {
 template <int kPack, typename X, typename B, typename Out>
 __global__ void NormKernel(NormArgs args, const B* branch, int64_t branch_stride, X* x, int64_t x_stride, int width,
                            int groups, Out* out, int64_t out_stride) {
+  AwaitPriorKernel();
   const int64_t row = blockIdx.x / groups, column = static_cast<int64_t>(blockIdx.x % groups) * width;
   X* from = x + row * x_stride + column;
   Out* to = out + row * out_stride + column;
@@ -91,6 +92,7 @@ __device__ __forceinline__ void ForPacks(int64_t rows, int64_t cols, Body body) 
 template <int kPack, ActivationKind kKind, typename X, typename Out>
 __global__ void ActivateKernel(bool gated, const X* x, int64_t x_stride, int64_t rows, int64_t cols, Out* out,
                                int64_t out_stride) {
+  AwaitPriorKernel();
   ForPacks<kPack>(rows, cols, [&](int64_t row, int64_t column) {
     const X* from = x + row * x_stride + column;
     float values[kPack];
@@ -110,6 +112,7 @@ __global__ void ActivateKernel(bool gated, const X* x, int64_t x_stride, int64_t
 
 template <int kPack, typename X, typename Out>
 __global__ void AddKernel(const X* x, int64_t x_stride, int64_t rows, int64_t cols, Out* inout, int64_t stride) {
+  AwaitPriorKernel();
   ForPacks<kPack>(rows, cols, [&](int64_t row, int64_t column) {
     float values[kPack], sums[kPack];
     LoadPack<kPack>(x + row * x_stride + column, values);
@@ -122,6 +125,7 @@ __global__ void AddKernel(const X* x, int64_t x_stride, int64_t rows, int64_t co
 
 template <int kPack, typename X>
 __global__ void MapKernel(MapKind kind, float p, X* x, int64_t stride, int64_t rows, int64_t cols) {
+  AwaitPriorKernel();
   ForPacks<kPack>(rows, cols, [&](int64_t row, int64_t column) {
     float values[kPack];
     LoadPack<kPack>(x + row * stride + column, values);
@@ -138,6 +142,7 @@ __global__ void MapKernel(MapKind kind, float p, X* x, int64_t stride, int64_t r
 template <int kPack, typename X, typename Out>
 __global__ void GatherKernel(const X* x, int64_t x_stride, const int32_t* rows, int64_t count, int64_t cols, Out* out,
                              int64_t out_stride) {
+  AwaitPriorKernel();
   ForPacks<kPack>(count, cols, [&](int64_t row, int64_t column) {
     float values[kPack];
     LoadPack<kPack>(x + (rows != nullptr ? rows[row] : row) * x_stride + column, values);
@@ -148,6 +153,7 @@ __global__ void GatherKernel(const X* x, int64_t x_stride, const int32_t* rows, 
 template <int kPack, typename X, typename Out>
 __global__ void AddScaledRowsKernel(const X* x, int64_t x_stride, const int32_t* rows, const float* factors,
                                     int64_t count, int64_t cols, Out* out, int64_t out_stride) {
+  AwaitPriorKernel();
   ForPacks<kPack>(count, cols, [&](int64_t row, int64_t column) {
     float values[kPack], sums[kPack];
     Out* to = out + rows[row] * out_stride + column;
@@ -162,6 +168,7 @@ __global__ void AddScaledRowsKernel(const X* x, int64_t x_stride, const int32_t*
 // In double: angles of late positions lose too much in fp32's range reduction.
 __global__ void RotaryAnglesKernel(const int32_t* positions, int64_t count, const float* frequencies,
                                    int64_t frequency_count, double factor, float* to_cos, float* to_sin) {
+  AwaitPriorKernel();
   ForPacks<1>(count, frequency_count, [&](int64_t row, int64_t i) {
     const double angle = static_cast<float>(positions[row]) * frequencies[i];
     double sine, cosine;
@@ -174,6 +181,7 @@ __global__ void RotaryAnglesKernel(const int32_t* positions, int64_t count, cons
 template <typename X>
 __global__ void RopeKernel(const float* cos, const float* sin, int half, int head_dim, int64_t rows, int64_t heads,
                            X* x, int64_t stride) {
+  AwaitPriorKernel();
   ForPacks<1>(rows, heads * half, [&](int64_t row, int64_t pair) {
     const int64_t i = pair % half;
     const float c = cos[row * half + i], s = sin[row * half + i];
@@ -188,6 +196,7 @@ __global__ void RopeKernel(const float* cos, const float* sin, int half, int hea
 template <typename X, typename Out>
 __global__ void PoolKernel(const X* x, int64_t x_stride, const RowRange* ranges, bool normalize, int cols, Out* out,
                            int64_t out_stride) {
+  AwaitPriorKernel();
   const RowRange range = ranges[blockIdx.x];
   Out* to = out + blockIdx.x * out_stride;
   float square = 0;
@@ -233,7 +242,7 @@ T* DataOf(const Matrix& m) {
   return static_cast<T*>(m.data);
 }
 
-cudaError_t CopyRows(const Matrix& x, const int32_t* rows, const Matrix& out, cudaStream_t stream) {
+cudaError_t CopyRows(const Matrix& x, const int32_t* rows, const Matrix& out, Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   const auto start = [&](auto from, auto to) {
     using X = decltype(from);
@@ -249,7 +258,7 @@ cudaError_t CopyRows(const Matrix& x, const int32_t* rows, const Matrix& out, cu
 
 }  // namespace
 
-cudaError_t Norm(const NormArgs& args, const Matrix* branch, Matrix x, int64_t width, Matrix out, cudaStream_t stream) {
+cudaError_t Norm(const NormArgs& args, const Matrix* branch, Matrix x, int64_t width, Matrix out, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   const int64_t groups = x.cols / width;
   const Matrix added = branch != nullptr ? *branch : Matrix{nullptr, x.type, x.rows, x.cols, x.stride};
@@ -268,7 +277,7 @@ cudaError_t Norm(const NormArgs& args, const Matrix* branch, Matrix x, int64_t w
   return WithTypes(start, x.type, added.type, out.type);
 }
 
-cudaError_t Activate(ActivationKind kind, bool gated, Matrix x, Matrix out, cudaStream_t stream) {
+cudaError_t Activate(ActivationKind kind, bool gated, Matrix x, Matrix out, Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   const bool packs = Packs(x) && Packs(out) && out.cols % kRowPack == 0;
   return WithActivation(kind, [&](auto k) {
@@ -286,7 +295,7 @@ cudaError_t Activate(ActivationKind kind, bool gated, Matrix x, Matrix out, cuda
   });
 }
 
-cudaError_t Add(Matrix x, Matrix inout, cudaStream_t stream) {
+cudaError_t Add(Matrix x, Matrix inout, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   const auto start = [&](auto x_type, auto out_type) {
     using X = decltype(x_type);
@@ -300,7 +309,7 @@ cudaError_t Add(Matrix x, Matrix inout, cudaStream_t stream) {
   return WithTypes(start, x.type, inout.type);
 }
 
-cudaError_t Map(MapKind kind, float parameter, Matrix x, cudaStream_t stream) {
+cudaError_t Map(MapKind kind, float parameter, Matrix x, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   return WithType(x.type, [&](auto x_type) {
     return WithPack(Packs(x) && x.cols % kRowPack == 0, [&](auto pack) {
@@ -312,13 +321,13 @@ cudaError_t Map(MapKind kind, float parameter, Matrix x, cudaStream_t stream) {
   });
 }
 
-cudaError_t Convert(Matrix x, Matrix out, cudaStream_t stream) { return CopyRows(x, nullptr, out, stream); }
+cudaError_t Convert(Matrix x, Matrix out, Stream stream) { return CopyRows(x, nullptr, out, stream); }
 
-cudaError_t GatherRows(Matrix x, const int32_t* rows, Matrix out, cudaStream_t stream) {
+cudaError_t GatherRows(Matrix x, const int32_t* rows, Matrix out, Stream stream) {
   return CopyRows(x, rows, out, stream);
 }
 
-cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, Matrix out, cudaStream_t stream) {
+cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, Matrix out, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   const auto start = [&](auto x_type, auto out_type) {
     using X = decltype(x_type);
@@ -333,14 +342,13 @@ cudaError_t AddScaledRows(Matrix x, const int32_t* rows, const float* factors, M
 }
 
 cudaError_t RotaryAngles(const int32_t* positions, int64_t count, const float* frequencies, int64_t frequency_count,
-                         double factor, float* cos, float* sin, cudaStream_t stream) {
+                         double factor, float* cos, float* sin, Stream stream) {
   if (count == 0 || frequency_count == 0) return cudaSuccess;
   return Launch(RotaryAnglesKernel, ElementGrid(count * frequency_count), kElementThreads, 0, stream, positions, count,
                 frequencies, frequency_count, factor, cos, sin);
 }
 
-cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t head_dim, Matrix x,
-                 cudaStream_t stream) {
+cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t head_dim, Matrix x, Stream stream) {
   const int64_t half = rotary_dim / 2, heads = x.cols / head_dim;
   if (x.rows == 0 || half == 0) return cudaSuccess;
   return WithType(x.type, [&](auto x_type) {
@@ -350,7 +358,7 @@ cudaError_t Rope(const float* cos, const float* sin, int64_t rotary_dim, int64_t
   });
 }
 
-cudaError_t PoolRows(Matrix x, const RowRange* ranges, bool normalize, Matrix out, cudaStream_t stream) {
+cudaError_t PoolRows(Matrix x, const RowRange* ranges, bool normalize, Matrix out, Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   const auto start = [&](auto x_type, auto out_type) {
     using X = decltype(x_type);

@@ -44,6 +44,7 @@ __device__ __forceinline__ int RowSum(int x) {
 
 template <int kQueries>
 __global__ void __launch_bounds__(kScanThreads) BoundsKernel(CodedRows rows, ScanQueries queries, float* bounds) {
+  AwaitPriorKernel();
   LASTRO_DYNAMIC_SHARED(shared);
   uint4* numbers = reinterpret_cast<uint4*>(shared);
   const int64_t parts = rows.stride / kScanPart;
@@ -116,6 +117,7 @@ __device__ void ChooseDigit(ScanSelection* selection, uint32_t wanted, int shift
 
 __global__ void __launch_bounds__(kScanThreads)
     SelectKernel(const float* all_bounds, int64_t rows, ScanQueries queries, ScanSelection* selections, int shift) {
+  AwaitPriorKernel();
   __shared__ uint32_t counts[kDigits];
   __shared__ uint32_t blocks;
   ScanSelection* selection = selections + blockIdx.y;
@@ -135,6 +137,7 @@ __global__ void __launch_bounds__(kScanThreads)
 __global__ void __launch_bounds__(kScanThreads)
     GatherKernel(const float* all_bounds, int64_t rows, ScanSelection* selections, uint64* all_keys,
                  int64_t wanted_most) {
+  AwaitPriorKernel();
   ScanSelection* selection = selections + blockIdx.y;
   const float* bounds = all_bounds + blockIdx.y * rows;
   uint64* keys = all_keys + blockIdx.y * wanted_most;
@@ -147,7 +150,7 @@ __global__ void __launch_bounds__(kScanThreads)
 }
 
 template <int kQueries>
-cudaError_t ComputeBounds(const CodedRows& rows, const ScanQueries& queries, float* bounds, cudaStream_t stream) {
+cudaError_t ComputeBounds(const CodedRows& rows, const ScanQueries& queries, float* bounds, Stream stream) {
   return LaunchLarge(BoundsKernel<kQueries>, ElementGrid(rows.rows * kRowThreads), kScanThreads,
                      kQueries * 2 * rows.stride, stream, rows, queries, bounds);
 }
@@ -155,7 +158,7 @@ cudaError_t ComputeBounds(const CodedRows& rows, const ScanQueries& queries, flo
 }  // namespace
 
 cudaError_t ScanBestRows(const CodedRows& rows, const ScanQueries& queries, float* bounds, ScanSelection* selections,
-                         unsigned long long* keys, int64_t wanted_most, cudaStream_t stream) {
+                         unsigned long long* keys, int64_t wanted_most, Stream stream) {
   if (rows.rows == 0 || queries.count == 0) return cudaSuccess;
   ScanQueries padded = queries;
   for (int q = queries.count; q < kScanQueries; ++q) padded.of[q] = queries.of[0];

@@ -5,9 +5,9 @@
 // the whole-number product exact: the same float on the CPU.
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <cstdint>
+
+#include "kernels/cuda/stream.h"
 
 namespace lastro::kernels::cuda {
 
@@ -46,6 +46,6 @@ struct ScanSelection {
 // rows, or of as many as there are, in any order, and their number to selections[q].written. `bounds` is scratch:
 // [kScanQueries, rows]. Each `wanted` is at least 1 and at most wanted_most.
 cudaError_t ScanBestRows(const CodedRows& rows, const ScanQueries& queries, float* bounds, ScanSelection* selections,
-                         unsigned long long* keys, int64_t wanted_most, cudaStream_t stream);
+                         unsigned long long* keys, int64_t wanted_most, Stream stream);
 
 }  // namespace lastro::kernels::cuda

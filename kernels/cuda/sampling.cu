@@ -192,6 +192,7 @@ __device__ float LogSum(const Row& row) {
 __global__ void __launch_bounds__(kSampleThreads)
     SampleKernel(float* all_logits, int64_t vocabulary, int64_t stride, const SampledRow* rows, const LogitEdit* edits,
                  float* originals, SampledToken* out) {
+  AwaitPriorKernel();
   __shared__ uint64 chosen;
   const SampledRow sampled = rows[blockIdx.x];
   float* logits = all_logits + sampled.row * stride;
@@ -227,7 +228,7 @@ __global__ void __launch_bounds__(kSampleThreads)
 }  // namespace
 
 cudaError_t Sample(Matrix logits, const SampledRow* rows, int64_t count, const LogitEdit* edits, float* originals,
-                   SampledToken* out, cudaStream_t stream) {
+                   SampledToken* out, Stream stream) {
   if (count == 0) return cudaSuccess;
   return Launch(SampleKernel, dim3(static_cast<unsigned>(count)), kSampleThreads, 0, stream,
                 static_cast<float*>(logits.data), logits.cols, logits.stride, rows, edits, originals, out);

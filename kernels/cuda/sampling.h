@@ -18,6 +18,6 @@ struct SampledRow {
 // edited; no row of it twice. `rows`, `edits`, `originals` (as many as edits) and `out` are device memory; the edits of
 // a row have each id once.
 cudaError_t Sample(Matrix logits, const SampledRow* rows, int64_t count, const LogitEdit* edits, float* originals,
-                   SampledToken* out, cudaStream_t stream);
+                   SampledToken* out, Stream stream);
 
 }  // namespace lastro::kernels::cuda

@@ -10,6 +10,7 @@ namespace {
 template <DataType kType, typename Out>
 __global__ void LookUpKernel(const uint8_t* table, int64_t row_bytes, int64_t cols, const int32_t* ids, int64_t first,
                              int64_t rows, bool accumulate, Out* out, int64_t stride) {
+  AwaitPriorKernel();
   const int64_t groups = (cols + kGroup - 1) / kGroup, step = static_cast<int64_t>(gridDim.x) * blockDim.x;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < rows * groups; i += step) {
     const int64_t row = i / groups, group = i % groups;
@@ -27,6 +28,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewRowsKernel(const uint8_t* weights, int64_t row_bytes, int64_t n, int64_t k, bool vectors, const float* bias,
                   const X* x, int64_t x_stride, bool x_vectors, int rows, void* out, DataType out_type,
                   int64_t out_stride) {
+  AwaitPriorKernel();
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
   if (feature >= n) return;  // the same for the whole warp
   float sums[kRows] = {};
@@ -42,6 +44,7 @@ template <typename T, int kRows>
 __global__ void __launch_bounds__(kProductWarps* kWarp)
     FewPlainRowsKernel(const T* weights, int64_t n, int64_t k, const float* bias, const T* x, int64_t x_stride,
                        int rows, void* out, DataType out_type, int64_t out_stride) {
+  AwaitPriorKernel();
   constexpr int kVector = 16 / sizeof(T);
   const int lane = threadIdx.x % kWarp;
   const int64_t feature = static_cast<int64_t>(blockIdx.x) * kProductWarps + threadIdx.x / kWarp;
@@ -73,8 +76,7 @@ __global__ void __launch_bounds__(kProductWarps* kWarp)
 }
 
 template <DataType kType, typename X, int kRows>
-cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x, const Matrix& out,
-                         cudaStream_t stream) {
+cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x, const Matrix& out, Stream stream) {
   const int64_t row_bytes = RowBytes(w.type, w.cols);
   const bool vectors = row_bytes % 16 == 0 && reinterpret_cast<uintptr_t>(w.data) % 16 == 0;
   const bool x_vectors = InVectors(x);
@@ -97,7 +99,7 @@ cudaError_t StartFewRows(const StoredRows& w, const float* bias, const Matrix& x
 }
 
 cudaError_t LookUpRows(const StoredRows& table, const int32_t* ids, int64_t first, bool accumulate, const Matrix& out,
-                       cudaStream_t stream) {
+                       Stream stream) {
   if (out.rows == 0) return cudaSuccess;
   return WithStoredType(table.type, [&](auto stored) {
     return WithType(out.type, [&](auto to) {
@@ -112,15 +114,15 @@ cudaError_t LookUpRows(const StoredRows& table, const int32_t* ids, int64_t firs
 
 }  // namespace
 
-cudaError_t ReadRows(const StoredRows& weights, int64_t first, Matrix out, cudaStream_t stream) {
+cudaError_t ReadRows(const StoredRows& weights, int64_t first, Matrix out, Stream stream) {
   return LookUpRows(weights, nullptr, first, false, out, stream);
 }
 
-cudaError_t LookUp(const StoredRows& table, const int32_t* ids, bool accumulate, Matrix out, cudaStream_t stream) {
+cudaError_t LookUp(const StoredRows& table, const int32_t* ids, bool accumulate, Matrix out, Stream stream) {
   return LookUpRows(table, ids, 0, accumulate, out, stream);
 }
 
-cudaError_t FewRowsProduct(const StoredRows& weights, const float* bias, Matrix x, Matrix out, cudaStream_t stream) {
+cudaError_t FewRowsProduct(const StoredRows& weights, const float* bias, Matrix x, Matrix out, Stream stream) {
   if (x.rows == 0) return cudaSuccess;
   return WithStoredType(weights.type, [&](auto stored) {
     constexpr DataType kType = decltype(stored)::value;

@@ -15,13 +15,13 @@ struct StoredRows {
 };
 
 // out = rows [first, first + R) of `weights`, in out's type.
-cudaError_t ReadRows(const StoredRows& weights, int64_t first, Matrix out, cudaStream_t stream);
+cudaError_t ReadRows(const StoredRows& weights, int64_t first, Matrix out, Stream stream);
 
 // out[i] = table[ids[i]], or += with `accumulate`. `ids` is device memory.
-cudaError_t LookUp(const StoredRows& table, const int32_t* ids, bool accumulate, Matrix out, cudaStream_t stream);
+cudaError_t LookUp(const StoredRows& table, const int32_t* ids, bool accumulate, Matrix out, Stream stream);
 
 // out = x W^T + bias for at most kMaxFewRows rows: each weight is read once, sums are fp32. `bias` is [N] or null.
 inline constexpr int64_t kMaxFewRows = 8;
-cudaError_t FewRowsProduct(const StoredRows& weights, const float* bias, Matrix x, Matrix out, cudaStream_t stream);
+cudaError_t FewRowsProduct(const StoredRows& weights, const float* bias, Matrix x, Matrix out, Stream stream);
 
 }  // namespace lastro::kernels::cuda

@@ -39,16 +39,18 @@ struct Warp {
 struct Worker {
   Thread thread;
   State state = State::kIdle;
-  int parity = 0;  // of the next exchange: a thread can be one exchange ahead of its warp at most
+  bool may_go_on = true;  // awaited the kernel ahead, where it has to
+  int parity = 0;         // of the next exchange: a thread can be one exchange ahead of its warp at most
   boost::context::fiber fiber, scheduler;
 };
 
 class Machine {
  public:
-  void Run(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body) {
+  void Run(Index3 grid, Index3 block, size_t shared_bytes, bool overlaps, const std::function<void()>& body) {
     const size_t threads = size_t{block.x} * block.y * block.z;
     if (threads == 0 || threads > kMaxThreads || threads % kWarp != 0) Fail("a block must be 1 to 32 whole warps");
     body_ = &body;
+    overlaps_ = overlaps;
     gridDim = grid;
     blockDim = block;
     while (workers_.size() < threads) AddWorker();
@@ -64,12 +66,16 @@ class Machine {
     }
   }
 
+  void AwaitPriorKernel() { Self().may_go_on = true; }
+
   uint8_t* shared() {
+    CheckAwaited();
     const uintptr_t at = reinterpret_cast<uintptr_t>(shared_.data());
     return shared_.data() + (kSharedAlignment - at % kSharedAlignment) % kSharedAlignment;
   }
 
   void SyncBlock() {
+    CheckAwaited();
     Worker& self = Self();
     self.state = State::kAtBlockBarrier;
     ++at_block_barrier_;
@@ -78,6 +84,7 @@ class Machine {
   }
 
   void SyncWarp(unsigned mask) {
+    CheckAwaited();
     Worker& self = Self();
     Warp& warp = warps_[self.thread.warp];
     const unsigned bit = 1u << self.thread.lane;
@@ -126,6 +133,7 @@ class Machine {
                        static_cast<int>(t % kWarp),
                        static_cast<int>(t / kWarp)};
       worker.state = State::kReady;
+      worker.may_go_on = !overlaps_;
       worker.parity = 0;
     }
     for (Warp& warp : warps_) warp.alive = ~0u, warp.waiting = 0;
@@ -154,12 +162,17 @@ class Machine {
 
   Worker& Self() { return *running_; }
 
+  void CheckAwaited() {
+    if (!Self().may_go_on) Fail("a kernel that overlaps the one ahead does not await it first");
+  }
+
   void Wait(Worker* self) {
     if (self->state == State::kReady) return;
     self->scheduler = std::move(self->scheduler).resume();
   }
 
   void Finish(Worker* worker) {
+    CheckAwaited();
     worker->state = State::kIdle;
     --alive_;
     warps_[worker->thread.warp].alive &= ~(1u << worker->thread.lane);
@@ -186,6 +199,7 @@ class Machine {
   }
 
   const std::function<void()>* body_ = nullptr;
+  bool overlaps_ = false;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<Warp> warps_;
   std::vector<uint8_t> shared_;
@@ -202,12 +216,13 @@ thread_local Machine* machine = nullptr;
 
 }  // namespace
 
-void Run(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body) {
+void Run(Index3 grid, Index3 block, size_t shared_bytes, bool overlaps, const std::function<void()>& body) {
   std::lock_guard<std::mutex> lock(launch_mutex);
   if (machine == nullptr) machine = new Machine;
-  machine->Run(grid, block, shared_bytes, body);
+  machine->Run(grid, block, shared_bytes, overlaps, body);
 }
 
+void AwaitPriorKernel() { machine->AwaitPriorKernel(); }
 uint8_t* DynamicShared() { return machine->shared(); }
 void SyncBlock() { machine->SyncBlock(); }
 void SyncWarp(unsigned mask) { machine->SyncWarp(mask); }

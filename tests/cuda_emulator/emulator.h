@@ -4,8 +4,9 @@
 //
 // What it shows: wrong indexing (device memory is heap memory, so ASan sees every byte out of bounds; memory starts as
 // NaN), a missing barrier (threads run in an order that changes from round to round), a barrier that some threads do
-// not reach, launches beyond the hardware's limits. What it cannot show: memory ordering, speed, compiler errors in
-// device code, cuBLASLt's choices.
+// not reach, launches beyond the hardware's limits, a kernel that may overlap the one ahead and does not await it
+// first, a host that does not wait for what it reads or frees (runtime.cc). What it cannot show: memory ordering,
+// speed, compiler errors in device code, cuBLASLt's choices.
 //
 // Launches are serialised; every function below the line is for code inside a kernel.
 #pragma once
@@ -32,13 +33,15 @@ inline constexpr size_t kMaxShared = 227 * 1024;
 inline constexpr size_t kMaxSharedUnasked = 48 * 1024;
 inline constexpr unsigned kMaxGridX = 2147483647u, kMaxGridYz = 65535u;
 
-// Runs `body` once a thread. Aborts with a message when threads wait for each other for ever.
-void Run(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body);
+// Runs `body` once a thread. Aborts with a message when threads wait for each other for ever, and with `overlaps` when
+// one ends, or meets another, before AwaitPriorKernel.
+void Run(Index3 grid, Index3 block, size_t shared_bytes, bool overlaps, const std::function<void()>& body);
 
 // ---- inside a kernel
 
 extern thread_local const Thread* current_thread;
 
+void AwaitPriorKernel();   // the kernel ahead is long done
 uint8_t* DynamicShared();  // as many bytes as the launch says, 128-byte aligned; NaN at the start of a block
 void SyncBlock();
 void SyncWarp(unsigned mask);

@@ -1,7 +1,10 @@
-// CUDA's runtime API over the heap: every call is done when it returns.
+// CUDA's runtime API over the heap. A stream's work is done as late as a device may do it: when the host waits for it,
+// or frees memory; copies from and to memory that is not pinned wait for themselves.
 #include <cstdio>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "cuda_runtime.h"
 
@@ -32,7 +35,52 @@ struct CudaEmulatorGraph {
 };
 struct CudaEmulatorStream {
   std::unique_ptr<CudaEmulatorGraph> captured;
+  std::recursive_mutex mutex;  // of what follows; held while work runs, so that it runs in order
+  std::deque<std::function<void()>> ahead;
+  uint64_t enqueued = 0, done = 0;
+
+  void Enqueue(std::function<void()> work) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    ahead.push_back(std::move(work));
+    ++enqueued;
+  }
+  void RunUntil(uint64_t count) {
+    std::lock_guard<std::recursive_mutex> lock(mutex);
+    while (done < count && !ahead.empty()) {
+      const std::function<void()> work = std::move(ahead.front());
+      ahead.pop_front();
+      work();
+      ++done;
+    }
+  }
+  void RunAll() { RunUntil(~uint64_t{0}); }
 };
+struct CudaEmulatorEvent {
+  CudaEmulatorStream* stream = nullptr;
+  uint64_t recorded = 0;  // how much the stream had been given
+};
+
+namespace {
+
+// Never destroyed: streams of static objects end after it.
+std::mutex& streams_mutex = *new std::mutex;
+std::set<CudaEmulatorStream*>& streams = *new std::set<CudaEmulatorStream*>;
+std::map<const void*, size_t>& pinned_memory = *new std::map<const void*, size_t>;
+
+void RunAllStreams() {
+  std::lock_guard<std::mutex> lock(streams_mutex);
+  for (CudaEmulatorStream* stream : streams) stream->RunAll();
+}
+
+bool IsPinned(const void* memory) {
+  std::lock_guard<std::mutex> lock(streams_mutex);
+  auto after = pinned_memory.upper_bound(memory);
+  if (after == pinned_memory.begin()) return false;
+  --after;
+  return static_cast<const uint8_t*>(memory) < static_cast<const uint8_t*>(after->first) + after->second;
+}
+
+}  // namespace
 
 void CudaEmulatorFailAfter(int64_t calls) {
   std::lock_guard<std::mutex> lock(mutex);
@@ -99,6 +147,7 @@ cudaError_t cudaMalloc(void** memory, size_t bytes) {
   return cudaSuccess;
 }
 cudaError_t cudaFree(void* memory) {
+  RunAllStreams();
   std::lock_guard<std::mutex> lock(mutex);
   if (memory == nullptr) return cudaSuccess;
   auto found = allocations.find(memory);
@@ -110,15 +159,25 @@ cudaError_t cudaFree(void* memory) {
 }
 cudaError_t cudaMallocHost(void** memory, size_t bytes) {
   *memory = std::malloc(bytes);
-  return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+  if (*memory == nullptr) return cudaErrorMemoryAllocation;
+  std::lock_guard<std::mutex> lock(streams_mutex);
+  pinned_memory[*memory] = bytes;
+  return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* memory) {
+  if (memory == nullptr) return cudaSuccess;
+  RunAllStreams();
+  std::lock_guard<std::mutex> lock(streams_mutex);
+  pinned_memory.erase(memory);
   std::free(memory);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   CudaEmulatorEnqueue(stream, [=] { std::memmove(to, from, bytes); });
+  const bool waits =
+      (kind == cudaMemcpyHostToDevice && !IsPinned(from)) || (kind == cudaMemcpyDeviceToHost && !IsPinned(to));
+  if (waits && stream != nullptr && stream->captured == nullptr) stream->RunAll();
   return Done(cudaSuccess);
 }
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
@@ -139,23 +198,51 @@ cudaError_t cudaMemset2DAsync(void* memory, size_t pitch, int value, size_t widt
 }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = new CudaEmulatorStream;
+  std::lock_guard<std::mutex> lock(streams_mutex);
+  streams.insert(*stream);
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  stream->RunAll();
+  {
+    std::lock_guard<std::mutex> lock(streams_mutex);
+    streams.erase(stream);
+  }
   delete stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   // As on a device, where the capture is then no more.
-  const bool capturing = stream != nullptr && stream->captured != nullptr;
-  return Done(capturing ? cudaErrorUnknown : cudaSuccess);
+  if (stream != nullptr && stream->captured != nullptr) return Done(cudaErrorUnknown);
+  if (stream != nullptr) stream->RunAll();
+  return Done(cudaSuccess);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CudaEmulatorEvent;
+  return Done(cudaSuccess);
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  std::lock_guard<std::recursive_mutex> lock(stream->mutex);
+  *event = {stream, stream->enqueued};
+  return Done(cudaSuccess);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream != nullptr) event->stream->RunUntil(event->recorded);
+  return Done(cudaSuccess);
 }
 
 void CudaEmulatorEnqueue(cudaStream_t stream, const std::function<void()>& work) {
-  if (stream != nullptr && stream->captured != nullptr) {
+  if (stream == nullptr) {
+    work();
+  } else if (stream->captured != nullptr) {
     stream->captured->work.push_back(work);
   } else {
-    work();
+    stream->Enqueue(work);
   }
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
@@ -173,10 +260,10 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   *executable = new CudaEmulatorGraph(*graph);
   return Done(cudaSuccess);
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   const cudaError_t error = Done(cudaSuccess);
   if (error != cudaSuccess) return error;
-  for (const std::function<void()>& work : executable->work) work();
+  for (const std::function<void()>& work : executable->work) stream->Enqueue(work);
   return error;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
@@ -210,8 +297,9 @@ cudaError_t CudaEmulatorLaunch(const void* function, const cudaLaunchConfig_t& c
   if (!fits) return Done(cudaErrorInvalidConfiguration);
   const cudaError_t error = Done(cudaSuccess);
   if (error != cudaSuccess) return error;
+  const bool overlaps = config.numAttrs > 0 && config.attrs[0].val.programmaticStreamSerializationAllowed != 0;
   CudaEmulatorEnqueue(config.stream, [=, shared = config.dynamicSmemBytes] {
-    Run({g.x, g.y, g.z}, {b.x, b.y, b.z}, shared, body);
+    Run({g.x, g.y, g.z}, {b.x, b.y, b.z}, shared, overlaps, body);
   });
   return error;
 }

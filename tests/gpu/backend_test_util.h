@@ -106,6 +106,7 @@ inline std::unique_ptr<Backend> NewCuda(DataType type, int64_t memory_bytes = in
   CudaBackendOptions options;
   options.type = type;
   options.memory_bytes = memory_bytes;
+  options.kernels_overlap = testing::TestsKernelsOverlap();
   auto backend = CudaBackend::Create(options);
   EXPECT_THAT(backend, testing::IsOk());
   return *std::move(backend);

@@ -60,6 +60,20 @@ TEST(CudaBackendTest, HeadsThatAreTooWide) {
               StatusIs(absl::StatusCode::kUnimplemented, AllOf(HasSubstr("513"), HasSubstr("--device cpu"))));
 }
 
+// More than the pinned memory that it goes by way of holds at once.
+TEST(CudaBackendTest, ALargeCopyArrivesWhole) {
+  auto backend = NewCuda(DataType::kBF16, kBudget);
+  std::mt19937_64 random = testing::SeededRandom(1812345);
+  std::vector<uint8_t> bytes((size_t{18} << 20) + 12345), back(bytes.size());
+  for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+  ASSERT_OK_AND_ASSIGN(auto buffer, backend->Allocate(static_cast<int64_t>(bytes.size())));
+  ASSERT_THAT(backend->CopyToDevice(bytes.data(), static_cast<int64_t>(bytes.size()), buffer->data()), testing::IsOk());
+  backend->BeginStep({});
+  backend->CopyToHost(buffer->data(), static_cast<int64_t>(back.size()), back.data());
+  ASSERT_THAT(backend->Synchronize(), testing::IsOk());
+  EXPECT_TRUE(back == bytes);
+}
+
 TEST(CudaBackendTest, NoSuchDevice) {
   CudaBackendOptions options;
   options.device = 4096;

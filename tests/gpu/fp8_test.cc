@@ -10,6 +10,7 @@ std::unique_ptr<Backend> NewFp8(bool deterministic = false) {
   CudaBackendOptions options;
   options.fp8 = true;
   options.deterministic = deterministic;
+  options.kernels_overlap = testing::TestsKernelsOverlap();
   options.memory_bytes = int64_t{1} << 30;
   auto backend = CudaBackend::Create(options);
   EXPECT_THAT(backend, testing::IsOk());

@@ -112,6 +112,8 @@ inline unsigned __float_as_uint(float value) {
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }
 inline void __threadfence() {}
+inline void cudaGridDependencySynchronize() { cuda_emulator::AwaitPriorKernel(); }
+inline void cudaTriggerProgrammaticLaunchCompletion() {}
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
   return static_cast<unsigned long long>(static_cast<unsigned __int128>(a) * b >> 64);
 }
@@ -157,8 +159,12 @@ inline constexpr unsigned cudaStreamNonBlocking = 1;
 struct CudaEmulatorStream;
 using cudaStream_t = CudaEmulatorStream*;
 
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
 struct cudaLaunchAttribute {
-  int id = 0;
+  cudaLaunchAttributeID id;
+  struct {
+    int programmaticStreamSerializationAllowed;
+  } val;
 };
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
@@ -166,6 +172,9 @@ struct cudaLaunchConfig_t {
   cudaStream_t stream = nullptr;
   cudaLaunchAttribute* attrs = nullptr;
   unsigned numAttrs = 0;
+};
+struct cudaFuncAttributes {
+  int ptxVersion;
 };
 struct cudaDeviceProp {
   char name[256];
@@ -195,6 +204,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 
+struct CudaEmulatorEvent;
+using cudaEvent_t = CudaEmulatorEvent*;
+inline constexpr unsigned cudaEventDisableTiming = 2;
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+
 // Graphs: what a capturing stream is given is kept rather than done.
 struct CudaEmulatorGraph;
 using cudaGraph_t = CudaEmulatorGraph*;
@@ -206,13 +223,18 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
-// Does `work` in the order of the stream: now, or when what is captured is launched.
+// Does `work` in the order of the stream, when the host waits for it: with a capture open, when that is launched.
 void CudaEmulatorEnqueue(cudaStream_t stream, const std::function<void()>& work);
 
 cudaError_t CudaEmulatorSetMaxShared(const void* function, int bytes);
 cudaError_t CudaEmulatorLaunch(const void* function, const cudaLaunchConfig_t& config,
                                const std::function<void()>& body);
 
+template <typename F>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, F*) {
+  attributes->ptxVersion = 90;
+  return cudaSuccess;
+}
 template <typename F>
 cudaError_t cudaFuncSetAttribute(F* function, cudaFuncAttribute, int value) {
   return CudaEmulatorSetMaxShared(reinterpret_cast<const void*>(function), value);

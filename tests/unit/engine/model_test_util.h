@@ -29,6 +29,7 @@ inline std::unique_ptr<Runtime> NewRuntime(ComputeType type = ComputeType::kFloa
   options.compute_type = type;
   options.threads = threads;
   options.device = LASTRO_TEST_DEVICE;
+  options.kernels_overlap = testing::TestsKernelsOverlap();
   return *Runtime::Create(options);
 }
 

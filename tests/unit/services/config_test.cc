@@ -96,6 +96,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
                                "cuda:1",
                                "--gpu-memory",
                                "20GiB",
+                               "--overlap-kernels",
                                "--kv-memory",
                                "3GiB",
                                "--kv-type",
@@ -132,6 +133,7 @@ TEST(DaemonConfig, ReadsEveryOption) {
   EXPECT_EQ(node.compute.compute_type, "fp32");
   EXPECT_EQ(node.compute.device, "cuda:1");
   EXPECT_EQ(node.compute.gpu_bytes, int64_t{20} << 30);
+  EXPECT_TRUE(node.compute.kernels_overlap);
   EXPECT_EQ(node.compute.kv_bytes, int64_t{3} << 30);
   EXPECT_EQ(node.compute.kv_type, "int8");
   EXPECT_EQ(node.allowed_folder_root, "/docs");
