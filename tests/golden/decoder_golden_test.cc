@@ -235,7 +235,7 @@ TEST_P(DecoderGolden, OtherPromptDiffers) {
 // Each fact of the configuration that reference.json lists, changed a little, must show by far: none is ignored, and
 // the prompts are long enough to see it.
 TEST_P(DecoderGolden, ChangedFactsShow) {
-  if (LASTRO_GOLDEN_LONGEST < 300) GTEST_SKIP() << "some show in texts of 300 tokens only, which are not asked for here";
+  if (LASTRO_GOLDEN_LONGEST < 300) GTEST_SKIP() << "some show in texts of 300 tokens only";
   for (const auto& [from, to] : testing::Perturbations(GetParam())) {
     SCOPED_TRACE(from + " -> " + to);
     EditedModel changed(GetParam());
