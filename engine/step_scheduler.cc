@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <tuple>
 
 #include "absl/time/clock.h"
 #include "base/check.h"
@@ -49,7 +50,10 @@ bool StepScheduler::Start(StepRequest& request, const CallContext& context, Job*
   } else if (request.logits != nullptr) {
     request.logits->resize(rows * vocab);
   }
-  *job = {session, &request, &context, std::this_thread::get_id()};
+  job->session = session;
+  job->request = &request;
+  job->context = &context;
+  job->caller = std::this_thread::get_id();
   return !request.tokens.empty();
 }
 
@@ -62,7 +66,10 @@ void StepScheduler::Run(absl::Span<StepRequest> requests, const CallContext& con
     if (Start(request, context, &job)) jobs.push_back(job);
   }
   absl::MutexLock lock(&mutex_);
-  for (Job& job : jobs) waiting_.push_back(&job);
+  for (Job& job : jobs) {
+    job.due = taken_ + static_cast<int64_t>(job.left());
+    waiting_.push_back(&job);
+  }
   expected_.erase(std::this_thread::get_id());
   returned_.Signal();
   auto done = [&] { return std::all_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.done; }); };
@@ -190,9 +197,11 @@ std::vector<StepScheduler::Job*> StepScheduler::InTurn(bool decoding, Priority p
   }
   std::vector<Job*> jobs;
   while (!left.empty()) {
-    const auto next = std::min_element(left.begin(), left.end(), [&](const Job* one, const Job* other) {
-      return served[one->context->scope().tenant] < served[other->context->scope().tenant];
-    });
+    const auto turn = [&](const Job* job) {
+      return std::tuple(served[job->context->scope().tenant], job->due, job->left());
+    };
+    const auto next = std::min_element(left.begin(), left.end(),
+                                       [&](const Job* one, const Job* other) { return turn(one) < turn(other); });
     served[(*next)->context->scope().tenant] += static_cast<int64_t>((*next)->left());
     jobs.push_back(*next);
     left.erase(next);
@@ -209,6 +218,7 @@ void StepScheduler::TakeWaiting(bool decoding, Priority priority, size_t* budget
     if (left > 0 && left <= kDecodingTokens && tokens > kDecodingTokens) tokens -= kDecodingTokens;
     if (tokens == 0) continue;
     *budget -= tokens;
+    taken_ += static_cast<int64_t>(tokens);
     served_[job->context->scope().tenant] += static_cast<int64_t>(tokens);
     parts->push_back(PartOf(*job, tokens));
     running_.push_back(job);

@@ -2,8 +2,10 @@
 // same time runs in common steps of the backend's queue: each step takes the decoding sessions first, then prompts in
 // pieces, up to a budget of tokens, which beside decoding is as small as it must be for steps of not much more time
 // than decoding alone takes. Interactive calls go before those in the background; of each, the tenant that got the
-// fewest tokens, and within a tenant whoever has been longest without a turn, so that none waits for the whole of
-// another; decoding, prompts and the background each have a share of every step.
+// fewest tokens, and within a tenant whoever is due first: when as many tokens have been computed since it came as it
+// has itself. So prompts of one length end one after the other rather than all at the end, a short one does not wait
+// for a long one that came shortly before, and a long one waits for no more than its own length of what came later.
+// Decoding, prompts and the background each have a share of every step.
 //
 // There is no thread of its own: one of the waiting callers asks the queue for the next step on behalf of all.
 // Thread-safe.
@@ -48,6 +50,7 @@ class StepScheduler {
     StepRequest* request = nullptr;
     const CallContext* context = nullptr;
     std::thread::id caller;
+    int64_t due = 0;      // of taken_
     size_t computed = 0;  // tokens of the request
     bool done = false;
     size_t left() const { return request->tokens.size() - computed; }
@@ -80,8 +83,9 @@ class StepScheduler {
   absl::CondVar changed_;  // a step ended, or nobody leads
   absl::CondVar returned_;
   bool led_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);   // whose turn is next is first
-  std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);  // in the current step
+  std::deque<Job*> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Job*> running_ ABSL_GUARDED_BY(mutex_);              // in the current step
+  int64_t taken_ ABSL_GUARDED_BY(mutex_) = 0;                      // tokens that steps have taken
   std::map<std::string, int64_t> served_ ABSL_GUARDED_BY(mutex_);  // tokens of each tenant that waits
   // Callers whose requests the last step ended, and whether they decode: they are likely to come back at once, with the
   // next token.

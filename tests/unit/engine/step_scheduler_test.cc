@@ -294,7 +294,7 @@ TEST_F(StepSchedulerTurnsTest, TenantsGetTheSameTokens) {
   ComputeQueue& queue = runtime_->backend().queue();
   QueueBlocker before(queue);
   before.AwaitStart();
-  const std::vector<int32_t> ids = Ids(500, 1), quiet_ids = Ids(300, 2);
+  const std::vector<int32_t> ids = Ids(500, 1), quiet_ids = Ids(500, 2);
   Text loud[3], quiet;
   for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
   Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
@@ -318,6 +318,45 @@ TEST_F(StepSchedulerTurnsTest, TenantsGetTheSameTokens) {
     ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
   }
   ExpectNear(quiet.logits, Extend(**model_->NewSession(512), quiet_ids));
+}
+
+// Of one tenant a short prompt goes before longer ones that came with it, and those one after the other: each piece of
+// a step that is left goes to the one that ends first.
+TEST_F(StepSchedulerTurnsTest, WhoeverIsDueFirstEndsFirst) {
+  Load();
+  ComputeQueue& queue = runtime_->backend().queue();
+  QueueBlocker before(queue);
+  before.AwaitStart();
+  const std::vector<int32_t> ids = Ids(500, 1), short_ids = Ids(100, 2);
+  Text first, second, third, brief;
+  for (Text* text : {&first, &second, &third}) Start(text, ids, Priority::kInteractive);
+  Start(&brief, short_ids, Priority::kInteractive);
+  QueueBlocker second_step(queue);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  before.Release();  // the first step: the short one, 412 of the first
+  brief.caller.join();
+  EXPECT_FALSE(first.done);
+  second_step.AwaitStart();
+  while (queue.waiting() < 1) std::this_thread::yield();
+  QueueBlocker third_step(queue);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  second_step.Release();  // the second: 88 of the first, 424 of the second
+  first.caller.join();
+  EXPECT_FALSE(second.done);
+  third_step.AwaitStart();
+  while (queue.waiting() < 1) std::this_thread::yield();
+  QueueBlocker fourth_step(queue);
+  while (queue.waiting() < 2) std::this_thread::yield();
+  third_step.Release();  // the third: 76 of the second, 436 of the third
+  second.caller.join();
+  EXPECT_FALSE(third.done);
+  fourth_step.Release();
+  third.caller.join();
+  for (Text* text : {&first, &second, &third}) {
+    EXPECT_THAT(text->status, IsOk());
+    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
+  }
+  ExpectNear(brief.logits, Extend(**model_->NewSession(512), short_ids));
 }
 
 // Texts that together exceed the KV memory wait for each other; none ends midway.
