@@ -235,8 +235,15 @@ TEST_F(StepSchedulerTest, ManyCallersAtOnce) {
   EXPECT_EQ(Extend(*rest, Ids(512, 2)).size(), kVocab);
 }
 
+// Steps that run one at a time, when the test says so.
 class StepSchedulerTurnsTest : public StepSchedulerTest {
  protected:
+  StepSchedulerTurnsTest() {
+    Load();
+    blocker_ = std::make_unique<QueueBlocker>(queue());
+    blocker_->AwaitStart();
+  }
+
   struct Text {
     std::unique_ptr<DecoderSession> session;
     std::thread caller;
@@ -260,103 +267,126 @@ class StepSchedulerTurnsTest : public StepSchedulerTest {
     });
     while (text->looked < 2) std::this_thread::yield();
   }
+
+  // Lets the step run that waits, and none after it.
+  void RunOneStep() {
+    blocker_->AwaitStart();
+    while (queue().waiting() < 1) std::this_thread::yield();
+    auto next = std::make_unique<QueueBlocker>(queue());
+    while (queue().waiting() < 2) std::this_thread::yield();
+    blocker_->Release();
+    blocker_ = std::move(next);
+  }
+  void RunOtherSteps() { blocker_->Release(); }
+
+  // As if it had run by itself.
+  void ExpectAlone(const Text& text, const std::vector<int32_t>& ids) {
+    EXPECT_THAT(text.status, IsOk());
+    ExpectNear(text.logits, Extend(**model_->NewSession(512), ids));
+  }
+
+ private:
+  ComputeQueue& queue() { return runtime_->backend().queue(); }
+
+  std::unique_ptr<QueueBlocker> blocker_;  // holds the queue up
 };
 
 // Calls that come while a step waits share it: prompts that somebody waits for before one of the background, which has
 // a share nevertheless.
 TEST_F(StepSchedulerTurnsTest, InteractivePromptsGoFirst) {
-  Load();
-  ComputeQueue& queue = runtime_->backend().queue();
-  QueueBlocker before(queue);
-  before.AwaitStart();
   const std::vector<int32_t> first_ids = Ids(300, 1), background_ids = Ids(400, 2), second_ids = Ids(140, 3);
   Text first, background, second;
   Start(&first, first_ids, Priority::kInteractive);
   Start(&background, background_ids, Priority::kBackground);
   Start(&second, second_ids, Priority::kInteractive);
-  QueueBlocker after(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  before.Release();
-  first.caller.join();  // with the first step, in which the background has what is left
+  RunOneStep();  // the background has what is left
+  first.caller.join();
   second.caller.join();
   EXPECT_FALSE(background.done);
-  after.Release();
+  RunOtherSteps();
   background.caller.join();
   for (auto& [text, ids] : {std::pair(&first, first_ids), {&second, second_ids}, {&background, background_ids}}) {
-    EXPECT_THAT(text->status, IsOk());
-    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
+    ExpectAlone(*text, ids);
   }
 }
 
 // A tenant with many prompts does not make another wait for all of them.
 TEST_F(StepSchedulerTurnsTest, TenantsGetTheSameTokens) {
-  Load();
-  ComputeQueue& queue = runtime_->backend().queue();
-  QueueBlocker before(queue);
-  before.AwaitStart();
   const std::vector<int32_t> ids = Ids(500, 1), quiet_ids = Ids(500, 2);
   Text loud[3], quiet;
   for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
   Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
-  QueueBlocker second(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  before.Release();  // the first step: 500 of loud's first, 12 of quiet's
+  RunOneStep();  // 500 of loud's first, 12 of quiet's
   loud[0].caller.join();
   EXPECT_FALSE(quiet.done);
-  second.AwaitStart();
-  while (queue.waiting() < 1) std::this_thread::yield();  // the second step waits
-  QueueBlocker third(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  second.Release();
+  RunOneStep();
   quiet.caller.join();
   EXPECT_FALSE(loud[1].done);
   EXPECT_FALSE(loud[2].done);
-  third.Release();
+  RunOtherSteps();
   for (Text* text : {&loud[1], &loud[2]}) text->caller.join();
-  for (Text* text : {&loud[0], &loud[1], &loud[2]}) {
-    EXPECT_THAT(text->status, IsOk());
-    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
-  }
-  ExpectNear(quiet.logits, Extend(**model_->NewSession(512), quiet_ids));
+  for (const Text& text : loud) ExpectAlone(text, ids);
+  ExpectAlone(quiet, quiet_ids);
+}
+
+// Also where each of its prompts is shorter than the other's.
+TEST_F(StepSchedulerTurnsTest, ShortPromptsOfOneTenantDoNotHoldUpAnother) {
+  const std::vector<int32_t> ids = Ids(260, 1), quiet_ids = Ids(300, 2);
+  Text loud[4], quiet;
+  for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
+  Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
+  RunOneStep();  // 260 of loud's first, 252 of quiet's
+  loud[0].caller.join();
+  EXPECT_FALSE(quiet.done);
+  RunOneStep();  // the rest of quiet's
+  quiet.caller.join();
+  EXPECT_FALSE(loud[3].done);
+  RunOtherSteps();
+  for (Text* text : {&loud[1], &loud[2], &loud[3]}) text->caller.join();
+  for (const Text& text : loud) ExpectAlone(text, ids);
+  ExpectAlone(quiet, quiet_ids);
 }
 
 // Of one tenant a short prompt goes before longer ones that came with it, and those one after the other: each piece of
 // a step that is left goes to the one that ends first.
 TEST_F(StepSchedulerTurnsTest, WhoeverIsDueFirstEndsFirst) {
-  Load();
-  ComputeQueue& queue = runtime_->backend().queue();
-  QueueBlocker before(queue);
-  before.AwaitStart();
-  const std::vector<int32_t> ids = Ids(500, 1), short_ids = Ids(100, 2);
+  const std::vector<int32_t> ids = Ids(500, 1), brief_ids = Ids(100, 2);
   Text first, second, third, brief;
   for (Text* text : {&first, &second, &third}) Start(text, ids, Priority::kInteractive);
-  Start(&brief, short_ids, Priority::kInteractive);
-  QueueBlocker second_step(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  before.Release();  // the first step: the short one, 412 of the first
+  Start(&brief, brief_ids, Priority::kInteractive);
+  RunOneStep();  // the short one, 412 of the first
   brief.caller.join();
   EXPECT_FALSE(first.done);
-  second_step.AwaitStart();
-  while (queue.waiting() < 1) std::this_thread::yield();
-  QueueBlocker third_step(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  second_step.Release();  // the second: 88 of the first, 424 of the second
+  RunOneStep();  // 88 of the first, 424 of the second
   first.caller.join();
   EXPECT_FALSE(second.done);
-  third_step.AwaitStart();
-  while (queue.waiting() < 1) std::this_thread::yield();
-  QueueBlocker fourth_step(queue);
-  while (queue.waiting() < 2) std::this_thread::yield();
-  third_step.Release();  // the third: 76 of the second, 436 of the third
+  RunOneStep();  // 76 of the second, 436 of the third
   second.caller.join();
   EXPECT_FALSE(third.done);
-  fourth_step.Release();
+  RunOtherSteps();
   third.caller.join();
-  for (Text* text : {&first, &second, &third}) {
-    EXPECT_THAT(text->status, IsOk());
-    ExpectNear(text->logits, Extend(**model_->NewSession(512), ids));
-  }
-  ExpectNear(brief.logits, Extend(**model_->NewSession(512), short_ids));
+  for (const Text* text : {&first, &second, &third}) ExpectAlone(*text, ids);
+  ExpectAlone(brief, brief_ids);
+}
+
+// Shorter ones that keep coming do not make a long prompt wait for more than its own length.
+TEST_F(StepSchedulerTurnsTest, ShortPromptsThatComeLaterWait) {
+  const std::vector<int32_t> long_ids = Ids(500, 1), with_it_ids = Ids(400, 2), later_ids = Ids(300, 3);
+  Text lengthy, with_it, later;
+  Start(&lengthy, long_ids, Priority::kInteractive);
+  Start(&with_it, with_it_ids, Priority::kInteractive);
+  RunOneStep();  // the shorter one, 112 of the long one
+  with_it.caller.join();
+  EXPECT_FALSE(lengthy.done);
+  Start(&later, later_ids, Priority::kInteractive);
+  RunOneStep();  // 388 of the long one, which are more than later's 300
+  lengthy.caller.join();
+  EXPECT_FALSE(later.done);
+  RunOtherSteps();
+  later.caller.join();
+  ExpectAlone(lengthy, long_ids);
+  ExpectAlone(with_it, with_it_ids);
+  ExpectAlone(later, later_ids);
 }
 
 // Texts that together exceed the KV memory wait for each other; none ends midway.
