@@ -15,6 +15,19 @@ HWY_INLINE Sixteen Doubled(__m256 eight) {
   return {_mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
           _mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
 }
+// Number i of the four in each half, throughout its half.
+HWY_INLINE __m256 Spread(__m256 halves, int i) {
+  switch (i) {
+    case 0:
+      return _mm256_permute_ps(halves, 0x00);
+    case 1:
+      return _mm256_permute_ps(halves, 0x55);
+    case 2:
+      return _mm256_permute_ps(halves, 0xAA);
+    default:
+      return _mm256_permute_ps(halves, 0xFF);
+  }
+}
 HWY_INLINE Sixteen Times(const Sixteen& numbers, float factor) {
   const __m256 by = _mm256_set1_ps(factor);
   return {_mm256_mul_ps(numbers.low, by), _mm256_mul_ps(numbers.high, by)};
@@ -47,10 +60,11 @@ struct DirectQ4_0 {
   static constexpr bool kMinima = true;
   explicit HWY_INLINE DirectQ4_0(const uint8_t* blocks) : blocks(blocks) {}
   HWY_INLINE __m256 Scales() const { return EightScales(blocks, 18); }
-  HWY_INLINE Sixteen Minima(__m256 scales) const { return Times(Doubled(scales), 8); }
+  HWY_INLINE Sixteen Minima(__m256 scales) const { return Doubled(_mm256_mul_ps(scales, _mm256_set1_ps(8))); }
   HWY_INLINE __m256i Products(int i, __m256i x) const {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(blocks + 18 * i + 2));
-    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
+    const __m256i both =
+        _mm256_srlv_epi32(_mm256_broadcastsi128_si256(bytes), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
     return _mm256_maddubs_epi16(_mm256_and_si256(both, Bytes(15)), x);
   }
   const uint8_t* blocks;
@@ -60,19 +74,24 @@ struct DirectQ4_0 {
 struct DirectNibbles {
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = true;
-  explicit HWY_INLINE DirectNibbles(const uint8_t* block) : block(block) { UnpackSixBits(block, bytes); }
-  HWY_INLINE __m256 Eight(int64_t first, float factor) const {
-    const __m128i numbers = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes + first));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(numbers)), _mm256_set1_ps(factor));
+  explicit HWY_INLINE DirectNibbles(const uint8_t* block) : block(block), numbers(UnpackSixBits(block)) {
+    int halves;
+    std::memcpy(&halves, block, sizeof(halves));
+    factors = _mm_cvtph_ps(_mm_cvtsi32_si128(halves));
   }
-  HWY_INLINE __m256 Scales() const { return Eight(0, Half(block)); }
-  HWY_INLINE Sixteen Minima(__m256) const { return Doubled(Eight(8, Half(block + 2))); }
+  static HWY_INLINE __m256 Eight(uint64_t numbers, __m128 factor) {
+    const __m128i bytes = _mm_cvtsi64_si128(static_cast<int64_t>(numbers));
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_broadcastss_ps(factor));
+  }
+  HWY_INLINE __m256 Scales() const { return Eight(numbers.scales, factors); }
+  HWY_INLINE Sixteen Minima(__m256) const { return Doubled(Eight(numbers.minima, _mm_movehdup_ps(factors))); }
   static HWY_INLINE __m256i Nibbles(const uint8_t* from, int i) {
     const __m256i bytes = Load32(from + i / 2 * 32);
     return _mm256_and_si256(i % 2 == 0 ? bytes : _mm256_srli_epi16(bytes, 4), Bytes(15));
   }
   const uint8_t* block;
-  alignas(16) uint8_t bytes[16];
+  SixBits numbers;
+  __m128 factors;  // of the scales, of the minima
 };
 
 struct DirectQ4_K : DirectNibbles {
@@ -136,21 +155,22 @@ struct Unpacked {
   Chunk chunk;
 };
 
-// The scales of a chunk, multiplied by those of x: of each eight sums of 32 products.
+// The scales of a chunk, multiplied by those of x: At(i) is for the sums of products 32 i to 32 i + 31. They stay in
+// registers, as what was just stored is slow to load in parts.
 struct Factors {
-  HWY_INLINE void Put(__m256 scales, __m256 of_x) { _mm256_store_ps(numbers, _mm256_mul_ps(scales, of_x)); }
+  HWY_INLINE void Put(__m256 scales, __m256 of_x) {
+    const __m256 eight = _mm256_mul_ps(scales, of_x);
+    first = _mm256_permute2f128_ps(eight, eight, 0x00);
+    last = _mm256_permute2f128_ps(eight, eight, 0x11);
+  }
   HWY_INLINE void Put(const Sixteen& scales, __m256 of_x) {
     const Sixteen both = Doubled(of_x);
-    _mm256_store_ps(numbers, _mm256_mul_ps(scales.low, both.low));
-    _mm256_store_ps(numbers + 8, _mm256_mul_ps(scales.high, both.high));
+    const __m256i even_odd = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    first = _mm256_permutevar8x32_ps(_mm256_mul_ps(scales.low, both.low), even_odd);
+    last = _mm256_permutevar8x32_ps(_mm256_mul_ps(scales.high, both.high), even_odd);
   }
-  template <int64_t kGroup>
-  HWY_INLINE __m256 At(int i) const {
-    if constexpr (kGroup == 32) return _mm256_broadcast_ss(numbers + i);
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(numbers + 2 * i)),
-                                _mm_broadcast_ss(numbers + 2 * i + 1), 1);
-  }
-  alignas(32) float numbers[16];
+  HWY_INLINE __m256 At(int i) const { return Spread(i < 4 ? first : last, i % 4); }
+  __m256 first, last;
 };
 
 // The sums of one feature over kR rows of x.
@@ -173,7 +193,7 @@ struct RowSums {
         const __m256i codes = Load32(static_cast<const int8_t*>(x.codes) + at + r * x.padded_k + 32 * i);
         const __m256i dots = _mm256_madd_epi16(source.Products(i, codes), _mm256_set1_epi16(1));
         __m256& sum = i % 2 == 0 ? even[r] : odd[r];
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), factors[r].template At<Source::kGroup>(i), sum);
+        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), factors[r].At(i), sum);
       }
     }
     if constexpr (Source::kMinima) {

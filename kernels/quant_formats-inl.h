@@ -192,24 +192,26 @@ struct Mxfp4 {
   }
 };
 
-// Q4_K and Q5_K: eight scales, then eight minima, of 6 bits each.
-HWY_INLINE void UnpackSixBits(const uint8_t* block, uint8_t* bytes) {
+// Of Q4_K and Q5_K: eight scales and eight minima of 6 bits each, a byte apiece.
+struct SixBits {
+  uint64_t scales, minima;
+};
+HWY_INLINE SixBits UnpackSixBits(const uint8_t* block) {
   uint32_t s[3];
   std::memcpy(s, block + 4, sizeof(s));
-  uint32_t numbers[4];
-  numbers[0] = s[0] & 0x3F3F3F3F;
-  numbers[1] = (s[2] & 0x0F0F0F0F) | (s[0] >> 2 & 0x30303030);
-  numbers[2] = s[1] & 0x3F3F3F3F;
-  numbers[3] = (s[2] >> 4 & 0x0F0F0F0F) | (s[1] >> 2 & 0x30303030);
-  std::memcpy(bytes, numbers, sizeof(numbers));
+  auto eight = [](uint32_t first, uint32_t last) { return first | static_cast<uint64_t>(last) << 32; };
+  return {eight(s[0] & 0x3F3F3F3F, (s[2] & 0x0F0F0F0F) | (s[0] >> 2 & 0x30303030)),
+          eight(s[1] & 0x3F3F3F3F, (s[2] >> 4 & 0x0F0F0F0F) | (s[1] >> 2 & 0x30303030))};
 }
 
 HWY_INLINE void UnpackScales6(const uint8_t* block, Chunk* chunk) {
-  uint8_t bytes[16];
-  UnpackSixBits(block, bytes);
+  const SixBits numbers = UnpackSixBits(block);
+  uint8_t bytes[8];
+  std::memcpy(bytes, &numbers.scales, sizeof(bytes));
   Scale8(bytes, Half(block), chunk->scales);
+  std::memcpy(bytes, &numbers.minima, sizeof(bytes));
   float minima[8];
-  Scale8(bytes + 8, Half(block + 2), minima);
+  Scale8(bytes, Half(block + 2), minima);
   for (int g = 0; g < 8; ++g) chunk->minima[2 * g] = chunk->minima[2 * g + 1] = minima[g];
 }
 

@@ -68,13 +68,13 @@ struct DirectNibbles {
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = true;
   explicit HWY_INLINE DirectNibbles(const uint8_t* block) : block(block) {
-    alignas(16) uint8_t bytes[16];
-    UnpackSixBits(block, bytes);
+    const SixBits six = UnpackSixBits(block);
     uint32_t halves;
     std::memcpy(&halves, block, sizeof(halves));
     const __m128 factors = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(halves)));
     const __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
-    const __m512i numbers = _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    const __m512i numbers = _mm512_cvtepu8_epi32(
+        _mm_set_epi64x(static_cast<int64_t>(six.minima), static_cast<int64_t>(six.scales)));
     both = _mm512_mul_ps(_mm512_cvtepi32_ps(numbers), _mm512_permutexvar_ps(lanes, _mm512_castps128_ps512(factors)));
   }
   HWY_INLINE __m512 Scales() const { return both; }

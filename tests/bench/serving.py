@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Many streams at once, beside llama.cpp's server: prompts of 1,500 tokens, 64 new ones; tokens/s, time to the first
-token and between tokens, as clients see them.
+token, between tokens and to the last one, as clients see them.
 
     tests/bench/serving.py [--llama-server PROGRAM] [--model FILE.gguf|FOLDER] [--streams 1 4 16 64] [--requests 128]
 
@@ -47,6 +47,7 @@ def run_streams(server, streams, each, args):
 
 def figures(replies, seconds, client, args):
     first = [r.times[0] - r.asked for r in replies]
+    last = [r.times[-1] - r.asked for r in replies]
     gaps = [gap for r in replies for _, gap in r.gaps()]
     generated = sum(r.tokens for r in replies)
     return {
@@ -56,6 +57,8 @@ def figures(replies, seconds, client, args):
         "first token p99, ms": 1000 * percentile(first, 0.99),
         "between tokens p50, ms": 1000 * percentile(gaps, 0.5),
         "between tokens p99, ms": 1000 * percentile(gaps, 0.99),
+        "last token p50, ms": 1000 * percentile(last, 0.5),
+        "last token p99, ms": 1000 * percentile(last, 0.99),
         "new tokens a request": generated / len(replies),
         "refused": sum(r.refused for r in replies),
         "client's share of a core": client / seconds,
