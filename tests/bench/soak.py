@@ -208,7 +208,7 @@ class Worker(threading.Thread):
         return self.rng.choice([
             (self.ask.Ask, ask_pb.AskRequest(question=" "), "INVALID_ARGUMENT"),
             (self.ask.AskStream, ask_pb.AskRequest(question="x", collection="nowhere"), "NOT_FOUND"),
-            (self.ask.Ask, ask_pb.AskRequest(question="x", history=[ask_pb.Turn(text="y")]), "UNIMPLEMENTED"),
+            (self.ask.Ask, ask_pb.AskRequest(question="x", history=[ask_pb.Turn(text="y")]), "INVALID_ARGUMENT"),
             (self.retrieval.Search, retrieval_pb.SearchRequest(query="x", collection="nowhere"), "NOT_FOUND"),
             (self.retrieval.Search, retrieval_pb.SearchRequest(query="x", limit=-1), "INVALID_ARGUMENT"),
             (generate, text(max_new_tokens=1 << 20), "INVALID_ARGUMENT"),
