@@ -285,6 +285,25 @@ class StepSchedulerTurnsTest : public StepSchedulerTest {
     ExpectNear(text.logits, Extend(**model_->NewSession(512), ids));
   }
 
+  // Four prompts of one tenant and one of another, which ends with the second step, as do at most `loud_ended` of the
+  // four, and the first of them with the first.
+  void ExpectQuietAfterTwoSteps(int loud_tokens, int quiet_tokens, size_t loud_ended) {
+    const std::vector<int32_t> loud_ids = Ids(loud_tokens, 1), quiet_ids = Ids(quiet_tokens, 2);
+    Text loud[4], quiet;
+    for (Text& text : loud) Start(&text, loud_ids, Priority::kInteractive, "loud");
+    Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
+    RunOneStep();
+    loud[0].caller.join();
+    EXPECT_FALSE(quiet.done);
+    RunOneStep();
+    quiet.caller.join();
+    for (size_t i = loud_ended; i < std::size(loud); ++i) EXPECT_FALSE(loud[i].done);
+    RunOtherSteps();
+    for (size_t i = 1; i < std::size(loud); ++i) loud[i].caller.join();
+    for (const Text& text : loud) ExpectAlone(text, loud_ids);
+    ExpectAlone(quiet, quiet_ids);
+  }
+
  private:
   ComputeQueue& queue() { return runtime_->backend().queue(); }
 
@@ -310,41 +329,12 @@ TEST_F(StepSchedulerTurnsTest, InteractivePromptsGoFirst) {
   }
 }
 
-// A tenant with many prompts does not make another wait for all of them.
+// A tenant with many prompts does not make another wait for all of them, also where each is shorter than the other's.
 TEST_F(StepSchedulerTurnsTest, TenantsGetTheSameTokens) {
-  const std::vector<int32_t> ids = Ids(500, 1), quiet_ids = Ids(500, 2);
-  Text loud[3], quiet;
-  for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
-  Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
-  RunOneStep();  // 500 of loud's first, 12 of quiet's
-  loud[0].caller.join();
-  EXPECT_FALSE(quiet.done);
-  RunOneStep();
-  quiet.caller.join();
-  EXPECT_FALSE(loud[1].done);
-  EXPECT_FALSE(loud[2].done);
-  RunOtherSteps();
-  for (Text* text : {&loud[1], &loud[2]}) text->caller.join();
-  for (const Text& text : loud) ExpectAlone(text, ids);
-  ExpectAlone(quiet, quiet_ids);
+  ExpectQuietAfterTwoSteps(500, 500, 1);  // 500 of loud's first, 12 of quiet's; 488 of quiet's, 24 of loud's second
 }
-
-// Also where each of its prompts is shorter than the other's.
 TEST_F(StepSchedulerTurnsTest, ShortPromptsOfOneTenantDoNotHoldUpAnother) {
-  const std::vector<int32_t> ids = Ids(260, 1), quiet_ids = Ids(300, 2);
-  Text loud[4], quiet;
-  for (Text& text : loud) Start(&text, ids, Priority::kInteractive, "loud");
-  Start(&quiet, quiet_ids, Priority::kInteractive, "quiet");
-  RunOneStep();  // 260 of loud's first, 252 of quiet's
-  loud[0].caller.join();
-  EXPECT_FALSE(quiet.done);
-  RunOneStep();  // the rest of quiet's
-  quiet.caller.join();
-  EXPECT_FALSE(loud[3].done);
-  RunOtherSteps();
-  for (Text* text : {&loud[1], &loud[2], &loud[3]}) text->caller.join();
-  for (const Text& text : loud) ExpectAlone(text, ids);
-  ExpectAlone(quiet, quiet_ids);
+  ExpectQuietAfterTwoSteps(260, 300, 2);  // 260 and 252; 48, loud's second and 204 of its third
 }
 
 // Of one tenant a short prompt goes before longer ones that came with it, and those one after the other: each piece of
