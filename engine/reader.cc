@@ -34,10 +34,26 @@ struct WindowLogits {
 
 struct PairTokens {
   std::vector<Token> passage;
+  std::vector<int> parts;        // that the tokens lie in
   std::vector<TokenSpan> found;  // in tokens of the passage
   Reading reading{kLowest, kLowest, 0, {}};
   bool finite = true;  // all scores of its windows
 };
+
+// Whether a bar between cells of a table's row stands there.
+bool IsBorder(absl::string_view text, size_t at) { return at > 0 && text.substr(at - 1, 3) == " | "; }
+
+// Lines and cells, counted, and the borders between cells: no answer goes on from one into the next.
+std::vector<int> PartsOf(absl::string_view passage, absl::Span<const Token> tokens) {
+  std::vector<int> parts;
+  int part = 0;
+  size_t at = 0;
+  for (const Token& token : tokens) {
+    for (; at < token.begin; ++at) part += passage[at] == '\n' ? 1 : IsBorder(passage, at) ? 2 : 0;
+    parts.push_back(IsBorder(passage, at) ? part + 1 : part);
+  }
+  return parts;
+}
 
 class LoadedReader : public Reader {
  public:
@@ -112,6 +128,7 @@ absl::Status LoadedReader::AddWindows(size_t index, const ReadPair& pair, PairTo
       FramePair(*tokenizer_, pair.question, head_.pair_separators, static_cast<size_t>(head_.question_tokens));
   AddContext(pair.context, &frame);
   tokens->passage = tokenizer_->EncodeWithOffsets(pair.passage);
+  tokens->parts = PartsOf(pair.passage, tokens->passage);
   const size_t around = frame.before.size() + frame.after.size(), window = static_cast<size_t>(head_.window_tokens);
   if (frame.first_tokens == 0) return absl::InvalidArgumentError(absl::StrCat("question ", index, " has no tokens"));
   if (tokens->passage.empty()) return absl::InvalidArgumentError(absl::StrCat("passage ", index, " has no tokens"));
@@ -166,7 +183,8 @@ void LoadedReader::Collect(const Window& window, const WindowLogits& logits, Pai
     end.push_back(logits.spans[2 * row + 1]);
   }
   const float none = logits.spans[0] + logits.spans[1];
-  for (TokenSpan span : AllSpans(start, end, head_.answer_tokens)) {
+  const auto parts = absl::MakeConstSpan(tokens->parts).subspan(window.begin, window.end - window.begin);
+  for (TokenSpan span : AllSpans(start, end, parts, head_.answer_tokens)) {
     span.first += static_cast<int64_t>(window.begin);
     span.last += static_cast<int64_t>(window.begin);
     span.score -= none;

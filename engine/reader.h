@@ -61,7 +61,8 @@ struct ReadPair {
                                    // pointed at
 };
 
-// Bytes of the passage, from the first of a token to behind the last of one.
+// Bytes of the passage, from the first of a token to behind the last of one, within a line and, where " | " divides it,
+// a cell.
 struct ReadSpan {
   uint32_t begin = 0;
   uint32_t end = 0;

@@ -11,13 +11,15 @@ bool Overlap(const TokenSpan& a, const TokenSpan& b) { return a.first <= b.last 
 
 }  // namespace
 
-std::vector<TokenSpan> AllSpans(absl::Span<const float> start, absl::Span<const float> end, int64_t longest) {
-  LASTRO_CHECK(start.size() == end.size());
+std::vector<TokenSpan> AllSpans(absl::Span<const float> start, absl::Span<const float> end, absl::Span<const int> parts,
+                                int64_t longest) {
+  LASTRO_CHECK(start.size() == end.size() && start.size() == parts.size());
   const int64_t tokens = static_cast<int64_t>(start.size());
   std::vector<TokenSpan> spans;
   spans.reserve(static_cast<size_t>(tokens * std::min(longest, tokens)));
   for (int64_t first = 0; first < tokens; ++first) {
     for (int64_t last = first; last < std::min(tokens, first + longest); ++last) {
+      if (parts[static_cast<size_t>(last)] != parts[static_cast<size_t>(first)]) break;
       spans.push_back({first, last, start[static_cast<size_t>(first)] + end[static_cast<size_t>(last)]});
     }
   }

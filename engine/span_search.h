@@ -15,8 +15,10 @@ struct TokenSpan {
   float score = 0;
 };
 
-// Every span of at most `longest` tokens; score = start[first] + end[last]. REQUIRES: start.size() == end.size().
-std::vector<TokenSpan> AllSpans(absl::Span<const float> start, absl::Span<const float> end, int64_t longest);
+// Every span of at most `longest` tokens that lies in one part; score = start[first] + end[last]. parts[i] is the part
+// of token i and never falls. REQUIRES: all three are of one size.
+std::vector<TokenSpan> AllSpans(absl::Span<const float> start, absl::Span<const float> end, absl::Span<const int> parts,
+                                int64_t longest);
 
 // The `count` best that do not overlap, best first: each next one is the best of those that overlap none before it.
 // Ties go to the earlier in `spans`.

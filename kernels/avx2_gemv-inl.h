@@ -1,7 +1,7 @@
-// Quantised products of few rows in bytes, for CPUs without VNNI: simd_quant.cc includes this once per instruction set.
-// Blocks go from memory to products in registers. Bytes without sign times bytes of x add up to 16 bits in twos, so the
-// former stay below 129: codes are moved up to begin at nothing, which goes into the minima, or, where they fill a
-// byte, give their sign to x.
+// Quantised products of few rows in bytes of 256 bits: simd_quant.cc includes this once per instruction set, and with
+// LASTRO_VNNI 1 for AVX-VNNI. Blocks go from memory to products in registers. Without VNNI bytes without sign times
+// bytes of x add up to 16 bits in twos, so the former stay below 129: codes are moved up to begin at nothing, which
+// goes into the minima, or, where they fill a byte, give their sign to x.
 
 HWY_INLINE __m256i Load32(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 HWY_INLINE __m256i Bytes(int value) { return _mm256_set1_epi8(static_cast<char>(value)); }
@@ -38,20 +38,27 @@ HWY_INLINE __m256 EightScales(const uint8_t* blocks, int64_t bytes) {
   return _mm256_load_ps(scales);
 }
 
-// 32 codes times x, the products of two neighbours added.
+// 32 codes without sign times x, the products of four neighbours added.
+HWY_INLINE __m256i Products(__m256i codes, __m256i x) {
+#if LASTRO_VNNI
+  return _mm256_dpbusd_avx_epi32(_mm256_setzero_si256(), codes, x);
+#else
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1));
+#endif
+}
 HWY_INLINE __m256i SignedProducts(__m256i codes, __m256i x) {
-  return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+  return Products(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
 }
 
-// Formats give, of a chunk of 256: the scales of its groups; minima, if it has them; the products of 32 codes from 32 i
-// on. Codes of groups of 32 have scales for eight groups, those of 16 for sixteen.
+// Formats give, of a chunk of 256: the scales of its groups; minima, if it has them; the sums of products, of
+// 32 codes from 32 i on. Codes of groups of 32 have scales for eight groups, those of 16 for sixteen.
 
 struct DirectQ8_0 {
   static constexpr int64_t kGroup = 32;
   static constexpr bool kMinima = false;
   explicit HWY_INLINE DirectQ8_0(const uint8_t* blocks) : blocks(blocks) {}
   HWY_INLINE __m256 Scales() const { return EightScales(blocks, 34); }
-  HWY_INLINE __m256i Products(int i, __m256i x) const { return SignedProducts(Load32(blocks + 34 * i + 2), x); }
+  HWY_INLINE __m256i Dots(int i, __m256i x) const { return SignedProducts(Load32(blocks + 34 * i + 2), x); }
   const uint8_t* blocks;
 };
 
@@ -61,11 +68,11 @@ struct DirectQ4_0 {
   explicit HWY_INLINE DirectQ4_0(const uint8_t* blocks) : blocks(blocks) {}
   HWY_INLINE __m256 Scales() const { return EightScales(blocks, 18); }
   HWY_INLINE Sixteen Minima(__m256 scales) const { return Doubled(_mm256_mul_ps(scales, _mm256_set1_ps(8))); }
-  HWY_INLINE __m256i Products(int i, __m256i x) const {
+  HWY_INLINE __m256i Dots(int i, __m256i x) const {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(blocks + 18 * i + 2));
     const __m256i both =
         _mm256_srlv_epi32(_mm256_broadcastsi128_si256(bytes), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
-    return _mm256_maddubs_epi16(_mm256_and_si256(both, Bytes(15)), x);
+    return Products(_mm256_and_si256(both, Bytes(15)), x);
   }
   const uint8_t* blocks;
 };
@@ -96,15 +103,15 @@ struct DirectNibbles {
 
 struct DirectQ4_K : DirectNibbles {
   explicit HWY_INLINE DirectQ4_K(const uint8_t* block) : DirectNibbles(block) {}
-  HWY_INLINE __m256i Products(int i, __m256i x) const { return _mm256_maddubs_epi16(Nibbles(block + 16, i), x); }
+  HWY_INLINE __m256i Dots(int i, __m256i x) const { return Products(Nibbles(block + 16, i), x); }
 };
 
 struct DirectQ5_K : DirectNibbles {
   explicit HWY_INLINE DirectQ5_K(const uint8_t* block) : DirectNibbles(block) {}
-  HWY_INLINE __m256i Products(int i, __m256i x) const {
+  HWY_INLINE __m256i Dots(int i, __m256i x) const {
     const __m256i bit = _mm256_and_si256(Load32(block + 16), Bytes(1 << i));
     const __m256i fifth = i < 4 ? _mm256_slli_epi16(bit, 4 - i) : _mm256_srli_epi16(bit, i - 4);
-    return _mm256_maddubs_epi16(_mm256_or_si256(Nibbles(block + 48, i), fifth), x);
+    return Products(_mm256_or_si256(Nibbles(block + 48, i), fifth), x);
   }
 };
 
@@ -119,14 +126,13 @@ struct DirectQ6_K {
     return Times({low, high}, Half(block + 208));
   }
   HWY_INLINE Sixteen Minima(const Sixteen& scales) const { return Times(scales, 32); }
-  HWY_INLINE __m256i Products(int i, __m256i x) const {
+  HWY_INLINE __m256i Dots(int i, __m256i x) const {
     const int half = i / 4, quarter = i % 4;
     const __m256i nibbles = Load32(block + 64 * half + 32 * (quarter % 2)), pairs = Load32(block + 128 + 32 * half);
     const __m256i low = quarter < 2 ? nibbles : _mm256_srli_epi16(nibbles, 4);
     const __m256i high =
         quarter < 2 ? _mm256_slli_epi16(pairs, 4 - 2 * quarter) : _mm256_srli_epi16(pairs, 2 * quarter - 4);
-    return _mm256_maddubs_epi16(_mm256_or_si256(_mm256_and_si256(low, Bytes(15)), _mm256_and_si256(high, Bytes(0x30))),
-                                x);
+    return Products(_mm256_or_si256(_mm256_and_si256(low, Bytes(15)), _mm256_and_si256(high, Bytes(0x30))), x);
   }
   const uint8_t* block;
 };
@@ -151,7 +157,7 @@ struct Unpacked {
   HWY_INLINE Sixteen Minima(const Scales&) const {
     return {_mm256_load_ps(chunk.minima), _mm256_load_ps(chunk.minima + 8)};
   }
-  HWY_INLINE __m256i Products(int i, __m256i x) const { return SignedProducts(Load32(chunk.codes + 32 * i), x); }
+  HWY_INLINE __m256i Dots(int i, __m256i x) const { return SignedProducts(Load32(chunk.codes + 32 * i), x); }
   Chunk chunk;
 };
 
@@ -191,9 +197,8 @@ struct RowSums {
     for (int i = 0; i < 8; ++i) {
       for (int r = 0; r < kR; ++r) {
         const __m256i codes = Load32(static_cast<const int8_t*>(x.codes) + at + r * x.padded_k + 32 * i);
-        const __m256i dots = _mm256_madd_epi16(source.Products(i, codes), _mm256_set1_epi16(1));
         __m256& sum = i % 2 == 0 ? even[r] : odd[r];
-        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), factors[r].At(i), sum);
+        sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(source.Dots(i, codes)), factors[r].At(i), sum);
       }
     }
     if constexpr (Source::kMinima) {

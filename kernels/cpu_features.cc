@@ -11,16 +11,18 @@
 namespace lastro::kernels {
 namespace {
 
-bool HasVnni() {
 #if HWY_ARCH_X86
-  return __builtin_cpu_supports("avx512vnni") != 0;
+bool HasAvxVnni() { return __builtin_cpu_supports("avxvnni") != 0; }
+bool HasAvx512Vnni() { return __builtin_cpu_supports("avx512vnni") != 0; }
 #else
-  return false;
+bool HasAvxVnni() { return false; }
+bool HasAvx512Vnni() { return false; }
 #endif
-}
 
-std::atomic<bool>& Vnni() {
-  static std::atomic<bool> use = HasVnni();
+Vnni BestVnni() { return HasAvx512Vnni() ? Vnni::kAvx512 : HasAvxVnni() ? Vnni::kAvx : Vnni::kNone; }
+
+std::atomic<Vnni>& CurrentVnni() {
+  static std::atomic<Vnni> use = BestVnni();
   return use;
 }
 
@@ -33,7 +35,7 @@ const char* FailedCheck() {
 }
 
 TileUse BestTiles() {
-  const bool use = may_use_tiles && HasVnni() && WhyNoTiles() == nullptr && FailedCheck() == nullptr;
+  const bool use = may_use_tiles && HasAvx512Vnni() && WhyNoTiles() == nullptr && FailedCheck() == nullptr;
   return use ? TileUse::kHardware : TileUse::kNone;
 }
 
@@ -48,11 +50,12 @@ bool ApplySimdLimit() {
   const char* choice = std::getenv("LASTRO_SIMD");
   if (choice == nullptr) return false;
   auto is = [choice](const char* name) { return std::strcmp(choice, name) == 0; };
-  if (is("scalar") || is("sse4") || is("avx2") || is("avx512") || is("avx512vnni")) may_use_tiles = false;
+  const bool no_avx512 = is("sse4") || is("avx2") || is("avxvnni");
+  if (is("scalar") || no_avx512 || is("avx512") || is("avx512vnni")) may_use_tiles = false;
   if (is("scalar")) return true;
-  if (is("sse4") || is("avx2") || is("avx512")) Vnni() = false;
+  if (no_avx512 || is("avx512")) CurrentVnni() = is("avxvnni") && HasAvxVnni() ? Vnni::kAvx : Vnni::kNone;
   int64_t disabled = 0;
-  if (is("sse4") || is("avx2")) disabled |= HWY_AVX3 | HWY_AVX3_DL;
+  if (no_avx512) disabled |= HWY_AVX3 | HWY_AVX3_DL;
   if (is("sse4")) disabled |= HWY_AVX2;
   if (disabled != 0) hwy::DisableTargets(disabled);
   return false;
@@ -60,12 +63,12 @@ bool ApplySimdLimit() {
 
 bool HasFastIntegers() { return (hwy::SupportedTargets() & (HWY_AVX2 | HWY_AVX3 | HWY_AVX3_DL)) != 0; }
 
-bool UseVnni() { return Vnni(); }
-void SetVnniForTest(bool use) { Vnni() = use && HasVnni(); }
+Vnni VnniInUse() { return CurrentVnni(); }
+void SetVnniForTest(Vnni use) { CurrentVnni() = use; }
 
-TileUse TilesInUse() { return UseVnni() ? Tiles().load() : TileUse::kNone; }
+TileUse TilesInUse() { return VnniInUse() == Vnni::kAvx512 ? Tiles().load() : TileUse::kNone; }
 void SetTilesForTest(TileUse use) {
-  const bool possible = use == TileUse::kHardware ? BestTiles() == use : may_use_tiles && HasVnni();
+  const bool possible = use == TileUse::kHardware ? BestTiles() == use : may_use_tiles && HasAvx512Vnni();
   Tiles() = possible ? use : TileUse::kNone;
 }
 const char* TilesProblem() { return FailedCheck(); }

@@ -1,5 +1,5 @@
 // Which instruction sets the kernels use: the best the CPU has, unless the environment variable LASTRO_SIMD says less:
-// "scalar" (the reference kernels), "sse4", "avx2", "avx512" or "avx512vnni" (no AMX). Thread-safe.
+// "scalar" (the reference kernels), "sse4", "avx2", "avxvnni", "avx512" or "avx512vnni" (no AMX). Thread-safe.
 #pragma once
 
 namespace lastro::kernels {
@@ -11,9 +11,11 @@ bool ApplySimdLimit();
 // half as large: x86 from AVX2 on. Of what ApplySimdLimit() has left.
 bool HasFastIntegers();
 
-// AVX-512 VNNI, for which Highway 1.0 has no target of its own: sums of products of bytes.
-bool UseVnni();
-void SetVnniForTest(bool use);  // of a CPU that has it; not while kernels run
+// Sums of four products of bytes, for which Highway 1.0 has no targets of its own: AVX-VNNI, of CPUs with AVX2, and
+// AVX-512 VNNI.
+enum class Vnni { kNone, kAvx, kAvx512 };
+Vnni VnniInUse();
+void SetVnniForTest(Vnni use);  // of what the CPU has or the test emulates; not while kernels run
 
 // AMX (tiles.h), of a CPU with AVX-512 VNNI too, whose tiles have passed CheckTiles(). kEmulated: for tests.
 enum class TileUse { kNone, kEmulated, kHardware };

@@ -1,5 +1,5 @@
 // The body of simd_gemm.cc, which includes it into one namespace per instruction set; with LASTRO_VNNI 1 for CPUs that
-// add products of bytes up in 32 bits, on top of AVX-512.
+// add products of bytes up in 32 bits, on top of AVX2 or of AVX-512.
 using D32 = hn::CappedTag<int32_t, 16>;
 using DF32 = hn::Rebind<float, D32>;
 using V32 = hn::Vec<D32>;
@@ -217,13 +217,23 @@ struct Bf16Source {
   }
 };
 
-#if LASTRO_VNNI
+#if LASTRO_VNNI && HWY_TARGET == HWY_AVX3
 HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int8_t* w) {
   return V32{_mm512_dpbusd_epi32(sum.raw, x.raw, _mm512_load_si512(w))};
 }
 HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int16_t* w) {
   return V32{_mm512_dpwssd_epi32(sum.raw, x.raw, _mm512_load_si512(w))};
 }
+#elif LASTRO_VNNI
+HWY_INLINE __m256i Load32(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int8_t* w) {
+  return V32{_mm256_dpbusd_avx_epi32(sum.raw, x.raw, Load32(w))};
+}
+HWY_INLINE V32 Dot(V32 sum, V32, V32 x, const int16_t* w) {
+  return V32{_mm256_dpwssd_avx_epi32(sum.raw, x.raw, Load32(w))};
+}
+#endif
+#if LASTRO_VNNI
 HWY_INLINE V32 Finish(V32 sum, V32) { return sum; }
 #else
 HWY_INLINE V32 Finish(V32 sum, V32 odd) { return hn::RearrangeToOddPlusEven(sum, odd); }

@@ -32,7 +32,7 @@ namespace gemm_plain {
 #include "kernels/packed_gemm-inl.h"
 #include "kernels/row_attention-inl.h"
 }  // namespace gemm_plain
-#if HWY_TARGET != HWY_AVX3
+#if HWY_TARGET != HWY_AVX2 && HWY_TARGET != HWY_AVX3
 const GemmKernels& Gemm() { return gemm_plain::Table(); }
 const PackedGemmKernels& PackedGemm() { return gemm_plain::PackedTable(); }
 #endif
@@ -42,20 +42,28 @@ const PackedGemmKernels& PackedGemm() { return gemm_plain::PackedTable(); }
 }  // namespace lastro::kernels
 HWY_AFTER_NAMESPACE();
 
-#if HWY_TARGET == HWY_AVX3
-// Highway 1.0 has no target with just this extension.
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// Highway 1.0 has no targets with just these extensions.
+#if HWY_TARGET == HWY_AVX2
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avxvnni")
+#else
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+#endif
 namespace lastro::kernels {
 namespace HWY_NAMESPACE {
 namespace gemm_vnni {
 #define LASTRO_VNNI 1
 #include "kernels/gemm_tiles-inl.h"
 #undef LASTRO_VNNI
+#if HWY_TARGET == HWY_AVX3
 #include "kernels/gemm_amx-inl.h"
+#endif
 #include "kernels/packed_gemm-inl.h"
 #include "kernels/row_attention-inl.h"
 }  // namespace gemm_vnni
+constexpr Vnni kOwnVnni = HWY_TARGET == HWY_AVX3 ? Vnni::kAvx512 : Vnni::kAvx;
 const GemmKernels& Gemm() {
+#if HWY_TARGET == HWY_AVX3
   switch (TilesInUse()) {
     case TileUse::kHardware:
       return gemm_vnni::TileTable<HardwareTiles>();
@@ -64,9 +72,12 @@ const GemmKernels& Gemm() {
     case TileUse::kNone:
       break;
   }
-  return UseVnni() ? gemm_vnni::Table() : gemm_plain::Table();
+#endif
+  return VnniInUse() == kOwnVnni ? gemm_vnni::Table() : gemm_plain::Table();
 }
-const PackedGemmKernels& PackedGemm() { return UseVnni() ? gemm_vnni::PackedTable() : gemm_plain::PackedTable(); }
+const PackedGemmKernels& PackedGemm() {
+  return VnniInUse() == kOwnVnni ? gemm_vnni::PackedTable() : gemm_plain::PackedTable();
+}
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels
 HWY_POP_ATTRIBUTES

@@ -182,17 +182,12 @@ const QuantKernels& Precise() {
 }
 #if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
 namespace bytes {
+#define LASTRO_VNNI 0
 #include "kernels/avx2_gemv-inl.h"
+#undef LASTRO_VNNI
 #include "kernels/gemv_rows-inl.h"
-inline const QuantKernels& Table() {
-  static const QuantKernels table = {RowCode::kInt8, Dequantize, QuantizeRows, QuantGemv};
-  return table;
-}
 }  // namespace bytes
-#endif
-#if HWY_TARGET == HWY_AVX2
-const QuantKernels& Fast() { return bytes::Table(); }
-#elif HWY_TARGET != HWY_AVX3
+#else
 const QuantKernels& Fast() { return Precise(); }
 #endif
 
@@ -202,20 +197,29 @@ const QuantKernels& Fast() { return Precise(); }
 }  // namespace lastro::kernels
 HWY_AFTER_NAMESPACE();
 
-#if HWY_TARGET == HWY_AVX3
-// Highway 1.0 has no target with just this extension.
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// Highway 1.0 has no targets with just these extensions.
+#if HWY_TARGET == HWY_AVX2
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avxvnni")
+#else
 HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni")
+#endif
 namespace lastro::kernels {
 namespace HWY_NAMESPACE {
 namespace vnni {
-// clang-format off
+#if HWY_TARGET == HWY_AVX2
+#define LASTRO_VNNI 1
+#include "kernels/avx2_gemv-inl.h"
+#undef LASTRO_VNNI
+#else
 #include "kernels/vnni_gemv-inl.h"
+#endif
 #include "kernels/gemv_rows-inl.h"
-// clang-format on
 }  // namespace vnni
 const QuantKernels& Fast() {
-  static const QuantKernels table = {RowCode::kInt8, Dequantize, vnni::QuantizeRows, vnni::QuantGemv};
-  return UseVnni() ? table : bytes::Table();
+  static const QuantKernels plain = {RowCode::kInt8, Dequantize, bytes::QuantizeRows, bytes::QuantGemv};
+  static const QuantKernels fast = {RowCode::kInt8, Dequantize, vnni::QuantizeRows, vnni::QuantGemv};
+  return VnniInUse() == (HWY_TARGET == HWY_AVX3 ? Vnni::kAvx512 : Vnni::kAvx) ? fast : plain;
 }
 }  // namespace HWY_NAMESPACE
 }  // namespace lastro::kernels

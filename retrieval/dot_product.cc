@@ -128,7 +128,8 @@ std::atomic<SimdLimit>& CurrentLimit() {
     const char* choice = std::getenv("LASTRO_SIMD");
     auto is = [choice](const char* name) { return choice != nullptr && std::strcmp(choice, name) == 0; };
     if (is("scalar")) return SimdLimit::kScalar;
-    return is("sse4") || is("avx2") || is("avx512") ? SimdLimit::kNoVnni : SimdLimit::kNone;
+    const bool no_vnni = is("sse4") || is("avx2") || is("avxvnni") || is("avx512");
+    return no_vnni ? SimdLimit::kNoVnni : SimdLimit::kNone;
   }();
   return limit;
 }

@@ -3,11 +3,13 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <variant>
 #include <vector>
 
@@ -43,10 +45,30 @@ bool HandleSignals() {
   return sigaction(SIGINT, &action, nullptr) == 0 && sigaction(SIGTERM, &action, nullptr) == 0;
 }
 
-// By poll, during which ThreadSanitizer lets handlers run; during read it does not.
-void WaitForSignal() {
+// Large buffers that live shortly, such as logits, go back to the system: by default glibc learns from the first of
+// them to keep such in every thread's arena. Nor are there more arenas than threads that run at once.
+void LimitKeptMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
+#endif
+}
+
+// Pages between what is in use, of which mixed requests leave more and more, go back to the system.
+void GiveBackMemory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
+// Until the first signal. By poll, during which ThreadSanitizer lets handlers run; during read it does not.
+void KeepServing() {
+  constexpr int kGiveBackEveryMs = 30'000;
   pollfd readable = {stop_pipe[0], POLLIN, 0};
-  while (poll(&readable, 1, -1) < 0 && errno == EINTR) {
+  int ready = 0;
+  while ((ready = poll(&readable, 1, kGiveBackEveryMs)) == 0 || (ready < 0 && errno == EINTR)) {
+    if (ready == 0) GiveBackMemory();
   }
 }
 
@@ -109,21 +131,12 @@ int Serve(const DaemonConfig& config, const EventLog& log) {
   log.Write(LogLevel::kInfo, "serving",
             {{"address", (*server)->address()}, {"roles", RoleList(config.node)}, {"version", LASTRO_VERSION}});
   Announce((*server)->address());
-  WaitForSignal();
+  KeepServing();
   log.Write(LogLevel::kInfo, "draining", {{"seconds", absl::ToDoubleSeconds(config.drain)}});
   const bool finished = (*server)->Drain(config.drain);
   log.Write(finished ? LogLevel::kInfo : LogLevel::kWarning, "stopped",
             {{"all_calls_finished", finished ? "yes" : "no"}});
   return kDaemonOk;
-}
-
-// Large buffers that live shortly, such as logits, go back to the system. By default glibc learns from the first of
-// them to keep such in every thread's arena.
-void LimitKeptMemory() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 256 << 10);
-  mallopt(M_TRIM_THRESHOLD, 1 << 20);
-#endif
 }
 
 int Main(const std::vector<std::string>& arguments) {

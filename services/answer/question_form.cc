@@ -146,4 +146,18 @@ bool AsksForSentence(absl::string_view question) {
   return AsksYesOrNo(question, words) || AsksHowToDo(words);
 }
 
+bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
+  const Words asked(question);
+  for (absl::string_view choice : {"or", "between", "ou", "entre"}) {
+    if (asked.Has(choice)) return false;
+  }
+  bool repeats = false;
+  for (const std::string& word : FoldedWords(answer)) {
+    if (retrieval::IsStopWord(word)) continue;
+    if (!asked.Has(word)) return false;
+    repeats = true;
+  }
+  return repeats;
+}
+
 }  // namespace lastro::services::answer

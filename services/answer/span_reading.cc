@@ -104,9 +104,12 @@ absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadRespons
   return absl::OkStatus();
 }
 
-// Of spans whose sentences can be cited.
-void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::Reading& reading,
-                std::vector<SpanAnswer>* answers, SpanReadings* readings) {
+// An answer of words, not of sentences, of which more is better.
+bool WantsFewWords(const std::string& question) { return !AsksForSentence(question) && !AsksToExplain(question); }
+
+// Of spans that say something and whose sentences can be cited.
+void AddReading(const std::string& question, int passage, const v1::SearchHit& hit,
+                const v1::ReadResponse::Reading& reading, std::vector<SpanAnswer>* answers, SpanReadings* readings) {
   const v1::Chunk& chunk = hit.chunk();
   readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
@@ -114,10 +117,12 @@ void AddReading(int passage, const v1::SearchHit& hit, const v1::ReadResponse::R
     const TextRange read{static_cast<size_t>(span.range().begin()), static_cast<size_t>(span.range().end())};
     const TextRange whole = WholeSpan(chunk.text(), read);
     const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : read;
+    const absl::string_view words = absl::string_view(chunk.text()).substr(begin, end - begin);
+    if (WantsFewWords(question) && OnlyRepeats(question, words)) continue;
     Candidate sentence = SentenceAround(passage, chunk, begin, end);
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
-    answers->push_back({passage, begin, end, chunk.text().substr(begin, end - begin), std::move(sentence),
-                        reading.relevance(), span.score(), span.probability(), span.probability()});
+    answers->push_back({passage, begin, end, std::string(words), std::move(sentence), reading.relevance(), span.score(),
+                        span.probability(), span.probability()});
   }
 }
 
@@ -132,9 +137,6 @@ std::string ContextOf(const v1::SearchHit& hit) {
   while (begin < context.size() && !StartsCharacter(context, begin)) ++begin;
   return context.substr(begin);
 }
-
-// An answer of words, not of sentences, of which more is better.
-bool WantsFewWords(const std::string& question) { return !AsksForSentence(question) && !AsksToExplain(question); }
 
 // Adds what the reader finds in the passages `some`; false when there is no reader.
 absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::SearchHit> passages,
@@ -151,8 +153,8 @@ absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::
   if (!response.has_value()) return false;
   std::vector<SpanAnswer> answers;
   for (size_t i = 0; i < some.size(); ++i) {
-    AddReading(some[i], passages[static_cast<size_t>(some[i])], response->readings(static_cast<int>(i)), &answers,
-               readings);
+    AddReading(question, some[i], passages[static_cast<size_t>(some[i])], response->readings(static_cast<int>(i)),
+               &answers, readings);
   }
   LASTRO_RETURN_IF_ERROR(WeighAnswers(question, passages, *response, model, embedding, context, &answers));
   std::move(answers.begin(), answers.end(), std::back_inserter(readings->answers));

@@ -49,8 +49,9 @@ struct SpanReadings {
 absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
                                                           const CallContext& context);
 
-// nullopt when there is no reader. Answers whose bytes have no source are left out. A question that a few words answer
-// is read in the best few passages first, and where these settle it the others are not read. `model` as in passages.h.
+// nullopt when there is no reader. Answers whose bytes have no source are left out, and, of a question that a few words
+// answer, those that only repeat its words; such a question is read in the best few passages first, and where these
+// settle it the others are not read. `model` as in passages.h.
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const AnswerRequest& request,
                                                          absl::Span<const v1::SearchHit> passages,
                                                          const std::string& model, GenerationApi& generation,

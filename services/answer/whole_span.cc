@@ -8,7 +8,8 @@
 namespace lastro::services::answer {
 namespace {
 
-constexpr size_t kGroupDigits = 3;  // of thousands: "1 480"
+constexpr size_t kGroupDigits = 3;        // of thousands: "1 480"
+constexpr size_t kMaxAddressBytes = 256;  // a longer run is no address to answer with
 
 bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
 bool IsLetterOrDigit(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
@@ -71,6 +72,43 @@ size_t NumberBeginning(absl::string_view before) {
   return length;
 }
 
+// Between spaces, without the brackets, quotes and points around it.
+TextRange RunAround(absl::string_view text, size_t at) {
+  const auto is_space = [&](size_t i) { return absl::ascii_isspace(static_cast<unsigned char>(text[i])); };
+  const auto is_around = [&](size_t i) { return absl::StrContains("()[]{}<>\"'`.,;:!?", text[i]); };
+  TextRange run{at, at};
+  while (run.begin > 0 && !is_space(run.begin - 1)) --run.begin;
+  while (run.end < text.size() && !is_space(run.end)) ++run.end;
+  while (run.begin < run.end && is_around(run.begin)) ++run.begin;
+  while (run.begin < run.end && is_around(run.end - 1)) --run.end;
+  return run;
+}
+
+// Of mail, of the web, or a name with an ending, such as of a host or a file.
+bool IsAddress(absl::string_view run) {
+  if (run.size() > kMaxAddressBytes) return false;
+  if (absl::StrContains(run, "://")) return true;
+  for (size_t i = 1; i + 2 < run.size(); ++i) {
+    if (!IsLetterOrDigit(run[i - 1])) continue;
+    if (run[i] == '@' && IsLetterOrDigit(run[i + 1])) return true;
+    if (run[i] == '.' && absl::ascii_islower(static_cast<unsigned char>(run[i + 1])) &&
+        absl::ascii_islower(static_cast<unsigned char>(run[i + 2]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+TextRange WithWholeAddresses(absl::string_view text, TextRange span) {
+  const auto is_cut = [&](const TextRange& run, size_t at) {
+    return run.begin < at && at < run.end && IsAddress(text.substr(run.begin, run.end - run.begin));
+  };
+  const TextRange first = RunAround(text, span.begin), last = RunAround(text, span.end - 1);
+  if (is_cut(first, span.begin)) span.begin = first.begin;
+  if (is_cut(last, span.end)) span.end = last.end;
+  return span;
+}
+
 }  // namespace
 
 TextRange WholeSpan(absl::string_view text, TextRange span) {
@@ -83,6 +121,7 @@ TextRange WholeSpan(absl::string_view text, TextRange span) {
     while (const size_t rest = NumberRest(text.substr(0, span.end), text.substr(span.end))) span.end += rest;
     span.end += UnitLength(text.substr(span.end));
   }
+  span = WithWholeAddresses(text, span);
   const absl::string_view whole = text.substr(span.begin, span.end - span.begin);
   const bool open = std::count(whole.begin(), whole.end(), '(') > std::count(whole.begin(), whole.end(), ')');
   if (open && absl::StartsWith(text.substr(span.end), ")")) ++span.end;

@@ -168,7 +168,7 @@ TEST_P(DecoderGolden, Bf16) {
   const bool mixture = IsMixture();
   const bool one_expert =
       mixture && (GetParam().find("one-expert") != std::string::npos || GetParam() == "mixtral-window-f16");
-  const bool rounded = std::string(LASTRO_TEST_DEVICE) != "cpu" || kernels::UseVnni() ||
+  const bool rounded = std::string(LASTRO_TEST_DEVICE) != "cpu" || kernels::VnniInUse() != kernels::Vnni::kNone ||
                        (kernels::HasFastIntegers() && GetParam().find("mxfp4") != std::string::npos);
   const double bound = mixture && rounded ? 0.3 : one_expert ? 0.25 : mixture ? 5e-2 : 2e-2;
   for (const std::vector<size_t>& pieces :

@@ -82,6 +82,21 @@ TEST(ReaderTest, SpansAreBytesOfThePassage) {
   }
 }
 
+TEST(ReaderTest, NoSpanCrossesALineOrACell) {
+  auto runtime = NewRuntime();
+  ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath("bert-reader"), *runtime));
+  const std::string passage = "the cat | the river | a cat\nthe river | the cat\n\nthe river and the cat|the river";
+  const std::vector<std::string> cells = {"the cat", "the river", "a cat", "the river and the cat|the river"};
+  ASSERT_OK_AND_ASSIGN(std::vector<Reading> readings, model->Read({{"the cat?", passage}}, 50, CallContext()));
+  EXPECT_GE(readings.front().spans.size(), 6u);
+  for (const ReadSpan& span : readings.front().spans) {
+    const std::string words = passage.substr(span.begin, span.end - span.begin);
+    EXPECT_TRUE(words == "|" || std::any_of(cells.begin(), cells.end(),
+                                            [&](const std::string& cell) { return absl::StrContains(cell, words); }))
+        << words;
+  }
+}
+
 TEST(ReaderTest, EmptySidesAndLongQuestions) {
   auto runtime = NewRuntime();
   ASSERT_OK_AND_ASSIGN(auto model, Reader::Load(testing::GoldenPath("bert-reader"), *runtime));

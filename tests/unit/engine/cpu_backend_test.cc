@@ -31,7 +31,9 @@ std::vector<Setup> Setups() {
                                {"simd_bf16", false, true},
                                {"scalar_fp32", true, false},
                                {"scalar_bf16", true, true}};
-  if (kernels::UseVnni()) setups.push_back({"emulated_amx_bf16", false, true, kernels::TileUse::kEmulated});
+  if (kernels::VnniInUse() == kernels::Vnni::kAvx512) {
+    setups.push_back({"emulated_amx_bf16", false, true, kernels::TileUse::kEmulated});
+  }
   if (kernels::TilesInUse() == kernels::TileUse::kHardware) {
     setups.push_back({"amx_bf16", false, true, kernels::TileUse::kHardware});
   }
@@ -466,7 +468,9 @@ std::vector<float> AttendTo(const CpuBackendOptions& options, kernels::TileUse u
 // On tiles prompts are attended to, of more than 4 rows and 15 queries of a KV head, in bf16 compute. What is decoded,
 // drafts, fp32 and deterministic compute stay what they are.
 TEST(CpuBackendOnTiles, AttentionOfPromptsOnly) {
-  if (!kernels::UseVnni()) GTEST_SKIP() << "this CPU multiplies no bytes, so that no tiles are used on it";
+  if (kernels::VnniInUse() != kernels::Vnni::kAvx512) {
+    GTEST_SKIP() << "this CPU has no AVX-512 VNNI, so that no tiles are used on it";
+  }
   std::mt19937_64 random = testing::SeededRandom(10);
   std::normal_distribution<float> normal(0, 1);
   for (int64_t heads : {2, 8}) {

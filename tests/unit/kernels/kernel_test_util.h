@@ -13,6 +13,7 @@
 #include "kernels/cpu_features.h"
 #include "kernels/kernels.h"
 #include "tests/test_util.h"
+#include "tests/unit/kernels/avx_vnni_emulator.h"
 
 namespace lastro::kernels {
 
@@ -20,10 +21,15 @@ namespace lastro::kernels {
 struct Implementation {
   std::string name;
   int64_t target;  // 0: the reference
-  bool vnni = false;
+  Vnni vnni = Vnni::kNone;
   TileUse tiles = TileUse::kNone;
+
+  bool IsEmulated() const { return vnni == Vnni::kAvx && NeedsAvxVnniEmulation(); }
 };
 
+inline const Vnni kBestVnni = VnniInUse();
+
+// AVX-VNNI is emulated where the CPU lacks it.
 inline std::vector<Implementation> Implementations() {
   std::vector<Implementation> all = {{"scalar", 0}};
   const int64_t supported = hwy::SupportedTargets();
@@ -31,16 +37,17 @@ inline std::vector<Implementation> Implementations() {
     // The portable target has no bit of its own in what the CPU supports.
     if ((supported & target) != 0 || target == HWY_EMU128) all.push_back({hwy::TargetName(target), target});
   }
-  if (UseVnni() && (supported & HWY_AVX3) != 0) all.push_back({"AVX3_VNNI", HWY_AVX3, true});
+  if ((supported & HWY_AVX2) != 0) all.push_back({"AVX2_VNNI", HWY_AVX2, Vnni::kAvx});
+  if (kBestVnni == Vnni::kAvx512) all.push_back({"AVX3_VNNI", HWY_AVX3, kBestVnni});
   return all;
 }
 
 // Where there are bytes to multiply also tiles: the instructions where the CPU has them, and what emulates them.
 inline std::vector<Implementation> WithTiles() {
   std::vector<Implementation> all = Implementations();
-  if (!UseVnni()) return all;
-  all.push_back({"AMX_EMULATED", HWY_AVX3, true, TileUse::kEmulated});
-  if (TilesInUse() == TileUse::kHardware) all.push_back({"AMX", HWY_AVX3, true, TileUse::kHardware});
+  if (kBestVnni != Vnni::kAvx512) return all;
+  all.push_back({"AMX_EMULATED", HWY_AVX3, kBestVnni, TileUse::kEmulated});
+  if (TilesInUse() == TileUse::kHardware) all.push_back({"AMX", HWY_AVX3, kBestVnni, TileUse::kHardware});
   return all;
 }
 
@@ -48,11 +55,12 @@ inline std::vector<Implementation> WithTiles() {
 inline void Use(const Implementation& one) {
   hwy::SetSupportedTargetsForTest(one.target);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  if (one.IsEmulated()) EmulateAvxVnni();
   SetVnniForTest(one.vnni);
   SetTilesForTest(one.tiles);
 }
 inline void UseTheBest() {
-  SetVnniForTest(true);
+  SetVnniForTest(kBestVnni);
   SetTilesForTest(TileUse::kHardware);
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().DeInit();
