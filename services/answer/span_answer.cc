@@ -30,12 +30,25 @@ bool StandsAlone(const std::string& question, const SpanAnswer& found) {
 // What other answers can contradict one: numbers numbers, names names. Other words may say the same in another way.
 enum class AnswerKind { kNumber, kName, kWords };
 
-AnswerKind KindOf(const std::string& text) {
+bool HasCapital(absl::string_view text, const Word& word) {
+  const DecodedRune first = DecodeRune(text.substr(word.begin));
+  return first.valid && u_isupper(static_cast<UChar32>(first.rune));
+}
+
+bool HasWithoutCapital(absl::string_view text, const Word& word) {
+  const std::vector<Word> words = SplitWords(text);
+  return std::any_of(words.begin(), words.end(),
+                     [&](const Word& other) { return other.folded == word.folded && !HasCapital(text, other); });
+}
+
+// A word has its capital for its sentence's sake, not for a name's, where the passages write it without.
+AnswerKind KindOf(const std::string& text, absl::Span<const v1::SearchHit> passages) {
   if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) return AnswerKind::kNumber;
   const std::vector<Word> words = SplitWords(text);
   const bool has_name = std::any_of(words.begin(), words.end(), [&](const Word& word) {
-    const DecodedRune first = DecodeRune(absl::string_view(text).substr(word.begin));
-    return first.valid && u_isupper(static_cast<UChar32>(first.rune));
+    return HasCapital(text, word) && std::none_of(passages.begin(), passages.end(), [&](const v1::SearchHit& hit) {
+             return HasWithoutCapital(hit.chunk().text(), word);
+           });
   });
   return has_name ? AnswerKind::kName : AnswerKind::kWords;
 }
@@ -89,12 +102,13 @@ std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<cons
   const auto document = [&](const SpanAnswer& found) {
     return absl::string_view(passages[static_cast<size_t>(found.passage)].document().id());
   };
-  const AnswerKind kind = KindOf(best.text);
+  const AnswerKind kind = KindOf(best.text, passages);
   for (size_t i = 1; kind != AnswerKind::kWords && i < readings.answers.size(); ++i) {
     const SpanAnswer& other = readings.answers[i];
     if (other.rank < kNearlyAsLikely * best.rank) return std::nullopt;
-    if (other.probability < threshold || document(other) == document(best) || KindOf(other.text) != kind) continue;
-    if (SplitWords(other.text).size() <= kMaxConflictWords && !ShareAWord(other.text, best.text)) return i;
+    if (other.probability < threshold || document(other) == document(best)) continue;
+    if (SplitWords(other.text).size() > kMaxConflictWords || ShareAWord(other.text, best.text)) continue;
+    if (KindOf(other.text, passages) == kind) return i;
   }
   return std::nullopt;
 }

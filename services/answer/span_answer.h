@@ -24,7 +24,8 @@ absl::Status AnswerBySpans(const AnswerRequest& request, absl::Span<const v1::Se
 bool IsOutOfScope(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages);
 
 // The index of the answer that contradicts the likeliest: of another document, nearly as likely and above `threshold`,
-// as short, of the same kind (both with digits, or both names) and without a word in common. nullopt where none does.
+// as short, of the same kind (both with digits, or both names, by capitals that are not just their sentence's) and
+// without a word in common. nullopt where none does.
 // REQUIRES: readings has answers.
 std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages,
                                    double threshold);
