@@ -151,10 +151,21 @@ bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
   for (absl::string_view choice : {"or", "between", "ou", "entre"}) {
     if (asked.Has(choice)) return false;
   }
+  retrieval::SearchTerms terms;
+  absl::flat_hash_set<std::string> known;
+  retrieval::WordBreaker of_question(question);
+  for (retrieval::Word word; of_question.Next(&word);) {
+    const std::vector<std::string>& of_word = terms.Of(word);
+    known.insert(of_word.begin(), of_word.end());
+  }
   bool repeats = false;
-  for (const std::string& word : FoldedWords(answer)) {
-    if (retrieval::IsStopWord(word)) continue;
-    if (!asked.Has(word)) return false;
+  retrieval::WordBreaker of_answer(answer);
+  for (retrieval::Word word; of_answer.Next(&word);) {
+    const std::vector<std::string>& of_word = terms.Of(word);
+    if (of_word.empty() || retrieval::IsStopWord(of_word.front())) continue;
+    if (std::none_of(of_word.begin(), of_word.end(), [&](const auto& term) { return known.contains(term); })) {
+      return false;
+    }
     repeats = true;
   }
   return repeats;

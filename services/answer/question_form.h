@@ -16,8 +16,8 @@ bool AsksToExplain(absl::string_view question);
 // out of "pets are not allowed" would say the contrary, or how to do something ("how do I ...", "como se pede ...").
 bool AsksForSentence(absl::string_view question);
 
-// Whether the words `answer` say nothing that `question` does not say itself: stop words aside they are all in it, and
-// it leaves no choice between such ("... or ...", "entre ...").
+// Whether the words `answer` say nothing that `question` does not say itself: stop words aside they are all in it,
+// singular or plural, and it leaves no choice between such ("... or ...", "entre ...").
 bool OnlyRepeats(absl::string_view question, absl::string_view answer);
 
 }  // namespace lastro::services::answer

@@ -34,6 +34,8 @@ std::string Markers(const v1::Claim& claim, absl::Span<const v1::Citation> citat
   return markers;
 }
 
+constexpr double kSure = 0.5;  // evidence, which is a probability where a reader gave it
+
 bool IsWeak(const v1::Answer& answer) { return answer.evidence() < answer.evidence_threshold(); }
 
 absl::string_view ReasonOf(const v1::Answer& answer) {
@@ -202,6 +204,11 @@ void PrintAnswer(const v1::Answer& answer, absl::Span<const v1::Citation> citati
   bool unsupported = std::any_of(answer.claims().begin(), answer.claims().end(),
                                  [](const v1::Claim& claim) { return !claim.supported(); });
   if (unsupported) out << style.Yellow("[?] no source says this") << "\n";
+  if (answer.evidence() < kSure) {
+    out << style.Yellow(
+               absl::StrCat("Unsure: evidence ", FormatNumber(answer.evidence(), 2), " of 1; read the source."))
+        << "\n";
+  }
   PrintSources(citations, lines, terminal, out);
 }
 

@@ -127,6 +127,17 @@ TEST_F(CliTest, TheAnswerStandsOutInItsSentence) {
   }
 }
 
+TEST_F(CliTest, AnAnswerThatMayWellBeWrongSaysSo) {
+  SetAnswer();
+  state.answer.set_evidence(0.5);
+  EXPECT_EQ(Lastro({"ask", "Q?"}), kExitOk);
+  EXPECT_THAT(out, StartsWith("Staff have 25 days of leave. [1] More. [2]\n\nSources\n"));
+  state.answer.set_evidence(0.344);
+  EXPECT_EQ(Lastro({"ask", "Q?"}), kExitOk);
+  EXPECT_THAT(out, StartsWith("Staff have 25 days of leave. [1] More. [2]\n"
+                              "Unsure: evidence 0.34 of 1; read the source.\n\nSources\n"));
+}
+
 TEST_F(CliTest, AnswersThatContradictEachOtherAreShownWithTheirSources) {
   SetAnswer();
   state.answer.set_answerability(v1::CONFLICTING);

@@ -721,6 +721,7 @@ TEST(QuestionForm, OnlyRepeats) {
   for (const auto& [question, answer] :
        std::vector<std::pair<std::string, std::string>>{{"Who approves software?", "the software"},
                                                         {"Quem aprova a licença?", "a LICENCA"},
+                                                        {"Que apoio dá a empresa?", "Apoios"},
                                                         {"What happened in 2014?", "2014"}}) {
     EXPECT_TRUE(answer::OnlyRepeats(question, answer)) << answer;
   }
