@@ -102,12 +102,14 @@ std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<cons
   const auto document = [&](const SpanAnswer& found) {
     return absl::string_view(passages[static_cast<size_t>(found.passage)].document().id());
   };
-  const AnswerKind kind = KindOf(best.text, passages);
-  for (size_t i = 1; kind != AnswerKind::kWords && i < readings.answers.size(); ++i) {
+  for (size_t i = 1; i < readings.answers.size(); ++i) {
     const SpanAnswer& other = readings.answers[i];
     if (other.rank < kNearlyAsLikely * best.rank) return std::nullopt;
     if (other.probability < threshold || document(other) == document(best)) continue;
     if (SplitWords(other.text).size() > kMaxConflictWords || ShareAWord(other.text, best.text)) continue;
+    // Passages are looked through for the few that get here.
+    const AnswerKind kind = KindOf(best.text, passages);
+    if (kind == AnswerKind::kWords) return std::nullopt;
     if (KindOf(other.text, passages) == kind) return i;
   }
   return std::nullopt;

@@ -288,6 +288,8 @@ TEST_F(SpanAnswerTest, OnlySureAndDifferentAnswersOfDifferentDocumentsConflict) 
       "Bunkering stops when the wind reaches 30 miles an hour, at 25 knots, or at night. Ana Reis is told it. "
       "Rules of the port apply; rules are kept.";
   retrieval_.Add("older.txt", other, other);
+  const std::string third = "Rui Lima is told it as well.";  // among the three that are read first
+  retrieval_.Add("a.txt", third, third);
   auto answerability = [&](std::vector<testing::FakeGeneration::Found> found) {
     generation_.reader = std::move(found);
     return Ask("At what wind speed does bunkering stop?").answerability();
@@ -297,9 +299,9 @@ TEST_F(SpanAnswerTest, OnlySureAndDifferentAnswersOfDifferentDocumentsConflict) 
   EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"at 25 knots", 0.89}}), v1::ANSWERED) << "the same";
   EXPECT_EQ(answerability({{"reaches 25 knots", 0.9}, {"at night", 0.89}}), v1::ANSWERED) << "of another kind";
   EXPECT_EQ(answerability({{"stops when", 0.9}, {"at night", 0.89}}), v1::ANSWERED) << "may both be so";
-  EXPECT_EQ(answerability({{"Hoses", 0.9}, {"Ana Reis", 0.89}}), v1::CONFLICTING) << "both look like names";
+  EXPECT_EQ(answerability({{"Rui Lima", 0.9}, {"Ana Reis", 0.89}}), v1::CONFLICTING) << "first words, and names";
   EXPECT_EQ(answerability({{"The chief engineer", 0.9}, {"Ana Reis", 0.89}}), v1::ANSWERED) << "may be her";
-  EXPECT_EQ(answerability({{"Hoses", 0.9}, {"Rules of the port", 0.89}}), v1::ANSWERED) << "the sentence's capital";
+  EXPECT_EQ(answerability({{"Rui Lima", 0.9}, {"Rules of the port", 0.89}}), v1::ANSWERED) << "the sentence's capital";
   EXPECT_EQ(answerability({{"30 miles an hour", 0.9}, {"at 25 knots", 0.89}}), v1::ANSWERED) << "of one document";
 }
 
