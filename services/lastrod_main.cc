@@ -15,6 +15,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "kernels/cpu_features.h"
 #include "kernels/kernels.h"
 #include "services/composed_node.h"
@@ -62,13 +64,20 @@ void GiveBackMemory() {
 #endif
 }
 
-// Until the first signal. By poll, during which ThreadSanitizer lets handlers run; during read it does not.
+// Until the first signal. By poll, during which ThreadSanitizer lets handlers run; during read it does not. Threads
+// that allocate wait while memory is given back, a fifth of a second for a heap of gigabytes: the more, the rarer.
 void KeepServing() {
-  constexpr int kGiveBackEveryMs = 30'000;
+  constexpr absl::Duration kRest = absl::Seconds(30);
+  constexpr int kRestsPerWork = 1'000;
+  absl::Duration rest = kRest;
   pollfd readable = {stop_pipe[0], POLLIN, 0};
   int ready = 0;
-  while ((ready = poll(&readable, 1, kGiveBackEveryMs)) == 0 || (ready < 0 && errno == EINTR)) {
-    if (ready == 0) GiveBackMemory();
+  while ((ready = poll(&readable, 1, static_cast<int>(absl::ToInt64Milliseconds(rest)))) == 0 ||
+         (ready < 0 && errno == EINTR)) {
+    if (ready != 0) continue;
+    const absl::Time begin = absl::Now();
+    GiveBackMemory();
+    rest = std::clamp(kRestsPerWork * (absl::Now() - begin), kRest, absl::Hours(1));
   }
 }
 
