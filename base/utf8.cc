@@ -69,6 +69,10 @@ void AppendRune(char32_t rune, std::string* out) {
   }
 }
 
+bool IsRuneBoundary(absl::string_view text, size_t at) {
+  return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xC0) != 0x80;
+}
+
 bool IsValidUtf8(absl::string_view text) {
   while (!text.empty()) {
     DecodedRune decoded = DecodeRune(text);

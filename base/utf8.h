@@ -26,6 +26,9 @@ void AppendRune(char32_t rune, std::string* out);
 
 bool IsValidUtf8(absl::string_view text);
 
+// Whether a code point of `text`, which is valid, starts or ends at `at`. REQUIRES: at <= text.size().
+bool IsRuneBoundary(absl::string_view text, size_t at);
+
 // `text` with every maximal ill-formed sequence replaced by U+FFFD; valid text comes back unchanged.
 std::string ReplaceInvalidUtf8(absl::string_view text);
 

@@ -50,6 +50,7 @@ void BlockText::Preformatted(absl::string_view piece, uint64_t begin) {
 
 void BlockText::Separator(absl::string_view separator) {
   pending_ = Pending::kNone;
+  ++separators_;
   if (!empty()) separator_.append(separator.data(), separator.size());
 }
 
@@ -72,11 +73,13 @@ void BlockText::Extend(Pending kind, uint64_t begin, uint64_t length) {
 
 void BlockText::FlushPending(uint64_t next) {
   std::string separator = std::exchange(separator_, "");
+  if (!fields_.empty() && !separator.empty()) fields_.back().end = out_.size();
   if (next > source_end_) {
     out_.AppendChanged(separator, source_end_, next - source_end_);
   } else {
     out_.AppendWithoutSource(separator);
   }
+  if (fields_.empty() || !separator.empty()) fields_.push_back({out_.size(), 0, separators_});
   Pending pending = std::exchange(pending_, Pending::kNone);
   if (pending == Pending::kNone || empty()) return;
   absl::string_view written = pending == Pending::kLine ? "\n" : " ";
@@ -89,7 +92,7 @@ void BlockText::FlushPending(uint64_t next) {
   }
 }
 
-MappedText BlockText::Take() {
+MappedText BlockText::Take(std::vector<Field>* fields) {
   pending_ = Pending::kNone;
   separator_.clear();
   MappedText taken = out_.Finish();
@@ -98,6 +101,10 @@ MappedText BlockText::Take() {
   // Leading spaces of a first preformatted line are indentation and stay.
   while (begin < end && taken.text[begin] == '\n') ++begin;
   while (end > begin && IsSpace(taken.text[end - 1])) --end;
+  if (!fields_.empty()) fields_.back().end = end;
+  if (fields != nullptr) *fields = std::move(fields_);
+  fields_.clear();
+  separators_ = 0;
   if (begin == 0 && end == taken.text.size()) return taken;
   return Slice(taken, begin, end);
 }

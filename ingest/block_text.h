@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "ingest/mapped_text.h"
@@ -12,6 +13,13 @@ namespace lastro::ingest {
 
 class BlockText {
  public:
+  // Bytes of the block between two separators, or its ends, and how many separators lie before them.
+  struct Field {
+    size_t begin = 0;
+    size_t end = 0;
+    int separators = 0;
+  };
+
   // `piece` are parsed bytes [begin, begin + piece.size()).
   void Text(absl::string_view piece, uint64_t begin);
   // `piece` stands for parsed bytes [begin, begin + length): an entity, for example.
@@ -28,8 +36,9 @@ class BlockText {
 
   bool empty() const { return out_.size() == 0; }
   size_t size() const { return out_.size(); }
-  // The text so far, without white space at its ends; this object is then empty again.
-  MappedText Take();
+  // The text so far, without white space at its ends; this object is then empty again. `fields`: those with text, of a
+  // block that has no preformatted text.
+  MappedText Take(std::vector<Field>* fields = nullptr);
 
  private:
   enum class Pending { kNone, kSpace, kLine };
@@ -39,6 +48,8 @@ class BlockText {
 
   MappedTextBuilder out_;
   std::string separator_;             // not yet written
+  int separators_ = 0;                // so far, those at the start that are not written included
+  std::vector<Field> fields_;         // of the text so far; the last one goes on
   uint64_t source_end_ = 0;           // of the last text
   Pending pending_ = Pending::kNone;  // white space seen but not yet written
   uint64_t pending_begin_ = 0;

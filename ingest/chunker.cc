@@ -20,6 +20,7 @@ using retrieval::Chunk;
 constexpr int kReservedTokens = 4;   // special tokens a model may add
 constexpr int kMinBudgetTokens = 8;  // of a chunk's text; a model that leaves less is of no use
 constexpr size_t kMaxPrefixBytes = 200;
+constexpr size_t kMaxColumnNameBytes = 100;
 constexpr int kAnchorPeriod = 4;  // one block in so many is a place to cut chosen by content
 constexpr int kMaxShrinks = 12;   // of the budget, by a quarter each, when text tokenises longer in pieces
 
@@ -73,12 +74,41 @@ std::vector<Piece> CutBlock(const Block& block, size_t index, const TokenCounts&
   return pieces;
 }
 
-// Appends the text of pieces [first, last) of one chunk; neighbours of one block join as they were.
-MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t last) {
+// The name of the column that `cell` stands in, by the header row of its table; empty where there is none, as of a
+// header that is one cell over all columns, or a sentence.
+std::string ColumnName(const Block& header, const TableCell& cell) {
+  if (header.cells.size() < 2) return "";
+  for (const TableCell& name : header.cells) {
+    if (cell.column < name.column || cell.column - name.column >= name.span) continue;
+    if (name.end - name.begin > kMaxColumnNameBytes) return "";
+    return header.content.text.substr(name.begin, name.end - name.begin);
+  }
+  return "";
+}
+
+// Adds the cells of bytes [begin, end) of a row, which are bytes [at, ...) of a chunk's text, as far as they are named
+// by `header` or are names themselves.
+void AddCells(const Block& row, size_t begin, size_t end, const Block* header, size_t at,
+              std::vector<retrieval::NamedCell>* cells) {
+  if (header == nullptr) return;
+  for (const TableCell& cell : row.cells) {
+    const size_t from = std::max(cell.begin, begin), to = std::min(cell.end, end);
+    if (from >= to) continue;
+    std::string column = &row == header ? "" : ColumnName(*header, cell);
+    if (&row != header && column.empty()) continue;
+    cells->push_back({at + from - begin, at + to - begin, std::move(column)});
+  }
+}
+
+// The text of pieces [first, last) of one chunk, neighbours of one block joined as they were, and its cells. `headers`:
+// of the pieces' blocks.
+MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t last,
+                      const std::vector<const Block*>& headers, std::vector<retrieval::NamedCell>* cells) {
   MappedTextBuilder out;
   const Block* before = nullptr;
   for (size_t i = first; i < last;) {
     const Block* block = pieces[i].block;
+    const Block* header = headers[pieces[i].index];
     size_t begin = pieces[i].begin, end = pieces[i].end;
     for (++i; i < last && pieces[i].block == block; ++i) end = pieces[i].end;
     const std::string& text = block->content.text;
@@ -88,6 +118,7 @@ MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t las
     if (before != nullptr) {
       out.AppendWithoutSource(IsRunKind(block->kind) && before->kind == block->kind ? "\n" : "\n\n");
     }
+    AddCells(*block, begin, end, header, out.size(), cells);
     out.Append(Slice(block->content, begin, end));
     before = block;
   }
@@ -140,9 +171,9 @@ class SectionChunker {
 
  private:
   void AddChunk(const std::vector<Piece>& pieces, size_t first, size_t last, std::vector<Chunk>* chunks) const {
-    MappedText text = JoinPieces(pieces, first, last);
-    if (text.text.empty()) return;
     Chunk chunk;
+    MappedText text = JoinPieces(pieces, first, last, section_.table_headers, &chunk.cells);
+    if (text.text.empty()) return;
     chunk.text = std::move(text.text);
     chunk.segments = std::move(text.segments);
     chunk.headings = section_.headings;

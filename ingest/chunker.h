@@ -17,8 +17,8 @@
 
 namespace lastro::ingest {
 
-// Changes when the chunker cuts the same blocks otherwise.
-inline constexpr int kChunkerVersion = 1;
+// Changes when the chunker makes other chunks of the same blocks.
+inline constexpr int kChunkerVersion = 2;
 
 struct ChunkerOptions {
   int chunk_tokens = 200;  // target size

@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
@@ -16,12 +17,14 @@
 #include "ingest/html_hidden.h"
 #include "ingest/html_text.h"
 #include "ingest/html_tree.h"
+#include "ingest/table_cells.h"
 
 namespace lastro::ingest {
 namespace {
 
 constexpr int kMinMenuLinks = 3;           // a paragraph of so many links and no other words is a menu
 constexpr uint64_t kCheckInterval = 1024;  // nodes between two looks at the deadline
+constexpr int kMaxSpan = 65'534;           // of a cell, in rows or columns (HTML standard)
 
 int HeadingLevel(GumboTag tag) {
   return tag >= GUMBO_TAG_H1 && tag <= GUMBO_TAG_H6 ? 1 + static_cast<int>(tag) - static_cast<int>(GUMBO_TAG_H1) : 0;
@@ -161,22 +164,41 @@ class BlockCollector {
     if (row_ != nullptr) return EnterInRow(node, tag);
     if (tag == GUMBO_TAG_TR && IsDataRow(node)) {
       Flush();
-      row_ = node;
-      row_has_data_ = false;
-      cells_ = 0;
+      StartRow(node);
     } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
       Flush();
       if (tag == GUMBO_TAG_PRE) ++pre_depth_;
+      if (tag == GUMBO_TAG_TABLE) tables_.push_back({++table_count_, {}});
     }
+  }
+
+  void StartRow(const GumboNode* row) {
+    row_ = row;
+    row_has_data_ = false;
+    cells_.clear();
+    if (!tables_.empty()) tables_.back().grid.StartRow();
   }
 
   void EnterInRow(const GumboNode* node, GumboTag tag) {
     if (tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
-      if (cells_++ > 0) text_.Separator(" | ");
+      if (!cells_.empty()) text_.Separator(" | ");
+      cells_.push_back(Place(node));
       row_has_data_ |= tag == GUMBO_TAG_TD;
     } else if (IsBlock(tag)) {
       text_.Space(0, 0);
     }
+  }
+
+  // Where a cell stands in its table, its text not yet known.
+  TableCell Place(const GumboNode* node) {
+    const int columns = SpanOf(node, "colspan");
+    return {0, 0, tables_.empty() ? 0 : tables_.back().grid.Place(columns, SpanOf(node, "rowspan")), columns};
+  }
+
+  static int SpanOf(const GumboNode* node, const char* attribute) {
+    const char* value = HtmlAttribute(node, attribute);
+    int span = 1;
+    return value != nullptr && absl::SimpleAtoi(value, &span) ? std::clamp(span, 1, kMaxSpan) : 1;
   }
 
   void Leave(const GumboNode* node) {
@@ -184,9 +206,6 @@ class BlockCollector {
     if (tag == GUMBO_TAG_A) --link_depth_;
     if (node == row_) {
       FlushAs(BlockKind::kTableRow, 0);
-      if (!row_has_data_ && !blocks_.empty() && blocks_.back().kind == BlockKind::kTableRow) {
-        blocks_.back().table_header = true;
-      }
       row_ = nullptr;
     } else if (row_ != nullptr) {
       if (IsBlock(tag)) text_.Space(0, 0);
@@ -199,13 +218,15 @@ class BlockCollector {
       FlushAs(BlockKind::kListItem, 0);
     } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
       Flush();
+      if (tag == GUMBO_TAG_TABLE) tables_.pop_back();
     }
   }
 
   void Flush() { FlushAs(pre_depth_ > 0 ? BlockKind::kCode : BlockKind::kParagraph, 0); }
 
   void FlushAs(BlockKind kind, int level) {
-    MappedText content = text_.Take();
+    std::vector<BlockText::Field> fields;
+    MappedText content = text_.Take(&fields);
     bool has_text = std::exchange(has_text_, false);
     bool menu = std::exchange(links_, 0) >= kMinMenuLinks && !has_text;
     if (menu && kind == BlockKind::kParagraph && !with_boilerplate_) return;
@@ -214,6 +235,11 @@ class BlockCollector {
     block.kind = kind;
     block.level = level;
     block.content = std::move(content);
+    if (kind == BlockKind::kTableRow) {
+      block.table_header = !row_has_data_;
+      block.table = tables_.empty() ? 0 : tables_.back().number;
+      block.cells = CellsWithText(fields, cells_);
+    }
     blocks_.push_back(std::move(block));
   }
 
@@ -269,7 +295,13 @@ class BlockCollector {
   std::string title_;
   const GumboNode* row_ = nullptr;  // the table row we are in
   bool row_has_data_ = false;       // it has a cell that is no header
-  int cells_ = 0;
+  std::vector<TableCell> cells_;    // of the row so far
+  struct OpenTable {
+    int number = 0;
+    TableGrid grid;
+  };
+  std::vector<OpenTable> tables_;  // that we are in, innermost last
+  int table_count_ = 0;
   int pre_depth_ = 0;
   int link_depth_ = 0;
   int links_ = 0;          // of the block

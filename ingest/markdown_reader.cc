@@ -15,6 +15,7 @@
 #include "ingest/html_reader.h"
 #include "ingest/html_text.h"
 #include "ingest/open_elements.h"
+#include "ingest/table_cells.h"
 
 namespace lastro::ingest {
 namespace {
@@ -93,12 +94,17 @@ class MarkdownCollector {
         Flush(Kind());
         html_begin_ = html_end_ = markdown_.size();
         break;
+      case MD_BLOCK_TABLE:
+        Flush(Kind());
+        ++tables_;
+        break;
       case MD_BLOCK_TR:
-        cells_ = 0;
+        cells_.clear();
         break;
       case MD_BLOCK_TH:
       case MD_BLOCK_TD:
-        if (cells_++ > 0) text_.Separator(" | ");
+        if (!cells_.empty()) text_.Separator(" | ");
+        cells_.push_back({0, 0, static_cast<int>(cells_.size()), 1});
         break;
       default:
         Flush(Kind());
@@ -154,7 +160,12 @@ class MarkdownCollector {
     Block block;
     block.kind = kind;
     block.level = level;
-    block.content = text_.Take();
+    std::vector<BlockText::Field> fields;
+    block.content = text_.Take(&fields);
+    if (kind == BlockKind::kTableRow) {
+      block.table = tables_;
+      block.cells = CellsWithText(fields, cells_);
+    }
     if (block.content.text.find_first_not_of("| \t\n") != std::string::npos) blocks_.push_back(std::move(block));
   }
 
@@ -256,7 +267,9 @@ class MarkdownCollector {
     open_.Add(html);
     open_.EndBlock();
     LASTRO_ASSIGN_OR_RETURN(HtmlPage page, ReadHtml(html, max_memory_bytes_, context_));
+    const int tables_before = tables_;
     for (Block& block : page.blocks) {
+      if (block.kind == BlockKind::kTableRow) tables_ = std::max(tables_, block.table += tables_before);
       for (retrieval::SourceSegment& segment : block.content.segments) segment.source_begin += begin;
       blocks_.push_back(std::move(block));
     }
@@ -304,7 +317,8 @@ class MarkdownCollector {
   int item_depth_ = 0;
   bool item_starts_ = false;  // the marker of the current list item is still to come
   bool in_code_ = false;
-  int cells_ = 0;
+  std::vector<TableCell> cells_;  // of the table row so far
+  int tables_ = 0;                // so far
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ std::vector<const Block*> TableHeaders(const std::vector<const Block*>& blocks) 
   std::vector<const Block*> headers;
   const Block* header = nullptr;
   for (const Block* block : blocks) {
-    if (block->kind != BlockKind::kTableRow) header = nullptr;
+    if (header != nullptr && (block->kind != BlockKind::kTableRow || block->table != header->table)) header = nullptr;
     if (block->table_header) header = block;
     headers.push_back(header);
   }

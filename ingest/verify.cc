@@ -33,6 +33,20 @@ absl::Status VerifySegment(const Chunk& chunk, const SourceSegment& segment, abs
   return absl::OkStatus();
 }
 
+absl::Status VerifyCells(const Chunk& chunk) {
+  uint64_t end = 0;
+  for (const retrieval::NamedCell& cell : chunk.cells) {
+    if (cell.begin < end || cell.begin >= cell.end || cell.end > chunk.text.size()) {
+      return Failure(chunk, cell.begin, "a cell is empty, overlaps another or is out of range");
+    }
+    if (!IsRuneBoundary(chunk.text, cell.begin) || !IsRuneBoundary(chunk.text, cell.end)) {
+      return Failure(chunk, cell.begin, "a cell cuts a character");
+    }
+    end = cell.end;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status VerifyChunk(const Chunk& chunk, absl::string_view source) {
   if (!IsValidUtf8(chunk.text)) return Failure(chunk, 0, "the text is not valid UTF-8");
   uint64_t end = 0;
@@ -41,6 +55,7 @@ absl::Status VerifyChunk(const Chunk& chunk, absl::string_view source) {
     LASTRO_RETURN_IF_ERROR(VerifySegment(chunk, segment, source));
     end = segment.text_begin + segment.text_length;
   }
+  LASTRO_RETURN_IF_ERROR(VerifyCells(chunk));
   for (const TextRange& sentence : SplitSentences(chunk.text)) {
     std::optional<retrieval::SourceRange> range = retrieval::MapToSource(chunk.segments, sentence.begin, sentence.end);
     if (!range || range->end > source.size()) return Failure(chunk, sentence.begin, "a sentence has no source");

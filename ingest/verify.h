@@ -9,7 +9,8 @@
 namespace lastro::ingest {
 
 // INTERNAL, naming chunk and byte, unless every segment lies within text and source, segments are in order, verbatim
-// ones hold the same bytes, the text is valid UTF-8, and every sentence maps to a range of the source.
+// ones hold the same bytes, the text is valid UTF-8, cells are whole characters of it in order, and every sentence maps
+// to a range of the source.
 absl::Status VerifyChunks(absl::Span<const retrieval::Chunk> chunks, absl::string_view source);
 
 }  // namespace lastro::ingest

@@ -36,6 +36,7 @@ class ByteReader {
   uint64_t Count();
 
   bool failed() const { return failed_; }
+  bool at_end() const { return bytes_.empty(); }
   // DATA_LOSS naming `what` unless every read succeeded and nothing is left.
   absl::Status Finish(absl::string_view what) const;
 

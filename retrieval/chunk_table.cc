@@ -27,7 +27,7 @@ absl::StatusOr<ChunkRow> Read(const Statement& row) {
 }
 
 absl::StatusOr<int64_t> InsertChunk(Database& db, Statement& insert, const Chunk& chunk, absl::string_view headings) {
-  std::string layout = EncodeLayout(chunk.headings, chunk.segments);
+  std::string layout = EncodeLayout(chunk);
   insert.Bind(3, int64_t{chunk.ordinal}).Bind(4, int64_t{chunk.tokens});
   insert.BindText(5, TextKey(chunk));
   insert.BindBlob(6, layout).BindText(7, headings).BindText(8, chunk.text);

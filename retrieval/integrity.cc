@@ -65,6 +65,9 @@ absl::Status CheckChunk(const Chunk& chunk, int32_t ordinal, const std::string& 
       return Damaged(what + " differs from its source");
     }
   }
+  for (const NamedCell& cell : chunk.cells) {
+    if (cell.begin >= cell.end || cell.end > chunk.text.size()) return Damaged(what + " has a cell beyond its text");
+  }
   return absl::OkStatus();
 }
 

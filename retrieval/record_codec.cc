@@ -121,12 +121,19 @@ absl::StatusOr<Metadata> DecodeMetadata(absl::string_view bytes) {
 
 std::string JoinHeadings(absl::Span<const std::string> headings) { return absl::StrJoin(headings, "\n"); }
 
-std::string EncodeLayout(absl::Span<const std::string> headings, absl::Span<const SourceSegment> segments) {
+std::string EncodeLayout(const Chunk& chunk) {
   ByteWriter writer;
-  writer.Varint(headings.size());
-  for (const std::string& heading : headings) writer.Varint(heading.size());
-  writer.Varint(segments.size());
-  for (const SourceSegment& segment : segments) WriteSegment(segment, writer);
+  writer.Varint(chunk.headings.size());
+  for (const std::string& heading : chunk.headings) writer.Varint(heading.size());
+  writer.Varint(chunk.segments.size());
+  for (const SourceSegment& segment : chunk.segments) WriteSegment(segment, writer);
+  if (chunk.cells.empty()) return writer.Take();
+  writer.Varint(chunk.cells.size());
+  for (const NamedCell& cell : chunk.cells) {
+    writer.Varint(cell.begin);
+    writer.Varint(cell.end);
+    writer.String(cell.column);
+  }
   return writer.Take();
 }
 
@@ -145,6 +152,11 @@ absl::Status DecodeLayout(absl::string_view layout, absl::string_view joined_hea
   uint64_t segments = reader.Count();
   chunk->segments.reserve(segments);
   for (uint64_t i = 0; i < segments && !reader.failed(); ++i) chunk->segments.push_back(ReadSegment(reader));
+  const uint64_t cells = reader.at_end() ? 0 : reader.Count();
+  for (uint64_t i = 0; i < cells && !reader.failed(); ++i) {
+    const uint64_t begin = reader.Varint(), end = reader.Varint();
+    chunk->cells.push_back({begin, end, reader.String()});
+  }
   return reader.Finish("chunk layout");
 }
 

@@ -1,4 +1,4 @@
-// The blobs of the store: metadata, the layout of a chunk (heading lengths and source segments), and jobs. Pure
+// The blobs of the store: metadata, the layout of a chunk (heading lengths, source segments, cells), and jobs. Pure
 // functions, thread-safe. Decoding checks everything: DATA_LOSS.
 #pragma once
 
@@ -19,8 +19,9 @@ absl::StatusOr<Metadata> DecodeMetadata(absl::string_view bytes);
 
 // Headings are stored as one text, joined by '\n', which full-text search indexes; the layout keeps their lengths.
 std::string JoinHeadings(absl::Span<const std::string> headings);
-std::string EncodeLayout(absl::Span<const std::string> headings, absl::Span<const SourceSegment> segments);
-// Fills `chunk->headings` and `chunk->segments`.
+// Of headings, segments and cells.
+std::string EncodeLayout(const Chunk& chunk);
+// Fills them in. Layouts from before there were cells have none.
 absl::Status DecodeLayout(absl::string_view layout, absl::string_view joined_headings, Chunk* chunk);
 
 std::string EncodeJob(const Job& job);

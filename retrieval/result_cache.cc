@@ -34,6 +34,7 @@ size_t BytesOf(const Chunk& chunk) {
   size_t bytes = sizeof(Chunk) + chunk.text.size() + chunk.segments.size() * sizeof(SourceSegment) +
                  chunk.vector.size() * sizeof(float);
   for (const std::string& heading : chunk.headings) bytes += sizeof(std::string) + heading.size();
+  for (const NamedCell& cell : chunk.cells) bytes += sizeof(NamedCell) + cell.column.size();
   return bytes;
 }
 

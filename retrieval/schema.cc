@@ -183,6 +183,14 @@ absl::Status UpgradeFrom3(Database& db) {
   return transaction.Commit();
 }
 
+// Layouts of chunks had no cells in version 4, and may still have none.
+absl::Status UpgradeFrom4(Database& db) {
+  LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
+  LASTRO_RETURN_IF_ERROR(db.Execute("PRAGMA user_version=5;"));
+  LASTRO_RETURN_IF_ERROR(AdvanceUpkeep(db));
+  return transaction.Commit();
+}
+
 absl::Status CreateSchema(Database& db) {
   LASTRO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(db, Transaction::Kind::kWrite));
   LASTRO_RETURN_IF_ERROR(db.Execute(absl::StrCat(kSchema, kFieldsTable, kVectorSetsTable)));
@@ -226,6 +234,10 @@ absl::Status PrepareTables(Database& db) {
   if (version == 3) {
     LASTRO_RETURN_IF_ERROR(UpgradeFrom3(db));
     version = 4;
+  }
+  if (version == 4) {
+    LASTRO_RETURN_IF_ERROR(UpgradeFrom4(db));
+    version = 5;
   }
   if (version != kSchemaVersion) {
     return absl::DataLossError(absl::StrCat(db.path(), " has the unknown schema version ", version));

@@ -8,7 +8,7 @@
 
 namespace lastro::retrieval {
 
-inline constexpr int64_t kSchemaVersion = 4;
+inline constexpr int64_t kSchemaVersion = 5;
 inline constexpr int64_t kApplicationId = 0x4C535452;  // "LSTR"
 
 // Makes or migrates the tables of `db`, and rebuilds full-text indexes that another tokenizer made. FAILED_PRECONDITION

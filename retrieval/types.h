@@ -60,6 +60,14 @@ struct Document {
   int64_t chunk_count = 0;          // set by the store
 };
 
+// Bytes [begin, end) of a chunk's text: a cell of a table, and the name of its column. Where there is no name, the cell
+// is itself the name of a column.
+struct NamedCell {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+  std::string column;
+};
+
 struct Chunk {
   int64_t id = 0;                       // set by the store; never reused
   std::string document_id;              // set by the store
@@ -68,6 +76,7 @@ struct Chunk {
   std::vector<std::string> headings;    // path of headings above it, outermost first
   int32_t tokens = 0;                   // in the embedding model's tokens, without special ones
   std::vector<SourceSegment> segments;  // cover the text in order, without overlap; text between segments has no source
+  std::vector<NamedCell> cells;         // of tables whose columns have names, in the text's order, without overlap
   std::string text_sha256;              // of the text that was embedded: the key under which its vector is reused
   std::vector<float> vector;            // [dimension]; empty in results unless asked for
 };

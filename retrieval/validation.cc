@@ -128,6 +128,18 @@ absl::Status CheckHeadings(absl::Span<const std::string> headings) {
   return absl::OkStatus();
 }
 
+absl::Status CheckCells(const Chunk& chunk) {
+  uint64_t end = 0;
+  for (const NamedCell& cell : chunk.cells) {
+    if (cell.begin < end || cell.begin >= cell.end || cell.end > chunk.text.size()) {
+      return Invalid("cells that are empty, overlap or are outside of the text");
+    }
+    LASTRO_RETURN_IF_ERROR(CheckText("column", cell.column, kMaxFieldBytes));
+    end = cell.end;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckChunk(const Chunk& chunk, int dimension, absl::string_view source) {
   LASTRO_RETURN_IF_ERROR(CheckText("text", chunk.text, kMaxChunkTextBytes));
   if (chunk.text.empty()) return Invalid("no text");
@@ -138,6 +150,7 @@ absl::Status CheckChunk(const Chunk& chunk, int dimension, absl::string_view sou
     return absl::FailedPreconditionError(
         absl::StrCat("a vector of dimension ", chunk.vector.size(), ", but the collection has ", dimension));
   }
+  LASTRO_RETURN_IF_ERROR(CheckCells(chunk));
   return CheckSegments(chunk, source);
 }
 

@@ -302,6 +302,12 @@ v1::Chunk ToProto(const retrieval::Chunk& chunk) {
     added->set_source_length(static_cast<int64_t>(segment.source_length));
     added->set_verbatim(segment.verbatim);
   }
+  for (const retrieval::NamedCell& cell : chunk.cells) {
+    v1::NamedCell* added = out.add_cells();
+    added->set_begin(static_cast<int64_t>(cell.begin));
+    added->set_end(static_cast<int64_t>(cell.end));
+    added->set_column(cell.column);
+  }
   out.set_text_sha256(chunk.text_sha256);
   *out.mutable_vector() = {chunk.vector.begin(), chunk.vector.end()};
   return out;
@@ -324,6 +330,9 @@ absl::StatusOr<retrieval::Chunk> FromProto(const v1::Chunk& chunk) {
       return Invalid("chunk.segments", "has a negative number");
     }
   }
+  for (const v1::NamedCell& cell : chunk.cells()) {
+    if (cell.begin() < 0 || cell.end() < 0) return Invalid("chunk.cells", "has a negative number");
+  }
   if (chunk.ordinal() < 0) return Invalid("chunk.ordinal", "is negative");
   if (chunk.tokens() < 0) return Invalid("chunk.tokens", "is negative");
   retrieval::Chunk out;
@@ -334,6 +343,9 @@ absl::StatusOr<retrieval::Chunk> FromProto(const v1::Chunk& chunk) {
   out.headings = {chunk.headings().begin(), chunk.headings().end()};
   out.tokens = chunk.tokens();
   out.segments = SegmentsFromProto(chunk);
+  for (const v1::NamedCell& cell : chunk.cells()) {
+    out.cells.push_back({static_cast<uint64_t>(cell.begin()), static_cast<uint64_t>(cell.end()), cell.column()});
+  }
   out.text_sha256 = chunk.text_sha256();
   out.vector = {chunk.vector().begin(), chunk.vector().end()};
   return out;

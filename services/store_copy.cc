@@ -66,7 +66,7 @@ void AddChunk(const Chunk& chunk, FieldHash* hash) {
   hash->Add(static_cast<uint64_t>(chunk.ordinal));
   hash->Add(chunk.text);
   hash->Add(static_cast<uint64_t>(chunk.tokens));
-  hash->Add(retrieval::EncodeLayout(chunk.headings, chunk.segments));
+  hash->Add(retrieval::EncodeLayout(chunk));
   hash->Add(retrieval::JoinHeadings(chunk.headings));
   hash->Add(chunk.text_sha256);
   hash->Add(chunk.vector.size());

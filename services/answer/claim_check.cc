@@ -12,7 +12,7 @@
 #include "retrieval/search_terms.h"
 #include "retrieval/stop_words.h"
 #include "retrieval/word_breaker.h"
-#include "services/answer/span_reading.h"
+#include "services/answer/reader_call.h"
 
 namespace lastro::services::answer {
 namespace {

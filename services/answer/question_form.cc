@@ -146,11 +146,11 @@ bool AsksForSentence(absl::string_view question) {
   return AsksYesOrNo(question, words) || AsksHowToDo(words);
 }
 
-bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
-  const Words asked(question);
-  for (absl::string_view choice : {"or", "between", "ou", "entre"}) {
-    if (asked.Has(choice)) return false;
-  }
+bool OnlyAsks(absl::string_view before, absl::string_view word) {
+  return IsQuestionWord(word) || (before == "how" && Measures(word));
+}
+
+bool SaysAllOf(absl::string_view question, absl::string_view name) {
   retrieval::SearchTerms terms;
   absl::flat_hash_set<std::string> known;
   retrieval::WordBreaker of_question(question);
@@ -158,17 +158,25 @@ bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
     const std::vector<std::string>& of_word = terms.Of(word);
     known.insert(of_word.begin(), of_word.end());
   }
-  bool repeats = false;
-  retrieval::WordBreaker of_answer(answer);
-  for (retrieval::Word word; of_answer.Next(&word);) {
+  bool says = false;
+  retrieval::WordBreaker of_name(name);
+  for (retrieval::Word word; of_name.Next(&word);) {
     const std::vector<std::string>& of_word = terms.Of(word);
     if (of_word.empty() || retrieval::IsStopWord(of_word.front())) continue;
     if (std::none_of(of_word.begin(), of_word.end(), [&](const auto& term) { return known.contains(term); })) {
       return false;
     }
-    repeats = true;
+    says = true;
   }
-  return repeats;
+  return says;
+}
+
+bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
+  const Words asked(question);
+  for (absl::string_view choice : {"or", "between", "ou", "entre"}) {
+    if (asked.Has(choice)) return false;
+  }
+  return SaysAllOf(question, answer);
 }
 
 }  // namespace lastro::services::answer

@@ -16,8 +16,15 @@ bool AsksToExplain(absl::string_view question);
 // out of "pets are not allowed" would say the contrary, or how to do something ("how do I ...", "como se pede ...").
 bool AsksForSentence(absl::string_view question);
 
-// Whether the words `answer` say nothing that `question` does not say itself: stop words aside they are all in it,
-// singular or plural, and it leaves no choice between such ("... or ...", "entre ...").
+// Whether the word of a question, behind the word `before`, only asks: "many" behind "how", "quantos". Both in lower
+// case without accents.
+bool OnlyAsks(absl::string_view before, absl::string_view word);
+
+// Whether `question` says all the words of `name`, stop words aside, singular or plural; false when there are none.
+bool SaysAllOf(absl::string_view question, absl::string_view name);
+
+// Whether the words `answer` say nothing that `question` does not say itself, and it leaves no choice between such
+// ("... or ...", "entre ...").
 bool OnlyRepeats(absl::string_view question, absl::string_view answer);
 
 }  // namespace lastro::services::answer

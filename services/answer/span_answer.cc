@@ -1,12 +1,9 @@
 #include "services/answer/span_answer.h"
 
-#include <unicode/uchar.h>
-
 #include <algorithm>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/status_macros.h"
-#include "base/utf8.h"
 #include "services/answer/abstention.h"
 #include "services/answer/citation.h"
 #include "services/answer/question_form.h"
@@ -30,15 +27,11 @@ bool StandsAlone(const std::string& question, const SpanAnswer& found) {
 // What other answers can contradict one: numbers numbers, names names. Other words may say the same in another way.
 enum class AnswerKind { kNumber, kName, kWords };
 
-bool HasCapital(absl::string_view text, const Word& word) {
-  const DecodedRune first = DecodeRune(text.substr(word.begin));
-  return first.valid && u_isupper(static_cast<UChar32>(first.rune));
-}
-
 bool HasWithoutCapital(absl::string_view text, const Word& word) {
   const std::vector<Word> words = SplitWords(text);
-  return std::any_of(words.begin(), words.end(),
-                     [&](const Word& other) { return other.folded == word.folded && !HasCapital(text, other); });
+  return std::any_of(words.begin(), words.end(), [&](const Word& other) {
+    return other.folded == word.folded && !HasCapital(text.substr(other.begin));
+  });
 }
 
 // A word has its capital for its sentence's sake, not for a name's, where the passages write it without.
@@ -46,9 +39,9 @@ AnswerKind KindOf(const std::string& text, absl::Span<const v1::SearchHit> passa
   if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) return AnswerKind::kNumber;
   const std::vector<Word> words = SplitWords(text);
   const bool has_name = std::any_of(words.begin(), words.end(), [&](const Word& word) {
-    return HasCapital(text, word) && std::none_of(passages.begin(), passages.end(), [&](const v1::SearchHit& hit) {
-             return HasWithoutCapital(hit.chunk().text(), word);
-           });
+    return HasCapital(absl::string_view(text).substr(word.begin)) &&
+           std::none_of(passages.begin(), passages.end(),
+                        [&](const v1::SearchHit& hit) { return HasWithoutCapital(hit.chunk().text(), word); });
   });
   return has_name ? AnswerKind::kName : AnswerKind::kWords;
 }

@@ -3,7 +3,6 @@
 #include <unicode/uchar.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -14,8 +13,11 @@
 #include "retrieval/source_map.h"
 #include "services/answer/candidates.h"
 #include "services/answer/citation.h"
+#include "services/answer/passage_views.h"
 #include "services/answer/question_form.h"
+#include "services/answer/reader_call.h"
 #include "services/answer/span_evidence.h"
+#include "services/answer/view_answers.h"
 #include "services/answer/whole_span.h"
 #include "services/proto_convert.h"
 
@@ -23,10 +25,13 @@ namespace lastro::services::answer {
 namespace {
 
 constexpr int kSpansOfPassage = 3;
+constexpr int kSpansOfRow = 16;              // apart, so that most cells of a row have one
 constexpr size_t kReadFirst = 3;             // passages, where a few words are wanted
 constexpr double kSettled = 0.4;             // probability of an answer that needs no other passages
 constexpr double kClearlyLess = 0.2;         // share by which the other passages' scores are below the best one
 constexpr size_t kMaxPassageBytes = 65'536;  // of GenerationService.Read
+constexpr size_t kMaxRead = 256;             // passages, of GenerationService.Read
+constexpr size_t kMaxViews = 25;             // of a passage
 constexpr size_t kMaxContextBytes = 1'024;   // more than a reader looks at
 
 // Text without a letter or digit, such as one of invisible characters alone, may have no tokens.
@@ -39,90 +44,42 @@ bool HasWords(absl::string_view text) {
   return false;
 }
 
-// The first bytes of an unbroken giant, whole characters.
-std::string Readable(const std::string& text) {
-  size_t end = std::min(text.size(), kMaxPassageBytes);
-  while (end < text.size() && end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return text.substr(0, end);
-}
-
-bool IsShare(double value) { return value >= 0 && value <= 1; }  // and is a number
-
-bool StartsCharacter(const std::string& text, size_t at) {
-  return at == text.size() || (static_cast<unsigned char>(text[at]) & 0xc0) != 0x80;
-}
-
-absl::Status CheckSpan(const v1::ReadResponse::Span& span, const std::string& passage) {
-  const int64_t begin = span.range().begin(), end = span.range().end();
-  if (begin < 0 || begin >= end || end > static_cast<int64_t>(passage.size())) {
-    return absl::InternalError("the reader gave a span outside its passage");
-  }
-  if (!StartsCharacter(passage, static_cast<size_t>(begin)) || !StartsCharacter(passage, static_cast<size_t>(end))) {
-    return absl::InternalError("the reader gave a span that cuts a character");
-  }
-  if (IsShare(span.probability()) && std::isfinite(span.score())) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("the reader gave a span the probability ", span.probability(), " and the score ", span.score()));
-}
-
-absl::Status CheckReading(const v1::ReadResponse::Reading& reading, int max_spans, const std::string& passage) {
-  if (reading.spans().empty()) return absl::InternalError("the reader gave a reading without a span");
-  if (reading.spans_size() > max_spans) {
-    return absl::InternalError(
-        absl::StrCat("the reader gave ", reading.spans_size(), " spans where ", max_spans, " were asked for"));
-  }
-  if (!std::isfinite(reading.relevance())) return absl::InternalError("the reader gave a relevance that is no number");
-  for (const v1::ReadResponse::Span& span : reading.spans()) LASTRO_RETURN_IF_ERROR(CheckSpan(span, passage));
-  return absl::OkStatus();
-}
-
-absl::Status CheckWeights(const v1::ReadResponse::AnswerWeights& weights) {
-  for (double weight : {weights.bias(), weights.relevance(), weights.span_score(), weights.sentence_cosine(),
-                        weights.passage_cosine(), weights.word_overlap(), weights.search_distance()}) {
-    if (!std::isfinite(weight)) return absl::InternalError("the reader gave a weight that is no number");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckResponse(const v1::ReadRequest& request, const v1::ReadResponse& response) {
-  if (response.readings_size() != request.passages_size()) {
-    return absl::InternalError(absl::StrCat("the reader gave ", response.readings_size(), " readings of ",
-                                            request.passages_size(), " passages"));
-  }
-  const int max_spans = std::max(1, request.max_spans());
-  for (int i = 0; i < response.readings_size(); ++i) {
-    LASTRO_RETURN_IF_ERROR(CheckReading(response.readings(i), max_spans, request.passages(i)));
-  }
-  LASTRO_RETURN_IF_ERROR(CheckWeights(response.answer_weights()));
-  LASTRO_RETURN_IF_ERROR(CheckWeights(response.probability_weights()));
-  for (const v1::ReadResponse::OperatingPoint& point : response.calibration()) {
-    if (!IsShare(point.threshold()) || !IsShare(point.risk())) {
-      return absl::InternalError(absl::StrCat("the reader's calibration has the threshold ", point.threshold(),
-                                              " and the risk ", point.risk(), "; both are shares"));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // An answer of words, not of sentences, of which more is better.
 bool WantsFewWords(const std::string& question) { return !AsksForSentence(question) && !AsksToExplain(question); }
 
+// The row of a table that the view is, where it can be cited; else the sentence around the bytes.
+Candidate SentenceOf(const PassageView& view, int passage, const v1::SearchHit& hit, TextRange span) {
+  const std::string& text = hit.chunk().text();
+  if (view.row.has_value() && CanBeVerified(hit, view.row->begin, view.row->end)) {
+    return {passage, view.row->begin, view.row->end, text.substr(view.row->begin, view.row->end - view.row->begin)};
+  }
+  return SentenceAround(passage, hit.chunk(), span.begin, span.end);
+}
+
+// The best view speaks for the passage.
+void AddPassage(const v1::ReadResponse::Reading& reading, SpanReadings::Passage* passage) {
+  const double score = reading.spans(0).score();
+  passage->relevance = passage->read ? std::max(passage->relevance, reading.relevance()) : reading.relevance();
+  passage->answer_score = passage->read ? std::max(passage->answer_score, score) : score;
+  passage->read = true;
+}
+
 // Of spans that say something and whose sentences can be cited.
-void AddReading(const std::string& question, int passage, const v1::SearchHit& hit,
-                const v1::ReadResponse::Reading& reading, std::vector<SpanAnswer>* answers, SpanReadings* readings) {
+void AddSpans(const std::string& question, const ReadView& read, const v1::SearchHit& hit,
+              std::vector<SpanAnswer>* answers) {
+  const PassageView& view = read.view;
   const v1::Chunk& chunk = hit.chunk();
-  readings->passages[static_cast<size_t>(passage)] = {reading.relevance(), reading.spans(0).score(), true};
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
-  for (const v1::ReadResponse::Span& span : reading.spans()) {
-    const TextRange read{static_cast<size_t>(span.range().begin()), static_cast<size_t>(span.range().end())};
-    const TextRange whole = WholeSpan(chunk.text(), read);
-    const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : read;
+  for (const FoundSpan& span : read.found) {
+    const TextRange whole = WholeSpan(chunk.text(), span.range);
+    const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : span.range;
     const absl::string_view words = absl::string_view(chunk.text()).substr(begin, end - begin);
     if (WantsFewWords(question) && OnlyRepeats(question, words)) continue;
-    Candidate sentence = SentenceAround(passage, chunk, begin, end);
+    Candidate sentence = SentenceOf(view, read.passage, hit, {begin, end});
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
-    answers->push_back({passage, begin, end, std::string(words), std::move(sentence), reading.relevance(), span.score(),
-                        span.probability(), span.probability()});
+    std::string read_as = view.row.has_value() ? view.text : sentence.text;
+    answers->push_back({read.passage, begin, end, std::string(words), std::move(sentence), std::move(read_as),
+                        read.relevance, span.score, read.doubts, span.probability, span.probability});
   }
 }
 
@@ -134,7 +91,7 @@ std::string ContextOf(const v1::SearchHit& hit) {
   std::string context = absl::StrJoin(parts, ", ");
   if (context.size() <= kMaxContextBytes) return context;
   size_t begin = context.size() - kMaxContextBytes;
-  while (begin < context.size() && !StartsCharacter(context, begin)) ++begin;
+  while (!IsRuneBoundary(context, begin)) ++begin;
   return context.substr(begin);
 }
 
@@ -145,17 +102,29 @@ absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::
   v1::ReadRequest request;
   request.set_question(question);
   request.set_max_spans(kSpansOfPassage);
+  std::vector<ReadView> views;
   for (int i : some) {
-    request.add_passages(Readable(passages[static_cast<size_t>(i)].chunk().text()));
-    request.add_contexts(ContextOf(passages[static_cast<size_t>(i)]));
+    const v1::Chunk& chunk = passages[static_cast<size_t>(i)].chunk();
+    for (PassageView& view : ViewsOf(chunk, kMaxPassageBytes, std::min(kMaxViews, kMaxRead / some.size()))) {
+      views.push_back({i, std::move(view)});
+    }
+  }
+  DropOutdoneRows(question, passages, &views);
+  for (const ReadView& read : views) {
+    request.add_passages(read.view.text);
+    request.add_contexts(ContextOf(passages[static_cast<size_t>(read.passage)]));
+    if (!read.view.cells.empty()) request.set_max_spans(kSpansOfRow);
   }
   LASTRO_ASSIGN_OR_RETURN(const std::optional<v1::ReadResponse> response, AskReader(request, generation, context));
   if (!response.has_value()) return false;
-  std::vector<SpanAnswer> answers;
-  for (size_t i = 0; i < some.size(); ++i) {
-    AddReading(question, some[i], passages[static_cast<size_t>(some[i])], response->readings(static_cast<int>(i)),
-               &answers, readings);
+  std::vector<const v1::ReadResponse::Reading*> found;
+  for (size_t i = 0; i < views.size(); ++i) {
+    found.push_back(&response->readings(static_cast<int>(i)));
+    AddPassage(*found.back(), &readings->passages[static_cast<size_t>(views[i].passage)]);
   }
+  FindAnswers(question, passages, found, kSpansOfPassage, &views);
+  std::vector<SpanAnswer> answers;
+  for (const ReadView& read : views) AddSpans(question, read, passages[static_cast<size_t>(read.passage)], &answers);
   LASTRO_RETURN_IF_ERROR(WeighAnswers(question, passages, *response, model, embedding, context, &answers));
   std::move(answers.begin(), answers.end(), std::back_inserter(readings->answers));
   std::stable_sort(readings->answers.begin(), readings->answers.end(),
@@ -181,15 +150,6 @@ bool IsSettled(const AnswerRequest& request, absl::Span<const v1::SearchHit> pas
 }
 
 }  // namespace
-
-absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
-                                                          const CallContext& context) {
-  absl::StatusOr<v1::ReadResponse> response = generation.Read(request, context);
-  if (absl::IsUnimplemented(response.status())) return std::nullopt;
-  LASTRO_RETURN_IF_ERROR(response.status());
-  LASTRO_RETURN_IF_ERROR(CheckResponse(request, *response));
-  return std::move(*response);
-}
 
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const AnswerRequest& request,
                                                          absl::Span<const v1::SearchHit> passages,

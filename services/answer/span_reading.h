@@ -23,8 +23,10 @@ struct SpanAnswer {
   uint64_t begin = 0;
   uint64_t end = 0;
   std::string text;
-  Candidate sentence;                          // that it stands in
+  Candidate sentence;                          // that it stands in, or the row of a table
+  std::string read_as;                         // the sentence as the reader was shown it: passage_views.h
   double relevance = 0, score = 0;             // as the reader gave them
+  int doubts = 0;                              // see view_answers.h
   double rank = 0;                             // a share; the likeliest answer has the highest
   double probability = 0;                      // that it is right, being the likeliest
   std::optional<v1::AnswerEvidence> evidence;  // that it is made of, where the reader's folder weighs it
@@ -42,12 +44,6 @@ struct SpanReadings {
   std::vector<Passage> passages;
   std::string fingerprint, device;  // of the reader
 };
-
-// What the reader says to `request`, with as many readings and at most as many spans as asked for, all of them whole
-// characters of the passages, and numbers where they belong; INTERNAL when it is not so. nullopt when there is no
-// reader.
-absl::StatusOr<std::optional<v1::ReadResponse>> AskReader(const v1::ReadRequest& request, GenerationApi& generation,
-                                                          const CallContext& context);
 
 // nullopt when there is no reader. Answers whose bytes have no source are left out, and, of a question that a few words
 // answer, those that only repeat its words; such a question is read in the best few passages first, and where these

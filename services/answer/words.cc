@@ -14,6 +14,12 @@ bool IsWordRune(char32_t rune) {
 
 }  // namespace
 
+bool HasCapital(absl::string_view text) {
+  if (text.empty()) return false;
+  const DecodedRune first = DecodeRune(text);
+  return first.valid && u_isupper(static_cast<UChar32>(first.rune));
+}
+
 std::vector<Word> SplitWords(absl::string_view text) {
   std::vector<Word> words;
   bool inside = false;

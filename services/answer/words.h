@@ -15,6 +15,9 @@ struct Word {
   uint64_t end = 0;
 };
 
+// Whether the text begins with an upper-case letter.
+bool HasCapital(absl::string_view text);
+
 // Maximal runs of letters, digits and combining marks.
 std::vector<Word> SplitWords(absl::string_view text);
 

@@ -13,9 +13,11 @@ namespace {
 
 using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class ChunkerTest : public ::testing::Test {
@@ -86,6 +88,57 @@ TEST_F(ChunkerTest, TableRowsKnowTheirColumns) {
   EXPECT_THAT(chunks[0].headings, ElementsAre("T"));
   EXPECT_THAT(chunks[0].text, HasSubstr("Item | Price\nbolt0 | 0\nbolt1 | 1"));
   EXPECT_THAT(chunks[1].headings, ElementsAre("T", "Item | Price"));
+}
+
+// Each cell as "column: text"; a name of a column as "text".
+std::vector<std::string> CellsOf(const retrieval::Chunk& chunk) {
+  std::vector<std::string> cells;
+  for (const retrieval::NamedCell& cell : chunk.cells) {
+    const std::string text = chunk.text.substr(cell.begin, cell.end - cell.begin);
+    cells.push_back(cell.column.empty() ? text : absl::StrCat(cell.column, ": ", text));
+  }
+  return cells;
+}
+
+TEST_F(ChunkerTest, CellsKnowTheNamesOfTheirColumns) {
+  auto chunks = Chunk(
+      "# T\n\nAbove.\n\n| Item | Price | |\n|---|---|---|\n| Bolt | 3 | x |\n| | 4 | |\n| Nut | | y |\n\nBelow | "
+      "it.\n");
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("Item", "Price", "Item: Bolt", "Price: 3", "Price: 4", "Item: Nut"));
+}
+
+TEST_F(ChunkerTest, NamesReachIntoEveryChunkOfATableAndEveryPieceOfACell) {
+  std::string markdown = "| Item | Note |\n|---|---|\n";
+  for (int i = 0; i < 30; ++i) absl::StrAppend(&markdown, "| bolt", i, " | ", i, " |\n");
+  markdown += "| long |";
+  for (int i = 0; i < 150; ++i) absl::StrAppend(&markdown, " w", i, ".");
+  markdown += " |\n";
+  auto chunks = Chunk(markdown);
+  ASSERT_GT(chunks.size(), 4u);
+  EXPECT_EQ(CellsOf(chunks[0])[1], "Note");
+  for (size_t i = 1; i + 1 < chunks.size(); ++i) {
+    ASSERT_FALSE(chunks[i].cells.empty()) << i;
+    EXPECT_THAT(CellsOf(chunks[i]), Not(Contains("Item"))) << "there is no header";
+  }
+  EXPECT_THAT(CellsOf(chunks.back()), ElementsAre("Note: " + chunks.back().text)) << "the end of the long cell";
+}
+
+TEST_F(ChunkerTest, TablesSideBySideKeepTheirOwnNames) {
+  const std::string row = "<tr><td>a<td>b</tr>";
+  auto chunks =
+      Chunk("<table><tr><th>A<th>B</tr>" + row + "</table><table>" + row + "</table><table><tr><th>C<th>D</tr>" + row +
+                "</table><table><tr><th colspan=2>Over both</tr>" + row + "</table>",
+            "a.html");
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("A", "B", "A: a", "B: b", "C", "D", "C: a", "D: b", "Over both"));
+}
+
+TEST_F(ChunkerTest, SentencesAreNoNamesOfColumns) {
+  const std::string sentence(101, 's');
+  auto chunks = Chunk("| Item | " + sentence + " |\n|---|---|\n| Bolt | 3 |\n");
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("Item", sentence, "Item: Bolt"));
 }
 
 TEST_F(ChunkerTest, CoversAllTextWithinTheLimit) {

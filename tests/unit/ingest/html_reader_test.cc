@@ -2,6 +2,7 @@
 
 #include <gumbo.h>
 
+#include "absl/strings/str_cat.h"
 #include "ingest/html_hidden.h"
 #include "ingest/html_tree.h"
 #include "ingest/reader.h"
@@ -213,6 +214,41 @@ TEST(HtmlReaderTest, TablesListsAndPreformatted) {
   EXPECT_EQ(page.blocks[2].kind, BlockKind::kListItem);
   EXPECT_EQ(page.blocks[4].kind, BlockKind::kCode);
   EXPECT_EQ(SourceOf(page.blocks[1].content, html, "Bolt | 3"), "Bolt<td><p>3");
+}
+
+// Each cell of the row as "column[+span]=text".
+std::string CellsOf(const Block& row) {
+  std::string cells;
+  for (const TableCell& cell : row.cells) {
+    absl::StrAppend(&cells, cells.empty() ? "" : " ", cell.column, cell.span > 1 ? absl::StrCat("+", cell.span) : "",
+                    "=", row.content.text.substr(cell.begin, cell.end - cell.begin));
+  }
+  return cells;
+}
+
+TEST(HtmlReaderTest, CellsStandInColumns) {
+  HtmlPage page = Read(
+      "<table><tr><th>A<th colspan=2>B<th>C</tr>"
+      "<tr><td rowspan=2>1<td>2 | two<td><td> 4 </tr>"
+      "<tr><td><td>3<td>4</tr>"
+      "<tr><td hidden>h<td>1<td colspan=0>2<td colspan=x>3</tr></table>"
+      "<table><tr><td>1<td>2</table><table><tr><td>layout<table><tr><td>1<td>2</table><tr><td>3<td>4</table>");
+  std::vector<std::string> cells;
+  for (const Block& block : page.blocks) cells.push_back(absl::StrCat(block.table, ": ", CellsOf(block)));
+  EXPECT_THAT(cells, ElementsAre("1: 0=A 1+2=B 3=C", "1: 0=1 1=2 | two 3=4", "1: 2=3 3=4", "1: 0=1 1=2 2=3",
+                                 "2: 0=1 1=2", "0: ", "4: 0=1 1=2", "3: 0=3 1=4"));
+}
+
+TEST(HtmlReaderTest, CellsMayReachAnywhere) {
+  std::string html = "<table><tr><td colspan=70000 rowspan=70000>wide<td>beyond</tr>";
+  for (int i = 0; i < 300; ++i) html += "<tr><td>below</tr>";
+  html += "</table><table><tr>";
+  for (int i = 0; i < 300; ++i) html += "<td>x";
+  HtmlPage page = Read(html + "</table>");
+  ASSERT_EQ(page.blocks.size(), 302u);
+  EXPECT_EQ(CellsOf(page.blocks[0]), "0+65534=wide");
+  EXPECT_EQ(CellsOf(page.blocks[300]), "") << "all columns are taken";
+  EXPECT_EQ(page.blocks[301].cells.size(), 256u);
 }
 
 TEST(HtmlReaderTest, ABreakBesideASpaceIsOneLineBreak) {

@@ -1,5 +1,6 @@
 #include "ingest/markdown_reader.h"
 
+#include "absl/strings/str_cat.h"
 #include "ingest/reader.h"
 #include "tests/test_util.h"
 #include "tests/unit/ingest/fakes.h"
@@ -41,6 +42,22 @@ TEST(MarkdownReaderTest, TablesAreRowsOfCells) {
   EXPECT_TRUE(blocks[0].table_header);
   EXPECT_EQ(blocks[1].kind, BlockKind::kTableRow);
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "Bolt | 3"), "Bolt | 3");
+}
+
+TEST(MarkdownReaderTest, CellsStandInColumns) {
+  std::string markdown =
+      "| A | B | C |\n|---|---|---|\n| 1 | 2<br>two | 3 |\n| | | x \\| y |\n| 1 | | 3 "
+      "|\n\n<table><tr><td>1<td>2</table>\n\n"
+      "| A |\n|---|\n| `1` |\n";
+  std::vector<std::string> rows;
+  for (const Block& row : BlocksOf(markdown)) {
+    rows.push_back(absl::StrCat(row.table, ":"));
+    for (const TableCell& cell : row.cells) {
+      absl::StrAppend(&rows.back(), " ", cell.column, "=", row.content.text.substr(cell.begin, cell.end - cell.begin));
+    }
+  }
+  EXPECT_THAT(rows, ElementsAre("1: 0=A 1=B 2=C", "1: 0=1 1=2\ntwo 2=3", "1: 2=x | y", "1: 0=1 2=3", "2: 0=1 1=2",
+                                "3: 0=A", "3: 0=1"));
 }
 
 TEST(MarkdownReaderTest, CodeStaysAsItIs) {

@@ -308,7 +308,7 @@ TEST_F(DoctorTest, ADamagedStoreOfAnOlderVersionIsReported) {
   DoctorReport report = Run(/*repair=*/true, /*drop_damaged=*/true);
   EXPECT_FALSE(report.healthy());
   ASSERT_FALSE(report.findings.empty());
-  EXPECT_THAT(report.findings[0].details, ElementsAre(HasSubstr("schema version 3 cannot be upgraded to 4")));
+  EXPECT_THAT(report.findings[0].details, ElementsAre(HasSubstr("schema version 3 cannot be upgraded to 5")));
 }
 
 TEST_F(DoctorTest, ChangesNothingBesideDamageThatIsKept) {

@@ -55,15 +55,36 @@ TEST(RecordCodecTest, KeepsMetadata) {
 }
 
 TEST(RecordCodecTest, KeepsHeadingsWhateverTheyHold) {
-  std::vector<std::string> headings = {"One\nline", "", "Two"};
-  std::vector<SourceSegment> segments = {{0, 3, 9, 3, true}, {5, 2, 1, 40, false}};
-  Chunk chunk;
-  ASSERT_THAT(DecodeLayout(EncodeLayout(headings, segments), JoinHeadings(headings), &chunk), IsOk());
-  EXPECT_EQ(chunk.headings, headings);
+  Chunk written, chunk;
+  written.headings = {"One\nline", "", "Two"};
+  written.segments = {{0, 3, 9, 3, true}, {5, 2, 1, 40, false}};
+  ASSERT_THAT(DecodeLayout(EncodeLayout(written), JoinHeadings(written.headings), &chunk), IsOk());
+  EXPECT_EQ(chunk.headings, written.headings);
+  EXPECT_TRUE(chunk.cells.empty());
   ASSERT_EQ(chunk.segments.size(), 2u);
   EXPECT_TRUE(chunk.segments[0].verbatim);
   EXPECT_EQ(chunk.segments[0].source_length, 3u);
   EXPECT_EQ(chunk.segments[1].source_length, 40u);
+}
+
+TEST(RecordCodecTest, KeepsCellsAndReadsLayoutsThatHaveNone) {
+  Chunk written, chunk, old;
+  written.headings = {"T"};
+  written.segments = {{0, 3, 9, 3, true}};
+  const std::string without = EncodeLayout(written);
+  written.cells = {{0, 4, ""}, {7, 300, "Price\n€"}};
+  const std::string layout = EncodeLayout(written);
+  ASSERT_THAT(DecodeLayout(layout, "T", &chunk), IsOk());
+  ASSERT_EQ(chunk.cells.size(), 2u);
+  EXPECT_EQ(chunk.cells[0].column, "");
+  EXPECT_EQ(chunk.cells[1].begin, 7u);
+  EXPECT_EQ(chunk.cells[1].end, 300u);
+  EXPECT_EQ(chunk.cells[1].column, "Price\n€");
+  EXPECT_EQ(layout.substr(0, without.size()), without) << "what stores of schema version 4 hold";
+  for (size_t size = without.size() + 1; size < layout.size(); ++size) {
+    Chunk cut;
+    EXPECT_THAT(DecodeLayout(layout.substr(0, size), "T", &cut), StatusIs(absl::StatusCode::kDataLoss, _)) << size;
+  }
 }
 
 TEST(RecordCodecTest, RefusesDamagedRecords) {
@@ -75,8 +96,9 @@ TEST(RecordCodecTest, RefusesDamagedRecords) {
     EXPECT_THAT(DecodeJob(bytes.substr(0, size)), StatusIs(absl::StatusCode::kDataLoss, _)) << size;
   }
   EXPECT_THAT(DecodeJob(bytes + "x"), StatusIs(absl::StatusCode::kDataLoss, _));
-  Chunk chunk;
-  EXPECT_THAT(DecodeLayout(EncodeLayout({"abc"}, {}), "ab", &chunk), StatusIs(absl::StatusCode::kDataLoss, _));
+  Chunk written, chunk;
+  written.headings = {"abc"};
+  EXPECT_THAT(DecodeLayout(EncodeLayout(written), "ab", &chunk), StatusIs(absl::StatusCode::kDataLoss, _));
 }
 
 }  // namespace

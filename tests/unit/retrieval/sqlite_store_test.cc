@@ -77,6 +77,13 @@ TEST_F(StoreTest, RefusesWhatIsNotSane) {
   bad = good;
   bad.chunks[0].segments = {{3, 2, 3, 2, true}, {0, 2, 0, 2, true}};
   invalid(bad, "not in order");
+  for (std::vector<NamedCell> cells :
+       {std::vector<NamedCell>{{5, 9, "a"}, {0, 4, "b"}}, std::vector<NamedCell>{{0, 4, "a"}, {3, 9, "b"}},
+        std::vector<NamedCell>{{5, 10, "a"}}, std::vector<NamedCell>{{5, 5, "a"}}}) {
+    bad = good;
+    bad.chunks[0].cells = std::move(cells);
+    invalid(bad, "cells");
+  }
   bad = good;
   bad.chunks[0].ordinal = 1;
   invalid(bad, "ordinal");

@@ -97,11 +97,16 @@ TEST(ProtoConvert, ChunkThereAndBack) {
   chunk.headings = {"Part", "Section"};
   chunk.tokens = 2;
   chunk.segments = {{0, 4, 100, 4, true}, {5, 4, 110, 6, false}};
+  chunk.cells = {{0, 4, ""}, {5, 9, "Column"}};
   chunk.text_sha256 = std::string(64, 'c');
   chunk.vector = {0.5f, -0.25f};
   ASSERT_OK_AND_ASSIGN(retrieval::Chunk back, FromProto(ToProto(chunk)));
   EXPECT_THAT(ToProto(back), EqualsProto(ToProto(chunk)));
   EXPECT_EQ(back.vector, chunk.vector);
+  ASSERT_EQ(back.cells.size(), 2u);
+  EXPECT_EQ(back.cells[1].begin, 5u);
+  EXPECT_EQ(back.cells[1].end, 9u);
+  EXPECT_EQ(back.cells[1].column, "Column");
   ASSERT_EQ(back.segments.size(), 2u);
   EXPECT_EQ(back.segments[1].source_begin, 110u);
   EXPECT_FALSE(back.segments[1].verbatim);
@@ -114,6 +119,9 @@ TEST(ProtoConvert, HostileChunksAreRefused) {
   chunk.set_ordinal(0);
   chunk.set_tokens(-1);
   EXPECT_THAT(FromProto(chunk), StatusIs(kInvalid, HasSubstr("tokens")));
+  chunk.set_tokens(0);
+  chunk.add_cells()->set_begin(-1);
+  EXPECT_THAT(FromProto(chunk), StatusIs(kInvalid, HasSubstr("cells")));
   chunk.set_tokens(0);
   chunk.add_segments()->set_text_length(-5);
   EXPECT_THAT(FromProto(chunk), StatusIs(kInvalid, HasSubstr("segments")));

@@ -88,6 +88,59 @@ TEST_F(SpanAnswerTest, AFactIsItsWordsCitedByTheirSentence) {
   EXPECT_FALSE(generation_.last_prompt.has_grounded()) << "and no decoder asked";
 }
 
+// Two rows of a table whose columns have names.
+void AddTable(testing::FakeRetrieval* retrieval) {
+  const std::string text = "Office | City\nSouth | Faro\nEast | Braga. Norte";
+  retrieval->Add("offices.md", text, text);
+  for (const auto& [begin, end, column] : std::vector<std::tuple<int, int, std::string>>{
+           {0, 6, ""}, {9, 13, ""}, {14, 19, "Office"}, {22, 26, "City"}, {27, 31, "Office"}, {34, 46, "City"}}) {
+    v1::NamedCell* cell = retrieval->hits["offices.md"].mutable_chunk()->add_cells();
+    cell->set_begin(begin);
+    cell->set_end(end);
+    cell->set_column(column);
+  }
+}
+
+TEST_F(SpanAnswerTest, ACellIsReadWithTheNameOfItsColumnAndCitedByItsRow) {
+  AddTable(&retrieval_);
+  generation_.reader = {{"City: Faro", 0.9}, {"City: Braga", 0.8}};
+  v1::Answer answer = Ask("Where is the South office?");
+  ASSERT_FALSE(generation_.read_requests.empty());
+  const auto& read = generation_.read_requests[0].passages();
+  EXPECT_THAT(std::vector<std::string>(read.begin(), read.end()), Contains("Office: South | City: Faro"));
+  EXPECT_EQ(answer.text(), "Faro");
+  ASSERT_EQ(answer.claims_size(), 1);
+  ASSERT_EQ(answer.claims(0).citations_size(), 1);
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), "South | Faro");
+  EXPECT_EQ(SourceOf(answer.claims(0).citations(0)), "South | Faro");
+  EXPECT_EQ(AnswerInQuote(answer.claims(0).citations(0)), "Faro");
+  generation_.reader = {{"Braga", 0.9}};
+  answer = Ask("Where is the East office?");
+  EXPECT_EQ(answer.text(), "Braga. Norte") << "all of the cell";
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), "East | Braga. Norte") << "a row is no sentence";
+}
+
+TEST_F(SpanAnswerTest, TheNameOfAColumnIsNoAnswer) {
+  AddTable(&retrieval_);
+  generation_.reader = {{"Office", 0.99}, {"City", 0.98}, {"25 knots", 0.9}};
+  EXPECT_EQ(Ask("Who stops?").text(), "25 knots");
+}
+
+// What speaks for a cell is its row as it was read: there the question's words are.
+TEST_F(SpanAnswerTest, ARowIsWeighedWithTheNamesOfItsColumns) {
+  AddTable(&retrieval_);
+  generation_.reader = {{"Faro", 0.9}};
+  generation_.answer_weights.emplace();
+  generation_.answer_weights->set_word_overlap(4);
+  const v1::Answer answer =
+      Ask("Which city has the South office?", [](auto* request) { request->set_include_passages(true); });
+  EXPECT_EQ(answer.text(), "Faro");
+  const auto of_table = [](const v1::Passage& passage) { return passage.document_uri() == "offices.md"; };
+  const auto found = std::find_if(answer.passages().begin(), answer.passages().end(), of_table);
+  ASSERT_NE(found, answer.passages().end());
+  EXPECT_EQ(found->answer_evidence().word_overlap(), 1);
+}
+
 TEST_F(SpanAnswerTest, TheLikeliestPassageAnswersWhereverItWasFound) {
   generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
   EXPECT_EQ(Ask("How many days before?").text(), "seven days");  // refunds.txt is found last
