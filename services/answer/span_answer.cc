@@ -53,16 +53,23 @@ bool ShareAWord(const std::string& a, const std::string& b) {
   return std::any_of(others.begin(), others.end(), [&](const Word& word) { return words.contains(word.folded); });
 }
 
-// The words themselves, cited by their sentence.
-absl::Status AppendSpan(absl::Span<const v1::SearchHit> passages, const SpanAnswer& found, RetrievalApi& retrieval,
-                        const CallContext& context, Stages* stages, v1::Answer* answer) {
+// Whether the answer's words say the contrary of their sentence; a row of a table is none.
+bool SaysTheContrary(const std::string& question, const SpanAnswer& found) {
+  const Candidate& sentence = found.sentence;
+  if (found.begin <= sentence.begin || sentence.text != found.read_as) return false;
+  return LosesNegation(question, absl::string_view(sentence.text).substr(0, found.begin - sentence.begin));
+}
+
+// The words themselves, or, where they would say the contrary, all of their sentence; cited by it.
+absl::Status AppendSpan(const std::string& question, absl::Span<const v1::SearchHit> passages, const SpanAnswer& found,
+                        RetrievalApi& retrieval, const CallContext& context, Stages* stages, v1::Answer* answer) {
   const v1::SearchHit& passage = passages[static_cast<size_t>(found.passage)];
   const Candidate& sentence = found.sentence;
   LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
     return MakeVerifiedCitation(passage, sentence.begin, sentence.end, retrieval, context);
   }));
   MarkAnswer(passage, found.begin, found.end, &citation);
-  AppendQuote(found.text, std::move(citation), answer);
+  AppendQuote(SaysTheContrary(question, found) ? sentence.text : found.text, std::move(citation), answer);
   return absl::OkStatus();
 }
 
@@ -119,12 +126,12 @@ absl::Status AnswerBySpans(const AnswerRequest& request, absl::Span<const v1::Se
   std::optional<size_t> conflict;
   // Who asks for an answer at any evidence gets the likeliest.
   if (answer->evidence_threshold() > 0) conflict = FindConflict(readings, passages, answer->evidence_threshold());
-  if (!conflict.has_value()) return AppendSpan(passages, best, retrieval, context, stages, answer);
+  if (!conflict.has_value()) return AppendSpan(request.question, passages, best, retrieval, context, stages, answer);
   answer->set_answerability(v1::CONFLICTING);
   answer->set_text(AbstentionText(v1::CONFLICTING, request.question));
-  LASTRO_RETURN_IF_ERROR(AppendSpan(passages, best, retrieval, context, stages, answer));
+  LASTRO_RETURN_IF_ERROR(AppendSpan(request.question, passages, best, retrieval, context, stages, answer));
   answer->mutable_text()->push_back(';');
-  return AppendSpan(passages, readings.answers[*conflict], retrieval, context, stages, answer);
+  return AppendSpan(request.question, passages, readings.answers[*conflict], retrieval, context, stages, answer);
 }
 
 }  // namespace lastro::services::answer

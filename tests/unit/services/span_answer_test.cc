@@ -690,6 +690,41 @@ TEST(QuestionForm, TellsWhatNoLessThanASentenceAnswers) {
   }
 }
 
+TEST(QuestionForm, TellsWordsThatLoseTheirNegation) {
+  for (const auto& [question, before] : std::vector<std::pair<const char*, const char*>>{
+           {"Which letters may a name have?", "Names may not contain "},
+           {"Which letters may a name have?", "Digits are fine; it mustn't have "},
+           {"Which letters may a name have?", "It can\u2019t have "},
+           {"When is the pool open?", "On Mondays, when it is never "},
+           {"Who pays?", "Without "},
+           {"Quem paga?", "A renda não é paga pelo "},
+           {"Em que mês abre a piscina?", "Nunca abre em "}}) {
+    EXPECT_TRUE(answer::LosesNegation(question, before)) << before;
+  }
+  for (const auto& [question, before] : std::vector<std::pair<const char*, const char*>>{
+           {"Which letters may a name not have?", "Names may not contain "},
+           {"Which letters can't a name have?", "Names may not contain "},
+           {"Who owns it?", "The user does not own the bucket; it is owned by the "},
+           {"Who owns it?", "If it is not sold, the owner is "},
+           {"When did they last meet?", "They have not met in the World Series since "},
+           {"Quem não paga?", "A renda não é paga pelo "},
+           {"Onde fica a sede?", "A sede fica no "},
+           {"Who?", ""}}) {
+    EXPECT_FALSE(answer::LosesNegation(question, before)) << before;
+  }
+}
+
+TEST_F(SpanAnswerTest, AnAnswerThatWouldSayTheContraryIsItsSentence) {
+  retrieval_.Add("names.md", "Names are short. They may not contain uppercase letters.",
+                 "Names are short. They may not contain uppercase letters.");
+  generation_.reader = {{"uppercase letters", 0.9}};
+  const v1::Answer answer = Ask("Which letters may names contain?");
+  EXPECT_EQ(answer.answerability(), v1::ANSWERED);
+  EXPECT_EQ(answer.text(), "They may not contain uppercase letters.");
+  EXPECT_EQ(AnswerInQuote(answer.claims(0).citations(0)), "uppercase letters");
+  EXPECT_EQ(Ask("Which letters may names not contain?").text(), "uppercase letters");
+}
+
 TEST(QuestionForm, TellsPortugueseByLittle) {
   for (const char* question : {"Posso subarrendar o apartamento?", "Liste as regras de higiene", "Licença?", "Quem é?",
                                "Há desconto para estudantes?", "Who é o gerente da loja?"}) {
@@ -747,7 +782,9 @@ TEST_F(SpanAnswerTest, YesOrNoIsAnsweredBySentences) {
   generation_.reader = {{"supported", 0.9}};
   EXPECT_EQ(Ask("Does it run on Windows?").text(), "Windows is not supported.");
   EXPECT_EQ(Ask("Corre em Windows, não é?").text(), "Windows is not supported.");
-  EXPECT_EQ(Ask("What is Windows?").text(), "supported");
+  EXPECT_EQ(Ask("What is Windows?").text(), "Windows is not supported.") << "it is not \"supported\"";
+  generation_.reader = {{"Linux", 0.9}};
+  EXPECT_EQ(Ask("What is supported?").text(), "Linux");
 }
 
 TEST_F(SpanAnswerTest, AnAnswerIsAWholeNumber) {
