@@ -174,6 +174,7 @@ class BlockCollector {
 
   void StartRow(const GumboNode* row) {
     row_ = row;
+    row_in_head_ = HtmlTag(row->parent) == GUMBO_TAG_THEAD;
     row_has_data_ = false;
     cells_.clear();
     if (!tables_.empty()) tables_.back().grid.StartRow();
@@ -236,7 +237,7 @@ class BlockCollector {
     block.level = level;
     block.content = std::move(content);
     if (kind == BlockKind::kTableRow) {
-      block.table_header = !row_has_data_;
+      block.table_header = row_in_head_ || !row_has_data_;
       block.table = tables_.empty() ? 0 : tables_.back().number;
       block.cells = CellsWithText(fields, cells_);
     }
@@ -294,6 +295,7 @@ class BlockCollector {
   std::vector<Block> blocks_;
   std::string title_;
   const GumboNode* row_ = nullptr;  // the table row we are in
+  bool row_in_head_ = false;        // it is of the rows that the table says to be its head
   bool row_has_data_ = false;       // it has a cell that is no header
   std::vector<TableCell> cells_;    // of the row so far
   struct OpenTable {

@@ -47,11 +47,12 @@ bool HasWords(absl::string_view text) {
 // An answer of words, not of sentences, of which more is better.
 bool WantsFewWords(const std::string& question) { return !AsksForSentence(question) && !AsksToExplain(question); }
 
-// The row of a table that the view is, where it can be cited; else the sentence around the bytes.
+// The row of a table that the view is, where it can be cited and is no giant; else the sentence around the bytes.
 Candidate SentenceOf(const PassageView& view, int passage, const v1::SearchHit& hit, TextRange span) {
-  const std::string& text = hit.chunk().text();
   if (view.row.has_value() && CanBeVerified(hit, view.row->begin, view.row->end)) {
-    return {passage, view.row->begin, view.row->end, text.substr(view.row->begin, view.row->end - view.row->begin)};
+    const auto [begin, end] = *view.row;
+    if (end - begin <= CandidateLimits().max_bytes)
+      return {passage, begin, end, hit.chunk().text().substr(begin, end - begin)};
   }
   return SentenceAround(passage, hit.chunk(), span.begin, span.end);
 }

@@ -97,9 +97,9 @@ class Finder {
   // Of a view of a passage with a table, of prose or of rows. `around`: by what stands around the table.
   int DoubtsOf(const v1::Chunk& chunk, const PassageView& view, const Said& around) {
     std::string names, cells;
-    for (int index : view.cells) {
-      absl::StrAppend(&names, chunk.cells(index).column(), "\n");
-      absl::StrAppend(&cells, TextOf(chunk, RangeOf(chunk.cells(index))), "\n");
+    for (int index : view.cells) absl::StrAppend(&names, chunk.cells(index).column(), "\n");
+    for (const PassageView::Piece& piece : view.pieces) {
+      absl::StrAppend(&cells, TextOf(chunk, {piece.begin, piece.begin + piece.length}), "\n");
     }
     const Said by_view = SaidBy(view.text), by_names = SaidBy(names), by_cells = SaidBy(cells);
     int doubts = 0;

@@ -239,6 +239,15 @@ TEST(HtmlReaderTest, CellsStandInColumns) {
                                  "2: 0=1 1=2", "0: ", "4: 0=1 1=2", "3: 0=3 1=4"));
 }
 
+TEST(HtmlReaderTest, RowsOfTheHeadNameColumns) {
+  HtmlPage page =
+      Read("<table><thead><tr><td>A<td>B</thead><tbody><tr><td>1<td>2</table><table><tr><th>x<td>y</table>");
+  ASSERT_EQ(page.blocks.size(), 3u);
+  EXPECT_TRUE(page.blocks[0].table_header);
+  EXPECT_FALSE(page.blocks[1].table_header);
+  EXPECT_FALSE(page.blocks[2].table_header) << "a row with a name of its own";
+}
+
 TEST(HtmlReaderTest, CellsMayReachAnywhere) {
   std::string html = "<table><tr><td colspan=70000 rowspan=70000>wide<td>beyond</tr>";
   for (int i = 0; i < 300; ++i) html += "<tr><td>below</tr>";

@@ -158,6 +158,17 @@ TEST_F(ViewAnswersTest, ARowThatSaysNothingOfWhatTellsRowsIsADoubt) {
   EXPECT_THAT(Doubts(), ElementsAre(0, 0, 0)) << "nothing tells one row from another";
 }
 
+TEST_F(ViewAnswersTest, CellsWithoutANameTellRowsToo) {
+  AddPassage("a", {"", "Monday", "Sunday"}, {"north pool|8:00|9:00", "south pool|7:00|closed"});
+  ASSERT_EQ(views_.size(), 2u);
+  EXPECT_EQ(views_[0].view.text, "north pool | Monday: 8:00 | Sunday: 9:00");
+  Find("when does the south pool open on Monday?", {"7:00", "9:00"});
+  EXPECT_THAT(Doubts(), ElementsAre(0, 0)) << "'pool' is said by both";
+  Find("when does the south one open on Monday?", {"7:00", "9:00"});
+  EXPECT_THAT(Doubts(), ElementsAre(1, 0));
+  EXPECT_THAT(Found()[1], ElementsAre("7:00 2"));
+}
+
 TEST_F(ViewAnswersTest, WhatOtherPassagesOfTheDocumentSayIsSaidAroundItsTables) {
   AddPassage("a", {}, {"Timetable of Rede Norte."});
   AddPassage("a", kColumns, {"Porto|07:10|21:40"});
