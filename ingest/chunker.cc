@@ -21,8 +21,9 @@ constexpr int kReservedTokens = 4;   // special tokens a model may add
 constexpr int kMinBudgetTokens = 8;  // of a chunk's text; a model that leaves less is of no use
 constexpr size_t kMaxPrefixBytes = 200;
 constexpr size_t kMaxColumnNameBytes = 100;
-constexpr int kAnchorPeriod = 4;  // one block in so many is a place to cut chosen by content
-constexpr int kMaxShrinks = 12;   // of the budget, by a quarter each, when text tokenises longer in pieces
+constexpr size_t kMaxNameBytes = 4'096;  // of all cells of a chunk: a small file names no end of them
+constexpr int kAnchorPeriod = 4;         // one block in so many is a place to cut chosen by content
+constexpr int kMaxShrinks = 12;          // of the budget, by a quarter each, when text tokenises longer in pieces
 
 // The cut points of a section's blocks: pieces are the smallest parts that are not cut any further.
 struct Piece {
@@ -87,8 +88,8 @@ std::string ColumnName(const Block& header, const TableCell& cell) {
 }
 
 // Adds the cells of bytes [begin, end) of a row, which are bytes [at, ...) of a chunk's text, as far as they are named
-// by `header` or are names themselves.
-void AddCells(const Block& row, size_t begin, size_t end, const Block* header, size_t at,
+// by `header` or are names themselves, and `name_bytes`, of the names so far, are not too many.
+void AddCells(const Block& row, size_t begin, size_t end, const Block* header, size_t at, size_t* name_bytes,
               std::vector<retrieval::NamedCell>* cells) {
   if (header == nullptr) return;
   for (const TableCell& cell : row.cells) {
@@ -96,6 +97,8 @@ void AddCells(const Block& row, size_t begin, size_t end, const Block* header, s
     if (from >= to) continue;
     std::string column = &row == header ? "" : ColumnName(*header, cell);
     if (&row != header && column.empty()) continue;
+    if (*name_bytes + column.size() > kMaxNameBytes) return;
+    *name_bytes += column.size();
     cells->push_back({at + from - begin, at + to - begin, std::move(column)});
   }
 }
@@ -105,6 +108,7 @@ void AddCells(const Block& row, size_t begin, size_t end, const Block* header, s
 MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t last,
                       const std::vector<const Block*>& headers, std::vector<retrieval::NamedCell>* cells) {
   MappedTextBuilder out;
+  size_t name_bytes = 0;
   const Block* before = nullptr;
   for (size_t i = first; i < last;) {
     const Block* block = pieces[i].block;
@@ -118,7 +122,7 @@ MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t las
     if (before != nullptr) {
       out.AppendWithoutSource(IsRunKind(block->kind) && before->kind == block->kind ? "\n" : "\n\n");
     }
-    AddCells(*block, begin, end, header, out.size(), cells);
+    AddCells(*block, begin, end, header, out.size(), &name_bytes, cells);
     out.Append(Slice(block->content, begin, end));
     before = block;
   }

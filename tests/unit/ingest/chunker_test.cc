@@ -141,6 +141,26 @@ TEST_F(ChunkerTest, SentencesAreNoNamesOfColumns) {
   EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("Item", sentence, "Item: Bolt"));
 }
 
+// A few bytes of a file, a cell, must not become a hundred in each row.
+TEST_F(ChunkerTest, NamesOfOneChunkHaveABound) {
+  std::string header = "|", rule = "|", row = "|";
+  for (int i = 0; i < 100; ++i) {
+    absl::StrAppend(&header, "c", i, std::string(90, 'n'), "|");
+    rule += "---|";
+    row += "x|";
+  }
+  size_t named = 0, most = 0;
+  for (const retrieval::Chunk& chunk : Chunk(header + "\n" + rule + "\n" + row + "\n" + row + "\n", "a.md", 1000)) {
+    size_t bytes = 0;
+    for (const retrieval::NamedCell& cell : chunk.cells) bytes += cell.column.size();
+    named += bytes > 0;
+    most = std::max(most, bytes);
+  }
+  EXPECT_GT(named, 0u);
+  EXPECT_GT(most, 3'000u);
+  EXPECT_LE(most, 4'096u);
+}
+
 TEST_F(ChunkerTest, CoversAllTextWithinTheLimit) {
   auto random = lastro::testing::SeededRandom(5);
   for (int tokens : {10, 60, 200, 1000}) {
