@@ -48,6 +48,32 @@ absl::Status ParseText(absl::string_view text, Format format, const ReaderOption
   return absl::OkStatus();
 }
 
+// Of a table's row part by part, so that it is known where its cells are then.
+void NormalizeBlock(Block* block) {
+  if (block->cells.empty()) {
+    block->content = Normalize(std::move(block->content));
+    return;
+  }
+  MappedTextBuilder out;
+  std::vector<TableCell> cells;
+  size_t at = 0;
+  const auto add = [&](size_t end) {
+    const size_t before = out.size();
+    out.Append(Normalize(Slice(block->content, at, end)));
+    at = end;
+    return before;
+  };
+  for (TableCell cell : block->cells) {
+    add(cell.begin);
+    cell.begin = add(cell.end);
+    cell.end = out.size();
+    if (cell.begin < cell.end) cells.push_back(cell);
+  }
+  add(block->content.text.size());
+  block->content = out.Finish();
+  block->cells = std::move(cells);
+}
+
 absl::StatusOr<ReadResult> ReadText(absl::string_view content, Format format, const ReaderOptions& options,
                                     const CallContext& context) {
   if (absl::StartsWith(content, "%PDF-")) return absl::InvalidArgumentError("the file is a PDF; name it .pdf");
@@ -61,7 +87,8 @@ absl::StatusOr<ReadResult> ReadText(absl::string_view content, Format format, co
   std::vector<Block> blocks;
   for (Block& block : result.blocks) {
     // Character references may have brought back what normalisation had removed.
-    block.content = Normalize(Compose(std::move(block.content), text));
+    block.content = Compose(std::move(block.content), text);
+    NormalizeBlock(&block);
     if (block.content.text.find_first_not_of(" \t\n") != std::string::npos) blocks.push_back(std::move(block));
   }
   result.blocks = std::move(blocks);

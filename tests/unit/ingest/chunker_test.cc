@@ -134,6 +134,16 @@ TEST_F(ChunkerTest, TablesSideBySideKeepTheirOwnNames) {
   EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("A", "B", "A: a", "B: b", "C", "D", "C: a", "D: b", "Over both"));
 }
 
+// What character references bring back is removed behind the reader.
+TEST_F(ChunkerTest, CellsAreWhereTheyAreOnceHiddenCharactersAreGone) {
+  const std::string html =
+      "<table><tr><th>A&zwnj;&shy;<th>B&#8203;b<th>C</tr><tr><td>&#8203;<td>o&shy;ne &amp; "
+      "two<td>\u00e9&#x200d;3</tr></table>";
+  auto chunks = Chunk(html, "a.html");
+  ASSERT_THAT(chunks, SizeIs(1));
+  EXPECT_THAT(CellsOf(chunks[0]), ElementsAre("A", "Bb", "C", "Bb: one & two", "C: \u00e93"));
+}
+
 TEST_F(ChunkerTest, SentencesAreNoNamesOfColumns) {
   const std::string sentence(101, 's');
   auto chunks = Chunk("| Item | " + sentence + " |\n|---|---|\n| Bolt | 3 |\n");
