@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "ingest/block_text.h"
 #include "ingest/html_hidden.h"
 #include "ingest/html_text.h"
@@ -283,7 +284,7 @@ class BlockCollector {
     const GumboVector& children = node->v.element.children;
     if (!title_.empty() || children.length == 0) return;
     const auto* text = static_cast<const GumboNode*>(children.data[0]);
-    if (text->type == GUMBO_NODE_TEXT) title_ = text->v.text.text;
+    if (text->type == GUMBO_NODE_TEXT) title_ = ReplaceInvalidUtf8(text->v.text.text);
   }
 
   const absl::string_view html_;

@@ -123,11 +123,13 @@ const std::string& HtmlEntities::Decode(absl::string_view reference) {
   std::string key(reference);
   // White space at the start of a body is dropped, hence the letter before.
   std::string text = FirstText("<body>x" + key);
-  std::string meaning = text.size() > 1 && IsValidUtf8(text) ? text.substr(1) : key;
+  std::string meaning = text.size() > 1 ? ReplaceInvalidUtf8(text.substr(1)) : key;
   return known_.emplace(std::move(key), std::move(meaning)).first->second;
 }
 
 MappedText AlignHtmlText(absl::string_view decoded, absl::string_view raw, uint64_t begin, HtmlEntities* entities) {
+  // The parser makes no valid text of numbers that are too large for it.
+  if (!IsValidUtf8(decoded)) return AlignHtmlText(ReplaceInvalidUtf8(decoded), raw, begin, entities);
   std::optional<MappedText> aligned = Aligner(decoded, raw, begin, entities).Run();
   if (aligned.has_value()) return *std::move(aligned);
   MappedTextBuilder whole;

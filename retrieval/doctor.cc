@@ -370,7 +370,8 @@ class Doctor {
         indexes.emplace_back(query.Text(0), query.Text(1));
       }
     }
-    for (const auto& [name, statement] : indexes) {
+    for (const auto& index : indexes) {
+      const std::string &name = index.first, &statement = index.second;
       absl::Status status = db.Execute(absl::StrCat("REINDEX \"", absl::StrReplaceAll(name, {{"\"", "\"\""}}), "\""));
       if (IsDamage(status) && !statement.empty()) {
         status = Step(db, [&]() -> absl::Status {

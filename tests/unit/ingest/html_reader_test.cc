@@ -3,6 +3,7 @@
 #include <gumbo.h>
 
 #include "absl/strings/str_cat.h"
+#include "base/utf8.h"
 #include "ingest/html_hidden.h"
 #include "ingest/html_tree.h"
 #include "ingest/reader.h"
@@ -14,9 +15,12 @@ namespace {
 
 using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 constexpr uint64_t kMemory = 1u << 30;
 
@@ -237,6 +241,17 @@ TEST(HtmlReaderTest, CellsStandInColumns) {
   for (const Block& block : page.blocks) cells.push_back(absl::StrCat(block.table, ": ", CellsOf(block)));
   EXPECT_THAT(cells, ElementsAre("1: 0=A 1+2=B 3=C", "1: 0=1 1=2 | two 3=4", "1: 2=3 3=4", "1: 0=1 1=2 2=3",
                                  "2: 0=1 1=2", "0: ", "4: 0=1 1=2", "3: 0=3 1=4"));
+}
+
+// The parser's own sum of the digits overflows.
+TEST(HtmlReaderTest, NumbersThatAreTooLargeStandForNothing) {
+  const std::string html = "<title>t&#6666666666;</title><p>a &#6666666666; b &#66666666666666666666666666666;c</p>";
+  HtmlPage page = Read(html);
+  EXPECT_TRUE(IsValidUtf8(page.title)) << page.title;
+  ASSERT_EQ(page.blocks.size(), 1u);
+  EXPECT_TRUE(IsValidUtf8(page.blocks[0].content.text)) << page.blocks[0].content.text;
+  EXPECT_THAT(page.blocks[0].content.text, AllOf(StartsWith("a "), EndsWith("c")));
+  EXPECT_EQ(SourceOf(page.blocks[0].content, html, " b "), " b ");
 }
 
 TEST(HtmlReaderTest, RowsOfTheHeadNameColumns) {
