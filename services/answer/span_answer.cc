@@ -68,8 +68,9 @@ absl::Status AppendSpan(const std::string& question, absl::Span<const v1::Search
   LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
     return MakeVerifiedCitation(passage, sentence.begin, sentence.end, retrieval, context);
   }));
-  MarkAnswer(passage, found.begin, found.end, &citation);
-  AppendQuote(SaysTheContrary(question, found) ? sentence.text : found.text, std::move(citation), answer);
+  const bool whole = SaysTheContrary(question, found);
+  if (!whole) MarkAnswer(passage, found.begin, found.end, &citation);
+  AppendQuote(whole ? sentence.text : found.text, std::move(citation), answer);
   return absl::OkStatus();
 }
 

@@ -721,7 +721,8 @@ TEST_F(SpanAnswerTest, AnAnswerThatWouldSayTheContraryIsItsSentence) {
   const v1::Answer answer = Ask("Which letters may names contain?");
   EXPECT_EQ(answer.answerability(), v1::ANSWERED);
   EXPECT_EQ(answer.text(), "They may not contain uppercase letters.");
-  EXPECT_EQ(AnswerInQuote(answer.claims(0).citations(0)), "uppercase letters");
+  EXPECT_EQ(answer.claims(0).citations(0).quote(), answer.text());
+  EXPECT_FALSE(answer.claims(0).citations(0).has_answer_in_quote()) << "all of it is the answer";
   EXPECT_EQ(Ask("Which letters may names not contain?").text(), "uppercase letters");
 }
 
