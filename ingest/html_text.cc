@@ -83,13 +83,11 @@ class Aligner {
       if (length > 0 && (c == '&' || c == '<' || c == '\r')) break;
       ++length;
     }
-    if (length == 0 || !IsBoundary(raw_, length)) return false;
+    if (length == 0 || !IsRuneBoundary(raw_, length)) return false;
     out_.AppendVerbatim(raw_.substr(0, length), begin_);
     Advance(length, length);
     return true;
   }
-
-  static bool IsBoundary(absl::string_view text, size_t at) { return at == text.size() || (text[at] & 0xC0) != 0x80; }
 
   bool Tag() {
     if (raw_[0] != '<') return false;

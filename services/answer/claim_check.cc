@@ -1,18 +1,17 @@
 #include "services/answer/claim_check.h"
 
-#include <unicode/uchar.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/status_macros.h"
-#include "base/utf8.h"
 #include "retrieval/search_terms.h"
 #include "retrieval/stop_words.h"
 #include "retrieval/word_breaker.h"
+#include "services/answer/negation.h"
 #include "services/answer/reader_call.h"
+#include "services/answer/words.h"
 
 namespace lastro::services::answer {
 namespace {
@@ -30,23 +29,7 @@ struct Statement {
   bool denies = false;
 };
 
-bool Denies(absl::string_view folded) {
-  static const auto* const words = new absl::flat_hash_set<absl::string_view>(
-      {"not",     "no",     "never",  "none",   "nobody", "nothing", "neither", "nor",
-       "without", "cannot", "except", "unless", "nao",    "nunca",   "nenhum",  "nenhuma",
-       "ninguem", "nada",   "nem",    "sem",    "jamais", "exceto",  "salvo"});
-  return words->contains(folded);
-}
-
-// "don't", "isn't": the word before the apostrophe ends with n, the one behind it is t.
-bool DeniesByApostrophe(absl::string_view folded, absl::string_view before) {
-  return folded == "t" && !before.empty() && before.back() == 'n';
-}
-
-bool IsFact(absl::string_view word, bool first) {
-  const bool has_digit = std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
-  return has_digit || (!first && u_isupper(static_cast<UChar32>(DecodeRune(word).rune)));
-}
+bool IsFact(absl::string_view word, bool first) { return HasDigit(word) || (!first && HasCapital(word)); }
 
 Statement Analyze(const std::string& text) {
   Statement statement;
@@ -57,7 +40,7 @@ Statement Analyze(const std::string& text) {
   for (retrieval::Word word; count < kMaxWords && breaker.Next(&word); ++count) {
     std::string folded = retrieval::FoldAccents(retrieval::FoldCase(word.text));
     if (IsFact(word.text, count == 0)) statement.facts.push_back(folded);
-    statement.denies |= Denies(folded) || DeniesByApostrophe(folded, before);
+    statement.denies |= Denies(before, folded);
     const std::vector<std::string>& of_word = terms.Of(word);
     if (!of_word.empty() && !retrieval::IsStopWord(of_word.front())) statement.content.push_back(of_word);
     before = folded;

@@ -7,8 +7,6 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_replace.h"
-#include "absl/types/span.h"
 #include "retrieval/search_terms.h"
 #include "retrieval/stop_words.h"
 #include "retrieval/word_breaker.h"
@@ -18,8 +16,7 @@ namespace {
 
 using WordSet = absl::flat_hash_set<absl::string_view>;
 
-constexpr size_t kWordsOfNegation = 4;  // behind it, that it says something of
-constexpr size_t kFirstWords = 3;       // among which the question word is: "And how do ...", "E por que ..."
+constexpr size_t kFirstWords = 3;  // among which the question word is: "And how do ...", "E por que ..."
 
 // In lower case without accents, as every word is compared here.
 bool Explains(absl::string_view word) {
@@ -121,29 +118,6 @@ bool AsksHowToDo(const Words& words) {
   return false;
 }
 
-bool IsNegation(absl::string_view word, bool portuguese) {
-  static const auto* const english = new WordSet({"not", "never", "no", "cannot", "nor", "neither", "without"});
-  static const auto* const others =
-      new WordSet({"nao", "nunca", "nem", "sem", "jamais", "nenhum", "nenhuma", "tampouco"});
-  return portuguese ? others->contains(word) : english->contains(word);  // "no" is "in the" there
-}
-
-// "n't" of "isn't" is a word of its own, "not".
-std::vector<std::string> WordsWithNegations(absl::string_view text) {
-  return FoldedWords(absl::StrReplaceAll(text, {{"n't", " not"}, {"n’t", " not"}}));
-}
-
-// The words of the clause that `text` ends in.
-std::vector<std::string> WordsOfLastClause(absl::string_view text) {
-  const size_t end = text.find_last_of(".,;:!?()[]\n");
-  if (end != absl::string_view::npos) text.remove_prefix(end + 1);
-  return WordsWithNegations(text);
-}
-
-bool HasNegation(absl::Span<const std::string> words, bool portuguese) {
-  return std::any_of(words.begin(), words.end(), [&](const std::string& word) { return IsNegation(word, portuguese); });
-}
-
 }  // namespace
 
 bool IsInPortuguese(absl::string_view question) {
@@ -170,13 +144,6 @@ bool AsksToExplain(absl::string_view question) {
 bool AsksForSentence(absl::string_view question) {
   const Words words(question);
   return AsksYesOrNo(question, words) || AsksHowToDo(words);
-}
-
-bool LosesNegation(absl::string_view question, absl::string_view before) {
-  const bool portuguese = IsInPortuguese(question);
-  const std::vector<std::string> clause = WordsOfLastClause(before);
-  const auto near = absl::MakeConstSpan(clause).last(std::min(clause.size(), kWordsOfNegation));
-  return HasNegation(near, portuguese) && !HasNegation(WordsWithNegations(question), portuguese);
 }
 
 bool OnlyAsks(absl::string_view before, absl::string_view word) {

@@ -16,11 +16,6 @@ bool AsksToExplain(absl::string_view question);
 // out of "pets are not allowed" would say the contrary, or how to do something ("how do I ...", "como se pede ...").
 bool AsksForSentence(absl::string_view question);
 
-// Whether words behind `before`, the sentence up to them, would say the contrary without it, as an answer to
-// `question`: "uppercase letters" out of "names may not contain uppercase letters". So they do within a few words of a
-// negation in the same clause, unless the question has one too.
-bool LosesNegation(absl::string_view question, absl::string_view before);
-
 // Whether the word of a question, behind the word `before`, only asks: "many" behind "how", "quantos". Both in lower
 // case without accents.
 bool OnlyAsks(absl::string_view before, absl::string_view word);

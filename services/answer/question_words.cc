@@ -16,10 +16,6 @@ constexpr absl::string_view kPersonTitles[] = {
     "mr", "mrs", "ms",     "miss",    "dr",   "dra",    "prof",    "eng",       "sir",        "lady",
     "sr", "sra", "senhor", "senhora", "dona", "doutor", "doutora", "professor", "professora", "doctor"};
 
-bool HasDigit(absl::string_view word) {
-  return std::any_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
 bool IsPersonTitle(absl::string_view folded) {
   return std::find(std::begin(kPersonTitles), std::end(kPersonTitles), folded) != std::end(kPersonTitles);
 }

@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "services/answer/abstention.h"
 #include "services/answer/citation.h"
+#include "services/answer/negation.h"
 #include "services/answer/question_form.h"
 #include "services/answer/quote_answer.h"
 #include "services/answer/words.h"
@@ -36,7 +37,7 @@ bool HasWithoutCapital(absl::string_view text, const Word& word) {
 
 // A word has its capital for its sentence's sake, not for a name's, where the passages write it without.
 AnswerKind KindOf(const std::string& text, absl::Span<const v1::SearchHit> passages) {
-  if (std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; })) return AnswerKind::kNumber;
+  if (HasDigit(text)) return AnswerKind::kNumber;
   const std::vector<Word> words = SplitWords(text);
   const bool has_name = std::any_of(words.begin(), words.end(), [&](const Word& word) {
     return HasCapital(absl::string_view(text).substr(word.begin)) &&

@@ -2,6 +2,8 @@
 
 #include <unicode/uchar.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
 
 namespace lastro::services::answer {
@@ -18,6 +20,10 @@ bool HasCapital(absl::string_view text) {
   if (text.empty()) return false;
   const DecodedRune first = DecodeRune(text);
   return first.valid && u_isupper(static_cast<UChar32>(first.rune));
+}
+
+bool HasDigit(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::vector<Word> SplitWords(absl::string_view text) {

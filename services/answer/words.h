@@ -18,6 +18,8 @@ struct Word {
 // Whether the text begins with an upper-case letter.
 bool HasCapital(absl::string_view text);
 
+bool HasDigit(absl::string_view text);  // of ASCII
+
 // Maximal runs of letters, digits and combining marks.
 std::vector<Word> SplitWords(absl::string_view text);
 

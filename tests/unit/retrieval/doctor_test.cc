@@ -204,6 +204,15 @@ TEST_F(DoctorTest, NamesDamagedDocumentsAndRemovesThemOnlyWhenTold) {
   EXPECT_EQ(Found(*store_, SearchMode::kDense, Text(3)).at(0), Text(3));
 }
 
+TEST_F(DoctorTest, ACellBeyondItsTextIsDamage) {
+  // A layout ends with the number of cells, and of each begin, end and name: here one from 0 to 10,000.
+  Execute("UPDATE chunks SET layout=layout||x'0100904E00' WHERE text LIKE 'word3 %'");
+  const DoctorReport report = Run();
+  EXPECT_FALSE(report.healthy());
+  ASSERT_EQ(report.documents.size(), 1u);
+  EXPECT_THAT(report.documents[0].reason, HasSubstr("has a cell beyond its text"));
+}
+
 TEST_F(DoctorTest, MendsDamagedPagesOfIndexesWithoutLosingADocument) {
   for (const char* index : {"documents_by_content", "fields_by_document", "chunks_by_text"}) {
     for (bool whole : {false, true}) {  // of a whole page SQLite cannot even free what it holds

@@ -7,9 +7,7 @@
 #include "base/status_macros.h"
 #include "services/answer/answerer.h"
 #include "services/answer/claim_check.h"
-#include "services/answer/question_form.h"
 #include "services/answer/receipt.h"
-#include "services/answer/whole_span.h"
 #include "tests/test_util.h"
 #include "tests/unit/services/answer_fakes.h"
 
@@ -127,6 +125,7 @@ TEST_F(SpanAnswerTest, TheNameOfAColumnIsNoAnswer) {
 }
 
 // What speaks for a cell is its row as it was read: there the question's words are.
+
 TEST_F(SpanAnswerTest, ARowIsWeighedWithTheNamesOfItsColumns) {
   AddTable(&retrieval_);
   generation_.reader = {{"Faro", 0.9}};
@@ -158,6 +157,7 @@ TEST_F(SpanAnswerTest, WhatSearchThinksCountsBesideTheReader) {
 }
 
 // The reader's folder says how what speaks for an answer is weighed: here the question's words in its sentence alone.
+
 TEST_F(SpanAnswerTest, AnswersAreWeighedAsTheReaderSays) {
   generation_.reader = {{"25 knots", 0.9}, {"seven days", 0.1}, {"chief engineer", 0.8}};
   generation_.answer_weights.emplace();
@@ -181,6 +181,7 @@ TEST_F(SpanAnswerTest, AnswersAreWeighedAsTheReaderSays) {
 }
 
 // One set of weights tells which answer is the likeliest, another how likely that is.
+
 TEST_F(SpanAnswerTest, HowLikelyTheLikeliestIsMayBeWeighedByItself) {
   generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
   generation_.answer_weights.emplace();
@@ -209,6 +210,7 @@ TEST_F(SpanAnswerTest, PassagesFarBelowTheBestHitAreWeighedDown) {
 
 // The best three passages first; the others where these do not settle the question, and wherever more than a few words
 // are wanted.
+
 TEST_F(SpanAnswerTest, WhatThePassagesBeforeHaveSettledIsNotRead) {
   for (const char* name : {"a", "b", "c", "d"}) {
     retrieval_.Add(absl::StrCat(name, ".txt"), "Eleven crates of tea.", "Eleven crates of tea.");
@@ -411,6 +413,7 @@ TEST_F(SpanAnswerTest, AReaderThatFailsIsNoMissingReader) {
 }
 
 // A reader in another process may be anything.
+
 TEST_F(SpanAnswerTest, SpansOutsideTheirPassageAreRefused) {
   class Hostile : public testing::FakeGeneration {
    public:
@@ -498,6 +501,7 @@ TEST_F(SpanAnswerTest, NonsenseOfAReaderIsRefused) {
 }
 
 // As scores of other stores may be.
+
 TEST_F(SpanAnswerTest, ScoresOfSearchMayBeNegative) {
   generation_.reader = {{"25 knots", 0.7}, {"seven days", 0.8}};
   retrieval_.hits["bunkering.txt"].set_score(-0.1);
@@ -508,6 +512,7 @@ TEST_F(SpanAnswerTest, ScoresOfSearchMayBeNegative) {
 }
 
 // A text without letters may have no tokens, which the reader refuses: it must not spoil the others.
+
 TEST_F(SpanAnswerTest, WhatHasNothingToReadIsLeftOut) {
   const std::string invisible = "\xe2\x80\x8b\xe2\x80\x8b -- \xcc\x81";
   retrieval_.Add("a.txt", invisible, invisible);
@@ -638,20 +643,6 @@ TEST(ClaimCheck, NumbersNamesNegationAndOrderMustBeThere) {
   EXPECT_FALSE(answer::MaySay("O navio não sai de noite.", "O navio sai de noite."));
 }
 
-TEST(QuestionForm, TellsExplanationsFromFacts) {
-  for (const char* question :
-       {"Why was it built?", "How do I report a fault?", "And how does it work?", "Explain the rule.",
-        "List the documents to bring.", "Por que o navio parou?", "Como se faz o pedido?", "E como funciona?",
-        "Descreva o processo.", "How are refunds paid?"}) {
-    EXPECT_TRUE(answer::AsksToExplain(question)) << question;
-  }
-  for (const char* question :
-       {"How many days?", "How much does it cost?", "How old is the ship?", "When does it leave?", "Who pays?",
-        "Como se chama o navio?", "Como é chamada a ilha?", "Quantos dias?", "Onde fica?", "Of what, and how?", ""}) {
-    EXPECT_FALSE(answer::AsksToExplain(question)) << question;
-  }
-}
-
 TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
   v1::Chunk chunk;
   chunk.set_text("First one. Bring these:\n- a form\n- a pen\nLast one.");
@@ -671,49 +662,6 @@ TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
   EXPECT_EQ(around("Last one", {.max_bytes = 8}), "Last one") << "the words alone where the sentence is too long";
 }
 
-TEST(QuestionForm, TellsWhatNoLessThanASentenceAnswers) {
-  for (const char* question :
-       {"Is HTTP/2 supported?", "Does it run on Windows?", "And can I bring a dog?", "do pets pay",
-        "How do I set a proxy?", "how to install it", "How can we cancel?", "A piscina está aberta ao domingo?",
-        "Posso subarrendar o quarto?", "Há estacionamento?", "O contrato renova-se?",
-        "Como posso cancelar a inscrição?", "Como se pede um adiantamento?", "Como é que se pede um adiantamento?",
-        "Como cancelo a inscrição?", "Como cancelar a inscrição?"}) {
-    EXPECT_TRUE(answer::AsksForSentence(question)) << question;
-  }
-  for (const char* question :
-       {"Who is it?", "How is wind measured?", "How many are there?", "Can you tell me who signs?", "Widget licence",
-        "", "When is the pool open?", "Quem assina o contrato?", "A piscina fecha quando?",
-        "Pode dizer-me quem assina?", "Como se chama o gerente?", "Is it a cake or a biscuit?",
-        "Paga-se à semana ou ao mês?", "How do you say hello in French?", "Como se diz pão?",
-        "Renda mensal do contrato", "Do contrato, qual é a renda?"}) {
-    EXPECT_FALSE(answer::AsksForSentence(question)) << question;
-  }
-}
-
-TEST(QuestionForm, TellsWordsThatLoseTheirNegation) {
-  for (const auto& [question, before] : std::vector<std::pair<const char*, const char*>>{
-           {"Which letters may a name have?", "Names may not contain "},
-           {"Which letters may a name have?", "Digits are fine; it mustn't have "},
-           {"Which letters may a name have?", "It can\u2019t have "},
-           {"When is the pool open?", "On Mondays, when it is never "},
-           {"Who pays?", "Without "},
-           {"Quem paga?", "A renda não é paga pelo "},
-           {"Em que mês abre a piscina?", "Nunca abre em "}}) {
-    EXPECT_TRUE(answer::LosesNegation(question, before)) << before;
-  }
-  for (const auto& [question, before] : std::vector<std::pair<const char*, const char*>>{
-           {"Which letters may a name not have?", "Names may not contain "},
-           {"Which letters can't a name have?", "Names may not contain "},
-           {"Who owns it?", "The user does not own the bucket; it is owned by the "},
-           {"Who owns it?", "If it is not sold, the owner is "},
-           {"When did they last meet?", "They have not met in the World Series since "},
-           {"Quem não paga?", "A renda não é paga pelo "},
-           {"Onde fica a sede?", "A sede fica no "},
-           {"Who?", ""}}) {
-    EXPECT_FALSE(answer::LosesNegation(question, before)) << before;
-  }
-}
-
 TEST_F(SpanAnswerTest, AnAnswerThatWouldSayTheContraryIsItsSentence) {
   retrieval_.Add("names.md", "Names are short. They may not contain uppercase letters.",
                  "Names are short. They may not contain uppercase letters.");
@@ -724,57 +672,6 @@ TEST_F(SpanAnswerTest, AnAnswerThatWouldSayTheContraryIsItsSentence) {
   EXPECT_EQ(answer.claims(0).citations(0).quote(), answer.text());
   EXPECT_FALSE(answer.claims(0).citations(0).has_answer_in_quote()) << "all of it is the answer";
   EXPECT_EQ(Ask("Which letters may names not contain?").text(), "uppercase letters");
-}
-
-TEST(QuestionForm, TellsPortugueseByLittle) {
-  for (const char* question : {"Posso subarrendar o apartamento?", "Liste as regras de higiene", "Licença?", "Quem é?",
-                               "Há desconto para estudantes?", "Who é o gerente da loja?"}) {
-    EXPECT_TRUE(answer::IsInPortuguese(question)) << question;
-  }
-  for (const char* question : {"Who is the mayor of São Paulo?", "List the rules", "Do pets pay?", "Licence", ""}) {
-    EXPECT_FALSE(answer::IsInPortuguese(question)) << question;
-  }
-}
-
-TEST(WholeSpan, TakesInWhatItCuts) {
-  // The span that was read stands between brackets; what it becomes, behind.
-  for (const auto& [marked, whole] : std::vector<std::pair<std::string, std::string>>{
-           {"a renda é de [950],00 € por mês", "950,00 €"},
-           {"Mestre | [1 480],00 € | 150 €", "1 480,00 €"},
-           {"ganha [1] 480 €.", "1 480 €"},
-           {"ganha [1]\u00a0480\u00a0€.", "1\u00a0480\u00a0€"},
-           {"custa 1.250,[00] € hoje", "1.250,00 €"},
-           {"it costs $ [48],000; more", "$ 48,000"},
-           {"custa R$ [12] hoje", "R$ 12"},
-           {"não passa de [4] °C.", "4 °C"},
-           {"[15] % de desconto", "15 %"},
-           {"at [10]:30 o'clock", "10:30"},
-           {"[950 € (novecentos] ), ou", "950 € (novecentos"},
-           {"[950 € (novecentos euros]), ou", "950 € (novecentos euros)"},
-           {"(the [chair (of the board]))", "chair (of the board)"},
-           {"to help-[desk@example].org, or", "help-desk@example.org"},
-           {"a@b.pt, help@[example.org].", "help@example.org"},
-           {"see (https://[example.org]/a?b=1)", "https://example.org/a?b=1"},
-           {"open config.[yaml]; then", "config.yaml"},
-           // Nothing to take in.
-           {"[28 knots]. 30 miles", "28 knots"},
-           {"in [2024] 100 were sold", "2024"},
-           {"room [12] 3000 seats", "12"},
-           {"IBAN PT[50] 003 x", "50"},
-           {"rule [3]. 500 more", "3"},
-           {"rule [3]\n€ 5", "3"},
-           {"([chair]) of it", "chair"},
-           {"born in [Porto].He left", "Porto"},
-           {"by [Lisbon]'s mayor, e.g. him", "Lisbon"},
-           {"[a@b.pt], c@d.pt", "a@b.pt"},
-           {"[3]", "3"},
-           {"a [€] 5", "€"}}) {
-    const size_t begin = marked.find('['), end = marked.find(']') - 1;
-    std::string text = marked;
-    text.erase(text.find(']'), 1).erase(begin, 1);
-    const TextRange range = answer::WholeSpan(text, {begin, end});
-    EXPECT_EQ(text.substr(range.begin, range.end - range.begin), whole) << marked;
-  }
 }
 
 TEST_F(SpanAnswerTest, YesOrNoIsAnsweredBySentences) {
@@ -808,24 +705,6 @@ TEST_F(SpanAnswerTest, WordsOfTheQuestionAreNoAnswer) {
   EXPECT_EQ(Ask("Who approves software?").answerability(), v1::WEAK_EVIDENCE);
   // Of a question that a sentence answers the words only tell which sentence.
   EXPECT_EQ(Ask("How do I buy software?").text(), "Follow these steps to buy software of under 100 €.");
-}
-
-TEST(QuestionForm, OnlyRepeats) {
-  for (const auto& [question, answer] :
-       std::vector<std::pair<std::string, std::string>>{{"Who approves software?", "the software"},
-                                                        {"Quem aprova a licença?", "a LICENCA"},
-                                                        {"Que apoio dá a empresa?", "Apoios"},
-                                                        {"What happened in 2014?", "2014"}}) {
-    EXPECT_TRUE(answer::OnlyRepeats(question, answer)) << answer;
-  }
-  for (const auto& [question, answer] :
-       std::vector<std::pair<std::string, std::string>>{{"Who approves software?", "the software manager"},
-                                                        {"Is it red or blue?", "blue"},
-                                                        {"Qual é maior, Lisboa ou Porto?", "Lisboa"},
-                                                        {"Who?", "he"},
-                                                        {"Who?", ""}}) {
-    EXPECT_FALSE(answer::OnlyRepeats(question, answer)) << answer;
-  }
 }
 
 TEST_F(SpanAnswerTest, AShortQuestionIsRefusedInItsLanguage) {
