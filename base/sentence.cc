@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "base/check.h"
+#include "base/list_marker.h"
 #include "base/utf8.h"
 
 namespace lastro {
@@ -83,14 +84,6 @@ bool IsFalseBreak(absl::string_view before, absl::string_view after) {
   if (Abbreviations().contains(word)) return true;
   if (IsDigit(after.front()) && NumberAbbreviations().contains(word)) return true;
   return EndsWithInitial(before);
-}
-
-// Length of a list bullet with the white space behind it at the start of `text`; 0 when there is none.
-size_t BulletLength(absl::string_view text) {
-  for (absl::string_view bullet : {"- ", "* ", "+ ", "• ", "– ", "‣ ", "◦ ", "▪ "}) {
-    if (absl::StartsWith(text, bullet)) return bullet.size();
-  }
-  return 0;
 }
 
 // ICU's boundaries of `text`, the end included.

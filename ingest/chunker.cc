@@ -129,8 +129,43 @@ MappedText JoinPieces(const std::vector<Piece>& pieces, size_t first, size_t las
   return out.Finish();
 }
 
+// Whether the piece is the end of a block that announces the next one.
+bool AnnouncesNext(const Piece& piece) {
+  return piece.end == piece.block->content.text.size() && Announces(*piece.block);
+}
+
+// Lists and tables, with what announces them; every other piece is a run of its own.
+struct Runs {
+  std::vector<size_t> begins;  // beside each piece, of its run
+  std::vector<int> weights;    // beside the first piece of a run, of all of it
+};
+
+Runs RunsOf(const std::vector<Piece>& pieces) {
+  Runs runs{{}, std::vector<int>(pieces.size())};
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const Block& block = *pieces[i].block;
+    const auto goes_on = [&](const Piece& before) {
+      if (!IsRunKind(block.kind)) return false;
+      return AnnouncesNext(before) || (before.block->kind == block.kind && before.block->table == block.table);
+    };
+    runs.begins.push_back(i > 0 && goes_on(pieces[i - 1]) ? runs.begins.back() : i);
+    runs.weights[runs.begins.back()] += pieces[i].weight;
+  }
+  return runs;
+}
+
+// Where a chunk that began at piece `begin` and would end before piece `end` ends: not within a run that one chunk has
+// room for, nor behind what only announces the next piece.
+size_t GoodCut(const std::vector<Piece>& pieces, const Runs& runs, size_t begin, size_t end, int target) {
+  const size_t run = runs.begins[end];
+  if (run > begin && runs.weights[run] <= target) return run;
+  const bool parts = end - begin > 1 && IsRunKind(pieces[end].block->kind) && AnnouncesNext(pieces[end - 1]);
+  return parts && pieces[end - 1].weight + pieces[end].weight <= target ? end - 1 : end;
+}
+
 // Where the chunks of a section end, as counts of pieces.
 std::vector<size_t> PackPieces(const std::vector<Piece>& pieces, const Budget& budget) {
+  const Runs runs = RunsOf(pieces);
   std::vector<size_t> ends;
   std::vector<int> weights;
   int weight = 0;
@@ -138,8 +173,10 @@ std::vector<size_t> PackPieces(const std::vector<Piece>& pieces, const Budget& b
     bool full = weight + pieces[i].weight > budget.target;
     bool anchor = pieces[i].starts_block && weight * 2 >= budget.target && IsAnchor(*pieces[i].block);
     if (weight > 0 && (full || anchor)) {
-      ends.push_back(i);
-      weights.push_back(std::exchange(weight, 0));
+      ends.push_back(GoodCut(pieces, runs, ends.empty() ? 0 : ends.back(), i, budget.target));
+      int left = 0;
+      for (size_t k = ends.back(); k < i; ++k) left += pieces[k].weight;
+      weights.push_back(std::exchange(weight, left) - left);
     }
     weight += pieces[i].weight;
   }
@@ -183,6 +220,8 @@ class SectionChunker {
     chunk.headings = section_.headings;
     const Block* header = section_.table_headers[pieces[first].index];
     if (header != nullptr && header != pieces[first].block) chunk.headings.push_back(HeadingText(*header));
+    const Block* announcer = section_.list_announcers[pieces[first].index];
+    if (announcer != nullptr) chunk.headings.push_back(LastSentence(*announcer));
     if (pieces[first].block->page > 0) {
       chunk.headings.push_back(PageLabel(pieces[first].block->page, pieces[last - 1].block->page));
     }

@@ -18,14 +18,15 @@
 namespace lastro::ingest {
 
 // Changes when the chunker makes other chunks of the same blocks.
-inline constexpr int kChunkerVersion = 2;
+inline constexpr int kChunkerVersion = 3;
 
 struct ChunkerOptions {
   int chunk_tokens = 200;  // target size
 };
 
 // The chunks of a document in order, without vectors; text_sha256 is that of EmbeddedText(). `headings` ends, where
-// they are known, with the column names of the table the chunk begins inside of, and with the page ("p. 3", "pp. 3-4").
+// they are known, with the column names of the table the chunk begins inside of, or the sentence that announces the
+// list it does, and with the page ("p. 3", "pp. 3-4").
 // FAILED_PRECONDITION when the model takes too few tokens to chunk for; errors of the embedder.
 absl::StatusOr<std::vector<retrieval::Chunk>> ChunkBlocks(const std::vector<Block>& blocks,
                                                           const ChunkerOptions& options,

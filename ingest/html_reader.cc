@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -25,6 +27,7 @@ namespace {
 
 constexpr int kMinMenuLinks = 3;           // a paragraph of so many links and no other words is a menu
 constexpr uint64_t kCheckInterval = 1024;  // nodes between two looks at the deadline
+constexpr int kMaxNumber = 999;            // of a list's items, as text
 constexpr int kMaxSpan = 65'534;           // of a cell, in rows or columns (HTML standard)
 
 int HeadingLevel(GumboTag tag) {
@@ -168,9 +171,33 @@ class BlockCollector {
       StartRow(node);
     } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
       Flush();
+      if (tag == GUMBO_TAG_LI) StartItem(node);
       if (tag == GUMBO_TAG_PRE) ++pre_depth_;
       if (tag == GUMBO_TAG_TABLE) tables_.push_back({++table_count_, {}});
     }
+  }
+
+  // Its marker, which its tag stands for, comes before its first text.
+  void StartItem(const GumboNode* item) {
+    ++item_depth_;
+    marker_ = HtmlTag(item->parent) == GUMBO_TAG_OL ? NumberOf(item) : "-";
+    marker_tag_ = item->v.element.original_tag;
+  }
+
+  // "3."; "-" where numbers go down, or are of more than three digits.
+  std::string NumberOf(const GumboNode* item) {
+    auto [number, is_new] = numbers_.try_emplace(item->parent, 0);
+    if (is_new) number->second = NumberAttribute(item->parent, "start").value_or(1) - 1;
+    number->second = NumberAttribute(item, "value").value_or(std::min(number->second, kMaxNumber) + 1);
+    const bool plain = number->second >= 0 && number->second <= kMaxNumber;
+    return plain && HtmlAttribute(item->parent, "reversed") == nullptr ? absl::StrCat(number->second, ".") : "-";
+  }
+
+  static std::optional<int> NumberAttribute(const GumboNode* node, const char* attribute) {
+    const char* value = HtmlAttribute(node, attribute);
+    int number = 0;
+    if (value == nullptr || !absl::SimpleAtoi(value, &number)) return std::nullopt;
+    return std::clamp(number, -1, kMaxNumber + 1);
   }
 
   void StartRow(const GumboNode* row) {
@@ -218,13 +245,18 @@ class BlockCollector {
       --pre_depth_;
     } else if (tag == GUMBO_TAG_LI || tag == GUMBO_TAG_DD || tag == GUMBO_TAG_DT) {
       FlushAs(BlockKind::kListItem, 0);
+      if (tag == GUMBO_TAG_LI) --item_depth_;
+      marker_.clear();
     } else if (IsBlock(tag) || tag == GUMBO_TAG_TD || tag == GUMBO_TAG_TH) {
       Flush();
       if (tag == GUMBO_TAG_TABLE) tables_.pop_back();
     }
   }
 
-  void Flush() { FlushAs(pre_depth_ > 0 ? BlockKind::kCode : BlockKind::kParagraph, 0); }
+  void Flush() {
+    const BlockKind kind = item_depth_ > 0 ? BlockKind::kListItem : BlockKind::kParagraph;
+    FlushAs(pre_depth_ > 0 ? BlockKind::kCode : kind, 0);
+  }
 
   void FlushAs(BlockKind kind, int level) {
     std::vector<BlockText::Field> fields;
@@ -265,7 +297,17 @@ class BlockCollector {
     }
   }
 
+  void AddMarker(absl::string_view piece) {
+    if (marker_.empty() || row_ != nullptr || absl::StripAsciiWhitespace(piece).empty()) return;
+    const std::string marker = std::exchange(marker_, "");
+    const size_t offset = OffsetOf(marker_tag_);
+    if (offset == absl::string_view::npos || !text_.empty()) return;
+    text_.Replaced(marker, offset, marker_tag_.length);
+    text_.Space(0, 0);
+  }
+
   void AddPiece(absl::string_view piece, const retrieval::SourceSegment& segment) {
+    AddMarker(piece);
     has_text_ = has_text_ || (link_depth_ == 0 && std::any_of(piece.begin(), piece.end(), IsAlphanumeric));
     if (!segment.verbatim) {
       bool line_end = pre_depth_ > 0 && piece == "\n";
@@ -305,6 +347,10 @@ class BlockCollector {
   };
   std::vector<OpenTable> tables_;  // that we are in, innermost last
   int table_count_ = 0;
+  absl::flat_hash_map<const GumboNode*, int> numbers_;  // of the last item of each numbered list
+  std::string marker_;                                  // of the item we are in, still to be written
+  GumboStringPiece marker_tag_ = kGumboEmptyString;     // that it stands for
+  int item_depth_ = 0;
   int pre_depth_ = 0;
   int link_depth_ = 0;
   int links_ = 0;          // of the block

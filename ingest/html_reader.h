@@ -1,6 +1,7 @@
 // Blocks of an HTML page: headings, paragraphs, list items, table rows, preformatted text. Left out is what a reader
 // does not see (scripts, comments, hidden elements: ingest/html_hidden.h) and what is not about the page (navigation,
-// footers, asides, forms). Pure function, thread-safe.
+// footers, asides, forms). List items have a marker, as in Markdown ("- ", "3. "), whose source is their tag. Pure
+// function, thread-safe.
 #pragma once
 
 #include <cstdint>

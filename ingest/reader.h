@@ -21,7 +21,7 @@ struct ReaderOptions {
 };
 
 // Changes when a reader gives other text for the same bytes: documents are then read again.
-inline constexpr int kReaderVersion = 4;
+inline constexpr int kReaderVersion = 5;
 
 // Reads `content`, the bytes of the file `uri`. UNIMPLEMENTED for a format without a reader, INVALID_ARGUMENT for
 // content that cannot be read, FAILED_PRECONDITION when a program is missing, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED

@@ -3,10 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "base/sentence.h"
+
 namespace lastro::ingest {
 namespace {
 
 constexpr size_t kMaxHeadingBytes = 300;
+
+std::string OneLine(std::string line) {
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  if (line.size() > kMaxHeadingBytes) {
+    size_t end = kMaxHeadingBytes;
+    while ((line[end] & 0xC0) == 0x80) --end;
+    line.resize(end);
+  }
+  return line;
+}
 
 // Beside each block the last header row before it in its run of rows.
 std::vector<const Block*> TableHeaders(const std::vector<const Block*>& blocks) {
@@ -18,6 +32,21 @@ std::vector<const Block*> TableHeaders(const std::vector<const Block*>& blocks) 
     headers.push_back(header);
   }
   return headers;
+}
+
+// Beside each list item the block before its run of items, where that announces it.
+std::vector<const Block*> ListAnnouncers(const std::vector<const Block*>& blocks) {
+  std::vector<const Block*> announcers;
+  const Block* announcer = nullptr;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (blocks[i]->kind != BlockKind::kListItem) {
+      announcer = nullptr;
+    } else if (i > 0 && blocks[i - 1]->kind != BlockKind::kListItem) {
+      announcer = Announces(*blocks[i - 1]) ? blocks[i - 1] : nullptr;
+    }
+    announcers.push_back(announcer);
+  }
+  return announcers;
 }
 
 // Collects sections while it keeps the path of open headings.
@@ -58,6 +87,7 @@ class SectionBuilder {
     section.first_block = blocks_;
     section.blocks = std::exchange(current_, {});
     section.table_headers = TableHeaders(section.blocks);
+    section.list_announcers = ListAnnouncers(section.blocks);
     blocks_ += section.blocks.size();
     sections_.push_back(std::move(section));
   }
@@ -79,15 +109,17 @@ std::vector<Section> SplitSections(const std::vector<Block>& blocks) {
   return builder.Finish();
 }
 
-std::string HeadingText(const Block& block) {
-  std::string line = block.content.text;
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  if (line.size() > kMaxHeadingBytes) {
-    size_t end = kMaxHeadingBytes;
-    while ((line[end] & 0xC0) == 0x80) --end;
-    line.resize(end);
-  }
-  return line;
+bool Announces(const Block& block) {
+  if (block.kind == BlockKind::kListItem || block.kind == BlockKind::kTableRow) return false;
+  return absl::EndsWith(absl::StripTrailingAsciiWhitespace(block.content.text), ":");
+}
+
+std::string HeadingText(const Block& block) { return OneLine(block.content.text); }
+
+std::string LastSentence(const Block& block) {
+  const std::string& text = block.content.text;
+  const std::vector<TextRange> sentences = SplitSentences(text);
+  return sentences.empty() ? OneLine(text) : OneLine(text.substr(sentences.back().begin));
 }
 
 }  // namespace lastro::ingest

@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "base/list_marker.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "ingest/block_text.h"
@@ -56,19 +57,6 @@ int UnderlineLevel(const Line& title, const Line& underline) {
   if (IsBlank(title) || title.columns > kMaxHeadingColumns || underline.columns * 2 < title.columns) return 0;
   if (IsUnderline(underline, '=')) return 1;
   return IsUnderline(underline, '-') ? 2 : 0;
-}
-
-// Length of a list marker ("- ", "* ", "• ", "3. ", "3) ", "a) ") at the start of the line, 0 when there is none.
-size_t ListMarkerLength(absl::string_view text) {
-  for (absl::string_view bullet : {"- ", "* ", "+ ", "• ", "– ", "· ", "▪ ", "◦ "}) {
-    if (absl::StartsWith(text, bullet)) return bullet.size();
-  }
-  size_t digits = 0;
-  while (digits < text.size() && digits < 3 && absl::ascii_isdigit(text[digits])) ++digits;
-  bool letter = digits == 0 && text.size() > 2 && absl::ascii_islower(text[0]) && text[1] == ')';
-  size_t end = letter ? 1 : digits;
-  if (end == 0 || end + 1 >= text.size() || text[end + 1] != ' ') return 0;
-  return text[end] == '.' || text[end] == ')' ? end + 2 : 0;
 }
 
 struct CaseCounts {

@@ -1,6 +1,7 @@
 #include "services/answer/candidates.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "absl/container/flat_hash_set.h"
 #include "base/sentence.h"
@@ -12,14 +13,20 @@
 namespace lastro::services::answer {
 namespace {
 
-// A sentence that ends with a colon says nothing without what it announces: it takes in the sentences behind it.
+// Where the paragraph, or the list, that `announced` begins ends.
+size_t EndOfParagraph(absl::string_view text, const TextRange& announced) {
+  return std::min(text.find("\n\n", announced.begin), text.size());
+}
+
+// A sentence that ends with a colon says nothing without what it announces: it takes in the paragraph behind it.
 void TakeInAnnounced(absl::string_view text, uint64_t max_bytes, std::vector<TextRange>* ranges) {
   for (size_t i = 0; i < ranges->size(); ++i) {
     TextRange& range = (*ranges)[i];
-    if (text[range.end - 1] != ':') continue;
+    if (text[range.end - 1] != ':' || i + 1 == ranges->size()) continue;
+    const size_t end = EndOfParagraph(text, (*ranges)[i + 1]);
     for (size_t next = i + 1; next < ranges->size(); ++next) {
       const TextRange& announced = (*ranges)[next];
-      if (announced.end - range.begin > max_bytes) break;
+      if (announced.end > end || announced.end - range.begin > max_bytes) break;
       range.end = announced.end;
     }
   }
@@ -31,14 +38,16 @@ Candidate SentenceAround(int passage, const v1::Chunk& chunk, uint64_t begin, ui
                          const CandidateLimits& limits) {
   const absl::string_view text = chunk.text();
   uint64_t from = begin, to = end;
-  bool announces = false;  // the last of them ends with a colon
+  bool announces = false;               // the last of them ends with a colon
+  std::optional<size_t> announced_end;  // of the paragraph behind it
   for (const TextRange& range : SplitSentences(text)) {
     if (range.begin < end && range.end > begin) {
       from = std::min<uint64_t>(from, range.begin);
       to = std::max<uint64_t>(to, range.end);
       announces = text[to - 1] == ':';
-    } else if (announces && range.end - from <= limits.max_announced_bytes) {
-      to = range.end;
+    } else if (announces && range.begin >= end) {
+      if (!announced_end.has_value()) announced_end = EndOfParagraph(text, range);
+      if (range.end <= *announced_end && range.end - from <= limits.max_announced_bytes) to = range.end;
     }
   }
   if (to - from > limits.max_bytes || !retrieval::MapToSource(SegmentsFromProto(chunk), from, to)) {

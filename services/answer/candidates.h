@@ -25,7 +25,7 @@ struct CandidateLimits {
 };
 
 // The sentences of `passages` in order, each text once (its first occurrence), those whose bytes have no source left
-// out. A sentence that ends with a colon includes what follows it.
+// out. A sentence that ends with a colon includes the paragraph, or the list, that follows it.
 std::vector<Candidate> FindCandidates(absl::Span<const v1::SearchHit> passages, const CandidateLimits& limits = {});
 
 // The sentences of `chunk` that bytes [begin, end) of its text lie in, joined, and what they announce; the bytes alone

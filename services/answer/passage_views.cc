@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "base/utf8.h"
 #include "services/answer/words.h"
 
@@ -80,18 +78,6 @@ PassageView Plain(absl::string_view text, size_t max_bytes) {
   return view;
 }
 
-// What stands around the rows.
-PassageView Around(absl::string_view text, absl::Span<const Row> rows) {
-  PassageView view;
-  size_t at = 0;
-  for (const Row& row : rows) {
-    Show(text, {at, row.lines.begin}, &view);
-    at = row.lines.end;
-  }
-  Show(text, {at, text.size()}, &view);
-  return view;
-}
-
 }  // namespace
 
 std::optional<TextRange> PassageView::InChunk(TextRange shown) const {
@@ -110,7 +96,9 @@ std::vector<PassageView> ViewsOf(const v1::Chunk& chunk, size_t max_bytes, size_
   std::vector<PassageView> views;
   if (chunk.cells().empty() || text.size() > max_bytes || !AreSound(chunk)) return {Plain(text, max_bytes)};
   const std::vector<Row> rows = RowsOf(chunk);
-  PassageView around = Around(text, rows);
+  std::vector<TextRange> lines;
+  for (const Row& row : rows) lines.push_back(row.lines);
+  PassageView around = ViewWithout(text, lines);
   if (!SplitWords(around.text).empty()) views.push_back(std::move(around));
   for (const Row& row : rows) {
     if (IsHeader(chunk, row)) continue;
@@ -124,6 +112,17 @@ std::vector<PassageView> ViewsOf(const v1::Chunk& chunk, size_t max_bytes, size_
   }
   if (views.empty()) return {Plain(text, max_bytes)};
   return views;
+}
+
+PassageView ViewWithout(absl::string_view text, absl::Span<const TextRange> left_out) {
+  PassageView view;
+  size_t at = 0;
+  for (const TextRange& range : left_out) {
+    Show(text, {at, range.begin}, &view);
+    at = range.end;
+  }
+  Show(text, {at, text.size()}, &view);
+  return view;
 }
 
 }  // namespace lastro::services::answer

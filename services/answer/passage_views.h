@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/sentence.h"
 #include "lastro/v1/common.pb.h"
 
@@ -34,5 +36,8 @@ struct PassageView {
 // At least one view, of at most `max_bytes` each, and at most `max_views`: where there are more rows, the last view has
 // those left over. The text alone where the chunk's cells are not as they should be. REQUIRES: max_views >= 1.
 std::vector<PassageView> ViewsOf(const v1::Chunk& chunk, size_t max_bytes, size_t max_views);
+
+// `text` without the bytes `left_out`, which are in order and do not overlap.
+PassageView ViewWithout(absl::string_view text, absl::Span<const TextRange> left_out);
 
 }  // namespace lastro::services::answer

@@ -146,6 +146,15 @@ bool AsksForSentence(absl::string_view question) {
   return AsksYesOrNo(question, words) || AsksHowToDo(words);
 }
 
+bool AsksHowMany(absl::string_view question) {
+  const Words words(question);
+  for (size_t i = 0; i < kFirstWords; ++i) {
+    if (words[i] == "how" && (words[i + 1] == "many" || words[i + 1] == "much")) return true;
+    if (absl::StartsWith(words[i], "quant")) return true;
+  }
+  return false;
+}
+
 bool OnlyAsks(absl::string_view before, absl::string_view word) {
   return IsQuestionWord(word) || (before == "how" && Measures(word));
 }

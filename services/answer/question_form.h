@@ -16,6 +16,9 @@ bool AsksToExplain(absl::string_view question);
 // out of "pets are not allowed" would say the contrary, or how to do something ("how do I ...", "como se pede ...").
 bool AsksForSentence(absl::string_view question);
 
+// Whether `question` asks for a number of things: "how many", "quantas".
+bool AsksHowMany(absl::string_view question);
+
 // Whether the word of a question, behind the word `before`, only asks: "many" behind "how", "quantos". Both in lower
 // case without accents.
 bool OnlyAsks(absl::string_view before, absl::string_view word);

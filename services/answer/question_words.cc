@@ -74,4 +74,13 @@ std::vector<bool> QuestionWords::Said(absl::string_view text) {
   return said;
 }
 
+bool SaysMore(const std::vector<bool>& more, const std::vector<bool>& less) {
+  bool besides = false;
+  for (size_t i = 0; i < less.size(); ++i) {
+    if (less[i] && !more[i]) return false;
+    besides = besides || (more[i] && !less[i]);
+  }
+  return besides;
+}
+
 }  // namespace lastro::services::answer

@@ -23,6 +23,8 @@ class QuestionWords {
   // Whether the word is of a name or a number: it has a digit, or a capital that is not its sentence's, as no more than
   // two thirds of the question's words have. Titles of persons ("Mrs", "Dr.", "Doutora") are no part of names.
   bool IsName(size_t word) const { return words_[word].is_name; }
+  // The word in lower case without accents.
+  const std::string& Folded(size_t word) const { return words_[word].terms.front(); }
   // Whether the word only asks: "many" of "how many".
   bool Asks(size_t word) const { return words_[word].asks; }
   // The search terms of a text's words, for IsIn.
@@ -42,5 +44,9 @@ class QuestionWords {
   retrieval::SearchTerms terms_;
   std::vector<QuestionWord> words_;
 };
+
+// Whether a text that says `more` of a question's words says all that one does which says `less`, and something
+// besides.
+bool SaysMore(const std::vector<bool>& more, const std::vector<bool>& less);
 
 }  // namespace lastro::services::answer

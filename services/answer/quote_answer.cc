@@ -69,9 +69,9 @@ absl::Status RankByDecoder(const GroundedPrompt& prompt, const EvidenceWeights& 
 
 }  // namespace
 
-void AppendQuote(absl::string_view quote, v1::Citation citation, v1::Answer* answer) {
+void AppendQuote(absl::string_view quote, v1::Citation citation, v1::Answer* answer, absl::string_view between) {
   std::string* text = answer->mutable_text();
-  if (!text->empty()) text->push_back(' ');
+  if (!text->empty()) text->append(between.data(), between.size());
   v1::ByteRange range;
   range.set_begin(static_cast<int64_t>(text->size()));
   text->append(quote.data(), quote.size());

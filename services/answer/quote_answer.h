@@ -18,8 +18,9 @@ absl::Status AnswerByQuoting(const AnswerRequest& request, absl::Span<const v1::
                              const EvidenceWeights& weights, RetrievalApi& retrieval, GenerationApi& generation,
                              const CallContext& context, Stages* stages, v1::Answer* answer);
 
-// Adds `text`, which stands in the citation's bytes, to the answer's as a claim of its own.
-void AppendQuote(absl::string_view text, v1::Citation citation, v1::Answer* answer);
+// Adds `text`, which stands in the citation's bytes, to the answer's as a claim of its own, `between` before it where
+// there is one already.
+void AppendQuote(absl::string_view text, v1::Citation citation, v1::Answer* answer, absl::string_view between = " ");
 
 // The sentences of a QUOTE answer among `candidates`, which are ordered by rank_score: the best, and up to
 // max_sentences - 1 others that are nearly as good and say something else. Indexes in reading order.

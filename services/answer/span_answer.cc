@@ -75,6 +75,26 @@ absl::Status AppendSpan(const std::string& question, absl::Span<const v1::Search
   return absl::OkStatus();
 }
 
+// The items, in all passages that have some; with the sentence that announces them where instructions are asked for, or
+// they would say the contrary without it.
+absl::Status AppendList(const std::string& question, absl::Span<const v1::SearchHit> passages, const SpanAnswer& found,
+                        RetrievalApi& retrieval, const CallContext& context, Stages* stages, v1::Answer* answer) {
+  const std::string& first = passages[static_cast<size_t>(found.list[0].passage)].chunk().text();
+  const bool announced =
+      AsksForSentence(question) || AsksToExplain(question) || DeniesItems(question, first, found.list[0]);
+  for (const ListPart& part : found.list) {
+    const v1::SearchHit& passage = passages[static_cast<size_t>(part.passage)];
+    LASTRO_ASSIGN_OR_RETURN(v1::Citation citation, stages->Time("verify", [&] {
+      return MakeVerifiedCitation(passage, part.cited.begin, part.cited.end, retrieval, context);
+    }));
+    const TextRange shown = announced ? part.cited : part.items;
+    if (!announced) MarkAnswer(passage, shown.begin, shown.end, &citation);
+    const absl::string_view text = passage.chunk().text();
+    AppendQuote(text.substr(shown.begin, shown.end - shown.begin), std::move(citation), answer, "\n");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status AppendSentences(const AnswerRequest& request, absl::Span<const v1::SearchHit> passages,
                              const SpanReadings& readings, RetrievalApi& retrieval, const CallContext& context,
                              Stages* stages, v1::Answer* answer) {
@@ -101,6 +121,7 @@ bool IsOutOfScope(const SpanReadings& readings, absl::Span<const v1::SearchHit> 
 std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages,
                                    double threshold) {
   const SpanAnswer& best = readings.answers[0];
+  if (SplitWords(best.text).size() > kMaxConflictWords) return std::nullopt;
   const auto document = [&](const SpanAnswer& found) {
     return absl::string_view(passages[static_cast<size_t>(found.passage)].document().id());
   };
@@ -122,6 +143,7 @@ absl::Status AnswerBySpans(const AnswerRequest& request, absl::Span<const v1::Se
                            Stages* stages, v1::Answer* answer) {
   const SpanAnswer& best = readings.answers[0];
   answer->set_answerability(v1::ANSWERED);
+  if (!best.list.empty()) return AppendList(request.question, passages, best, retrieval, context, stages, answer);
   if (!StandsAlone(request.question, best)) {
     return AppendSentences(request, passages, readings, retrieval, context, stages, answer);
   }

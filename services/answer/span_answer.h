@@ -23,9 +23,9 @@ absl::Status AnswerBySpans(const AnswerRequest& request, absl::Span<const v1::Se
 // Whether what was found is about something else than the question: nothing near it in meaning, and hardly an answer.
 bool IsOutOfScope(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages);
 
-// The index of the answer that contradicts the likeliest: of another document, nearly as likely and above `threshold`,
-// as short, of the same kind (both with digits, or both names, by capitals that are not just their sentence's) and
-// without a word in common. nullopt where none does.
+// The index of the answer that contradicts the likeliest: of another document, nearly as likely and above `threshold`.
+// Both are short, of one kind (with digits, or names, by capitals that are not just their sentence's), and have no word
+// in common. nullopt where none does.
 // REQUIRES: readings has answers.
 std::optional<size_t> FindConflict(const SpanReadings& readings, absl::Span<const v1::SearchHit> passages,
                                    double threshold);

@@ -13,6 +13,8 @@
 #include "retrieval/source_map.h"
 #include "services/answer/candidates.h"
 #include "services/answer/citation.h"
+#include "services/answer/definition.h"
+#include "services/answer/list_answers.h"
 #include "services/answer/passage_views.h"
 #include "services/answer/question_form.h"
 #include "services/answer/reader_call.h"
@@ -57,6 +59,15 @@ Candidate SentenceOf(const PassageView& view, int passage, const v1::SearchHit& 
   return SentenceAround(passage, hit.chunk(), span.begin, span.end);
 }
 
+// With what the reader thinks of the span that it was found by.
+SpanAnswer ReadSo(SpanAnswer answer, const ReadView& read, const FoundSpan& span) {
+  answer.relevance = read.relevance;
+  answer.score = span.score;
+  answer.doubts = read.doubts;
+  answer.rank = answer.probability = span.probability;
+  return answer;
+}
+
 // The best view speaks for the passage.
 void AddPassage(const v1::ReadResponse::Reading& reading, SpanReadings::Passage* passage) {
   const double score = reading.spans(0).score();
@@ -65,22 +76,73 @@ void AddPassage(const v1::ReadResponse::Reading& reading, SpanReadings::Passage*
   passage->read = true;
 }
 
+// The list that answers where the span points, once, by its likeliest span; false where none does, or it cannot be
+// cited.
+bool AddList(const ReadView& read, const FoundSpan& span, absl::Span<const v1::SearchHit> passages, ListAnswers* lists,
+             std::vector<SpanAnswer>* answers) {
+  if (read.view.row.has_value()) return false;
+  const v1::SearchHit& hit = passages[static_cast<size_t>(read.passage)];
+  const std::optional<PassageList> list = lists->AnswerAt(hit, span.range);
+  if (!list.has_value()) return false;
+  std::vector<ListPart> parts = PartsOf(*list, read.passage, passages);
+  for (const ListPart& part : parts) {
+    if (!CanBeVerified(passages[static_cast<size_t>(part.passage)], part.cited.begin, part.cited.end)) return false;
+  }
+  const ListPart here =
+      *std::find_if(parts.begin(), parts.end(), [&](const ListPart& part) { return part.passage == read.passage; });
+  if (!retrieval::MapToSource(SegmentsFromProto(hit.chunk()), here.items.begin, here.items.end)) return false;
+  const auto known = std::find_if(answers->begin(), answers->end(), [&](const SpanAnswer& other) {
+    return !other.list.empty() && other.list[0].passage == parts[0].passage &&
+           other.list[0].items.begin == parts[0].items.begin;
+  });
+  if (known != answers->end() && known->probability >= span.probability) return true;
+  if (known != answers->end()) answers->erase(known);
+  const auto text = [&](TextRange range) { return hit.chunk().text().substr(range.begin, range.end - range.begin); };
+  SpanAnswer answer{read.passage, here.items.begin, here.items.end, text(here.items)};
+  answer.sentence = {read.passage, here.cited.begin, here.cited.end, text(here.cited)};
+  answer.read_as = answer.sentence.text;
+  answer.list = std::move(parts);
+  answers->push_back(ReadSo(std::move(answer), read, span));
+  return true;
+}
+
 // Of spans that say something and whose sentences can be cited.
-void AddSpans(const std::string& question, const ReadView& read, const v1::SearchHit& hit,
-              std::vector<SpanAnswer>* answers) {
+void AddSpans(const std::string& question, const ReadView& read, absl::Span<const v1::SearchHit> passages,
+              ListAnswers* lists, std::vector<SpanAnswer>* answers) {
   const PassageView& view = read.view;
+  const v1::SearchHit& hit = passages[static_cast<size_t>(read.passage)];
   const v1::Chunk& chunk = hit.chunk();
   const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(chunk);
   for (const FoundSpan& span : read.found) {
+    if (AddList(read, span, passages, lists, answers)) continue;
     const TextRange whole = WholeSpan(chunk.text(), span.range);
     const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : span.range;
     const absl::string_view words = absl::string_view(chunk.text()).substr(begin, end - begin);
     if (WantsFewWords(question) && OnlyRepeats(question, words)) continue;
     Candidate sentence = SentenceOf(view, read.passage, hit, {begin, end});
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
-    std::string read_as = view.row.has_value() ? view.text : sentence.text;
-    answers->push_back({read.passage, begin, end, std::string(words), std::move(sentence), std::move(read_as),
-                        read.relevance, span.score, read.doubts, span.probability, span.probability});
+    SpanAnswer answer{read.passage, begin, end, std::string(words), std::move(sentence)};
+    answer.read_as = view.row.has_value() ? view.text : answer.sentence.text;
+    answers->push_back(ReadSo(std::move(answer), read, span));
+    answers->back().doubts += lists->IsOutdone(hit, {begin, end});
+  }
+}
+
+// The sentences of the passage that say what the question asks to define, as likely as its best span.
+void AddDefinitions(const ReadView& read, const v1::SearchHit& hit, Definition* definition,
+                    std::vector<SpanAnswer>* answers) {
+  if (!definition->IsAsked() || read.view.row.has_value() || read.found.empty()) return;
+  const absl::string_view text = hit.chunk().text();
+  const std::vector<retrieval::SourceSegment> segments = SegmentsFromProto(hit.chunk());
+  for (const TextRange& range : SplitSentences(text)) {
+    const std::optional<TextRange> said = definition->In(text.substr(range.begin, range.end - range.begin));
+    if (!said.has_value()) continue;
+    const size_t begin = range.begin + said->begin, end = range.begin + said->end;
+    Candidate sentence = SentenceAround(read.passage, hit.chunk(), begin, end);
+    if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
+    SpanAnswer answer{read.passage, begin, end, std::string(text.substr(begin, end - begin)), std::move(sentence)};
+    answer.read_as = answer.sentence.text;
+    answers->push_back(ReadSo(std::move(answer), read, read.found.front()));
   }
 }
 
@@ -104,8 +166,13 @@ absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::
   request.set_question(question);
   request.set_max_spans(kSpansOfPassage);
   std::vector<ReadView> views;
+  ListAnswers lists(question, WantsFewWords(question));
   for (int i : some) {
     const v1::Chunk& chunk = passages[static_cast<size_t>(i)].chunk();
+    if (chunk.cells().empty() && chunk.text().size() <= kMaxPassageBytes) {
+      views.push_back({i, lists.ViewOf(passages[static_cast<size_t>(i)])});
+      continue;
+    }
     for (PassageView& view : ViewsOf(chunk, kMaxPassageBytes, std::min(kMaxViews, kMaxRead / some.size()))) {
       views.push_back({i, std::move(view)});
     }
@@ -124,8 +191,17 @@ absl::StatusOr<bool> ReadSome(const std::string& question, absl::Span<const v1::
     AddPassage(*found.back(), &readings->passages[static_cast<size_t>(views[i].passage)]);
   }
   FindAnswers(question, passages, found, kSpansOfPassage, &views);
-  std::vector<SpanAnswer> answers;
-  for (const ReadView& read : views) AddSpans(question, read, passages[static_cast<size_t>(read.passage)], &answers);
+  std::vector<SpanAnswer> answers, definitions;
+  Definition definition(question);
+  for (const ReadView& read : views) {
+    const v1::SearchHit& hit = passages[static_cast<size_t>(read.passage)];
+    AddSpans(question, read, passages, &lists, &answers);
+    AddDefinitions(read, hit, &definition, &definitions);
+  }
+  if (!definitions.empty()) {  // beside which others are doubtful
+    for (SpanAnswer& answer : answers) ++answer.doubts;
+    std::move(definitions.begin(), definitions.end(), std::back_inserter(answers));
+  }
   LASTRO_RETURN_IF_ERROR(WeighAnswers(question, passages, *response, model, embedding, context, &answers));
   std::move(answers.begin(), answers.end(), std::back_inserter(readings->answers));
   std::stable_sort(readings->answers.begin(), readings->answers.end(),

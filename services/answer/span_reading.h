@@ -12,6 +12,7 @@
 #include "base/call_context.h"
 #include "lastro/v1/ask.pb.h"
 #include "services/answer/answer_request.h"
+#include "services/answer/passage_lists.h"
 #include "services/answer/passages.h"
 #include "services/api.h"
 
@@ -23,7 +24,8 @@ struct SpanAnswer {
   uint64_t begin = 0;
   uint64_t end = 0;
   std::string text;
-  Candidate sentence;                          // that it stands in, or the row of a table
+  Candidate sentence;                          // that it stands in, the row of a table, or the list in the passage
+  std::vector<ListPart> list;                  // all of it, where the answer is a list
   std::string read_as;                         // the sentence as the reader was shown it: passage_views.h
   double relevance = 0, score = 0;             // as the reader gave them
   int doubts = 0;                              // see view_answers.h

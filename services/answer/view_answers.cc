@@ -47,16 +47,6 @@ void AddOnce(const FoundSpan& span, std::vector<FoundSpan>* spans) {
   if (!known) spans->push_back(span);
 }
 
-// Whether a row that says `more` of the question says all that one says that says `less`, and something besides.
-bool SaysMore(const Said& more, const Said& less) {
-  bool besides = false;
-  for (size_t i = 0; i < less.size(); ++i) {
-    if (less[i] && !more[i]) return false;
-    besides = besides || (more[i] && !less[i]);
-  }
-  return besides;
-}
-
 class Finder {
  public:
   Finder(const std::string& question, size_t max_spans)

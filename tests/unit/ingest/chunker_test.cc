@@ -15,10 +15,12 @@ using ::lastro::testing::IsOk;
 using ::lastro::testing::StatusIs;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
+using ::testing::StartsWith;
 
 class ChunkerTest : public ::testing::Test {
  protected:
@@ -88,6 +90,45 @@ TEST_F(ChunkerTest, TableRowsKnowTheirColumns) {
   EXPECT_THAT(chunks[0].headings, ElementsAre("T"));
   EXPECT_THAT(chunks[0].text, HasSubstr("Item | Price\nbolt0 | 0\nbolt1 | 1"));
   EXPECT_THAT(chunks[1].headings, ElementsAre("T", "Item | Price"));
+}
+
+// `count` items of four tokens each.
+std::string Items(int count) {
+  std::string items;
+  for (int i = 0; i < count; ++i) absl::StrAppend(&items, "- item w", i, "\n");
+  return items;
+}
+
+TEST_F(ChunkerTest, AListThatFitsIsKeptWholeWithWhatAnnouncesIt) {
+  const std::string before = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20.\n\n";
+  auto chunks = Chunk(before + before + "You need:\n\n" + Items(10));
+  ASSERT_THAT(chunks, SizeIs(2));
+  EXPECT_THAT(chunks[0].text, EndsWith("w20."));
+  EXPECT_THAT(chunks[1].text, StartsWith("You need:\n\n- item w0\n"));
+  EXPECT_THAT(chunks[1].headings, IsEmpty());
+  chunks = Chunk(before + before + "Nothing follows.\n\n" + Items(3));
+  EXPECT_THAT(chunks[0].text, HasSubstr("follows."));
+}
+
+TEST_F(ChunkerTest, AListThatIsCutIsAnnouncedInEachOfItsChunks) {
+  const std::string before = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20.\n\n";
+  auto chunks = Chunk("# T\n\n" + before + before + "Each has a form. You need:\n\n" + Items(60) + "\nAfter it.\n");
+  ASSERT_GT(chunks.size(), 3u);
+  EXPECT_THAT(chunks[0].headings, ElementsAre("T"));
+  int begun_inside = 0;
+  for (const retrieval::Chunk& chunk : chunks) {
+    EXPECT_THAT(chunk.text, Not(EndsWith("You need:"))) << "the announcement stands alone";
+    if (!absl::StartsWith(chunk.text, "- ")) continue;
+    ++begun_inside;
+    EXPECT_THAT(chunk.headings, ElementsAre("T", "You need:"));
+  }
+  EXPECT_GT(begun_inside, 1);
+}
+
+TEST_F(ChunkerTest, WhatAnnouncesNoListIsNoHeadingOfIt) {
+  auto chunks = Chunk("# T\n\nYou may bring what you like.\n\n" + Items(60));
+  ASSERT_GT(chunks.size(), 2u);
+  for (const retrieval::Chunk& chunk : chunks) EXPECT_THAT(chunk.headings, ElementsAre("T"));
 }
 
 // Each cell as "column: text"; a name of a column as "text".

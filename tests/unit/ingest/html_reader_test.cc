@@ -199,7 +199,7 @@ TEST(HtmlReaderTest, ParagraphsOfLinksAloneAreMenus) {
   HtmlPage page = Read(
       "<div><a>Home</a> | <a>Ships</a> &middot; <a>Help</a></div><p>See <a>a</a>, <a>b</a> and <a>c</a>.</p>"
       "<ul><li><a>x</a> <a>y</a> <a>z</a></ul>");
-  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("See a, b and c.", "x y z"));
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("See a, b and c.", "- x y z"));
 }
 
 TEST(HtmlReaderTest, APageOfBoilerplateIsStillRead) {
@@ -212,12 +212,38 @@ TEST(HtmlReaderTest, TablesListsAndPreformatted) {
       "<table><tr><th>Item<th>Price</tr><tr><td>Bolt<td><p>3</p></tr></table><ul><li>one<li>two <b>2</b></ul>"
       "<pre>a  b\n  c</pre><p>x<br>y</p>";
   HtmlPage page = Read(html);
-  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Item | Price", "Bolt | 3", "one", "two 2", "a  b\n  c", "x\ny"));
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("Item | Price", "Bolt | 3", "- one", "- two 2", "a  b\n  c", "x\ny"));
   EXPECT_TRUE(page.blocks[0].table_header);
   EXPECT_FALSE(page.blocks[1].table_header);
   EXPECT_EQ(page.blocks[2].kind, BlockKind::kListItem);
   EXPECT_EQ(page.blocks[4].kind, BlockKind::kCode);
   EXPECT_EQ(SourceOf(page.blocks[1].content, html, "Bolt | 3"), "Bolt<td><p>3");
+}
+
+TEST(HtmlReaderTest, ItemsHaveTheMarkersThatABrowserShows) {
+  const std::string html =
+      "<ol><li>one<li value=7>two<li>three</ol><ol start=998><li>a<li>b<li>c</ol><ol start=-1><li>d</ol>"
+      "<ol reversed><li>e</ol><ol start=99999999999><li>f</ol><li>alone<dl><dt>term<dd>what</dl>";
+  HtmlPage page = Read(html);
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("1. one", "7. two", "8. three", "998. a", "999. b", "- c", "- d", "- e",
+                                                "1. f", "- alone", "term", "what"));
+  EXPECT_EQ(SourceOf(page.blocks[1].content, html, "7. two"), "<li value=7>two");
+}
+
+TEST(HtmlReaderTest, ParagraphsAndListsInsideOfItemsAreItems) {
+  HtmlPage page = Read(
+      "<ul><li> <p>one</p><p>more</p><li><ul><li>inner</ul>behind<li>   <li hidden>no<li><pre>\n  "
+      "x\n</pre></ul><p>after");
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("- one", "more", "- inner", "behind", "-   x", "after"));
+  std::vector<BlockKind> kinds;
+  for (const Block& block : page.blocks) kinds.push_back(block.kind);
+  EXPECT_THAT(kinds, ElementsAre(BlockKind::kListItem, BlockKind::kListItem, BlockKind::kListItem, BlockKind::kListItem,
+                                 BlockKind::kCode, BlockKind::kParagraph));
+}
+
+TEST(HtmlReaderTest, ItemsInCellsHaveNoMarkers) {
+  HtmlPage page = Read("<table><tr><td>a<li>b</tr></table><table><tr><td>c<ul><li>d</ul></tr></table>");
+  EXPECT_THAT(TextsOf(page.blocks), ElementsAre("a b", "c", "- d"));
 }
 
 // Each cell of the row as "column[+span]=text".
