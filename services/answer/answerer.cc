@@ -185,6 +185,10 @@ class Answerer : public AskApi {
       return AnswerByQuoting(request, passages, std::move(candidates), prompt, weights_, retrieval_, generation_,
                              context, stages, answer);
     }
+    if (prompt.of_sentences && readings != nullptr && !readings->answers[0].list.empty()) {  // no sentence is a list
+      LASTRO_RETURN_IF_ERROR(AnswerBySpans(request, passages, *readings, retrieval_, context, stages, answer));
+      return sink && !request.withholds_unsupported ? SendText(answer->text(), sink) : absl::OkStatus();
+    }
     return AnswerByGenerating(request, passages, prompt, readings != nullptr, retrieval_, generation_, context, sink,
                               stages, answer);
   }

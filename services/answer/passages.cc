@@ -182,6 +182,7 @@ absl::StatusOr<GroundedPrompt> BuildPrompt(const AnswerRequest& request, absl::S
     });
   }
   GroundedPrompt prompt;
+  prompt.of_sentences = sentences;
   prompt.prompt.mutable_grounded()->set_question(request.question);
   for (Shown& some : shown) {
     prompt.passages.push_back(some.passage);

@@ -41,6 +41,7 @@ absl::StatusOr<std::vector<ScoredCandidate>> ScoreCandidates(const std::string& 
 struct GroundedPrompt {
   v1::Prompt prompt;
   std::vector<int> passages;  // of each text in it, the index of the passage that it is of
+  bool of_sentences = false;  // for a decoder that answers by quoting one
 };
 
 // Of the `usable` of the passages, by index, which are also those of the candidates. Leaves room for `reserved_tokens`

@@ -91,6 +91,28 @@ TEST_F(ListSpanAnswerTest, AListOverSeveralChunksIsCitedInEach) {
   }
 }
 
+TEST_F(ListSpanAnswerTest, ADecoderThatQuotesSentencesIsNotAskedWhereAListAnswers) {
+  retrieval_.Add("visit.md", kVisitors, kVisitors);
+  generation_.reader = {{"photo ID", 0.9}};
+  generation_.generated = "A tour takes an hour.";
+  v1::AskRequest request;
+  request.set_question("What must visitors bring?");
+  request.set_mode(v1::ANSWER_MODE_GENERATE);
+  for (const bool by_quoting : {true, false}) {
+    generation_.answers_by_quoting = by_quoting;
+    std::string streamed;
+    const auto sink = [&](const v1::AskStreamResponse& event) {
+      streamed += event.text_delta();
+      return absl::OkStatus();
+    };
+    const absl::StatusOr<v1::Answer> answer = answerer_->Ask(request, {}, sink);
+    ASSERT_THAT(answer, IsOk());
+    EXPECT_EQ(answer->text(), by_quoting ? "- a photo ID\n- safety shoes" : generation_.generated);
+    EXPECT_EQ(streamed, answer->text());
+    EXPECT_EQ(answer->answerability(), v1::ANSWERED);
+  }
+}
+
 TEST_F(ListSpanAnswerTest, AListThatCannotBeCitedIsNone) {
   retrieval_.Add("visit.md", kVisitors, kVisitors);
   v1::Chunk& chunk = *retrieval_.hits["visit.md"].mutable_chunk();
