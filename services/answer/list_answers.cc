@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/list_marker.h"
@@ -72,6 +73,15 @@ ListAnswers::Said ListAnswers::SaidBy(const v1::SearchHit& hit, TextRange range)
   return words_.Said(TextOf(hit, range));
 }
 
+ListAnswers::Said ListAnswers::SaidRightAbove(const v1::SearchHit& hit, const PassageList& list) {
+  if (list.IsAnnounced()) return SaidBy(hit, list.announcement);
+  for (auto heading = hit.chunk().headings().rbegin(); heading != hit.chunk().headings().rend(); ++heading) {
+    const bool is_page = absl::StartsWith(*heading, "p. ") || absl::StartsWith(*heading, "pp. ");
+    if (!is_page) return words_.Said(*heading);
+  }
+  return Said(words_.size());
+}
+
 ListAnswers::Said ListAnswers::SaidAround(const v1::SearchHit& hit, const PassageList& list) {
   std::string around = absl::StrCat(hit.document().title(), "\n", TextOf(hit, list.announcement));
   for (const std::string& heading : hit.chunk().headings()) absl::StrAppend(&around, "\n", heading);
@@ -90,9 +100,9 @@ PassageView ListAnswers::ViewOf(const v1::SearchHit& hit) {
   std::vector<ToldItem>& told = told_[&hit];
   for (const PassageList& list : ListsIn(hit)) {
     if (!few_words_ || list.items.size() < 2 || !AreShort(hit, list)) continue;
-    const Said around = SaidAround(hit, list);
+    const Said above = SaidRightAbove(hit, list);
     std::vector<Said> said;
-    for (const TextRange& item : list.items) said.push_back(Without(around, SaidBy(hit, item)));
+    for (const TextRange& item : list.items) said.push_back(Without(above, SaidBy(hit, item)));
     const size_t before = left_out.size();
     for (size_t i = 0; i < said.size(); ++i) {
       const bool outdone =
@@ -100,7 +110,7 @@ PassageView ListAnswers::ViewOf(const v1::SearchHit& hit) {
       if (outdone) left_out.push_back(WithLineBreak(hit.chunk().text(), list.items[i]));
     }
     if (left_out.size() == before) continue;
-    for (const Said& of_item : said) told.push_back({of_item, around});
+    for (const Said& of_item : said) told.push_back({of_item, above});
   }
   return ViewWithout(hit.chunk().text(), left_out);
 }
@@ -110,13 +120,25 @@ bool ListAnswers::IsOutdone(const v1::SearchHit& hit, TextRange span) {
   if (told.empty()) return false;
   const Said said = SaidBy(hit, LineAround(hit.chunk().text(), span));
   return std::any_of(told.begin(), told.end(),
-                     [&](const ToldItem& item) { return SaysMore(item.said, Without(item.around, said)); });
+                     [&](const ToldItem& item) { return SaysMore(item.said, Without(item.above, said)); });
+}
+
+bool ListAnswers::TellsApart(const v1::SearchHit& hit, const PassageList& list, TextRange span) {
+  const Said above = SaidRightAbove(hit, list);
+  Said by_item(words_.size()), by_all(words_.size(), true);
+  for (const TextRange& item : list.items) {
+    const Said said = SaidBy(hit, item);
+    by_all = Both(by_all, said);
+    if (IsIn(span, item)) by_item = Without(above, said);
+  }
+  return SaysMore(by_item, Both(by_item, by_all));
 }
 
 bool ListAnswers::AnswersFewWords(const v1::SearchHit& hit, const PassageList& list, TextRange span) {
   if (!IsIn(span, list.announcement)) {
     const bool denied = DeniesItems(question_, hit.chunk().text(), PartOf(list, 0));
-    return AreShort(hit, list) && (denied || SaysAll(SaidAround(hit, list)));
+    const bool all_alike = SaysAll(SaidAround(hit, list)) && !TellsApart(hit, list, span);
+    return AreShort(hit, list) && (denied || all_alike);
   }
   const absl::string_view words = TextOf(hit, span);
   return Points(words) || (!counts_ && !HasDigit(words) && SaysAll(SaidAround(hit, list)));
@@ -125,15 +147,8 @@ bool ListAnswers::AnswersFewWords(const v1::SearchHit& hit, const PassageList& l
 bool ListAnswers::AnswersMore(const v1::SearchHit& hit, const PassageList& list, TextRange span) {
   if (!list.IsAnnounced()) return AreShort(hit, list) && SaysAll(SaidAround(hit, list));
   const absl::string_view first = TextOf(hit, list.items.front());
-  if (IsIn(span, list.announcement) || ListMarkerLength(first) > BulletLength(first)) return true;
-  const Said around = SaidAround(hit, list);
-  Said by_item, by_all(words_.size(), true);
-  for (const TextRange& item : list.items) {
-    const Said said = SaidBy(hit, item);
-    by_all = Both(by_all, said);
-    if (IsIn(span, item)) by_item = Without(around, said);
-  }
-  return !SaysMore(by_item, Both(by_item, by_all));
+  const bool has_numbers = ListMarkerLength(first) > BulletLength(first);
+  return has_numbers || IsIn(span, list.announcement) || !TellsApart(hit, list, span);
 }
 
 std::optional<PassageList> ListAnswers::AnswerAt(const v1::SearchHit& hit, TextRange span) {

@@ -24,7 +24,8 @@ class ListAnswers {
   // Hits are told apart by their addresses.
 
   // What the reader is shown of a passage without tables: all of it but, where few words are wanted, the items of each
-  // list that say less of the question than another item of it. What stands around the list tells no items apart.
+  // list that say less of the question than another item of it. What the announcement says, or the heading where there
+  // is none, tells no items apart.
   PassageView ViewOf(const v1::SearchHit& hit);
 
   // Whether the line around `span` of the chunk's text says less of the question than an item of a list that ViewOf
@@ -34,8 +35,8 @@ class ListAnswers {
   // The list that answers where the reader pointed at `span` of the chunk's text; nullopt where the span answers
   // itself. Of few words the list is the answer where
   //   - the span is in the sentence that announces the list, and only points at it ("the following");
-  //   - it is there or in an item, and all that the question says is said around the list, so that it tells no items
-  //     apart; or
+  //   - it is there or in an item that the question does not tell apart, and all that the question says is said around
+  //     the list; or
   //   - it is in an item of a list that says what is not ("Visitors must not bring:");
   // of more it is where the list is announced, and has numbers or the question tells no items apart.
   std::optional<PassageList> AnswerAt(const v1::SearchHit& hit, TextRange span);
@@ -44,15 +45,17 @@ class ListAnswers {
   using Said = std::vector<bool>;  // of each word of the question
 
   const std::vector<PassageList>& ListsIn(const v1::SearchHit& hit);
+  Said SaidRightAbove(const v1::SearchHit& hit, const PassageList& list);
   Said SaidAround(const v1::SearchHit& hit, const PassageList& list);
   Said SaidBy(const v1::SearchHit& hit, TextRange range);
   bool SaysAll(const Said& said) const;
+  bool TellsApart(const v1::SearchHit& hit, const PassageList& list, TextRange span);
   bool AnswersFewWords(const v1::SearchHit& hit, const PassageList& list, TextRange span);
   bool AnswersMore(const v1::SearchHit& hit, const PassageList& list, TextRange span);
 
-  // What an item says of the question, and what is said around its list.
+  // What an item says of the question, and what is said right above its list.
   struct ToldItem {
-    Said said, around;
+    Said said, above;
   };
 
   const std::string& question_;

@@ -85,6 +85,16 @@ TEST_F(ListAnswersTest, AHeadingAnnouncesAsWell) {
   EXPECT_EQ(Answer("Who founded the security team?", "Ana Prado"), "the words");
 }
 
+TEST_F(ListAnswersTest, WordsOfTheTitleTellItemsApart) {
+  hit_.mutable_document()->set_title("Notes of the treasurer");
+  hit_.mutable_chunk()->set_text("Nothing is said.\n\n- Ana, treasurer\n- Rui, chair");
+  EXPECT_EQ(Answer("Who is the treasurer?", "Ana"), "the words");
+  EXPECT_EQ(Shown("Who is the treasurer?"), "Nothing is said.\n\n- Ana, treasurer\n");
+  hit_.mutable_chunk()->add_headings("Treasurer and chair");
+  hit_.mutable_chunk()->add_headings("p. 3");
+  EXPECT_EQ(Answer("Who is the treasurer?", "Ana"), "- Ana, treasurer\n- Rui, chair") << "so says the heading";
+}
+
 TEST_F(ListAnswersTest, WhatAListSaysIsNotSoIsAnsweredByAllOfIt) {
   const std::string list = "Visitors must not bring:\n\n- sharp knives\n- dogs";
   hit_.mutable_chunk()->set_text(list);

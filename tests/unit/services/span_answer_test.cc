@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "services/answer/answerer.h"
+#include "services/answer/candidates.h"
 #include "services/answer/claim_check.h"
 #include "services/answer/receipt.h"
 #include "tests/test_util.h"
@@ -643,9 +644,21 @@ TEST(ClaimCheck, NumbersNamesNegationAndOrderMustBeThere) {
   EXPECT_FALSE(answer::MaySay("O navio não sai de noite.", "O navio sai de noite."));
 }
 
+TEST(FindCandidates, ASentenceWithAColonHasTheParagraphBehindIt) {
+  testing::FakeRetrieval retrieval;
+  const std::string text = "You may bring these things:\n\n- a form\n- a pen\n\nThe last one counts. It really does.";
+  retrieval.Add("a", text, text);
+  std::vector<std::string> found;
+  for (const answer::Candidate& candidate : answer::FindCandidates({retrieval.hits["a"]})) {
+    found.push_back(candidate.text);
+  }
+  EXPECT_THAT(found, ElementsAre("You may bring these things:\n\n- a form\n- a pen", "The last one counts.",
+                                 "It really does."));
+}
+
 TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
   v1::Chunk chunk;
-  chunk.set_text("First one. Bring these:\n- a form\n- a pen\nLast one.");
+  chunk.set_text("First one. Bring these:\n\n- a form\n- a pen\n\nLast one. In the end:\n\nNothing. At all.");
   v1::SourceSegment* segment = chunk.add_segments();
   segment->set_text_length(static_cast<int64_t>(chunk.text().size()));
   segment->set_source_length(static_cast<int64_t>(chunk.text().size()));
@@ -655,7 +668,8 @@ TEST(SentenceAround, TakesInWhatTheWordsLieIn) {
     return answer::SentenceAround(3, chunk, begin, begin + words.size(), limits).text;
   };
   EXPECT_EQ(around("First"), "First one.");
-  EXPECT_EQ(around("these"), "Bring these:\n- a form\n- a pen\nLast one.") << "and what it announces";
+  EXPECT_EQ(around("these"), "Bring these:\n\n- a form\n- a pen") << "and what it announces, no more";
+  EXPECT_EQ(around("end"), "In the end:\n\nNothing. At all.");
   EXPECT_EQ(around("a pen"), "a pen");
   EXPECT_EQ(around("one. Bring", {.max_announced_bytes = 0}), "First one. Bring these:");
   EXPECT_EQ(around("Last one", {.max_bytes = 9}), "Last one.");
