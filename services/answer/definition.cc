@@ -35,7 +35,7 @@ std::vector<Token> TokensOf(absl::string_view text) {
   return tokens;
 }
 
-// "a" and "as" are articles of Portuguese only, "o" of no other.
+// Of either language, or a word that stands for one.
 bool IsArticle(absl::string_view word) {
   static const auto* const words =
       new WordSet({"a", "an", "the", "any", "one", "some", "o", "os", "as", "um", "uma", "uns", "umas", "qualquer"});
