@@ -188,4 +188,19 @@ bool OnlyRepeats(absl::string_view question, absl::string_view answer) {
   return SaysAllOf(question, answer);
 }
 
+bool OnlyJoins(absl::string_view question, absl::string_view answer) {
+  static const auto* const joining =
+      new WordSet({"for",  "example", "instance", "however", "therefore", "moreover",   "also",
+                   "thus", "hence",   "por",      "exemplo", "entanto",   "entretanto", "portanto",
+                   "alem", "disso",   "assim",    "contudo", "todavia",   "tambem",     "no"});
+  const Words asked(question);
+  for (absl::string_view word : {"how", "when", "como", "quando", "frequencia", "maneira", "modo", "forma"}) {
+    if (asked.Has(word)) return false;
+  }
+  const std::vector<std::string> words = FoldedWords(answer);
+  return !words.empty() && std::all_of(words.begin(), words.end(), [](const std::string& word) {
+    return joining->contains(word) || (word.size() > 8 && absl::EndsWith(word, "mente"));
+  });
+}
+
 }  // namespace lastro::services::answer

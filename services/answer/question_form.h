@@ -30,4 +30,8 @@ bool SaysAllOf(absl::string_view question, absl::string_view name);
 // ("... or ...", "entre ...").
 bool OnlyRepeats(absl::string_view question, absl::string_view answer);
 
+// Whether the words `answer` only join sentences or say how things are done ("exemplo" of "por exemplo", "gradualmente"),
+// which answers no question but one for a manner or a time.
+bool OnlyJoins(absl::string_view question, absl::string_view answer);
+
 }  // namespace lastro::services::answer

@@ -118,7 +118,7 @@ void AddSpans(const std::string& question, const ReadView& read, absl::Span<cons
     const TextRange whole = WholeSpan(chunk.text(), span.range);
     const auto [begin, end] = retrieval::MapToSource(segments, whole.begin, whole.end) ? whole : span.range;
     const absl::string_view words = absl::string_view(chunk.text()).substr(begin, end - begin);
-    if (WantsFewWords(question) && OnlyRepeats(question, words)) continue;
+    if (WantsFewWords(question) && (OnlyRepeats(question, words) || OnlyJoins(question, words))) continue;
     Candidate sentence = SentenceOf(view, read.passage, hit, {begin, end});
     if (!retrieval::MapToSource(segments, begin, end) || !CanBeVerified(hit, sentence.begin, sentence.end)) continue;
     SpanAnswer answer{read.passage, begin, end, std::string(words), std::move(sentence)};

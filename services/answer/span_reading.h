@@ -48,8 +48,8 @@ struct SpanReadings {
 };
 
 // nullopt when there is no reader. Answers whose bytes have no source are left out, and, of a question that a few words
-// answer, those that only repeat its words; such a question is read in the best few passages first, and where these
-// settle it the others are not read. `model` as in passages.h.
+// answer, those that only repeat its words or join sentences; such a question is read in the best few passages first,
+// and where these settle it the others are not read. `model` as in passages.h.
 absl::StatusOr<std::optional<SpanReadings>> ReadPassages(const AnswerRequest& request,
                                                          absl::Span<const v1::SearchHit> passages,
                                                          const std::string& model, GenerationApi& generation,

@@ -48,6 +48,18 @@ TEST(QuestionForm, TellsPortugueseByLittle) {
   }
 }
 
+TEST(QuestionForm, OnlyJoins) {
+  for (const char* answer : {"exemplo", "Por exemplo", "for example", "gradualmente", "No entanto", "Além disso"}) {
+    EXPECT_TRUE(OnlyJoins("O que substitui o AJAX?", answer)) << answer;
+  }
+  for (const char* answer : {"", "2,5", "um exemplo de SVG", "semente", "documento", "for 5 euros", "Example Ltd"}) {
+    EXPECT_FALSE(OnlyJoins("O que substitui o AJAX?", answer)) << answer;
+  }
+  EXPECT_FALSE(OnlyJoins("Como são executadas as instruções?", "repetidamente"));
+  EXPECT_FALSE(OnlyJoins("Quando reúne a direção?", "mensalmente"));
+  EXPECT_FALSE(OnlyJoins("Com que frequência reúne a direção?", "mensalmente"));
+}
+
 TEST(QuestionForm, OnlyRepeats) {
   for (const auto& [question, answer] :
        std::vector<std::pair<std::string, std::string>>{{"Who approves software?", "the software"},
