@@ -100,9 +100,9 @@ PassageView ListAnswers::ViewOf(const v1::SearchHit& hit) {
   std::vector<ToldItem>& told = told_[&hit];
   for (const PassageList& list : ListsIn(hit)) {
     if (!few_words_ || list.items.size() < 2 || !AreShort(hit, list)) continue;
-    const Said above = SaidRightAbove(hit, list);
+    const Said around = SaidAround(hit, list);
     std::vector<Said> said;
-    for (const TextRange& item : list.items) said.push_back(Without(above, SaidBy(hit, item)));
+    for (const TextRange& item : list.items) said.push_back(Without(around, SaidBy(hit, item)));
     const size_t before = left_out.size();
     for (size_t i = 0; i < said.size(); ++i) {
       const bool outdone =
@@ -110,7 +110,7 @@ PassageView ListAnswers::ViewOf(const v1::SearchHit& hit) {
       if (outdone) left_out.push_back(WithLineBreak(hit.chunk().text(), list.items[i]));
     }
     if (left_out.size() == before) continue;
-    for (const Said& of_item : said) told.push_back({of_item, above});
+    for (const Said& of_item : said) told.push_back({of_item, around});
   }
   return ViewWithout(hit.chunk().text(), left_out);
 }
@@ -120,7 +120,7 @@ bool ListAnswers::IsOutdone(const v1::SearchHit& hit, TextRange span) {
   if (told.empty()) return false;
   const Said said = SaidBy(hit, LineAround(hit.chunk().text(), span));
   return std::any_of(told.begin(), told.end(),
-                     [&](const ToldItem& item) { return SaysMore(item.said, Without(item.above, said)); });
+                     [&](const ToldItem& item) { return SaysMore(item.said, Without(item.around, said)); });
 }
 
 bool ListAnswers::TellsApart(const v1::SearchHit& hit, const PassageList& list, TextRange span) {

@@ -24,8 +24,8 @@ class ListAnswers {
   // Hits are told apart by their addresses.
 
   // What the reader is shown of a passage without tables: all of it but, where few words are wanted, the items of each
-  // list that say less of the question than another item of it. What the announcement says, or the heading where there
-  // is none, tells no items apart.
+  // list that say less of the question than another item of it. What is said around the list, by what announces it,
+  // headings and title, does not count.
   PassageView ViewOf(const v1::SearchHit& hit);
 
   // Whether the line around `span` of the chunk's text says less of the question than an item of a list that ViewOf
@@ -35,8 +35,8 @@ class ListAnswers {
   // The list that answers where the reader pointed at `span` of the chunk's text; nullopt where the span answers
   // itself. Of few words the list is the answer where
   //   - the span is in the sentence that announces the list, and only points at it ("the following");
-  //   - it is there or in an item that the question does not tell apart, and all that the question says is said around
-  //     the list; or
+  //   - it is there or in an item that the question does not tell apart (by words that neither what announces the list
+  //     nor, where nothing does, the heading above it says), and all that the question says is said around the list; or
   //   - it is in an item of a list that says what is not ("Visitors must not bring:");
   // of more it is where the list is announced, and has numbers or the question tells no items apart.
   std::optional<PassageList> AnswerAt(const v1::SearchHit& hit, TextRange span);
@@ -53,9 +53,9 @@ class ListAnswers {
   bool AnswersFewWords(const v1::SearchHit& hit, const PassageList& list, TextRange span);
   bool AnswersMore(const v1::SearchHit& hit, const PassageList& list, TextRange span);
 
-  // What an item says of the question, and what is said right above its list.
+  // What an item says of the question, and what is said around its list.
   struct ToldItem {
-    Said said, above;
+    Said said, around;
   };
 
   const std::string& question_;

@@ -89,7 +89,8 @@ TEST_F(ListAnswersTest, WordsOfTheTitleTellItemsApart) {
   hit_.mutable_document()->set_title("Notes of the treasurer");
   hit_.mutable_chunk()->set_text("Nothing is said.\n\n- Ana, treasurer\n- Rui, chair");
   EXPECT_EQ(Answer("Who is the treasurer?", "Ana"), "the words");
-  EXPECT_EQ(Shown("Who is the treasurer?"), "Nothing is said.\n\n- Ana, treasurer\n");
+  EXPECT_EQ(Answer("Who is the treasurer?", "Rui"), "- Ana, treasurer\n- Rui, chair") << "then rather all of it";
+  EXPECT_EQ(Shown("Who is the treasurer?"), hit_.chunk().text()) << "all of the document is about it";
   hit_.mutable_chunk()->add_headings("Treasurer and chair");
   hit_.mutable_chunk()->add_headings("p. 3");
   EXPECT_EQ(Answer("Who is the treasurer?", "Ana"), "- Ana, treasurer\n- Rui, chair") << "so says the heading";
