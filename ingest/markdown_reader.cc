@@ -282,7 +282,9 @@ class MarkdownCollector {
     size_t line = markdown_.rfind('\n', *offset);
     line = line == absl::string_view::npos || *offset == 0 ? 0 : line + 1;
     if (line > *offset) return;
-    absl::string_view before = absl::StripTrailingAsciiWhitespace(markdown_.substr(line, *offset - line));
+    absl::string_view before = markdown_.substr(line, *offset - line);
+    before = before.substr(0, before.find_last_not_of("*_`~![") + 1);  // emphasis, code, a link or picture
+    before = absl::StripTrailingAsciiWhitespace(before);
     if (absl::EndsWith(before, "]")) before = absl::StripTrailingAsciiWhitespace(before.substr(0, before.rfind('[')));
     size_t end = before.size();
     size_t begin = before.find_last_of(" \t>");

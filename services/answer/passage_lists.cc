@@ -1,6 +1,7 @@
 #include "services/answer/passage_lists.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
@@ -65,9 +66,10 @@ bool HasCell(const v1::Chunk& chunk, TextRange paragraph) {
 
 // The passage of the chunk that is `steps` behind the chunk of `hit` in its document; -1 where there is none.
 int Neighbour(const v1::SearchHit& hit, int steps, absl::Span<const v1::SearchHit> passages) {
+  const int64_t ordinal = int64_t{hit.chunk().ordinal()} + steps;  // another process may say any number
   for (size_t i = 0; i < passages.size(); ++i) {
     const bool same = passages[i].document().id() == hit.document().id();
-    if (same && passages[i].chunk().ordinal() == hit.chunk().ordinal() + steps) return static_cast<int>(i);
+    if (same && passages[i].chunk().ordinal() == ordinal) return static_cast<int>(i);
   }
   return -1;
 }
@@ -116,13 +118,17 @@ std::vector<ListPart> PartsOf(const PassageList& list, int passage, absl::Span<c
 std::vector<PassageList> ListsOf(const v1::Chunk& chunk) {
   const absl::string_view text = chunk.text();
   std::vector<PassageList> lists;
-  TextRange before;
+  TextRange before;  // the paragraph
+  TextRange passed;  // what announces `before`, which only announces in its turn
   for (const TextRange& paragraph : ParagraphsOf(text)) {
     PassageList list;
     const bool marked = ListMarkerLength(TextOf(text, paragraph)) > 0;
     if (before.end > before.begin) list.announcement = AnnouncementIn(text, before, marked);
+    if (list.IsAnnounced() && passed.end > passed.begin) list.announcement.begin = passed.begin;
+    const bool passes_on = !marked && list.IsAnnounced() && absl::EndsWith(TextOf(text, paragraph), ":");
+    passed = passes_on ? list.announcement : TextRange();
     before = paragraph;
-    if ((!marked && !list.IsAnnounced()) || HasCell(chunk, paragraph)) continue;
+    if (passes_on || (!marked && !list.IsAnnounced()) || HasCell(chunk, paragraph)) continue;
     list.items = ItemsOf(text, paragraph);
     if (list.items.size() > 1 || list.IsAnnounced()) lists.push_back(std::move(list));
   }

@@ -13,7 +13,9 @@
 namespace lastro::services::answer {
 
 struct PassageList {
-  TextRange announcement;        // the sentence right before; empty where it announces nothing
+  // The sentence right before, from the one on that announces it where there is one ("To build it:", "This takes
+  // long:"); empty where it announces nothing.
+  TextRange announcement;
   std::vector<TextRange> items;  // in order, markers included; at least one, and two where nothing announces them
 
   bool IsAnnounced() const { return announcement.end > announcement.begin; }

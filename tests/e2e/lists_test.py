@@ -6,7 +6,7 @@ import sys
 import tempfile
 import unittest
 
-from programs import SOURCE, Daemon, check_citation, cli_json
+from programs import SOURCE, answers_of_sets, check_citation, check_share
 
 sys.path.insert(0, str(SOURCE / "tests/bench"))
 import list_sets  # noqa: E402
@@ -23,11 +23,7 @@ class Lists(unittest.TestCase):
         cls.asked = []
         for later in (False, True):
             sets = pathlib.Path(cls.folder.name) / f"sets-{later}"
-            for lang, questions in list_sets.write_sets(sets, later).items():
-                data = f"{cls.folder.name}/{lang}-{later}"
-                cli_json("ingest", sets / lang, data=data)
-                with Daemon(data=data) as daemon:
-                    cls.asked += [(sets / lang, q, cli_json("ask", q["question"], server=daemon.address)) for q in questions]
+            cls.asked += answers_of_sets(cls.folder.name, f"later-{later}", sets, list_sets.write_sets(sets, later))
 
     @classmethod
     def tearDownClass(cls):
@@ -40,16 +36,12 @@ class Lists(unittest.TestCase):
     def is_right(self, question, answer):
         return self.words(answer["text"]) in [self.words(right) for right in question["answers"]]
 
-    def share(self, what, floor, found):
-        print(f"{what}: {sum(found)} of {len(found)}")
-        self.assertGreaterEqual(sum(found) / len(found), floor, what)
-
     def test_a_list_answers_as_a_whole(self):
-        self.share("whole lists", MIN_LISTS, [self.is_right(q, answer) for _, q, answer in self.asked if len(q["answers"]) > 1])
+        check_share(self, "whole lists", MIN_LISTS, [self.is_right(q, answer) for _, q, answer in self.asked if len(q["answers"]) > 1])
 
     def test_an_item_or_a_sentence_beside_the_list_answers_by_itself(self):
         said = lambda right, text: "\n" not in text and (right in text or text in right)
-        self.share("items and sentences", MIN_FACTS, [said(q["answers"][0], answer["text"]) for _, q, answer in self.asked if len(q["answers"]) == 1])
+        check_share(self, "items and sentences", MIN_FACTS, [said(q["answers"][0], answer["text"]) for _, q, answer in self.asked if len(q["answers"]) == 1])
 
     def test_lists_are_cited_with_what_announces_them(self):
         seen = 0

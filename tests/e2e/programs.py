@@ -112,6 +112,23 @@ class Daemon:
             raise AssertionError("lastrod, built with a sanitizer, reported:\n" + "".join(self.lines))
 
 
+def answers_of_sets(folder, name, sets, questions):
+    """Ingests SETS/LANG into stores below `folder` and asks a server the questions; (documents, question, answer) each."""
+    asked = []
+    for lang, of_lang in questions.items():
+        data = f"{folder}/{name}-{lang}"
+        cli_json("ingest", sets / lang, data=data)
+        with Daemon(data=data) as daemon:
+            asked += [(sets / lang, q, cli_json("ask", q["question"], server=daemon.address)) for q in of_lang]
+    return asked
+
+
+def check_share(test, what, floor, found):
+    """That at least the share `floor` of `found` is true; prints how much is."""
+    print(f"{what}: {sum(found)} of {len(found)}")
+    test.assertGreaterEqual(sum(found) / len(found), floor, what)
+
+
 @functools.lru_cache(maxsize=None)
 def _generated_folder():
     folder = tempfile.mkdtemp(prefix="lastro_py_")

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import unittest
 
-from programs import SOURCE, Daemon, check_citation, cli_json
+from programs import SOURCE, answers_of_sets, check_citation, check_share
 
 sys.path.insert(0, str(SOURCE / "tests/bench"))
 import table_sets  # noqa: E402
@@ -21,27 +21,17 @@ class Tables(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         sets = pathlib.Path(cls.folder.name) / "sets"
-        cls.asked = []
-        for lang, questions in table_sets.write_sets(sets, rows_a_question=1).items():
-            data = f"{cls.folder.name}/{lang}"
-            cli_json("ingest", sets / lang, data=data)
-            with Daemon(data=data) as daemon:
-                cls.asked += [(sets / lang, q, cli_json("ask", q["question"], server=daemon.address)) for q in questions]
+        cls.asked = answers_of_sets(cls.folder.name, "store", sets, table_sets.write_sets(sets, rows_a_question=1))
 
     @classmethod
     def tearDownClass(cls):
         cls.folder.cleanup()
 
-    def share(self, what, floor, found):
-        share = sum(found) / len(found)
-        print(f"{what}: {sum(found)} of {len(found)}")
-        self.assertGreaterEqual(share, floor, what)
-
     def test_the_cell_that_is_asked_for_answers(self):
-        self.share("right cells", MIN_RIGHT, [answer["text"] in q["answers"] for _, q, answer in self.asked if q["answers"]])
+        check_share(self, "right cells", MIN_RIGHT, [answer["text"] in q["answers"] for _, q, answer in self.asked if q["answers"]])
 
     def test_rows_that_are_not_there_are_not_made_up(self):
-        self.share("refused", MIN_REFUSED, [answer["answerability"] != "ANSWERED" for _, q, answer in self.asked if not q["answers"]])
+        check_share(self, "refused", MIN_REFUSED, [answer["answerability"] != "ANSWERED" for _, q, answer in self.asked if not q["answers"]])
 
     def test_cells_are_cited_by_their_rows(self):
         seen = 0

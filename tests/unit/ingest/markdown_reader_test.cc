@@ -27,6 +27,16 @@ TEST(MarkdownReaderTest, HeadingsAndParagraphs) {
   EXPECT_EQ(SourceOf(blocks[1].content, markdown, "text wrapped"), "text\nwrapped");
 }
 
+TEST(MarkdownReaderTest, ItemsThatBeginWithEmphasisCodeOrALinkKeepTheirMarkers) {
+  const std::string markdown =
+      "* **Tier 1**: all\n* `make`\n* *one*\n* ***two***\n\n- [a link](x)\n- [ ] **task**\n- ~~no~~\n\n1. "
+      "__x__\n\n**bold** text\n";
+  const std::vector<Block> blocks = BlocksOf(markdown);
+  EXPECT_THAT(TextsOf(blocks), ElementsAre("* Tier 1: all", "* make", "* one", "* two", "- a link", "- task", "- no",
+                                           "1. x", "bold text"));
+  EXPECT_EQ(SourceOf(blocks[0].content, markdown, "* Tier 1"), "* **Tier 1");
+}
+
 TEST(MarkdownReaderTest, ListsKeepTheirMarkers) {
   std::string markdown = "- one\n- two\n  1. deep\n  2. deeper\n- [x] done\n\n10) ten\n";
   std::vector<Block> blocks = BlocksOf(markdown);

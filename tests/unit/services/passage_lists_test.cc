@@ -1,6 +1,8 @@
 // Lists of passages: items, what announces them, and where they go on.
 #include "services/answer/passage_lists.h"
 
+#include <limits>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "tests/test_util.h"
@@ -34,6 +36,13 @@ TEST(PassageListsTest, ASentenceWithAColonAnnouncesAnyLines) {
               ElementsAre("Visitors must bring: > - an ID / - shoes"));
   EXPECT_THAT(ListsIn(ChunkOf("Run this:\n\nmake\nmake install")), ElementsAre("Run this: > make / make install"));
   EXPECT_THAT(ListsIn(ChunkOf("It says:\n\nStop.")), ElementsAre("It says: > Stop."));
+}
+
+TEST(PassageListsTest, WhatIsAnnouncedMayAnnounceInItsTurn) {
+  EXPECT_THAT(
+      ListsIn(ChunkOf("Read on. To build it:\n\nIt takes long. Run this:\n\nmake doc\n\nTo see it:\n\nopen it")),
+      ElementsAre("To build it:\n\nIt takes long. Run this: > make doc", "To see it: > open it"));
+  EXPECT_THAT(ListsIn(ChunkOf("To build it:\n\nRun this:")), IsEmpty());
 }
 
 TEST(PassageListsTest, WordsThatPointAnnounceItemsWithMarkersOnly) {
@@ -110,6 +119,15 @@ TEST_F(ListPartsTest, ListsOfOtherSectionsAreOthers) {
   Add("a", 2, {"T", "Two"}, "- e\n- f");
   EXPECT_THAT(Parts(0), ElementsAre("0: - a\n- b"));
   EXPECT_THAT(Parts(1), ElementsAre("1: - c\n- d", "2: - e\n- f")) << "the same section, and nothing between them";
+}
+
+TEST_F(ListPartsTest, ChunksMaySayThatTheyAreTheLastThereCanBe) {
+  constexpr int kLast = std::numeric_limits<int32_t>::max();
+  Add("a", kLast, {"T"}, "- a\n- b");
+  Add("a", -kLast - 1, {"T"}, "- c\n- d");
+  Add("a", kLast, {"T"}, "- a\n- b");
+  EXPECT_THAT(Parts(0), ElementsAre("0: - a\n- b"));
+  EXPECT_THAT(Parts(1), ElementsAre("1: - c\n- d"));
 }
 
 TEST_F(ListPartsTest, AChunkThatWasNotFoundEndsTheList) {
